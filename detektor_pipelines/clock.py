@@ -1,0 +1,100 @@
+"""The platform's one clock, and instants as int64 microseconds UTC.
+
+Everything that asks "what time is it" asks `now_us`, so that a demo on old logs, a test or a replay can stand at another instant:
+`DETEKTOR_NOW=2026-03-05T10:00:00Z` fixes the clock, `DETEKTOR_NOW=-36h` shifts it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import NamedTuple
+
+from detektor_pipelines.errors import UserError
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+VARIABLE = "DETEKTOR_NOW"
+
+_UNIT_US = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000, "w": 604_800_000_000}
+_OFFSET = re.compile(r"([+-])((?:\d+[smhdw])+)")
+_OFFSET_PART = re.compile(r"(\d+)([smhdw])")
+
+
+class _Reading(NamedTuple):
+    """What `DETEKTOR_NOW` says: an instant, or a distance from the real time."""
+
+    fixed: bool
+    us: int
+
+
+def now_us() -> int:
+    """Return the current instant in µs UTC.
+
+    Raises:
+        UserError: `DETEKTOR_NOW` is neither an instant nor an offset.
+
+    """
+    text = os.environ.get(VARIABLE, "")
+    if not text:
+        return time.time_ns() // 1000
+    reading = _read(text)
+    return reading.us if reading.fixed else time.time_ns() // 1000 + reading.us
+
+
+def to_us(instant: datetime) -> int:
+    """Convert an aware datetime to µs UTC, exactly.
+
+    Raises:
+        ValueError: The datetime has no time zone, so it is no instant.
+
+    """
+    if instant.tzinfo is None:
+        message = f"{instant.isoformat()} has no time zone: give one, for example tzinfo=UTC"
+        raise ValueError(message)
+    since = instant - EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def from_us(us: int) -> datetime:
+    """Convert µs UTC to an aware datetime in UTC, exactly.
+
+    Raises:
+        OverflowError: Outside the years 1 to 9999.
+
+    """
+    return EPOCH + timedelta(microseconds=us)
+
+
+def parse_instant(text: str) -> int:
+    """Read an ISO 8601 date or date-time as µs UTC; without an offset it is taken as UTC, digits beyond µs are cut.
+
+    Raises:
+        ValueError: Not ISO 8601.
+
+    """
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        message = f"{text!r} is no instant: write it as 2026-03-05T10:00:00Z or 2026-03-05"
+        raise ValueError(message) from None
+    return to_us(instant if instant.tzinfo else instant.replace(tzinfo=UTC))
+
+
+@lru_cache(maxsize=16)
+def _read(text: str) -> _Reading:
+    offset = _OFFSET.fullmatch(text)
+    if offset:
+        sign, parts = offset.groups()
+        distance = sum(int(number) * _UNIT_US[unit] for number, unit in _OFFSET_PART.findall(parts))
+        return _Reading(fixed=False, us=-distance if sign == "-" else distance)
+    try:
+        return _Reading(fixed=True, us=parse_instant(text))
+    except ValueError:
+        raise UserError(
+            f"{VARIABLE}={text} is neither an instant nor an offset.",
+            where=f"environment variable {VARIABLE}",
+            fix=f"Write {VARIABLE}=2026-03-05T10:00:00Z to fix the clock, {VARIABLE}=+3d or -36h to shift it, or unset it.",
+        ) from None

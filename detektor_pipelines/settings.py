@@ -1,0 +1,262 @@
+"""Where the platform's servers and files are: one object, read from the environment.
+
+Priority: an environment variable (`DETEKTOR_…`), then what `detektor up` remembered in `home/stack.json`, then the secrets in
+`home/secrets.env`, then the defaults below. Nothing else in the project reads addresses, ports or passwords.
+
+Importing pydantic-settings takes 0.3 s: a module that `detektor --help` loads imports this one inside functions only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import date  # noqa: TC003  pydantic needs the real class
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDict
+
+from detektor_pipelines.errors import UserError
+
+if TYPE_CHECKING:
+    from pydantic_settings import PydanticBaseSettingsSource
+
+ENV_PREFIX = "DETEKTOR_"
+HOME_VARIABLE = "DETEKTOR_HOME"
+STATE_FILE = "stack.json"
+SECRETS_FILE = "secrets.env"
+
+_PACKAGE_PARENT = Path(__file__).resolve().parent.parent
+
+
+def default_home() -> Path:
+    """Return `.detektor` in the repository, or in the working directory when the package is installed without one."""
+    inside_repository = (_PACKAGE_PARENT / "pyproject.toml").is_file()
+    return (_PACKAGE_PARENT if inside_repository else Path.cwd()) / ".detektor"
+
+
+class Settings(BaseSettings):
+    """Addresses, ports, credentials and directories of one installation.
+
+    A given `external_postgres_url` or `external_redis_url` fills the fields of that server, so that readers of `postgres_host` and the
+    like need not ask whose server it is.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
+
+    home: Path = Field(default_factory=default_home)
+    project: str = "detektor"
+    start_date: date | None = None
+    now: str | None = None
+
+    postgres_host: str = "127.0.0.1"
+    postgres_port: int = Field(default=15432, ge=1, le=65535)
+    postgres_user: str = "detektor"
+    postgres_password: SecretStr | None = None
+    postgres_database: str = "detektor"
+
+    redis_host: str = "127.0.0.1"
+    redis_port: int = Field(default=16379, ge=1, le=65535)
+    redis_password: SecretStr | None = None
+    redis_db: int = Field(default=0, ge=0)
+
+    mlflow_tracking_uri: str | None = Field(default=None, repr=False)
+    mlflow_port: int = Field(default=15000, ge=1, le=65535)
+    serve_port: int = Field(default=6566, ge=1, le=65535)
+    registry_port: int = Field(default=6567, ge=1, le=65535)
+    dagster_port: int = Field(default=3000, ge=1, le=65535)
+
+    external_postgres_url: str | None = Field(default=None, repr=False)
+    external_redis_url: str | None = Field(default=None, repr=False)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put what `detektor up` remembered between the environment and the defaults."""
+        del dotenv_settings, file_secret_settings  # ours are `secrets.env` and `stack.json`, both in the home directory
+        home = _home_of(init_settings())
+        return (
+            init_settings,
+            env_settings,
+            InitSettingsSource(settings_cls, init_kwargs=_remembered(home / STATE_FILE)),
+            InitSettingsSource(settings_cls, init_kwargs=_secrets(home / SECRETS_FILE)),
+        )
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.expanduser().absolute()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_external_urls(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return values | _postgres_fields(values.get("external_postgres_url")) | _redis_fields(values.get("external_redis_url"))
+
+    @property
+    def postgres_dsn(self) -> str:
+        """The libpq URL (`postgresql://…`), for psycopg and ADBC; it holds the password."""
+        query = urlencode(_query_of(self.external_postgres_url), quote_via=quote)
+        return f"postgresql://{self._postgres_authority}" + (f"?{query}" if query else "")
+
+    def sqlalchemy_url(self, schema: str, driver: str = "psycopg2") -> str:
+        """Return SQLAlchemy's URL whose search path is `schema`; `driver` is psycopg2 (Dagster, MLflow) or psycopg (Feast)."""
+        query = _query_of(self.external_postgres_url) | {"options": f"-csearch_path={schema}"}
+        return f"postgresql+{driver}://{self._postgres_authority}?{urlencode(query, quote_via=quote)}"
+
+    @property
+    def redis_url(self) -> str:
+        """The `redis://…` URL; it holds the password."""
+        if self.external_redis_url:
+            return self.external_redis_url
+        return f"redis://{_credentials('', self.redis_password)}{_host(self.redis_host)}:{self.redis_port}/{self.redis_db}"
+
+    @property
+    def redis_connection_string(self) -> str:
+        """The same server as Feast writes it: `host:port,db=0[,password=…][,ssl=true]`."""
+        parts = [f"{self.redis_host}:{self.redis_port}", f"db={self.redis_db}"]
+        if self.redis_password:
+            parts.append(f"password={self.redis_password.get_secret_value()}")
+        if self.external_redis_url and self.external_redis_url.startswith("rediss:"):
+            parts.append("ssl=true")
+        return ",".join(parts)
+
+    @property
+    def mlflow_uri(self) -> str:
+        """MLflow's tracking address: the one given, else the embedded server's."""
+        return self.mlflow_tracking_uri or f"http://127.0.0.1:{self.mlflow_port}"
+
+    @property
+    def dagster_home(self) -> Path:
+        """Dagster's instance directory inside the home directory."""
+        return self.home / "dagster"
+
+    @property
+    def state_file(self) -> Path:
+        """Where `detektor up` remembers the ports and servers that it chose (mode 0600)."""
+        return self.home / STATE_FILE
+
+    @property
+    def secrets_file(self) -> Path:
+        """Where generated passwords are kept (mode 0600)."""
+        return self.home / SECRETS_FILE
+
+    @property
+    def _postgres_authority(self) -> str:
+        credentials = _credentials(self.postgres_user, self.postgres_password)
+        return f"{credentials}{_host(self.postgres_host)}:{self.postgres_port}/{quote(self.postgres_database, safe='')}"
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """Return this process's settings, read once; `get_settings.cache_clear()` makes the next call read again.
+
+    Raises:
+        UserError: A `DETEKTOR_…` variable holds a value that cannot be meant.
+
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = str(first["loc"][0]) if first["loc"] else ""
+        raise UserError(
+            f"{ENV_PREFIX}{field.upper()} is not usable: {first['msg']} (it is {first['input']!r})."
+            if field
+            else f"The settings are not usable: {first['msg']}.",
+            where=f"environment variable {ENV_PREFIX}{field.upper()}, or {default_home() / STATE_FILE}",
+            fix="Correct or unset it; `detektor doctor` shows every setting.",
+        ) from None
+
+
+def _home_of(given: dict[str, Any]) -> Path:
+    home = given.get("home") or os.environ.get(HOME_VARIABLE)
+    return Path(home).expanduser() if home else default_home()
+
+
+def _remembered(file: Path) -> dict[str, Any]:
+    """Read the `settings` part of `stack.json`; a file that is absent or torn remembers nothing."""
+    try:
+        remembered = json.loads(file.read_text(encoding="utf-8"))["settings"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return dict(remembered) if isinstance(remembered, dict) else {}
+
+
+def _secrets(file: Path) -> dict[str, Any]:
+    """Read `secrets.env`: lines `DETEKTOR_NAME=value`, values never quoted."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return {}
+    pairs = (line.strip().partition("=") for line in lines)
+    return {name.removeprefix(ENV_PREFIX).lower(): value for name, _, value in pairs if name.startswith(ENV_PREFIX)}
+
+
+def _postgres_fields(url: str | None) -> dict[str, Any]:
+    if not url:
+        return {}
+    parts = _split(url, ("postgresql", "postgres"), "DETEKTOR_EXTERNAL_POSTGRES_URL", "postgresql://user:password@host:5432/database")
+    return {
+        "postgres_host": parts.hostname or "127.0.0.1",
+        "postgres_port": parts.port or 5432,
+        "postgres_user": unquote(parts.username or "detektor"),
+        "postgres_password": _password_of(parts, "DETEKTOR_POSTGRES_PASSWORD"),
+        "postgres_database": unquote(parts.path.lstrip("/")) or "detektor",
+    }
+
+
+def _redis_fields(url: str | None) -> dict[str, Any]:
+    if not url:
+        return {}
+    parts = _split(url, ("redis", "rediss"), "DETEKTOR_EXTERNAL_REDIS_URL", "redis://:password@host:6379/0")
+    database = parts.path.lstrip("/")
+    return {
+        "redis_host": parts.hostname or "127.0.0.1",
+        "redis_port": parts.port or 6379,
+        "redis_password": _password_of(parts, "DETEKTOR_REDIS_PASSWORD"),
+        "redis_db": database or 0,
+    }
+
+
+def _split(url: str, schemes: tuple[str, ...], variable: str, example: str) -> SplitResult:
+    parts: SplitResult | None = None
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # parsed on access: raises for a port that is no number
+    except ValueError:
+        parts = None
+    if parts is None or parts.scheme not in schemes:
+        raise UserError(
+            f"{variable} is not an address of this kind of server.",
+            where=f"environment variable {variable}",
+            fix=f"Write it as {example}",
+        )
+    return parts
+
+
+def _password_of(parts: SplitResult, variable: str) -> str | None:
+    """Take the URL's password, else the environment's; never the embedded server's out of `secrets.env`."""
+    return unquote(parts.password) if parts.password else os.environ.get(variable)
+
+
+def _query_of(url: str | None) -> dict[str, str]:
+    return dict(parse_qsl(urlsplit(url).query)) if url else {}
+
+
+def _credentials(user: str, password: SecretStr | None) -> str:
+    secret = f":{quote(password.get_secret_value(), safe='')}" if password else ""
+    name = quote(user, safe="")
+    return f"{name}{secret}@" if name or secret else ""
+
+
+def _host(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
