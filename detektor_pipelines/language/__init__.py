@@ -1,0 +1,50 @@
+"""The words a catalogue file is written in: events, expressions, aggregations, windows, views, hashes.
+
+Everything here is plain frozen data and pure functions: no I/O, no registries, nothing that happens on import.
+"""
+
+from detektor_pipelines.language.aggregations import (
+    Aggregation,
+    count,
+    distinct,
+    last,
+    maximum,
+    mean,
+    minimum,
+    quantile,
+    rate,
+    std,
+    total,
+)
+from detektor_pipelines.language.derived import Derived, feature
+from detektor_pipelines.language.expressions import DefinitionError, Expression, event
+from detektor_pipelines.language.hashes import data_hash, metadata_hash
+from detektor_pipelines.language.views import Feature, FeatureView
+from detektor_pipelines.language.windows import Window, days, hours, minutes
+
+__all__ = [
+    "Aggregation",
+    "DefinitionError",
+    "Derived",
+    "Expression",
+    "Feature",
+    "FeatureView",
+    "Window",
+    "count",
+    "data_hash",
+    "days",
+    "distinct",
+    "event",
+    "feature",
+    "hours",
+    "last",
+    "maximum",
+    "mean",
+    "metadata_hash",
+    "minimum",
+    "minutes",
+    "quantile",
+    "rate",
+    "std",
+    "total",
+]

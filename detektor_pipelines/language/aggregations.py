@@ -1,0 +1,133 @@
+"""The aggregations: each a pure function of the set of events present in a window, ordered by (occurred_at, event_id).
+
+A measure that is null is ignored. An empty window gives 0 for ``count``, ``total`` and ``distinct``, null for the rest.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal, TypeAlias
+
+from detektor_pipelines.language.expressions import Canonical, Column, DefinitionError, Expression, Operand, Predicate
+
+Function: TypeAlias = Literal[
+    "count", "total", "mean", "rate", "minimum", "maximum", "std", "last", "distinct", "quantile"
+]
+ValueType: TypeAlias = Literal["int64", "float64", "instant"]
+
+MAXIMUM_EDGES = 64
+
+
+@dataclass(frozen=True)
+class Aggregation:
+    """``function`` over ``operand`` (nothing for ``count``); ``q`` and ``edges`` belong to ``quantile`` alone."""
+
+    function: Function
+    operand: Expression | None = None
+    q: Fraction | None = None
+    edges: tuple[int, ...] = ()
+
+    @property
+    def value_type(self) -> ValueType:
+        """Type of the feature's value."""
+        if self.function in ("mean", "rate", "std"):
+            return "float64"
+        if self.function in ("minimum", "maximum", "last") and self.operand is not None:
+            return "instant" if self.operand.kind == "instant" else "int64"
+        return "int64"
+
+    @property
+    def empty(self) -> int | None:
+        """The value over an empty window."""
+        return 0 if self.function in ("count", "total", "distinct") else None
+
+    def canonical(self) -> Canonical:
+        """What the data hash covers."""
+        operand = None if self.operand is None else self.operand.canonical()
+        if self.q is None:
+            return [self.function, operand]
+        return [self.function, operand, self.q.numerator, self.q.denominator, list(self.edges)]
+
+
+def count() -> Aggregation:
+    """Number of events."""
+    return Aggregation("count")
+
+
+def total(value: Operand) -> Aggregation:
+    """Sum of an integer value, in the value's unit."""
+    return Aggregation("total", _integer("total", value))
+
+
+def mean(value: Operand) -> Aggregation:
+    """Arithmetic mean: float(sum) / float(n)."""
+    return Aggregation("mean", _integer("mean", value))
+
+
+def rate(condition: Predicate) -> Aggregation:
+    """Share of events for which the condition is true: TRUE / (TRUE + FALSE); an unknown counts in neither."""
+    if not isinstance(condition, Predicate):
+        message = "rate(…) takes a condition, such as event.verdict == 'rejected'"
+        raise DefinitionError(message)
+    return Aggregation("rate", condition)
+
+
+def minimum(value: Operand) -> Aggregation:
+    """Smallest value."""
+    return Aggregation("minimum", _integer("minimum", value, instants=True))
+
+
+def maximum(value: Operand) -> Aggregation:
+    """Greatest value."""
+    return Aggregation("maximum", _integer("maximum", value, instants=True))
+
+
+def std(value: Operand) -> Aggregation:
+    """Sample standard deviation, sqrt((n·Σx² − (Σx)²) / (n·(n − 1))); null below n = 2."""
+    return Aggregation("std", _integer("std", value))
+
+
+def last(value: Operand) -> Aggregation:
+    """Value of the latest event, by (occurred_at, event_id), whose value is not null."""
+    return Aggregation("last", _integer("last", value, instants=True))
+
+
+def distinct(value: Column) -> Aggregation:
+    """Number of distinct values, nulls dropped."""
+    if not isinstance(value, Column):
+        message = "distinct(…) takes a column, such as event.task_id"
+        raise DefinitionError(message)
+    return Aggregation("distinct", value)
+
+
+def quantile(value: Operand, q: str, *, edges: tuple[int, ...]) -> Aggregation:
+    """Upper edge of the bucket that holds rank ceil(q·n).
+
+    ``edges`` are rising upper edges; bucket i is (edge i-1, edge i], the first has no lower end, and what lies above the last
+    edge falls in a bucket whose upper edge is the value's declared maximum. The error is at most the bucket's width.
+
+    Args:
+        value: what to take the quantile of.
+        q: a decimal in (0, 1], as text, so that it is exact: ``"0.9"``.
+        edges: 1 to 64 upper edges in the value's unit, within its range.
+    """
+    _integer("quantile", value)
+    share = Fraction(q)
+    if not 0 < share <= 1:
+        message = f"quantile(…, {q!r}): q lies in (0, 1]"
+        raise DefinitionError(message)
+    if not 1 <= len(edges) <= MAXIMUM_EDGES or list(edges) != sorted(set(edges)):
+        message = f"quantile(…): edges are 1 to {MAXIMUM_EDGES} rising integers, here {edges}"
+        raise DefinitionError(message)
+    low, high = value.bounds
+    if edges[0] < low or edges[-1] > high:
+        message = f"quantile(…): edges {edges[0]} … {edges[-1]} leave the value's range {low} … {high}"
+        raise DefinitionError(message)
+    return Aggregation("quantile", value, share, tuple(edges))
+
+
+def _integer(function: str, value: Operand, *, instants: bool = False) -> Operand:
+    allowed = ("integer", "instant") if instants else ("integer",)
+    if not isinstance(value, Operand) or value.kind not in allowed:
+        message = f"{function}(…) takes an integer value, such as event.duration_ms"
+        raise DefinitionError(message)
+    return value
