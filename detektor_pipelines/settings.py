@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import date  # noqa: TC003  pydantic needs the real class
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

@@ -1,0 +1,142 @@
+"""Throw-away servers for tests: real PostgreSQL and real Redis, each in its own process group, gone afterwards.
+
+What a person's data lives in is started by `lifecycle`; these give up durability for speed.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+from urllib.parse import quote
+
+from detektor_pipelines.errors import UserError
+from detektor_pipelines.stack import ports, postgres, redis_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+_PASSWORD = "throw-away"  # noqa: S105  protects nothing: the server lives as long as a test
+_START_SECONDS = 30
+_STOP_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """A running throw-away cluster with the superuser `detektor`."""
+
+    login: postgres.Login
+    pid: int
+
+    def dsn(self, database: str = "postgres") -> str:
+        """Return the libpq URL of `database`."""
+        return self.login.dsn(database)
+
+    def sql(self, statement: str, database: str = "postgres") -> str:
+        """Run `statement` and return psql's unaligned output."""
+        return postgres.run_sql(self.dsn(database), statement)
+
+
+@dataclass(frozen=True)
+class RedisServer:
+    """A running throw-away Redis."""
+
+    port: int
+    password: str
+    pid: int
+    host: str = ports.LOOPBACK
+
+    def url(self, database: int = 0) -> str:
+        """Return the `redis://` URL of a database."""
+        return f"redis://:{quote(self.password, safe='')}@{self.host}:{self.port}/{database}"
+
+
+@contextmanager
+def start_postgres(directory: Path, port: int | None = None) -> Iterator[PostgresServer]:
+    """Run a PostgreSQL cluster in `directory` (made, and removed at the end) on `port`, by default a free one.
+
+    Raises:
+        UserError: It did not start; the end of its log is in the message.
+
+    """
+    login = postgres.Login("detektor", _PASSWORD, port or ports.free_port())
+    data = directory / "data"
+    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        postgres.initialise(data, login, durable=False)
+        words = postgres.command(data, login.port, durable=False)
+        with _running(words, directory, signal.SIGINT, lambda: postgres.is_ready(login)) as pid:
+            yield PostgresServer(login, pid)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def start_redis(directory: Path, port: int | None = None) -> Iterator[RedisServer]:
+    """Run a Redis in `directory` (made, and removed at the end) on `port`, by default a free one.
+
+    Raises:
+        UserError: It did not start; the end of its log is in the message.
+
+    """
+    port = port or ports.free_port()
+    try:
+        configuration = redis_server.write_configuration(directory, port, _PASSWORD, durable=False)
+        words = redis_server.command(configuration)
+        with _running(words, directory, signal.SIGTERM, lambda: redis_server.is_ready(port, _PASSWORD)) as pid:
+            yield RedisServer(port, _PASSWORD, pid)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def _running(words: list[str], directory: Path, stop: signal.Signals, ready: Callable[[], bool]) -> Iterator[int]:
+    log = directory / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            _ended_with_us(words, stop), stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd=directory
+        )
+    try:
+        _wait_until(ready, process, log)
+        yield process.pid
+    finally:
+        _end(process, stop)
+
+
+def _ended_with_us(words: list[str], stop: signal.Signals) -> list[str]:
+    """Have the kernel send `stop` to the server when this process dies, however it dies."""
+    if shutil.which("setpriv") is None:
+        return words
+    guard = ["setpriv", f"--pdeathsig={stop.name.removeprefix('SIG')}"]
+    # Inside the user namespace: entering one clears the request.
+    position = words.index("--") + 1 if "--" in words else 0
+    return [*words[:position], *guard, *words[position:]]
+
+
+def _wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while not ready():
+        if process.poll() is not None or time.monotonic() > deadline:
+            tail = log.read_text(encoding="utf-8", errors="replace")[-2000:].strip()
+            raise UserError(
+                f"A throw-away server did not start: {tail or 'it wrote nothing'}", where=shlex.join(cast("list[str]", process.args))
+            )
+        time.sleep(0.02)
+
+
+def _end(process: subprocess.Popen[bytes], stop: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, stop)
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

@@ -1,0 +1,53 @@
+"""Loopback ports: free ones, and whether one answers."""
+
+from __future__ import annotations
+
+import random
+import socket
+
+from detektor_pipelines.errors import UserError
+
+LOOPBACK = "127.0.0.1"
+
+# Below Linux's range for outgoing connections (32768 and up): nothing else is handed one of these by chance.
+_FREE_RANGE = range(20_000, 32_768)
+_ATTEMPTS = 200
+
+
+def is_free(port: int) -> bool:
+    """Tell whether a server could listen on `port` of the loopback address."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: a port in TIME_WAIT is free
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def answers(port: int, host: str = LOOPBACK, timeout: float = 1.0) -> bool:
+    """Tell whether something accepts connections on `port` within `timeout` seconds."""
+    try:
+        with socket.create_connection((host, port), timeout=timeout):
+            return True
+    except OSError:
+        return False
+
+
+def free_port(avoid: frozenset[int] = frozenset()) -> int:
+    """Return a port that is free now and not in `avoid`.
+
+    Raises:
+        UserError: None of many was free.
+
+    """
+    generator = random.SystemRandom()
+    for _ in range(_ATTEMPTS):
+        port = generator.choice(_FREE_RANGE)
+        if port not in avoid and is_free(port):
+            return port
+    raise UserError(
+        f"No free port found between {_FREE_RANGE.start} and {_FREE_RANGE.stop - 1}.",
+        where=LOOPBACK,
+        fix="Stop what holds them: `ss -ltnp` lists the listeners.",
+    )

@@ -1,0 +1,130 @@
+"""Fixtures that every test may use: an environment of its own, and real servers.
+
+One PostgreSQL cluster and one Redis per test process (per xdist worker), started when a test first asks; each test gets a database of its
+own, cloned from a migrated template, and an empty Redis.
+
+- `database`: Settings whose PostgreSQL is a fresh database; `module_database` the same, shared by a module's tests
+- `redis_db`: Settings whose Redis is empty
+- `servers`: both
+
+Their addresses are also in the environment (`DETEKTOR_EXTERNAL_…`), so that `get_settings()` and subprocesses find the same servers.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import contextmanager
+from importlib.util import find_spec
+from itertools import count
+from typing import TYPE_CHECKING
+
+import pytest
+
+from detektor_pipelines.settings import Settings, get_settings
+from detektor_pipelines.stack import embedded, postgres
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TEMPLATE = "detektor_template"
+_numbers = count(1)
+
+
+@pytest.fixture(autouse=True)
+def isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """Give the test a HOME and DETEKTOR_HOME of its own and no other DETEKTOR_ variable; returns DETEKTOR_HOME (not made)."""
+    keep = {"DETEKTOR_SHARED_DATA"}
+    for name in [name for name in os.environ if name.startswith("DETEKTOR_") and name not in keep]:
+        monkeypatch.delenv(name)
+    home = tmp_path / "detektor-home"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("DETEKTOR_HOME", str(home))
+    get_settings.cache_clear()
+    yield home
+    get_settings.cache_clear()
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """Return the settings of the isolated environment; no server runs."""
+    return get_settings()
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.PostgresServer]:
+    """Run one PostgreSQL cluster for the session; its database `detektor` has the four schemas, no tables."""
+    with embedded.start_postgres(tmp_path_factory.mktemp("postgres")) as server:
+        postgres.create_database(server.dsn(), "detektor")
+        postgres.create_schemas(server.dsn("detektor"))
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.RedisServer]:
+    """Run one Redis for the session."""
+    with embedded.start_redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres_server: embedded.PostgresServer) -> str:
+    """Make the migrated database that `database` clones; returns its name."""
+    postgres_server.sql(f"CREATE DATABASE {TEMPLATE} TEMPLATE detektor")
+    if find_spec("detektor_pipelines.stores") and find_spec("detektor_pipelines.stores.schema"):
+        from detektor_pipelines.stores.schema import migrate
+
+        migrate(Settings(external_postgres_url=postgres_server.dsn(TEMPLATE)))
+    return TEMPLATE
+
+
+@pytest.fixture
+def database(
+    postgres_server: embedded.PostgresServer, template_database: str, monkeypatch: pytest.MonkeyPatch, isolated_environment: Path
+) -> Iterator[Settings]:
+    """Return settings whose PostgreSQL database is fresh, migrated and this test's own."""
+    del isolated_environment  # first: it empties the environment
+    with _cloned(postgres_server, template_database) as name:
+        monkeypatch.setenv("DETEKTOR_EXTERNAL_POSTGRES_URL", postgres_server.dsn(name))
+        get_settings.cache_clear()
+        yield get_settings()
+
+
+@pytest.fixture(scope="module")
+def module_database(
+    postgres_server: embedded.PostgresServer, template_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Settings]:
+    """Return settings of a fresh, migrated database that a module's tests share; the environment does not know it."""
+    with _cloned(postgres_server, template_database) as name:
+        yield Settings(home=tmp_path_factory.mktemp("home"), external_postgres_url=postgres_server.dsn(name))
+
+
+@pytest.fixture
+def redis_db(redis_server: embedded.RedisServer, monkeypatch: pytest.MonkeyPatch, isolated_environment: Path) -> Settings:
+    """Return settings whose Redis is empty."""
+    del isolated_environment  # first: it empties the environment
+    with socket.create_connection((redis_server.host, redis_server.port), timeout=5) as connection:
+        connection.sendall(f"AUTH {redis_server.password}\r\nFLUSHALL\r\nQUIT\r\n".encode())
+        while connection.recv(256):
+            pass
+    monkeypatch.setenv("DETEKTOR_EXTERNAL_REDIS_URL", redis_server.url())
+    get_settings.cache_clear()
+    return get_settings()
+
+
+@pytest.fixture
+def servers(database: Settings, redis_db: Settings) -> Settings:
+    """Return settings with a database and a Redis of this test's own."""
+    del database
+    return redis_db
+
+
+@contextmanager
+def _cloned(server: embedded.PostgresServer, template: str) -> Iterator[str]:
+    name = f"test_{next(_numbers)}"
+    server.sql(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    try:
+        yield name
+    finally:
+        server.sql(f"DROP DATABASE {name} WITH (FORCE)")
