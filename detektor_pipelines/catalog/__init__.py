@@ -2,10 +2,29 @@
 
 from typing import Final
 
-from detektor_pipelines.catalog import code_reviewer
+from detektor_pipelines.catalog import (
+    architecture_advisor,
+    code_reviewer,
+    debugger,
+    deployment_specialist,
+    detektor_coder,
+    documentation_keeper,
+    pipeline_debugger,
+    pisarz,
+)
 from detektor_pipelines.language.views import FeatureView
 
-VIEWS: Final[tuple[FeatureView, ...]] = (code_reviewer.VIEW,)
+VIEWS: Final[tuple[FeatureView, ...]] = (
+    code_reviewer.VIEW,
+    deployment_specialist.VIEW,
+    detektor_coder.VIEW,
+    documentation_keeper.VIEW,
+    architecture_advisor.VIEW,
+    debugger.VIEW,
+    pipeline_debugger.VIEW,
+    pisarz.VIEW,
+)
+"""In the order of `language.events.AGENTS`."""
 
 
 def view_named(name: str) -> FeatureView:

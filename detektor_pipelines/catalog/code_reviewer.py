@@ -154,7 +154,7 @@ VIEW = FeatureView(
         ),
         Feature(
             "review_load_trend",
-            feature("recent_reviews_count") / (feature("weekly_reviews_count") / 7),
+            feature("recent_reviews_count") * 7 / feature("weekly_reviews_count"),
             description="Today's reviews against the daily mean of the week: 1 is as usual, 3 is a rush.",
             unit="ratio",
             null_means="No review in the last seven days.",
