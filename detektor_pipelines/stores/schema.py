@@ -1,0 +1,57 @@
+"""The tables of schema `ml_learning`: `migrate` brings a database to the newest revision.
+
+Alembic keeps the revisions (`stores/migrations/versions`, raw SQL); its version table stands in `ml_learning` too.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from detektor_pipelines.stores.connections import postgres_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection
+
+    from detektor_pipelines.settings import Settings
+
+SCHEMAS: Final = ("ml_learning", "feast")
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
+
+_LOCK: Final = 0x64657465_6B746F72
+"""Advisory lock of the migration ("detektor" in ASCII), so that two processes started together do not both create a table."""
+
+
+def migrate(settings: Settings) -> None:
+    """Create the schemas and tables that are missing; harmless when the database is up to date, safe when called concurrently.
+
+    Raises:
+        UserError: The server cannot be reached, or its user may not create tables.
+
+    """
+    from alembic import command
+    from alembic.config import Config
+
+    with postgres_errors(settings), _locked_connection(settings) as connection:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+@contextmanager
+def _locked_connection(settings: Settings) -> Iterator[Connection]:
+    """Open a SQLAlchemy connection that holds the migration lock; the lock goes with the session."""
+    from sqlalchemy import NullPool, create_engine, text
+
+    engine = create_engine(settings.sqlalchemy_url("ml_learning", driver="psycopg"), poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
+        for schema in SCHEMAS:
+            connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {schema}"))
+        connection.commit()
+        yield connection
+        connection.commit()
