@@ -1,0 +1,318 @@
+"""The online store: the newest value of each agent_id, in Redis, one packed value a view.
+
+Belongs here: keys, writes, reads, statuses. Does not belong here: the bytes of a value (`packing`), retired versions (`online_versions`),
+and Feast, which reaches the same keys through `feast_online`; this module never imports it.
+
+    feast:<project>:<view>@<hash>:<agent_id>           a packed value; <hash> is the start of the view's data hash
+    feast:<project>:<view>@<hash>#valid_through:<n>    µs UTC up to which the values of shard n are complete
+    feast:<project>:<view>@<hash>#layout               the features' names and kinds, so that a retired version stays readable
+
+No agent_id can collide with the last two: behind the hash stands ':' for a value and '#' for what is about the version. No key expires.
+How old a value is does not follow from when its row was written, but from `valid_through`: an idle agent's zeros stay true, and are
+PRESENT, as long as batch or stream say that they have seen everything up to now.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
+
+from detektor_pipelines import clock
+from detektor_pipelines.language.hashes import short_hash
+from detektor_pipelines.stores.connections_redis import OnlineStoreDownError, redis_client, redis_errors
+from detektor_pipelines.stores.packing import CorruptValueError, Layout, Unpacked, Value, pack, pack_table, unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import pyarrow as pa
+    from redis import Redis
+
+    from detektor_pipelines.language.views import FeatureView
+
+Status: TypeAlias = Literal["PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE"]
+
+ROWS_A_CALL: Final = 500
+"""Values a script call: keeps Redis from other clients for about a millisecond."""
+
+CALLS_A_ROUND_TRIP: Final = 20
+
+_MOVE_FORWARD: Final = """
+local old = tonumber(redis.call('GET', KEYS[1]))
+if not old or tonumber(ARGV[1]) > old then redis.call('SET', KEYS[1], ARGV[1]) end
+"""
+
+__all__ = ["OnlineRow", "OnlineStoreDownError", "Status", "StoredView", "WriteCounts", "read", "read_views", "redis_client", "write_rows"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StoredView:
+    """One version of a view as the online store knows it; from a definition, from Feast's registry, or from Redis itself."""
+
+    name: str
+    hash: str
+    layout: Layout
+    max_age_us: int | None
+
+    @property
+    def version(self) -> str:
+        """Name and hash: `code_review_features@1a2b3c4d5e6f`."""
+        return f"{self.name}@{self.hash}"
+
+
+@dataclass(frozen=True, slots=True)
+class OnlineRow:
+    """The features of one agent_id. Instants are int µs UTC; an instant feature's value too.
+
+    `as_of`: up to when the value is true knowledge. `event_timestamp`, `created_at`: the row it came from. `snapshot`: of the log, None
+    when unknown. `valid_through`: up to when the view's values are complete, None when no batch has said so. `status`: PRESENT or
+    OUTSIDE_MAX_AGE; a row that was never published is no OnlineRow but None.
+    """
+
+    agent_id: str
+    as_of: int
+    created_at: int
+    event_timestamp: int
+    snapshot: str | None
+    values: Mapping[str, Value]
+    valid_through: int | None = None
+    status: Status = "PRESENT"
+
+    def status_of(self, feature: str) -> Status:
+        """Status of one feature: the row's own when it is too old, else NULL_VALUE for a null."""
+        if self.status == "PRESENT" and self.values[feature] is None:
+            return "NULL_VALUE"
+        return self.status
+
+
+@dataclass(frozen=True, slots=True)
+class WriteCounts:
+    """How many values a write put down, and how many it left because the stored one was at least as new."""
+
+    written: int
+    kept: int
+
+
+def version_prefix(project: str, view: FeatureView | StoredView) -> str:
+    """Return what all keys of one version begin with."""
+    return f"feast:{project}:{stored_view(view).version}"
+
+
+def value_key(project: str, view: FeatureView | StoredView, agent_id: str) -> str:
+    """Return the key of one agent_id's packed value."""
+    return f"{version_prefix(project, view)}:{agent_id}"
+
+
+def valid_through_key(project: str, view: FeatureView | StoredView, shard: int = 0) -> str:
+    """Return the key that says up to when a view's values are complete; a shard is the part of the agent_ids that one worker owns."""
+    return f"{version_prefix(project, view)}#valid_through:{shard}"
+
+
+def layout_key(project: str, view: FeatureView | StoredView) -> str:
+    """Return the key that holds a version's features."""
+    return f"{version_prefix(project, view)}#layout"
+
+
+def stored_view(view: FeatureView | StoredView) -> StoredView:
+    """Return a definition as the online store knows it."""
+    return view if isinstance(view, StoredView) else _stored(view)
+
+
+def write_rows(
+    client: Redis,
+    project: str,
+    view: FeatureView | StoredView,
+    rows: pa.Table,
+    *,
+    as_of_us: int,
+    valid_through_us: int,
+    snapshot: str | None = None,
+) -> WriteCounts:
+    """Write a table of rows, agent_id each once or in any order; a key keeps what is newer by (as_of, created_at).
+
+    `rows`: agent_id: string, event_timestamp and created_at: timestamp, and the view's features. `as_of_us` is the run's cut-off.
+    `valid_through` moves only after every row is down, and never back.
+
+    Raises:
+        KeyError: A column is missing.
+        ValueError: A value that cannot be stored, such as a NaN.
+        OnlineStoreDownError: Redis does not answer; what was written before stays, writing again is harmless.
+
+    """
+    target = stored_view(view)
+    packed = pack_table(target.layout, rows, as_of=as_of_us, snapshot=snapshot)
+    prefix = f"{version_prefix(project, target)}:"
+    keys = [prefix + agent_id for agent_id in rows.column("agent_id").to_pylist()]
+    return _write(client, project, target, keys, packed, valid_through_us)
+
+
+def write_values(
+    client: Redis, project: str, view: FeatureView | StoredView, rows: Sequence[OnlineRow], *, valid_through_us: int
+) -> WriteCounts:
+    """Write rows that carry their own as_of and snapshot, as a stream's poll makes them; otherwise as `write_rows`.
+
+    Raises:
+        ValueError: A value that cannot be stored.
+        OnlineStoreDownError: Redis does not answer.
+
+    """
+    target = stored_view(view)
+    packed = [pack(target.layout, Unpacked(row.as_of, row.created_at, row.event_timestamp, row.snapshot, dict(row.values))) for row in rows]
+    keys = [value_key(project, target, row.agent_id) for row in rows]
+    return _write(client, project, target, keys, packed, valid_through_us)
+
+
+def move_valid_through(client: Redis, project: str, view: FeatureView | StoredView, valid_through_us: int) -> None:
+    """Say that the view's values are complete up to an instant, though none changed; it never moves back.
+
+    Raises:
+        OnlineStoreDownError: Redis does not answer.
+
+    """
+    with redis_errors(client):
+        client.eval(_MOVE_FORWARD, 1, valid_through_key(project, view), str(valid_through_us))
+
+
+def valid_through(client: Redis, project: str, view: FeatureView | StoredView) -> int | None:
+    """Return up to when the view's values are complete, in µs UTC; None when nothing was ever written.
+
+    Raises:
+        OnlineStoreDownError: Redis does not answer.
+
+    """
+    with redis_errors(client):
+        answers = cast("list[bytes | None]", client.mget([valid_through_key(project, view)]))
+    return _instant(answers[0])
+
+
+def read(client: Redis, project: str, view: FeatureView | StoredView, agent_ids: Sequence[str]) -> list[OnlineRow | None]:
+    """Read one view in one round trip, in the order of `agent_ids`; None where nothing was ever published.
+
+    Raises:
+        OnlineStoreDownError: Redis does not answer.
+
+    """
+    return read_views(client, project, [view], agent_ids)[0]
+
+
+def read_views(
+    client: Redis, project: str, views: Sequence[FeatureView | StoredView], agent_ids: Sequence[str]
+) -> list[list[OnlineRow | None]]:
+    """Read several views in one round trip: one list a view, each in the order of `agent_ids`.
+
+    Raises:
+        OnlineStoreDownError: Redis does not answer.
+
+    """
+    lookups = [Lookup(project, stored_view(view), tuple(agent_ids)) for view in views]
+    with redis_errors(client):
+        answers = client.mget(keys_of(lookups)) if lookups else []
+    return rows_of(lookups, cast("list[bytes | None]", answers))
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """One view's part of a read. `keys_of` and `rows_of` are the two pure halves of a read, for callers with a client of their own."""
+
+    project: str
+    view: StoredView
+    agent_ids: Sequence[str]
+
+
+def keys_of(lookups: Iterable[Lookup]) -> list[str]:
+    """Return the keys of one MGET that answers all lookups."""
+    keys = []
+    for each in lookups:
+        prefix = f"{version_prefix(each.project, each.view)}:"
+        keys += [prefix + agent_id for agent_id in each.agent_ids]
+        keys.append(valid_through_key(each.project, each.view))
+    return keys
+
+
+def rows_of(lookups: Iterable[Lookup], answers: Sequence[bytes | None]) -> list[list[OnlineRow | None]]:
+    """Turn the MGET's answer into rows: one list a lookup.
+
+    A value that is not of our format is logged and given as None: one damaged key must not fail a request for a hundred, NOT_FOUND is
+    what a reader handles anyway, and the next write overwrites it.
+    """
+    now, position, result = clock.now_us(), 0, []
+    for each in lookups:
+        values = answers[position : position + len(each.agent_ids)]
+        through = _instant(answers[position + len(values)])
+        position += len(values) + 1
+        status: Status = "OUTSIDE_MAX_AGE" if _too_old(each.view, through, now) else "PRESENT"
+        result.append([_row(each, agent_id, value, through, status) for agent_id, value in zip(each.agent_ids, values, strict=True)])
+    return result
+
+
+def guard_calls(keys: Sequence[str], packed: Sequence[bytes]) -> list[tuple[str, int, list[str | bytes]]]:
+    """Return the EVAL calls (script, number of keys, keys and values) that write packed values through the guard."""
+    calls: list[tuple[str, int, list[str | bytes]]] = []
+    for start in range(0, len(keys), ROWS_A_CALL):
+        some = keys[start : start + ROWS_A_CALL]
+        calls.append((_guard(), len(some), [*some, *packed[start : start + ROWS_A_CALL]]))
+    return calls
+
+
+def version_calls(project: str, view: StoredView, valid_through_us: int) -> list[tuple[str, int, list[str | bytes]]]:
+    """Return the EVAL calls that record a version's layout and move its `valid_through`."""
+    layout = json.dumps([list(each) for each in view.layout.fields], separators=(",", ":"))
+    return [
+        ("redis.call('SETNX', KEYS[1], ARGV[1])", 1, [layout_key(project, view), layout]),
+        (_MOVE_FORWARD, 1, [valid_through_key(project, view), str(valid_through_us)]),
+    ]
+
+
+def _write(
+    client: Redis, project: str, view: StoredView, keys: Sequence[str], packed: Sequence[bytes], valid_through_us: int
+) -> WriteCounts:
+    calls = guard_calls(keys, packed)
+    written = 0
+    with redis_errors(client), client.pipeline(transaction=False) as pipe:
+        for start in range(0, len(calls), CALLS_A_ROUND_TRIP):
+            for script, number, arguments in calls[start : start + CALLS_A_ROUND_TRIP]:
+                pipe.eval(script, number, *arguments)
+            written += sum(pipe.execute())
+        for script, number, arguments in version_calls(project, view, valid_through_us):
+            pipe.eval(script, number, *arguments)
+        pipe.execute()
+    return WriteCounts(written, len(keys) - written)
+
+
+def _row(lookup: Lookup, agent_id: str, value: bytes | None, through: int | None, status: Status) -> OnlineRow | None:
+    if value is None:
+        return None
+    try:
+        row = unpack(lookup.view.layout, value)
+    except CorruptValueError as error:
+        key = value_key(lookup.project, lookup.view, agent_id)
+        _log.warning("%s holds no value of ours (%s); the next write of it, or deleting the key, puts it right", key, error)
+        return None
+    return OnlineRow(agent_id, row.as_of, row.created_at, row.event_timestamp, row.snapshot, row.values, through, status)
+
+
+def _too_old(view: StoredView, through: int | None, now: int) -> bool:
+    return view.max_age_us is not None and (through is None or now - through > view.max_age_us)
+
+
+def _instant(answer: bytes | None) -> int | None:
+    """Read a stored instant; a damaged one is none, which makes the values count as too old until the next write."""
+    return int(answer) if answer is not None and answer.lstrip(b"-").isdigit() else None
+
+
+@lru_cache(maxsize=64)
+def _stored(view: FeatureView) -> StoredView:
+    return StoredView(view.name, short_hash(view), Layout.of_view(view), view.max_age.size)
+
+
+@lru_cache(maxsize=1)
+def _guard() -> str:
+    """Return the guard's script without its comments, which every call would carry."""
+    lines = Path(__file__).with_name("online_guard.lua").read_text(encoding="utf-8").splitlines()
+    return "\n".join(line for line in (line.partition("--")[0].rstrip() for line in lines) if line)

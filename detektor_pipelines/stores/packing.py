@@ -1,0 +1,245 @@
+"""The packed online value: all features of one agent_id in one view, as one byte string.
+
+Belongs here: the format and nothing else; where packed values are kept is `online`. One value instead of a hash field a feature makes a
+write one command and a read atomic: a reader never sees half of an update.
+
+    offset  bytes       content
+    0       1           0xDE, the mark of this format
+    1       1           format version, 1
+    2       2           number of features n, big-endian
+    4       8           as_of: µs UTC up to which this value is true knowledge, big-endian
+    12      8           created_at: µs UTC of the knowledge behind the row, big-endian
+    20      8           event_timestamp: µs UTC of the row, big-endian
+    28      ceil(n/8)   null bitmap: bit i % 8 of byte i // 8 is set when feature i is null
+    …       8 n         values, little-endian: int64, float64, or µs UTC; 0 for null
+    …       rest        the log's snapshot that the value was computed from, ASCII; empty when unknown
+
+Features stand in the order of their names, so that no reader depends on the order in which a definition or Feast's registry lists them.
+The three instants come first and fixed: the guard in Redis compares (as_of, created_at) without knowing the features.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pyarrow as pa
+
+    from detektor_pipelines.language.views import FeatureView
+
+Kind: TypeAlias = Literal["int64", "float64", "instant"]
+Value: TypeAlias = int | float | None
+
+MARK: Final = 0xDE
+VERSION: Final = 1
+_HEADER: Final = struct.Struct(">BBHqqq")
+_EXACT_IN_LUA: Final = 2**53
+"""Redis's Lua compares instants as doubles: exact below this, the year 2255."""
+
+
+class CorruptValueError(ValueError):
+    """Bytes that are no packed value of the expected layout."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Names and kinds of a view's features, in the order of their names."""
+
+    fields: tuple[tuple[str, Kind], ...]
+
+    @classmethod
+    def of(cls, kinds: Iterable[tuple[str, Kind]]) -> Layout:
+        """Make the layout of features given in any order."""
+        return cls(tuple(sorted(kinds)))
+
+    @classmethod
+    def of_view(cls, view: FeatureView) -> Layout:
+        """Make the layout of a definition."""
+        return cls.of((each.name, each.value_type) for each in view.features)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The features' names, in packed order."""
+        return tuple(name for name, _ in self.fields)
+
+    @cached_property
+    def null_bytes(self) -> int:
+        """Length of the null bitmap."""
+        return -(-len(self.fields) // 8)
+
+    @cached_property
+    def body(self) -> struct.Struct:
+        """The values after the null bitmap."""
+        return struct.Struct("<" + "".join("d" if kind == "float64" else "q" for _, kind in self.fields))
+
+    @cached_property
+    def size(self) -> int:
+        """Bytes of a packed value without its snapshot."""
+        return _HEADER.size + self.null_bytes + self.body.size
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """What one packed value says. Instants are int µs UTC; `values` follows the layout's names."""
+
+    as_of: int
+    created_at: int
+    event_timestamp: int
+    snapshot: str | None
+    values: dict[str, Value]
+
+
+def pack(layout: Layout, row: Unpacked) -> bytes:
+    """Pack one row; a feature that `row.values` lacks is null.
+
+    Raises:
+        ValueError: A value that its kind cannot hold (a NaN, an integer beyond 64 bits), or an instant beyond the year 2255.
+
+    """
+    nulls = 0
+    numbers: list[int | float] = []
+    for position, (name, kind) in enumerate(layout.fields):
+        value = row.values.get(name)
+        if value is None:
+            nulls |= 1 << position
+        elif not math.isfinite(value):
+            raise _not_finite(name)
+        numbers.append(0 if value is None else float(value) if kind == "float64" else value)
+    _check_instants(row.as_of, row.created_at, row.event_timestamp)
+    try:
+        body = layout.body.pack(*numbers)
+    except struct.error as error:
+        message = f"{_unfit(layout, numbers)}: {error}"
+        raise ValueError(message) from None
+    header = _HEADER.pack(MARK, VERSION, len(layout.fields), row.as_of, row.created_at, row.event_timestamp)
+    return header + nulls.to_bytes(layout.null_bytes, "little") + body + (row.snapshot or "").encode("ascii")
+
+
+def unpack(layout: Layout, packed: bytes) -> Unpacked:
+    """Read one packed value.
+
+    Raises:
+        CorruptValueError: The bytes are not of this format, or of another layout.
+
+    """
+    if len(packed) < layout.size:
+        message = f"{len(packed)} bytes where at least {layout.size} are needed"
+        raise CorruptValueError(message)
+    mark, version, count, as_of, created_at, event_timestamp = _HEADER.unpack_from(packed)
+    if (mark, version, count) != (MARK, VERSION, len(layout.fields)):
+        message = f"mark {mark:#x}, format {version}, {count} features; expected {MARK:#x}, {VERSION}, {len(layout.fields)}"
+        raise CorruptValueError(message)
+    start = _HEADER.size + layout.null_bytes
+    nulls = int.from_bytes(packed[_HEADER.size : start], "little")
+    values: dict[str, Value] = dict(zip(layout.names, layout.body.unpack_from(packed, start), strict=True))
+    if nulls:
+        values.update((name, None) for position, name in enumerate(layout.names) if nulls >> position & 1)
+    snapshot = packed[layout.size :]
+    try:
+        return Unpacked(as_of, created_at, event_timestamp, snapshot.decode("ascii") or None, values)
+    except UnicodeDecodeError:
+        message = f"{len(snapshot)} trailing bytes that are no snapshot"
+        raise CorruptValueError(message) from None
+
+
+def pack_table(layout: Layout, rows: pa.Table, *, as_of: int, snapshot: str | None) -> list[bytes]:
+    """Pack a table's rows at once, in their order.
+
+    `rows` has event_timestamp and created_at (timestamps with a zone) and the layout's features (int64, float64, timestamp); the same
+    `as_of` and `snapshot` go into each value.
+
+    Raises:
+        KeyError: A column is missing.
+        ValueError: A NaN or an infinity, a null event_timestamp or created_at, or an instant beyond the year 2255.
+
+    """
+    tail = (snapshot or "").encode("ascii")
+    records = np.zeros(rows.num_rows, dtype=_record_type(layout, len(tail)))
+    if not rows.num_rows:
+        return []
+    records["mark"], records["version"], records["count"], records["as_of"] = MARK, VERSION, len(layout.fields), as_of
+    _check_instants(as_of)
+    for column in ("created_at", "event_timestamp"):
+        instants, missing = _integers(rows, column)
+        if missing is not None:
+            message = f"column {column} has {int(missing.sum())} nulls: a row without it cannot be ordered"
+            raise ValueError(message)
+        _check_instants(int(instants.min()), int(instants.max()))
+        records[column] = instants
+    nulls = np.zeros((rows.num_rows, len(layout.fields)), dtype=bool)
+    for position, (name, kind) in enumerate(layout.fields):
+        values, missing = _floats(rows, name) if kind == "float64" else _integers(rows, name)
+        records["values"][:, position] = values.view("<i8")
+        if missing is not None:
+            nulls[:, position] = missing
+    records["nulls"] = np.packbits(nulls, axis=1, bitorder="little")
+    if tail:
+        records["snapshot"] = np.frombuffer(tail, dtype="u1")
+    packed, size = records.tobytes(), records.dtype.itemsize
+    return [packed[start : start + size] for start in range(0, len(packed), size)]
+
+
+def _record_type(layout: Layout, snapshot_bytes: int) -> np.dtype[np.void]:
+    fields: list[tuple[str, str] | tuple[str, str, tuple[int]]] = [
+        ("mark", "u1"),
+        ("version", "u1"),
+        ("count", ">u2"),
+        ("as_of", ">i8"),
+        ("created_at", ">i8"),
+        ("event_timestamp", ">i8"),
+        ("nulls", "u1", (layout.null_bytes,)),
+        ("values", "<i8", (len(layout.fields),)),
+    ]
+    return np.dtype(fields + ([("snapshot", "u1", (snapshot_bytes,))] if snapshot_bytes else []))
+
+
+def _integers(rows: pa.Table, name: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return int64 values (µs for timestamps), 0 for null, and the mask of nulls when there are any."""
+    import pyarrow as pa
+
+    column = rows.column(name).combine_chunks()
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.timestamp("us", column.type.tz)).cast(pa.int64())
+    return _without_nulls(column.cast(pa.int64()))
+
+
+def _floats(rows: pa.Table, name: str) -> tuple[np.ndarray, np.ndarray | None]:
+    import pyarrow as pa
+
+    values, missing = _without_nulls(rows.column(name).combine_chunks().cast(pa.float64()))
+    if not np.isfinite(values).all():
+        raise _not_finite(name)
+    return values, missing
+
+
+def _without_nulls(column: pa.Array) -> tuple[np.ndarray, np.ndarray | None]:
+    if not column.null_count:
+        return np.ascontiguousarray(column.to_numpy(zero_copy_only=False)), None
+    return np.ascontiguousarray(column.fill_null(0).to_numpy(zero_copy_only=False)), column.is_null().to_numpy(zero_copy_only=False)
+
+
+def _check_instants(*instants: int) -> None:
+    for instant in instants:
+        if not -_EXACT_IN_LUA < instant < _EXACT_IN_LUA:
+            message = f"instant {instant} µs is beyond the year 2255: the online store cannot order it"
+            raise ValueError(message)
+
+
+def _not_finite(name: str) -> ValueError:
+    return ValueError(f"feature {name} holds a NaN or an infinity: a value that does not exist is null")
+
+
+def _unfit(layout: Layout, numbers: list[int | float]) -> str:
+    """Name the first number that does not fit its kind."""
+    for (name, kind), number in zip(layout.fields, numbers, strict=True):
+        if kind != "float64" and not (isinstance(number, int) and -(2**63) <= number < 2**63):
+            return f"feature {name} is {number!r}, no 64-bit integer"
+    return "a feature does not fit its kind"

@@ -1,0 +1,326 @@
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pytest
+
+from detektor_pipelines.catalog import VIEWS, view_named
+from detektor_pipelines.language.hashes import short_hash
+from detektor_pipelines.settings import Settings
+from detektor_pipelines.stores import online, online_versions
+from detektor_pipelines.stores.online import OnlineRow, OnlineStoreDownError, WriteCounts
+from detektor_pipelines.stores.packing import Layout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from redis import Redis
+
+VIEW = view_named("code_review_features")
+NAMES = [each.name for each in VIEW.features]
+PROJECT = "detektor"
+HOUR = 3_600_000_000
+NOON = 1_772_712_000_000_000  # 2026-03-05 12:00 UTC
+AGENT = "code-reviewer"
+
+
+@pytest.fixture
+def client(redis_db: Settings) -> Iterator[Redis]:
+    with online.redis_client(redis_db) as client:
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def at_noon(isolated_environment: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    del isolated_environment
+    monkeypatch.setenv("DETEKTOR_NOW", "2026-03-05T12:00:00Z")
+
+
+def rows(count: int | None, *agents: str, at: int = NOON - HOUR, created: int | None = None) -> pa.Table:
+    """One row an agent: recent_reviews_count is `count`, all else null."""
+    agents = agents or (AGENT,)
+    instant = pa.timestamp("us", tz="UTC")
+    columns = {
+        "agent_id": pa.array(agents),
+        "event_timestamp": pa.array([at] * len(agents), pa.int64()).cast(instant),
+        "created_at": pa.array([at if created is None else created] * len(agents), pa.int64()).cast(instant),
+    }
+    kinds = {"int64": pa.int64(), "float64": pa.float64(), "instant": instant}
+    for each in VIEW.features:
+        columns[each.name] = pa.nulls(len(agents), kinds[each.value_type])
+    columns["recent_reviews_count"] = pa.array([count] * len(agents), pa.int64())
+    return pa.table(columns)
+
+
+def write(client: Redis, table: pa.Table, as_of: int = NOON, snapshot: str | None = "100:200:") -> WriteCounts:
+    return online.write_rows(client, PROJECT, VIEW, table, as_of_us=as_of, valid_through_us=as_of, snapshot=snapshot)
+
+
+def stored(client: Redis, agent_id: str = AGENT) -> OnlineRow:
+    row = online.read(client, PROJECT, VIEW, [agent_id])[0]
+    assert row is not None
+    return row
+
+
+def count_of(client: Redis) -> object:
+    return stored(client).values["recent_reviews_count"]
+
+
+def test_a_row_comes_back_whole(client: Redis) -> None:
+    assert write(client, rows(4)) == WriteCounts(1, 0)
+    expected = dict.fromkeys(sorted(NAMES), None) | {"recent_reviews_count": 4}
+    assert stored(client) == OnlineRow(AGENT, NOON, NOON - HOUR, NOON - HOUR, "100:200:", expected, NOON, "PRESENT")
+
+
+def test_the_keys_are_the_documented_ones(client: Redis) -> None:
+    write(client, rows(4))
+    version = f"feast:detektor:code_review_features@{short_hash(VIEW)}"
+    assert sorted(key.decode() for key in client.scan_iter()) == [
+        f"{version}#layout",
+        f"{version}#valid_through:0",
+        f"{version}:code-reviewer",
+    ]
+    assert client.ttl(f"{version}:code-reviewer") == -1
+
+
+def test_reading_keeps_the_order_and_says_none_for_what_was_never_published(client: Redis) -> None:
+    write(client, rows(1, "a@p", "b@p"))
+    answer = online.read(client, PROJECT, VIEW, ["b@p", "nobody", "a@p", "b@p"])
+    assert [row and row.agent_id for row in answer] == ["b@p", None, "a@p", "b@p"]
+
+
+def test_many_views_in_one_round_trip(client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(client, rows(1))
+    calls = []
+    original = client.execute_command
+    monkeypatch.setattr(client, "execute_command", lambda *words, **options: calls.append(words[0]) or original(*words, **options))
+    answers = online.read_views(client, PROJECT, VIEWS, [AGENT, "x"])
+    assert calls == ["MGET"]
+    assert [[row is not None for row in answer] for answer in answers] == [[view is VIEW, False] for view in VIEWS]
+
+
+def test_reading_nothing_asks_nothing(client: Redis) -> None:
+    assert online.read_views(client, PROJECT, [], ["a"]) == []
+    assert online.read(client, PROJECT, VIEW, []) == []
+
+
+class TestGuard:
+    def test_a_newer_as_of_overwrites(self, client: Redis) -> None:
+        write(client, rows(1))
+        assert write(client, rows(2), NOON + 1) == WriteCounts(1, 0)
+        assert count_of(client) == 2
+
+    def test_an_older_as_of_is_kept_out(self, client: Redis) -> None:
+        write(client, rows(1, created=NOON))
+        assert write(client, rows(2, created=NOON + HOUR), NOON - 1) == WriteCounts(0, 1)
+        assert count_of(client) == 1
+
+    def test_later_knowledge_about_the_same_instant_overwrites(self, client: Redis) -> None:
+        write(client, rows(1))
+        assert write(client, rows(2, created=NOON)) == WriteCounts(1, 0)
+        assert write(client, rows(1)) == WriteCounts(0, 1)
+        assert count_of(client) == 2
+
+    def test_the_same_value_again_is_left(self, client: Redis) -> None:
+        write(client, rows(1))
+        assert write(client, rows(1)) == WriteCounts(0, 1)
+
+    def test_the_same_knowledge_with_another_value_mends_the_stored_one(self, client: Redis) -> None:
+        write(client, rows(1))
+        assert write(client, rows(2)) == WriteCounts(1, 0)
+        assert count_of(client) == 2
+
+    def test_the_same_value_keeps_the_snapshot_it_came_with(self, client: Redis) -> None:
+        write(client, rows(1))
+        assert write(client, rows(1), snapshot=None) == WriteCounts(0, 1)
+        assert stored(client).snapshot == "100:200:"
+
+    @pytest.mark.parametrize("old", [-5, 0, 2**31 * 1_000, 2**53 - 2])
+    def test_instants_are_ordered_exactly(self, client: Redis, old: int) -> None:
+        write(client, rows(1, at=0), old)
+        assert write(client, rows(2, at=0), old + 1) == WriteCounts(1, 0)
+        assert write(client, rows(3, at=0), old) == WriteCounts(0, 1)
+
+    def test_what_is_no_value_of_ours_is_overwritten(self, client: Redis) -> None:
+        key = online.value_key(PROJECT, VIEW, AGENT)
+        client.set(key, b"\xde")
+        assert write(client, rows(1)) == WriteCounts(1, 0)
+        client.delete(key)
+        client.hset(key, "field", "of another program")
+        assert write(client, rows(2)) == WriteCounts(1, 0)
+        assert count_of(client) == 2
+
+    def test_one_agent_twice_in_a_table_keeps_the_newer(self, client: Redis) -> None:
+        twice = pa.concat_tables([rows(5, created=NOON), rows(4)])
+        assert write(client, twice) == WriteCounts(1, 1)
+        assert count_of(client) == 5
+
+    def test_eight_writers_at_once_leave_the_newest(self, client: Redis, redis_db: Settings) -> None:
+        agents = [f"a{number}" for number in range(50)]
+        instants = list(range(NOON, NOON + 160))
+        failures: list[BaseException] = []
+
+        def work(mine: list[int]) -> None:
+            try:
+                with online.redis_client(redis_db) as own:
+                    for as_of in mine:
+                        write(own, rows(as_of - NOON, *agents), as_of)
+            except BaseException as error:
+                failures.append(error)
+                raise
+
+        # Each writer goes backwards or forwards through its own instants, so that older writes come after newer ones all the time.
+        threads = [threading.Thread(target=work, args=(instants[n::8][:: -1 if n % 2 else 1],)) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not failures
+        answer = online.read(client, PROJECT, VIEW, agents)
+        assert {(row.as_of - NOON, row.values["recent_reviews_count"]) for row in answer if row} == {(159, 159)}
+        assert online.valid_through(client, PROJECT, VIEW) == NOON + 159
+
+    def test_more_rows_than_one_call_holds(self, client: Redis) -> None:
+        agents = [f"a{number}" for number in range(2 * online.ROWS_A_CALL * online.CALLS_A_ROUND_TRIP + 7)]
+        assert write(client, rows(1, *agents)) == WriteCounts(len(agents), 0)
+        assert write(client, rows(1, *agents)) == WriteCounts(0, len(agents))
+        assert None not in online.read(client, PROJECT, VIEW, agents)
+
+
+class TestStatuses:
+    def test_present_null_and_too_old(self, client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+        write(client, rows(0))
+        row = stored(client)
+        assert (row.status_of("recent_reviews_count"), row.status_of("rejection_rate")) == ("PRESENT", "NULL_VALUE")
+        monkeypatch.setenv("DETEKTOR_NOW", "2026-03-06T14:00:00Z")  # max_age is 26 h: still inside, to the µs
+        assert stored(client).status == "PRESENT"
+        monkeypatch.setenv("DETEKTOR_NOW", "2026-03-06T14:00:00.000001Z")
+        row = stored(client)
+        assert (row.status_of("recent_reviews_count"), row.status_of("rejection_rate")) == ("OUTSIDE_MAX_AGE", "OUTSIDE_MAX_AGE")
+
+    def test_an_idle_agents_zeros_stay_present_while_valid_through_moves(self, client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+        write(client, rows(0))
+        monkeypatch.setenv("DETEKTOR_NOW", "2026-06-01T00:00:00Z")
+        assert stored(client).status == "OUTSIDE_MAX_AGE"
+        online.move_valid_through(client, PROJECT, VIEW, NOON + 24 * 88 * HOUR)
+        assert stored(client).status_of("recent_reviews_count") == "PRESENT"
+
+    def test_valid_through_never_moves_back(self, client: Redis) -> None:
+        assert online.valid_through(client, PROJECT, VIEW) is None
+        online.move_valid_through(client, PROJECT, VIEW, NOON)
+        write(client, rows(1), NOON - HOUR)
+        assert online.valid_through(client, PROJECT, VIEW) == NOON
+
+    def test_a_batch_without_rows_moves_valid_through(self, client: Redis) -> None:
+        assert write(client, rows(1).slice(0, 0)) == WriteCounts(0, 0)
+        assert online.valid_through(client, PROJECT, VIEW) == NOON
+
+    def test_valid_through_stays_when_a_row_cannot_be_stored(self, client: Redis) -> None:
+        bad = rows(1)
+        bad = bad.set_column(bad.schema.get_field_index("rejection_rate"), "rejection_rate", pa.array([float("nan")]))
+        with pytest.raises(ValueError, match="rejection_rate"):
+            write(client, bad)
+        assert online.valid_through(client, PROJECT, VIEW) is None
+        assert online.read(client, PROJECT, VIEW, [AGENT]) == [None]
+
+    @pytest.mark.parametrize("damaged", [b"\xde\x01", b"{}", b"\xff" * 200])
+    def test_a_damaged_value_is_not_found_and_says_where(self, client: Redis, caplog: pytest.LogCaptureFixture, damaged: bytes) -> None:
+        write(client, rows(1, "a", "b"))
+        client.set(online.value_key(PROJECT, VIEW, "a"), damaged)
+        with caplog.at_level(logging.WARNING):
+            answer = online.read(client, PROJECT, VIEW, ["a", "b"])
+        assert [row is not None for row in answer] == [False, True]
+        assert f"code_review_features@{short_hash(VIEW)}:a holds no value of ours" in caplog.text
+
+    def test_a_damaged_valid_through_counts_as_too_old(self, client: Redis) -> None:
+        write(client, rows(1))
+        client.set(online.valid_through_key(PROJECT, VIEW), b"nonsense")
+        assert stored(client).status == "OUTSIDE_MAX_AGE"
+        write(client, rows(1))
+        assert stored(client).status == "PRESENT"
+
+
+def test_rows_with_their_own_as_of_as_a_stream_writes_them(client: Redis) -> None:
+    write(client, rows(1, "a", "b"))
+    mine = [replace(stored(client, "a"), as_of=NOON + 5, snapshot="300:300:", values={"recent_reviews_count": 9})]
+    assert online.write_values(client, PROJECT, VIEW, mine, valid_through_us=NOON + 5) == WriteCounts(1, 0)
+    row = stored(client, "a")
+    assert (row.as_of, row.snapshot, row.values["recent_reviews_count"], row.valid_through) == (NOON + 5, "300:300:", 9, NOON + 5)
+
+
+class TestVersions:
+    OLD = online.StoredView("code_review_features", "0123456789ab", Layout.of([("was_here", "int64")]), None)
+
+    def write_old(self, client: Redis) -> None:
+        row = OnlineRow(AGENT, NOON, NOON, NOON, None, {"was_here": 1})
+        online.write_values(client, PROJECT, self.OLD, [row], valid_through_us=NOON)
+
+    def test_a_retired_version_is_found_and_still_readable(self, client: Redis) -> None:
+        write(client, rows(1))
+        self.write_old(client)
+        (old,) = online_versions.retired(client, PROJECT, VIEWS)
+        assert old == self.OLD
+        answer = online.read(client, PROJECT, old, [AGENT])[0]
+        assert answer is not None
+        assert answer.values == {"was_here": 1}
+
+    def test_dropping_one_leaves_the_others(self, client: Redis) -> None:
+        write(client, rows(1))
+        self.write_old(client)
+        assert online_versions.drop_version(client, PROJECT, self.OLD) == 1
+        assert online_versions.retired(client, PROJECT, VIEWS) == []
+        assert count_of(client) == 1
+        assert not [key for key in client.scan_iter() if b"0123456789ab" in key]
+
+    def test_another_project_is_not_touched(self, client: Redis) -> None:
+        online.write_rows(client, "other", VIEW, rows(1), as_of_us=NOON, valid_through_us=NOON)
+        assert online_versions.versions(client, PROJECT) == []
+        assert online_versions.versions(client, "othe*") == []
+        assert online_versions.drop_version(client, "othe*", VIEW) == 0
+        assert len(online_versions.versions(client, "other")) == 1
+
+    def test_a_damaged_layout_is_told(self, client: Redis, caplog: pytest.LogCaptureFixture) -> None:
+        self.write_old(client)
+        client.set(online.layout_key(PROJECT, self.OLD), b"[1")
+        assert online_versions.versions(client, PROJECT) == []
+        assert "#layout" in caplog.text
+
+
+class TestServerTrouble:
+    def test_a_server_that_is_down(self, unused_port: int) -> None:
+        settings = Settings(external_redis_url=f"redis://127.0.0.1:{unused_port}/0")
+        with online.redis_client(settings) as client, pytest.raises(OnlineStoreDownError, match="does not answer") as caught:
+            write(client, rows(1))
+        assert f"127.0.0.1:{unused_port}" in str(caught.value)
+        assert "detektor up" in str(caught.value)
+
+    def test_a_wrong_password(self, redis_db: Settings) -> None:
+        settings = Settings(external_redis_url=f"redis://:wrong@{redis_db.redis_host}:{redis_db.redis_port}/0")
+        with online.redis_client(settings) as client, pytest.raises(OnlineStoreDownError, match="refuses the password"):
+            online.read(client, PROJECT, VIEW, [AGENT])
+
+    def test_no_password(self, redis_db: Settings) -> None:
+        settings = Settings(external_redis_url=f"redis://{redis_db.redis_host}:{redis_db.redis_port}/0")
+        with online.redis_client(settings) as client, pytest.raises(OnlineStoreDownError, match=r"refuses the password|wants a password"):
+            online.read(client, PROJECT, VIEW, [AGENT])
+
+    def test_a_full_server(self, client: Redis) -> None:
+        client.config_set("maxmemory", 1)
+        try:
+            with pytest.raises(OnlineStoreDownError, match="Redis is full"):
+                write(client, rows(1))
+        finally:
+            client.config_set("maxmemory", 0)
+
+
+@pytest.fixture
+def unused_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
