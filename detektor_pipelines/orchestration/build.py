@@ -1,0 +1,49 @@
+"""The whole of the definitions, as a function: each call builds fresh ones, with other resources or views when a test wants."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from detektor_pipelines.catalog import VIEWS
+from detektor_pipelines.orchestration.assets import all_assets
+from detektor_pipelines.orchestration.partitions import daily_partitions
+from detektor_pipelines.orchestration.resources import default_resources
+from detektor_pipelines.orchestration.sensors import publish_online
+from detektor_pipelines.settings import get_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from detektor_pipelines.language.views import FeatureView
+    from detektor_pipelines.settings import Settings
+
+
+def build_definitions(
+    resource_overrides: Mapping[str, Any] | None = None,
+    *,
+    views: Sequence[FeatureView] = VIEWS,
+    partitions: dg.DailyPartitionsDefinition | None = None,
+    settings: Settings | None = None,
+) -> dg.Definitions:
+    """Return Dagster's definitions of `views`.
+
+    Args:
+        resource_overrides: Resources by name (`engine`, `mlflow`) instead of the real ones.
+        views: What to make assets of.
+        partitions: The days; by default from the oldest event to today.
+        settings: Where the servers are; by default what the environment says.
+
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)  # backfill policies: beta for years, and the version is pinned
+        assets = all_assets(views, partitions or daily_partitions(settings or get_settings()))
+    return dg.Definitions(
+        assets=assets,
+        sensors=[publish_online(views)],
+        resources=default_resources(settings) | dict(resource_overrides or {}),
+        # Few steps, each with many days: a process for each step would cost more than the steps
+        executor=dg.in_process_executor,
+    )

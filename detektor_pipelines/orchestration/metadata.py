@@ -1,0 +1,107 @@
+"""What a person sees of a view and of its materializations on Dagster's pages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import dagster as dg
+
+from detektor_pipelines.language.hashes import data_hash, metadata_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from detektor_pipelines.engine.materialize import DayResult, Materialization
+    from detektor_pipelines.engine.online import OnlinePublication
+    from detektor_pipelines.language.views import Feature, FeatureView
+
+Metadata = dict[str, Any]
+
+_KEY_COLUMNS: Final = (
+    dg.TableColumn("agent_id", "string", "The agent across all projects, or `agent@project`.", dg.TableColumnConstraints(nullable=False)),
+    dg.TableColumn("event_timestamp", "timestamp", "The instant the values hold from, UTC.", dg.TableColumnConstraints(nullable=False)),
+    dg.TableColumn("created_at", "timestamp", "When the values were known, UTC.", dg.TableColumnConstraints(nullable=False)),
+)
+_PREVIEW_COLUMNS: Final = 6
+
+
+def of_definition(view: FeatureView) -> Metadata:
+    """Return what is true of the view whatever was materialized: columns, version, hashes."""
+    return {
+        "dagster/column_schema": dg.TableSchema(columns=[*_KEY_COLUMNS, *map(_column, view.features)]),
+        "agent": view.agent,
+        "view": view.name,
+        "feature_version": f"v{view.version}",
+        "data_hash": data_hash(view),
+        "metadata_hash": metadata_hash(view),
+        "features": len(view.features),
+        "longest_window": view.longest.label,
+    }
+
+
+def of_run(view: FeatureView, result: Materialization) -> Metadata:
+    """Return what all days of one run share: what was read, when it was computed, by which definition."""
+    first, last = result.event_range or (None, None)
+    events = f"{first} … {last}" if first else "none"
+    return {
+        "feature_version": f"v{view.version}",
+        "data_hash": data_hash(view),
+        "events_read": result.event_count,
+        "event_range": events,
+        "snapshot": str(result.snapshot),
+        "run_seconds": round(result.seconds, 3),
+    }
+
+
+def of_day(day: DayResult) -> Metadata:
+    """Return what differs between the days of a run."""
+    return {
+        "dagster/row_count": day.rows,
+        "rows_written": day.written,
+        "rows_hash": day.hash,
+        "status": day.status,
+        "null_rates": dg.MetadataValue.md(null_rates(day.null_rates)),
+    }
+
+
+def of_publication(publication: OnlinePublication) -> Metadata:
+    """Return what an online publication wrote."""
+    return {
+        "keys": publication.keys,
+        "as_of": str(publication.as_of),
+        "seconds": round(publication.seconds, 3),
+    }
+
+
+def null_rates(rates: Mapping[str, float] | None) -> str:
+    """Return the features' shares of nulls as a Markdown table, the greatest first."""
+    if not rates:
+        return "No rows."
+    ordered = sorted(rates.items(), key=lambda pair: (-pair[1], pair[0]))
+    return "\n".join(["| feature | null |", "|---|---:|", *(f"| {name} | {rate:.1%} |" for name, rate in ordered)])
+
+
+def preview(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> dg.MetadataValue[Any]:
+    """Return a few rows as a Markdown table, transposed when there are more columns than fit a page."""
+    if not rows:
+        return dg.MetadataValue.md("No rows.")
+    cells = [[_cell(value) for value in row] for row in rows]
+    lying = [list(columns), *cells]
+    table = lying if len(columns) <= _PREVIEW_COLUMNS else [list(line) for line in zip(*lying, strict=True)]
+    head, *body = (f"| {' | '.join(line)} |" for line in table)
+    return dg.MetadataValue.md("\n".join([head, f"|{'---|' * len(table[0])}", *body]))
+
+
+def _column(feature: Feature) -> dg.TableColumn:
+    kind = {"int64": "int", "float64": "float", "instant": "timestamp"}[feature.value_type]
+    text = f"{feature.description} Unit: {feature.unit}." + (f" Null: {feature.null_means}" if feature.nullable else "")
+    least, greatest = feature.within
+    bounds = [f">= {least}" if least is not None else "", f"<= {greatest}" if greatest is not None else ""]
+    constraints = dg.TableColumnConstraints(nullable=feature.nullable, other=[bound for bound in bounds if bound])
+    return dg.TableColumn(feature.name, kind, text, constraints)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "null"
+    return f"{value:.6g}" if isinstance(value, float) else str(value).replace("|", "\\|")

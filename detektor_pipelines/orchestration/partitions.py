@@ -1,0 +1,99 @@
+"""The days that views are computed for: one partitions definition, shared by all of them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import dagster as dg
+
+from detektor_pipelines.clock import from_us, now_us
+from detektor_pipelines.errors import UserError
+from detektor_pipelines.language.events import AGENT_TYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from detektor_pipelines.settings import Settings
+
+HISTORY_DAYS: Final = 184
+"""How far back the partitions go when neither the settings nor the log say: six months."""
+
+_logger = logging.getLogger(__name__)
+_CONNECT_SECONDS: Final = 3
+_OLDEST_EVENT: Final = """
+    SELECT min(oldest) FROM unnest(%s::text[]) AS agent(name),
+    LATERAL (SELECT min(occurred_at) AS oldest FROM ml_learning.agent_events WHERE agent_type = agent.name) AS events
+"""
+"""One index look-up for each agent and month: milliseconds on any size of log."""
+
+
+def daily_partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
+    """Return a partition for each UTC day from the first one to today, today included.
+
+    Today is the platform's clock's: with `DETEKTOR_NOW` in the past the partitions end there.
+    """
+    first = min(first_day(settings), _today())
+    ahead = (_today() - datetime.fromtimestamp(time.time(), UTC).date()).days  # the platform's clock may stand at another day
+    return dg.DailyPartitionsDefinition(start_date=first.isoformat(), end_offset=1 + ahead)
+
+
+def first_day(settings: Settings) -> date:
+    """Return `settings.start_date`, else the day of the oldest event, else the day six months ago.
+
+    Dagster asks once, when it loads the definitions. A database that is down, or has no tables or events yet, must not keep the definitions
+    from loading: what is assumed then, and why, goes to the log.
+    """
+    if settings.start_date is not None:
+        return settings.start_date
+    assumed = _today() - timedelta(days=HISTORY_DAYS - 1)
+    try:
+        oldest = _oldest_event(settings)
+    except UserError as error:
+        _logger.warning("Partitions start on %s (six months): the oldest event is not known. %s", assumed, error)
+        return assumed
+    if oldest is None:
+        _logger.warning("Partitions start on %s (six months): the log is empty. After an ingest, reload the definitions.", assumed)
+        return assumed
+    return _owner(oldest)
+
+
+def days_between(partitions: dg.DailyPartitionsDefinition, first: date, last: date) -> Sequence[str]:
+    """Return the partition keys from `first` to `last`, both included.
+
+    Raises:
+        UserError: `last` is before `first`, or one of them is no partition.
+
+    """
+    keys = partitions.get_partition_keys()
+    if last < first:
+        raise UserError(f"The last day, {last}, is before the first, {first}.", fix="Give the earlier day first.")
+    for day in (first, last):
+        if day.isoformat() not in keys:
+            raise UserError(
+                f"There is no partition {day}.",
+                where=f"The partitions go from {keys[0]} to {keys[-1]}." if keys else "There are no partitions.",
+                fix="Choose a day in between, or set DETEKTOR_START_DATE for an earlier start.",
+            )
+    return keys[keys.index(first.isoformat()) : keys.index(last.isoformat()) + 1]
+
+
+def _oldest_event(settings: Settings) -> datetime | None:
+    import psycopg
+
+    from detektor_pipelines.stores.connections import postgres_errors
+
+    with postgres_errors(settings), psycopg.connect(settings.postgres_dsn, connect_timeout=_CONNECT_SECONDS) as connection:
+        row = connection.execute(_OLDEST_EVENT, (list(AGENT_TYPES),)).fetchone()
+    return row[0] if row else None
+
+
+def _owner(instant: datetime) -> date:
+    """Return the day whose partition owns `instant`: partition D owns (D 00:00, D+1 00:00]."""
+    return (instant.astimezone(UTC) - timedelta(microseconds=1)).date()
+
+
+def _today() -> date:
+    return from_us(now_us()).date()

@@ -1,0 +1,150 @@
+"""What assets are given: the engine, and the MLflow run they log to. Tests give their own by `build_definitions(resource_overrides=…)`."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import dagster as dg
+from dagster._core.storage.tags import BACKFILL_ID_TAG
+
+from detektor_pipelines.settings import get_settings
+from detektor_pipelines.stores.tracking import EXPERIMENT, Logged, MaterializationRecord, Status, Tracker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import date
+
+    from detektor_pipelines.engine.materialize import DayResult, Materialization
+    from detektor_pipelines.engine.online import OnlinePublication
+    from detektor_pipelines.language.views import FeatureView
+    from detektor_pipelines.settings import Settings
+
+    OnDay = Callable[[DayResult], None]
+
+_NEWEST_ROWS: Final = 5
+
+
+class Engine(Protocol):
+    """What computes and publishes; `LocalEngine` is the real one."""
+
+    def materialize(self, view: FeatureView, days: Sequence[date], on_day: OnDay | None = None) -> Materialization:
+        """Compute, audit and publish `days` of `view`; `on_day` hears of each."""
+
+    def publish_online(self, view: FeatureView) -> OnlinePublication:
+        """Write each agent_id's newest row to the online store."""
+
+    def newest_rows(self, view: FeatureView, day: date) -> tuple[list[str], list[tuple[object, ...]]]:
+        """Return column names and a few of the newest rows of `day`."""
+
+
+class LocalEngine:
+    """The engine in this process, on the servers of `settings` (by default those of the environment, looked up when first used)."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._given = settings
+
+    @property
+    def settings(self) -> Settings:
+        """Return the settings in force."""
+        return self._given or get_settings()
+
+    def materialize(self, view: FeatureView, days: Sequence[date], on_day: OnDay | None = None) -> Materialization:
+        """Compute, audit and publish `days` of `view`; `on_day` hears of each.
+
+        Raises:
+            UserError: A server is down.
+
+        """
+        from detektor_pipelines.engine.materialize import materialize
+
+        return materialize(self.settings, view, days, on_day=on_day)
+
+    def publish_online(self, view: FeatureView) -> OnlinePublication:
+        """Write each agent_id's newest row to the online store.
+
+        Raises:
+            UserError: A server is down.
+
+        """
+        from detektor_pipelines.engine.online import publish_online
+
+        return publish_online(self.settings, view)
+
+    def newest_rows(self, view: FeatureView, day: date) -> tuple[list[str], list[tuple[object, ...]]]:
+        """Return column names and a few of the newest rows of `day`, the agent across all projects first."""
+        from detektor_pipelines.stores.preview import newest_rows
+
+        return newest_rows(self.settings, view, day, limit=_NEWEST_ROWS)
+
+
+class MlflowRun:
+    """Where one Dagster run logs to in MLflow: our tracker, and dagster-mlflow's resource for those who want MLflow's own functions.
+
+    Runs of one backfill, and retries of one run, hang under one parent in MLflow, found by the backfill's or the first run's id.
+    """
+
+    def __init__(self, context: dg.InitResourceContext, settings: Settings) -> None:
+        self._context = context
+        self._settings = settings
+        self._tracker = Tracker(settings)
+        self._status: Status = "FINISHED"
+        run = context.run
+        if run is None:
+            message = "the mlflow resource belongs to a run"
+            raise dg.DagsterInvariantViolationError(message)
+        backfill = run.tags.get(BACKFILL_ID_TAG)
+        root_run = run.root_run_id or run.run_id
+        self.root = f"backfill:{backfill}" if backfill else f"run:{root_run}"
+        self.dagster = {"dagster_run_id": run.run_id, "dagster_root_run_id": root_run} | (
+            {"dagster_backfill_id": backfill} if backfill else {}
+        )
+
+    def log(self, record: MaterializationRecord) -> Logged:
+        """Log one view's materialization; with MLflow down it is kept and sent by a later run."""
+        if record.status == "FAILED":
+            self._status = "FAILED"
+        return self._tracker.log_or_keep(record)
+
+    @cached_property
+    def functions(self) -> Any:
+        """dagster-mlflow's resource, active on this root's parent run: `mlflow.functions.log_dict(…)` and all else that MLflow has.
+
+        It is made when first used, because `import mlflow` takes four seconds and a materialization does not need it. The run id is given,
+        since dagster-mlflow would otherwise look for a run by the tag of this Dagster run: a retry would start a second one.
+        """
+        from dagster_mlflow.resources import MlFlow
+
+        configuration = {
+            "experiment_name": EXPERIMENT,
+            "mlflow_tracking_uri": self._settings.mlflow_uri,
+            "mlflow_run_id": self._tracker.parent(self.root),
+            "env": {},
+            "extra_tags": {},
+        }
+        return MlFlow(self._context.replace_config(configuration))  # type: ignore[no-untyped-call]
+
+    def close(self) -> None:
+        """End the parent run."""
+        if "functions" in self.__dict__:
+            self.functions.end_run()  # MLflow keeps an active run for the process: the next Dagster run must not inherit it
+        self._tracker.finish(self.root, self._status)
+
+
+def mlflow_resource(settings: Settings | None = None) -> dg.ResourceDefinition:
+    """Return the resource that gives each Dagster run its `MlflowRun`; `settings` are by default the environment's."""
+
+    @dg.resource(description="The MLflow run of this Dagster run: our tracker over REST, and dagster-mlflow at need.")
+    def mlflow(context: dg.InitResourceContext) -> Iterator[MlflowRun]:
+        run = MlflowRun(context, settings or get_settings())
+        try:
+            yield run
+        finally:
+            run.close()
+
+    return mlflow
+
+
+def default_resources(settings: Settings | None = None) -> dict[str, Any]:
+    """Return the resources of the real definitions."""
+    return {"engine": LocalEngine(settings), "mlflow": mlflow_resource(settings)}

@@ -1,0 +1,149 @@
+"""A range of days through Dagster in this process: what `detektor demo` and `detektor backfill` call.
+
+One Dagster run, recorded on the persistent instance like any other, so that it shows on Dagster's pages.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import dagster as dg
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+
+from detektor_pipelines.orchestration.assets import features_key, online_key
+from detektor_pipelines.orchestration.build import build_definitions
+from detektor_pipelines.orchestration.instance import persistent_instance
+from detektor_pipelines.orchestration.partitions import daily_partitions, days_between
+from detektor_pipelines.orchestration.resources import LocalEngine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import date
+
+    from detektor_pipelines.engine.materialize import DayResult, Materialization
+    from detektor_pipelines.engine.online import OnlinePublication
+    from detektor_pipelines.language.views import FeatureView
+    from detektor_pipelines.orchestration.resources import Engine, OnDay
+    from detektor_pipelines.settings import Settings
+
+_QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+"""Hundreds of debug lines would bury the caller's progress bar, and a failure is in the summary; all of it is on the run's page."""
+
+
+@dataclass
+class RunSummary:
+    """What one run did.
+
+    Attributes:
+        run_id: Dagster's id of the run.
+        succeeded: All days of all views passed and were published, online too.
+        materializations: By view name; absent for a view whose step failed before it published.
+        publications: By view name, the online ones; absent for a view of which a day failed.
+        problems: By view name, in words, for each view that did not succeed.
+        seconds: From the first step's start to the last one's end.
+
+    """
+
+    run_id: str = ""
+    succeeded: bool = False
+    materializations: dict[str, Materialization] = field(default_factory=dict)
+    publications: dict[str, OnlinePublication] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+def materialize_range(
+    settings: Settings,
+    views: Sequence[FeatureView],
+    first: date,
+    last: date,
+    on_progress: Callable[[FeatureView, DayResult], None] | None = None,
+    *,
+    engine: Engine | None = None,
+) -> RunSummary:
+    """Materialize the days from `first` to `last` of `views`, features and online, in one Dagster run.
+
+    A day that does not pass the gate, or a server that goes down meanwhile, fails its view; the others go on, and the summary says what
+    happened.
+
+    Args:
+        settings: Where the servers are.
+        views: At least one.
+        first: First day, UTC.
+        last: Last day, included.
+        on_progress: Called after each published or failed day.
+        engine: Computes and publishes; for tests.
+
+    Raises:
+        UserError: There is no such partition, or PostgreSQL does not answer.
+
+    """
+    partitions = daily_partitions(settings)
+    keys = days_between(partitions, first, last)
+    summary = RunSummary()
+    watched = _Watched(engine or LocalEngine(settings), summary, on_progress)
+    definitions = build_definitions({"engine": watched}, views=views, partitions=partitions, settings=settings)
+    selection = [key for view in views for key in (features_key(view), online_key(view))]
+    job = definitions.get_repository_def().get_implicit_job_def_for_assets(selection)
+    if job is None:
+        message = "the views share no partitions"
+        raise dg.DagsterInvariantViolationError(message)
+    started = time.monotonic()
+    with persistent_instance(settings) as instance:
+        result = job.execute_in_process(
+            instance=instance,
+            run_config=_QUIET,
+            asset_selection=selection,
+            raise_on_error=False,
+            tags={ASSET_PARTITION_RANGE_START_TAG: keys[0], ASSET_PARTITION_RANGE_END_TAG: keys[-1]},
+        )
+    summary.run_id, summary.succeeded = result.run_id, result.success
+    summary.seconds = time.monotonic() - started
+    summary.problems = _problems(result, views)
+    return summary
+
+
+class _Watched:
+    """An engine that reports each day and remembers what came out."""
+
+    def __init__(self, engine: Engine, summary: RunSummary, on_progress: Callable[[FeatureView, DayResult], None] | None) -> None:
+        self._engine = engine
+        self._summary = summary
+        self._on_progress = on_progress
+
+    def materialize(self, view: FeatureView, days: Sequence[date], on_day: OnDay | None = None) -> Materialization:
+        result = self._engine.materialize(view, days, self._reporter(view) or on_day)
+        self._summary.materializations[view.name] = result
+        return result
+
+    def publish_online(self, view: FeatureView) -> OnlinePublication:
+        publication = self._engine.publish_online(view)
+        self._summary.publications[view.name] = publication
+        return publication
+
+    def _reporter(self, view: FeatureView) -> OnDay | None:
+        report = self._on_progress
+        return None if report is None else lambda day: report(view, day)
+
+    def newest_rows(self, view: FeatureView, day: date) -> tuple[list[str], list[tuple[object, ...]]]:
+        return self._engine.newest_rows(view, day)
+
+
+def _problems(result: dg.ExecuteInProcessResult, views: Sequence[FeatureView]) -> dict[str, str]:
+    failures = {event.node_name: event for event in result.all_node_events if event.is_step_failure}
+    found: dict[str, str] = {}
+    for view in views:
+        for key in (features_key(view), online_key(view)):
+            event = failures.get(key.to_python_identifier())
+            if event is not None and view.name not in found:
+                found[view.name] = _words(event)
+    return found
+
+
+def _words(event: dg.DagsterEvent) -> str:
+    data = event.step_failure_data
+    if data.user_failure_data and data.user_failure_data.description:
+        return data.user_failure_data.description
+    return data.error.message.strip() if data.error else event.message or "failed"
