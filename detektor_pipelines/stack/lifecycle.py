@@ -1,0 +1,262 @@
+"""Starting, waiting for, asking after and ending the servers of one home directory."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from detektor_pipelines.errors import UserError
+from detektor_pipelines.stack import ports, remembered, supervisor, survivors
+from detektor_pipelines.stack.programs import PROGRAMS, Program, chosen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from detektor_pipelines.settings import Settings
+
+DEFAULT_SERVICES = ("postgres", "redis", "mlflow")
+
+_ALIVE = {"STARTING", "RUNNING", "BACKOFF", "STOPPING"}
+
+
+@dataclass(frozen=True)
+class ServiceStatus:
+    """One server, as it is now.
+
+    Attributes:
+        name: What commands call it.
+        title: What a person reads.
+        state: `running`, `starting` (the process runs, it does not answer yet), `failed`, `stopped`, `external` or
+            `unreachable` (external, no answer).
+        address: Host and port, without credentials.
+        pid: Of our process, or None.
+        seconds: Since its start, or None.
+        log: The file that its output goes to, or None for an external one.
+
+    """
+
+    name: str
+    title: str
+    state: str
+    address: str
+    pid: int | None = None
+    seconds: int | None = None
+    log: Path | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can be used."""
+        return self.state in {"running", "external"}
+
+
+@dataclass(frozen=True)
+class StackStatus:
+    """All servers, and the settings (ports, passwords) with which they are reached."""
+
+    settings: Settings
+    supervisor_pid: int | None
+    services: tuple[ServiceStatus, ...]
+
+    def __getitem__(self, name: str) -> ServiceStatus:
+        """Return one server by name."""
+        return next(service for service in self.services if service.name == name)
+
+
+def up(
+    settings: Settings,
+    services: tuple[str, ...] = DEFAULT_SERVICES,
+    *,
+    free_ports: bool = False,
+    on_progress: Callable[[str], None] | None = None,
+    wait: tuple[str, ...] | None = None,
+) -> StackStatus:
+    """Start the servers that do not run, in order, and wait until those in `wait` (default: all of them) answer.
+
+    Harmless when they run already. `free_ports` takes another port for one that is taken and says so; the status returned holds the
+    settings that name the ports really used.
+
+    Raises:
+        UserError: A port is taken, a server did not start, or an external one does not answer.
+
+    """
+    tell = on_progress or _silent
+    programs = chosen(services)
+    with remembered.locked(settings):
+        settings = remembered.with_secrets(settings)
+        running = _running_names(settings)
+        if not running and supervisor.running_pid(settings) is None:
+            survivors.end(settings)  # of a process manager that was killed: they hold ports and data
+        ours = [program for program in programs if not program.external(settings)]
+        settings = _settle_ports(settings, ours, running, tell, free_ports=free_ports)
+        remembered.remember(settings, tuple(program.port_field for program in PROGRAMS.values()))
+        if ours:
+            _prepare_directories(settings)
+            supervisor.ensure(settings, [program for program in PROGRAMS.values() if not program.external(settings)])
+        _start_in_order(settings, programs, tell)
+    awaited = tuple(program.name for program in programs) if wait is None else wait
+    _wait(settings, awaited, tell)
+    return status(settings)
+
+
+def wait(settings: Settings, *services: str, on_progress: Callable[[str], None] | None = None) -> StackStatus:
+    """Wait until the named servers, started by `up`, answer.
+
+    Raises:
+        UserError: One ended, or took too long; the end of its log is in the message.
+
+    """
+    _wait(settings, services, on_progress or _silent)
+    return status(settings)
+
+
+def status(settings: Settings) -> StackStatus:
+    """Ask every server how it is; changes nothing."""
+    states = supervisor.states(settings)
+    services = tuple(_service(settings, program, states) for program in PROGRAMS.values())
+    return StackStatus(settings, supervisor.running_pid(settings), services)
+
+
+def down(settings: Settings, *, on_progress: Callable[[str], None] | None = None) -> tuple[str, ...]:
+    """End all servers of this home directory and return the titles of those that ran; data and passwords stay.
+
+    Raises:
+        UserError: A process of it is left although it was killed.
+
+    """
+    tell = on_progress or _silent
+    if not settings.home.is_dir():
+        return ()
+    with remembered.locked(settings):
+        running = _running_names(settings)
+        if running:
+            tell("Ending " + ", ".join(PROGRAMS[name].title for name in running if name in PROGRAMS))
+        supervisor.shutdown(settings)
+        left = survivors.end(settings)
+        if left:
+            tell(f"Ended {len(left)} processes that no process manager knew any more")
+        still = survivors.find(settings)
+        if still:
+            raise UserError(
+                f"Processes {still} of the servers did not end.", where=str(settings.home), fix="Look at them with `ps`, end them by hand."
+            )
+        remembered.forget(settings)
+    return tuple(PROGRAMS[name].title for name in running if name in PROGRAMS)
+
+
+def _silent(_: str) -> None:
+    """Tell nobody."""
+
+
+def _running_names(settings: Settings) -> list[str]:
+    return [name for name, row in supervisor.states(settings).items() if row["statename"] in _ALIVE]
+
+
+def _settle_ports(
+    settings: Settings, programs: list[Program], running: list[str], tell: Callable[[str], None], *, free_ports: bool
+) -> Settings:
+    """Return settings in which every program that will be started has a port of its own."""
+    taken: set[int] = set()
+    moved: dict[str, int] = {}
+    for program in programs:
+        port = program.port(settings)
+        if program.name in running:
+            _check_unmoved(settings, program, port)
+        elif port in taken or not ports.is_free(port):
+            # A port set in the environment is what every later command will use: another one would not be found.
+            if not free_ports or os.environ.get(program.port_variable):
+                raise _port_taken(program, port)
+            moved[program.port_field] = ports.free_port(frozenset(taken))
+            tell(f"Port {port} is taken: {program.title} uses {moved[program.port_field]}")
+            port = moved[program.port_field]
+        taken.add(port)
+    return remembered.changed(settings, **moved) if moved else settings
+
+
+def _check_unmoved(settings: Settings, program: Program, port: int) -> None:
+    before = remembered.port_of(settings, program.port_field)
+    if before is not None and before != port:
+        raise UserError(
+            f"{program.title} runs on port {before} already, but {program.port_variable} asks for {port}.",
+            where=str(settings.home),
+            fix="Run `detektor down` first, or unset the variable.",
+        )
+
+
+def _port_taken(program: Program, port: int) -> UserError:
+    return UserError(
+        f"Port {port}, which {program.title} wants, is taken by another program.",
+        where=f"{ports.LOOPBACK}:{port}, setting {program.port_variable}",
+        fix=f"Choose another port: {program.port_variable}={ports.free_port()} detektor up",
+    )
+
+
+def _prepare_directories(settings: Settings) -> None:
+    for program in PROGRAMS.values():
+        program.directory(settings).mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _start_in_order(settings: Settings, programs: list[Program], tell: Callable[[str], None]) -> None:
+    running = _running_names(settings)
+    for program in programs:
+        _wait(settings, program.needs, tell)
+        if program.external(settings) is None and program.name not in running:
+            tell(f"Starting {program.title} on port {program.port(settings)}")
+            program.prepare(settings)
+            supervisor.start(settings, program.name)
+        if program.finish is not None:
+            _wait(settings, (program.name,), tell)
+            program.finish(settings)
+
+
+def _wait(settings: Settings, names: tuple[str, ...], tell: Callable[[str], None]) -> None:
+    for program in chosen(names):
+        started = time.monotonic()
+        announced = False
+        while not program.ready(settings):
+            seconds = time.monotonic() - started
+            if program.external(settings) is not None:
+                raise _external_silent(program, settings)
+            row = supervisor.states(settings).get(program.name)
+            if row is None or row["statename"] not in _ALIVE or seconds > program.start_seconds:
+                raise _did_not_start(program, settings, seconds)
+            if seconds > 1 and not announced:
+                tell(f"Waiting for {program.title}")
+                announced = True
+            time.sleep(0.05)
+
+
+def _external_silent(program: Program, settings: Settings) -> UserError:
+    return UserError(
+        f"The {program.title} that you named does not answer.",
+        where=program.address(settings),
+        fix="Start it, or correct the address; `detektor doctor` shows where it comes from.",
+    )
+
+
+def _did_not_start(program: Program, settings: Settings, seconds: float) -> UserError:
+    log = program.log(settings)
+    tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-8:] if log.exists() else []
+    return UserError(
+        f"{program.title} did not start within {seconds:.0f} s. The end of its log:\n" + "\n".join(f"    {line}" for line in tail),
+        where=str(log),
+        fix="Read the log; then `detektor down` and `detektor up` start afresh.",
+    )
+
+
+def _service(settings: Settings, program: Program, states: dict[str, dict[str, object]]) -> ServiceStatus:
+    address = program.address(settings)
+    if program.external(settings) is not None:
+        return ServiceStatus(program.name, program.title, "external" if program.ready(settings) else "unreachable", address)
+    row = states.get(program.name, {})
+    name = str(row.get("statename", "STOPPED"))
+    log = program.log(settings)
+    if name in {"FATAL", "EXITED", "UNKNOWN"}:
+        return ServiceStatus(program.name, program.title, "failed", address, log=log)
+    if name not in _ALIVE:
+        return ServiceStatus(program.name, program.title, "stopped", address, log=log)
+    state = "running" if program.ready(settings) else "starting"
+    seconds = int(str(row["now"])) - int(str(row["start"]))
+    return ServiceStatus(program.name, program.title, state, address, int(str(row["pid"])) or None, seconds, log)

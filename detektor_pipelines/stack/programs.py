@@ -1,0 +1,226 @@
+"""The table of servers: how each is prepared, started, known to be ready, and replaced by one that exists already.
+
+A further server is one more `Program` in `PROGRAMS`; nothing else changes.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from detektor_pipelines.errors import UserError
+from detektor_pipelines.stack import binaries, ports, postgres, redis_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from detektor_pipelines.settings import Settings
+
+
+def _nothing(_: Settings) -> None:
+    """Stand for a step that a program does not have."""
+
+
+def _no_variables(_: Settings) -> dict[str, str]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Program:
+    """One server.
+
+    Attributes:
+        name: What commands call it.
+        title: What a person reads.
+        port_field: The field of `Settings` with its port; the environment variable is `DETEKTOR_` and this in capitals.
+        command: Its command line, in the foreground.
+        ready: Whether it answers as it should; called often, takes milliseconds.
+        external: The address of a server to use instead, or None.
+        prepare: Makes the files it needs; called before each start.
+        finish: Completes it once it is ready (databases, schemas); also called for an external server.
+        environment: Its variables beside the inherited ones; secrets belong here, not on the command line.
+        needs: The programs that are ready before it starts.
+        stop_signal: What ends it cleanly.
+        start_seconds: How long it may take until it is ready.
+
+    """
+
+    name: str
+    title: str
+    port_field: str
+    command: Callable[[Settings], list[str]]
+    ready: Callable[[Settings], bool]
+    external: Callable[[Settings], str | None] = field(default=lambda _: None)
+    prepare: Callable[[Settings], None] = _nothing
+    finish: Callable[[Settings], None] | None = None
+    environment: Callable[[Settings], dict[str, str]] = _no_variables
+    needs: tuple[str, ...] = ()
+    stop_signal: str = "TERM"
+    start_seconds: int = 60
+
+    def port(self, settings: Settings) -> int:
+        """Return the port it listens on when it is ours."""
+        return int(getattr(settings, self.port_field))
+
+    @property
+    def port_variable(self) -> str:
+        """The environment variable that sets its port."""
+        return f"DETEKTOR_{self.port_field.upper()}"
+
+    def directory(self, settings: Settings) -> Path:
+        """Return the directory it runs in."""
+        return settings.home / "servers" / self.name
+
+    def log(self, settings: Settings) -> Path:
+        """Return the file that its output goes to."""
+        return settings.home / "logs" / f"{self.name}.log"
+
+    def address(self, settings: Settings) -> str:
+        """Return where it is, without credentials."""
+        external = self.external(settings)
+        if external is None:
+            return f"{ports.LOOPBACK}:{self.port(settings)}"
+        parts = urlsplit(external)
+        return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+
+
+def http_answers(port: int, path: str, host: str = ports.LOOPBACK) -> bool:
+    """Tell whether `GET path` answers with status 200."""
+    connection = http.client.HTTPConnection(host, port, timeout=2)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def chosen(names: tuple[str, ...]) -> list[Program]:
+    """Return the named programs and what they need, in starting order.
+
+    Raises:
+        UserError: A name is not in the table.
+
+    """
+    wanted: dict[str, Program] = {}
+
+    def add(name: str) -> None:
+        if name not in PROGRAMS:
+            raise UserError(f"There is no server {name!r}.", fix=f"Choose from: {', '.join(PROGRAMS)}.")
+        for needed in PROGRAMS[name].needs:
+            add(needed)
+        wanted[name] = PROGRAMS[name]
+
+    for name in names:
+        add(name)
+    return list(wanted.values())
+
+
+# PostgreSQL ------------------------------------------------------------------------------------------------------------------
+
+
+def _postgres_data(settings: Settings) -> Path:
+    return settings.home / "servers" / "postgres" / "data"
+
+
+def _postgres_login(settings: Settings) -> postgres.Login:
+    password = settings.postgres_password.get_secret_value() if settings.postgres_password else ""
+    return postgres.Login(settings.postgres_user, password, settings.postgres_port, settings.postgres_host)
+
+
+def _finish_postgres(settings: Settings) -> None:
+    if not settings.external_postgres_url:
+        postgres.create_database(_postgres_login(settings).dsn("postgres"), settings.postgres_database)
+    postgres.create_schemas(settings.postgres_dsn)
+
+
+# Redis -----------------------------------------------------------------------------------------------------------------------
+
+
+def _redis_password(settings: Settings) -> str | None:
+    return settings.redis_password.get_secret_value() if settings.redis_password else None
+
+
+def _redis_directory(settings: Settings) -> Path:
+    return settings.home / "servers" / "redis"
+
+
+def _prepare_redis(settings: Settings) -> None:
+    redis_server.write_configuration(_redis_directory(settings), settings.redis_port, _redis_password(settings))
+
+
+def _redis_ready(settings: Settings) -> bool:
+    if settings.external_redis_url:  # it may speak TLS or want a user name: whether it listens is all that can be said simply
+        return ports.answers(settings.redis_port, settings.redis_host)
+    return redis_server.is_ready(settings.redis_port, _redis_password(settings))
+
+
+# MLflow ----------------------------------------------------------------------------------------------------------------------
+
+
+def _mlflow_command(settings: Settings) -> list[str]:
+    artifacts = settings.home / "servers" / "mlflow" / "artifacts"
+    where = ["--host", ports.LOOPBACK, "--port", str(settings.mlflow_port)]
+    return [binaries.script("mlflow"), "server", *where, "--artifacts-destination", str(artifacts), "--workers", "1"]
+
+
+def _mlflow_environment(settings: Settings) -> dict[str, str]:
+    return {
+        "MLFLOW_BACKEND_STORE_URI": settings.sqlalchemy_url("mlflow"),  # holds the password: not on the command line
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # else nine more processes
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        # A virtual environment that was not activated: mlflow starts `uvicorn` by its bare name
+        "PATH": os.pathsep.join([os.path.dirname(binaries.script("mlflow")), os.environ.get("PATH", os.defpath)]),  # noqa: PTH120
+    }
+
+
+def _mlflow_ready(settings: Settings) -> bool:
+    if not settings.mlflow_tracking_uri:
+        return http_answers(settings.mlflow_port, "/health")
+    parts = urlsplit(settings.mlflow_tracking_uri)
+    if parts.scheme not in {"http", "https"}:  # a directory or a database: nothing listens
+        return True
+    return ports.answers(parts.port or (443 if parts.scheme == "https" else 80), parts.hostname or ports.LOOPBACK)
+
+
+PROGRAMS: dict[str, Program] = {
+    program.name: program
+    for program in (
+        Program(
+            name="postgres",
+            title="PostgreSQL",
+            port_field="postgres_port",
+            external=lambda settings: settings.external_postgres_url,
+            prepare=lambda settings: postgres.initialise(_postgres_data(settings), _postgres_login(settings)),
+            command=lambda settings: postgres.command(_postgres_data(settings), settings.postgres_port),
+            ready=lambda settings: postgres.is_ready(_postgres_login(settings)),
+            finish=_finish_postgres,
+            stop_signal="INT",  # fast shutdown: open transactions are rolled back instead of waited for
+        ),
+        Program(
+            name="redis",
+            title="Redis",
+            port_field="redis_port",
+            external=lambda settings: settings.external_redis_url,
+            prepare=_prepare_redis,
+            command=lambda settings: redis_server.command(_redis_directory(settings) / "redis.conf"),
+            ready=_redis_ready,
+        ),
+        Program(
+            name="mlflow",
+            title="MLflow",
+            port_field="mlflow_port",
+            external=lambda settings: settings.mlflow_tracking_uri,
+            command=_mlflow_command,
+            environment=_mlflow_environment,
+            ready=_mlflow_ready,
+            needs=("postgres",),
+            start_seconds=180,  # its first start migrates a schema: 17 s alone, longer on a busy machine
+        ),
+    )
+}

@@ -1,0 +1,102 @@
+"""What outlives a command: `home/stack.json` (ports, external addresses) and `home/secrets.env` (passwords), both mode 0600."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from detektor_pipelines.errors import UserError
+from detektor_pipelines.settings import Settings, get_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_EXTERNAL_FIELDS = ("external_postgres_url", "external_redis_url", "mlflow_tracking_uri")
+
+
+def make_home(settings: Settings) -> None:
+    """Make the home directory, readable by its owner only.
+
+    Raises:
+        UserError: It cannot be made or written to.
+
+    """
+    try:
+        settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (settings.home / "logs").mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"The state directory cannot be made: {error.strerror}.",
+            where=str(settings.home),
+            fix="Set DETEKTOR_HOME to a directory that you may write to.",
+        ) from None
+
+
+@contextmanager
+def locked(settings: Settings) -> Iterator[None]:
+    """Let one command at a time start or stop servers; a second one waits."""
+    make_home(settings)
+    with (settings.home / "stack.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def with_secrets(settings: Settings) -> Settings:
+    """Generate the passwords of embedded servers that have none yet, keep them, and return settings that hold them."""
+    missing = {
+        name: secrets.token_urlsafe(24)
+        for name, external, present in (
+            ("postgres_password", settings.external_postgres_url, settings.postgres_password),
+            ("redis_password", settings.external_redis_url, settings.redis_password),
+        )
+        if not external and not present
+    }
+    if not missing:
+        return settings
+    lines = settings.secrets_file.read_text(encoding="utf-8").splitlines() if settings.secrets_file.exists() else []
+    lines += [f"DETEKTOR_{name.upper()}={value}" for name, value in missing.items()]
+    _write_private(settings.secrets_file, "\n".join(lines) + "\n")
+    return changed(settings, **missing)
+
+
+def remember(settings: Settings, port_fields: tuple[str, ...]) -> None:
+    """Write down where the servers are, so that any later command finds them."""
+    kept: dict[str, Any] = {name: getattr(settings, name) for name in port_fields}
+    kept |= {name: value for name in _EXTERNAL_FIELDS if (value := getattr(settings, name))}
+    _write_private(settings.state_file, json.dumps({"settings": kept}, indent=2) + "\n")
+    get_settings.cache_clear()
+
+
+def port_of(settings: Settings, port_field: str) -> int | None:
+    """Return the port that the last `remember` wrote for a field, or None."""
+    try:
+        port = json.loads(settings.state_file.read_text(encoding="utf-8"))["settings"].get(port_field)
+    except (OSError, ValueError, KeyError, AttributeError):
+        return None
+    return port if isinstance(port, int) else None
+
+
+def forget(settings: Settings) -> None:
+    """Remove what `remember` wrote; the next start begins from the environment and the defaults."""
+    settings.state_file.unlink(missing_ok=True)
+    get_settings.cache_clear()
+
+
+def changed(settings: Settings, **values: Any) -> Settings:
+    """Return settings with other values, validated."""
+    given = {name: getattr(settings, name) for name in type(settings).model_fields}
+    return Settings(**(given | values))
+
+
+def _write_private(file: Path, text: str) -> None:
+    """Write the whole file or nothing, readable by its owner only."""
+    new = file.with_name(f"{file.name}.{os.getpid()}.new")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as output:
+        output.write(text)
+    new.replace(file)
