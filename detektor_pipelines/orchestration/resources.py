@@ -129,6 +129,7 @@ class MlflowRun:
         if "functions" in self.__dict__:
             self.functions.end_run()  # MLflow keeps an active run for the process: the next Dagster run must not inherit it
         self._tracker.finish(self.root, self._status)
+        self._tracker.close()
 
 
 def mlflow_resource(settings: Settings | None = None) -> dg.ResourceDefinition:

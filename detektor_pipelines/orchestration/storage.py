@@ -39,6 +39,8 @@ _BATCH: Final = "200"
 class _Pooled:
     """What the three have in common: stands before the stock class."""
 
+    _engine: Engine
+
     def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
         _prepare(postgres_url)
         super().__init__(postgres_url, inst_data=inst_data)  # type: ignore[call-arg]

@@ -68,7 +68,7 @@ class Rest:
                 connection.request(method, path, payload, headers)
                 response = connection.getresponse()
             except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
-                self._close()
+                self.close()
                 if fresh:
                     raise
                 connection = self._connect()  # the server had closed an idle connection
@@ -76,7 +76,7 @@ class Rest:
                 response = connection.getresponse()
             return response.status, response.read()
         except (OSError, http.client.HTTPException) as error:
-            self._close()
+            self.close()
             raise TrackingUnavailableError(
                 f"MLflow does not answer: {str(error) or type(error).__name__}.",
                 where=self.address,
@@ -105,7 +105,8 @@ class Rest:
         self._connection = connection
         return connection
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Close the connection; the next call opens another."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None

@@ -202,6 +202,10 @@ class Tracker:
             except TrackingUnavailableError as error:
                 self._problem = str(error)
 
+    def close(self) -> None:
+        """Close the connection to the server."""
+        self._rest.close()
+
     def kept(self) -> int:
         """Return how many records wait in the outbox."""
         return len(list(self._outbox.glob("*.json")))
