@@ -1,0 +1,234 @@
+"""Writing the raw log: events in bulk, each event_id once, and what was rejected beside them.
+
+One chunk is one transaction: the identities go to `ml_learning.event_ids` first, whose primary key decides between concurrent writers; then
+the new events are copied into `ml_learning.agent_events`; then records of known events are compared (`stores.duplicates`) and rejections
+kept. A run that is interrupted leaves whole chunks, and running it again adds the rest.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from detektor_pipelines.stores import event_statements as statements
+from detektor_pipelines.stores.connections import connect_arrow, sqlstate
+from detektor_pipelines.stores.duplicates import judge
+from detektor_pipelines.stores.event_table import complete, table_of
+from detektor_pipelines.stores.partitions import ensure_months, months_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from types import TracebackType
+
+    import pyarrow as pa
+    from adbc_driver_postgresql.dbapi import Connection, Cursor
+
+    from detektor_pipelines.language.records import AgentEvent, Rejection
+    from detektor_pipelines.settings import Settings
+
+CHUNK_ROWS: Final = 50_000
+"""Rows of one transaction: large enough for bulk speed, small enough that two connections share the work."""
+
+_ATTEMPTS: Final = 5
+_TRANSIENT: Final = ("40001", "40P01")  # serialization failure, deadlock
+
+
+@dataclass(frozen=True, slots=True)
+class IngestCounts:
+    """What became of the records handed to the store; every record is counted once.
+
+    Attributes:
+        added: New events.
+        known: Stored before with the same body.
+        also_seen: Another text of a stored event: a shorter one, or a longer one that now counts.
+        reread: Stored before, but now read differently (agent, project, reader); `reingest` writes them.
+        repaired: The same, written by `reingest`.
+        conflicts: Contradict a stored event; among the rejected.
+        rejected: Rejections kept by this run, conflicts included.
+        rejected_known: Rejections kept by an earlier run.
+
+    """
+
+    added: int = 0
+    known: int = 0
+    also_seen: int = 0
+    reread: int = 0
+    repaired: int = 0
+    conflicts: int = 0
+    rejected: int = 0
+    rejected_known: int = 0
+
+    def __add__(self, other: IngestCounts) -> IngestCounts:
+        return IngestCounts(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
+
+
+def append(settings: Settings, events: Iterable[AgentEvent], rejections: Iterable[Rejection] = (), *, mix: bool = False) -> IngestCounts:
+    """Store events and rejections; safe beside other writers, harmless when repeated.
+
+    Args:
+        settings: Which database.
+        events: Checked events (`ingest.checks`), held in memory.
+        rejections: What could not be read.
+        mix: Let simulated and real events share the database.
+
+    Raises:
+        UserError: The database cannot be reached or is full; simulated beside real without `mix`.
+
+    """
+    with EventWriter(settings, mix=mix) as writer:
+        return writer.write(list(events), list(rejections))
+
+
+def append_table(settings: Settings, table: pa.Table, *, mix: bool = False, connections: int = 2) -> IngestCounts:
+    """Store a table of events in the layout of `agent_events` (columns: `event_table.COLUMNS`, absent ones as DEFAULTS or null).
+
+    The bulk path of the simulator: chunks of CHUNK_ROWS, over `connections` connections at once. The events are taken as they are; whoever
+    makes the table answers for ranges and vocabularies.
+
+    Raises:
+        UserError: As `append`.
+        ValueError: The table is not in that layout.
+
+    """
+    chunks = [table.slice(start, CHUNK_ROWS) for start in range(0, table.num_rows, CHUNK_ROWS)]
+    with ExitStack() as stack:
+        writers = [stack.enter_context(EventWriter(settings, mix=mix)) for _ in range(min(connections, len(chunks)))]
+        pool = stack.enter_context(ThreadPoolExecutor(max(len(writers), 1)))
+
+        def write_share(number: int) -> IngestCounts:
+            share = chunks[number :: len(writers)]
+            return sum((writers[number].write_table(complete(chunk)) for chunk in share), IngestCounts())
+
+        return sum(pool.map(write_share, range(len(writers))), IngestCounts())
+
+
+class EventWriter:
+    """One connection that appends to the raw log; a context manager, not for several threads at once.
+
+    Args:
+        settings: Which database.
+        mix: Let simulated and real events share the database.
+        reingest: Write events that are read differently now as a higher revision.
+
+    """
+
+    def __init__(self, settings: Settings, *, mix: bool = False, reingest: bool = False) -> None:
+        self._settings = settings
+        self._mix = mix
+        self._reingest = reingest
+        self._stack = ExitStack()
+        self._connection: Connection | None = None
+        self._months: set[str] = set()
+
+    def __enter__(self) -> Self:
+        self._connection = self._stack.enter_context(connect_arrow(self._settings))
+        with self._connection.cursor() as cursor:
+            statements.make_temporary_tables(cursor)
+        self._connection.commit()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def write(self, events: Sequence[AgentEvent], rejections: Sequence[Rejection] = ()) -> IngestCounts:
+        """Store events and rejections, in one transaction a chunk.
+
+        Raises:
+            UserError: As `append`.
+
+        """
+        counts = self._retried(lambda cursor: _rejected(cursor, rejections)) if rejections else IngestCounts()
+        for start in range(0, len(events), CHUNK_ROWS):
+            counts += self.write_table(table_of(events[start : start + CHUNK_ROWS]))
+        return counts
+
+    def write_table(self, table: pa.Table) -> IngestCounts:
+        """Store one chunk of `event_table.COLUMNS`; an event_id that it holds twice is compared with its first record.
+
+        Raises:
+            UserError: As `append`.
+
+        """
+        counts = IngestCounts()
+        while table.num_rows:
+            first, table = statements.split_at_repetitions(table)
+            counts += self._write_distinct(first)
+        return counts
+
+    def _write_distinct(self, table: pa.Table) -> IngestCounts:
+        table = statements.stamped(table)
+        self._ensure_months(table)
+        identities = statements.identities(table)  # before the transaction: hashing takes a while, open transactions hold up others
+        return self._retried(lambda cursor: self._chunk(cursor, table, identities))
+
+    def _ensure_months(self, table: pa.Table) -> None:
+        missing = months_of(table["occurred_at"]) - self._months
+        if missing:
+            ensure_months(self._open(), missing)
+            self._months |= missing
+
+    def _chunk(self, cursor: Cursor, table: pa.Table, identities: pa.Table) -> IngestCounts:
+        statements.claim_origin(cursor, table, mix=self._mix)
+        known = statements.claim_identities(cursor, identities)
+        fresh = statements.without(table, known) if known else table
+        statements.copy_events(cursor, fresh)
+        counts = IngestCounts(added=fresh.num_rows)
+        return counts + self._compare(cursor, table, len(known)) if known else counts
+
+    def _compare(self, cursor: Cursor, table: pa.Table, known: int) -> IngestCounts:
+        """Judge the records whose event was stored before with another body, and write what follows from it."""
+        stored = statements.stored_with_another_body(cursor)
+        revised: list[dict[str, Any]] = []
+        conflicts: list[Rejection] = []
+        tally: Counter[str] = Counter()
+        for new in statements.rows_of(statements.only(table, stored)) if stored else ():
+            old = stored[new["event_id"]]
+            verdict = judge(old, new)
+            tally[verdict.judgement] += 1
+            if verdict.judgement == "longer" or (verdict.judgement == "reread" and self._reingest):
+                revised += statements.revisions(old, new)
+            elif verdict.judgement == "conflict":
+                conflicts.append(statements.conflict(new, verdict.reason))
+        statements.write_revisions(cursor, revised)
+        rejected, rejected_known = statements.keep_rejections(cursor, conflicts)
+        return IngestCounts(
+            known=known - len(stored) + tally["same"],
+            also_seen=tally["shorter"] + tally["longer"],
+            reread=0 if self._reingest else tally["reread"],
+            repaired=tally["reread"] if self._reingest else 0,
+            conflicts=tally["conflict"],
+            rejected=rejected,
+            rejected_known=rejected_known,
+        )
+
+    def _retried(self, work: Callable[[Cursor], IngestCounts]) -> IngestCounts:
+        """Do the work in one transaction; again when PostgreSQL broke a deadlock with another writer by ending it."""
+        connection = self._open()
+        for attempt in range(_ATTEMPTS):
+            try:
+                with connection.cursor() as cursor:
+                    counts = work(cursor)
+                connection.commit()
+            except Exception as error:
+                connection.rollback()
+                if sqlstate(error) not in _TRANSIENT or attempt == _ATTEMPTS - 1:
+                    raise
+                time.sleep(0.05 * 2**attempt)
+            else:
+                return counts
+        raise AssertionError  # unreachable: the last attempt returns or raises
+
+    def _open(self) -> Connection:
+        if self._connection is None:
+            message = "EventWriter is a context manager: use it in a with statement"
+            raise RuntimeError(message)
+        return self._connection
+
+
+def _rejected(cursor: Cursor, rejections: Sequence[Rejection]) -> IngestCounts:
+    rejected, rejected_known = statements.keep_rejections(cursor, rejections)
+    return IngestCounts(rejected=rejected, rejected_known=rejected_known)

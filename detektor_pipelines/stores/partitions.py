@@ -1,0 +1,58 @@
+"""Monthly partitions of `ml_learning.agent_events`, made when the first event of a month arrives.
+
+A partition is made as a table of its own and then attached, in a transaction of its own: attaching does not wait for writers, nor they for
+it, while CREATE TABLE … PARTITION OF would. An advisory lock lets one of several writers make it and the others find it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from adbc_driver_postgresql.dbapi import Connection
+
+_LOCK: Final = 0x6D6F6E7468
+"""Advisory lock ("month" in ASCII) of whoever makes a partition."""
+
+
+def months_of(occurred_at: pa.ChunkedArray) -> set[str]:
+    """Return the months (`2026-11`) that the instants (timestamp[us, UTC]) fall in."""
+    import pyarrow.compute as pc
+
+    return set(pc.unique(pc.strftime(pc.floor_temporal(occurred_at, unit="month"), format="%Y-%m")).to_pylist())
+
+
+def partition_name(month: str) -> str:
+    """Return the table of a month: `2026-11` → `agent_events_y2026m11`."""
+    year, _, number = month.partition("-")
+    return f"agent_events_y{year}m{number}"
+
+
+def ensure_months(connection: Connection, months: set[str]) -> None:
+    """Make the partitions that are missing and commit them; the connection must be outside a transaction."""
+    with connection.cursor() as cursor:
+        for month in sorted(months):
+            if not _is_attached(cursor, month):
+                _make(cursor, month)
+    connection.commit()
+
+
+def _is_attached(cursor: object, month: str) -> bool:
+    cursor.execute(  # type: ignore[attr-defined]
+        f"SELECT count(*) FROM pg_inherits WHERE inhrelid = to_regclass('ml_learning.{partition_name(month)}')"  # noqa: S608 - our own name
+    )
+    return bool(cursor.fetchone()[0])  # type: ignore[attr-defined]
+
+
+def _make(cursor: object, month: str) -> None:
+    execute = cursor.execute  # type: ignore[attr-defined]
+    execute(f"SELECT pg_advisory_xact_lock({_LOCK}) IS NULL")
+    if _is_attached(cursor, month):  # another writer made it while we waited for the lock
+        return
+    start = datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC)
+    end = start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
+    table = f"ml_learning.{partition_name(month)}"
+    execute(f"CREATE TABLE {table} (LIKE ml_learning.agent_events INCLUDING ALL)")
+    execute(f"ALTER TABLE ml_learning.agent_events ATTACH PARTITION {table} FOR VALUES FROM ('{start:%Y-%m-%d}Z') TO ('{end:%Y-%m-%d}Z')")
