@@ -1,0 +1,382 @@
+"""A view as one SQL text over deltas, the same for DuckDB and PostgreSQL but for three words of dialect.
+
+The text reads a relation ``events`` with the columns ``ts`` and ``known`` (int64 µs), ``seq`` (rank by ts, event_id),
+``live`` (false for a superseded revision, which keeps its instants and contributes nothing), ``project`` and the plan's
+columns. It returns, per agent_id and grain instant t in (start, end], the integer states of the plan. How:
+
+- ``cells`` sums what events of one project contribute, per grain instant at which they enter and per hop in which they
+  occurred; ``keyed`` adds the roll-up over projects. Sums, maxima and minima may be merged first, so this equals rolling
+  up the events themselves.
+- ``deltas``: a cell adds at its enter and subtracts at each window's leave; a running sum over them is the window.
+- The latest event is a running maximum of ``seq``: leaves rise with occurred_at, so when the latest has left, all have.
+- Extremes are not subtractable: whole hops by a RANGE frame, the hop under way by a running extreme, and what became
+  known only after its hop was over by expansion to the instants where it counts.
+- Distinct values are intervals: overlapping ones of a value merge into islands, an island is +1 and −1.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from detektor_pipelines.compile.expressions import condition, operand, passing
+from detektor_pipelines.compile.finalise import LIMB
+from detektor_pipelines.compile.plan import DistinctState, PickState, Plan, Prepared, SumState
+from detektor_pipelines.language.expressions import Column
+from detektor_pipelines.language.windows import Window
+
+Form: TypeAlias = Literal["served", "known_now"]
+"""Enter at greatest(occurred_at, known_at), as it was served then, or at occurred_at, as known now."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What the engines spell differently."""
+
+    name: str
+    wide: str
+    quotient: str
+
+    def divide(self, value: str, by: int) -> str:
+        """Integer quotient of a non-negative 128-bit value."""
+        return self.quotient.format(value=value, by=by)
+
+
+DUCKDB: Final = Dialect("duckdb", "HUGEINT", "({value} // {by})")
+POSTGRES: Final = Dialect("postgres", "NUMERIC(38,0)", "DIV({value}, {by})")
+
+
+@dataclass(frozen=True)
+class Span:
+    """Instants in µs: rows lie in (start, end]."""
+
+    start: int
+    end: int
+
+
+def states_sql(plan: Plan, span: Span, *, form: Form, late: bool, dialect: Dialect = DUCKDB) -> str:
+    """The SELECT of a view's integer states, ordered by (agent_id, t).
+
+    Args:
+        plan: of the view.
+        span: the instants wanted.
+        form: which of the two enters.
+        late: whether any event became known at a later grain instant than it occurred. Without such events both forms
+            are one and the text is shorter; with them ``late_known`` (µs, null where the forms agree) is a column too.
+        dialect: of the engine.
+    """
+    return _Text(plan, span, form, late, dialect).render()
+
+
+def reach_back(plan: Plan) -> int:
+    """µs before the first wanted instant from which events are needed: the longest window and its hop."""
+    longest = plan.view.longest
+    return longest.size + longest.hop
+
+
+def _ceil(value: str, step: int) -> str:
+    return f"({value} + MOD({step} - MOD({value}, {step}), {step}))"
+
+
+def _floor(value: str, step: int) -> str:
+    return f"({value} - MOD({value}, {step}))"
+
+
+class _Text:
+    def __init__(self, plan: Plan, span: Span, form: Form, late: bool, dialect: Dialect) -> None:  # noqa: FBT001
+        self.plan, self.span, self.form, self.late, self.dialect = plan, span, form, late, dialect
+        self.agent, self.grain = plan.view.agent, plan.view.grain
+        self.windows = plan.view.windows
+        self.resolution = min(self.grain, *(window.hop for window in self.windows))
+        # One running maximum serves all windows of a `last`, one cell value all windows of an extreme.
+        self.lasts = _shared([pick for pick in plan.picks if pick.function == "last"])
+        self.extremes = _shared([pick for pick in plan.picks if pick.function != "last"])
+
+    def render(self) -> str:
+        parts = [self._prepared(), self._cells(), self._keyed(), self._timed(), *self._islands(), self._deltas()]
+        parts += [self._grouped(), self._running(), *self._extreme_parts()]
+        if self.late:
+            parts.append(self._late_known())
+        return "WITH " + ",\n".join(parts) + "\n" + self._final()
+
+    def _prepared(self) -> str:
+        columns = ["project", "ts", f"{_ceil('ts', self.resolution)} AS b"]
+        columns.append(f"{_ceil('GREATEST(ts, known)', self.grain)} AS tk")
+        columns.append("CASE WHEN live THEN known END AS knowledge")
+        columns += [f"{_contribution(each, self.dialect)} AS {each.name}" for each in self.plan.prepared]
+        for name, pick in self.lasts.items():
+            value = operand(pick.operand)
+            chosen = "ts" if _is_instant(pick) else "seq"
+            columns.append(f"CASE WHEN {passing(pick.where)} AND {value} IS NOT NULL THEN {chosen} END AS {name}")
+            if not _is_instant(pick):
+                columns.append(f"{value} AS {name}_value")
+        if any(not _is_instant(pick) for pick in self.lasts.values()):
+            columns.append("seq")
+        for name, pick in self.extremes.items():
+            columns.append(f"CASE WHEN {passing(pick.where)} THEN {operand(pick.operand)} END AS {name}")
+        for distinct in self.plan.distincts:
+            columns.append(f"CASE WHEN {passing(distinct.where)} THEN {distinct.column.name} END AS {distinct.name}")
+        return f"prepared AS (SELECT {', '.join(columns)} FROM events)"
+
+    def _merged(self) -> list[str]:
+        merged = [f"SUM({each.name}) AS {each.name}" for each in self.plan.prepared]
+        merged += [f"MAX({name}) AS {name}" for name in self.lasts]
+        merged += [f"{_extreme(pick)}({name}) AS {name}" for name, pick in self.extremes.items()]
+        return [*merged, "MAX(knowledge) AS knowledge"]
+
+    def _cells(self) -> str:
+        columns = ", ".join(("project", "b", "tk", *self._merged()))
+        return f"cells AS (SELECT {columns} FROM prepared GROUP BY project, b, tk)"
+
+    def _keyed(self) -> str:
+        names = [each.name for each in self.plan.prepared] + [*self.lasts, *self.extremes, "knowledge"]
+        whole = ", ".join((f"'{self.agent}' AS agent_id", "b", "tk", *self._merged()))
+        single = ", ".join((f"'{self.agent}@' || project", "b", "tk", *names))
+        return (
+            f"keyed AS (SELECT {whole} FROM cells GROUP BY b, tk"
+            f" UNION ALL SELECT {single} FROM cells WHERE project IS NOT NULL)"
+        )
+
+    def _enter(self, bucket: str = "b") -> str:
+        return "tk" if self.late and self.form == "served" else _ceil(bucket, self.grain)
+
+    def _leave(self, window: Window, bucket: str = "b") -> str:
+        """Grain instant from which the cell is no longer in the window."""
+        return _ceil(f"({_ceil(bucket, window.hop)} + {window.size})", self.grain)
+
+    def _timed(self) -> str:
+        columns = [f"{self._enter()} AS te"]
+        columns += [f"{self._leave(window)} AS leave_{window.label}" for window in self.windows]
+        return f"timed AS (SELECT keyed.*, {', '.join(columns)} FROM keyed)"
+
+    def _islands(self) -> Iterator[str]:
+        for distinct in self.plan.distincts:
+            name, longest = distinct.name, self._leave(distinct.window)
+            enter = self._enter()
+            project = f"SELECT '{self.agent}@' || project, {name}, b, tk FROM prepared WHERE project IS NOT NULL"
+            yield (
+                f"{name}_keyed AS (SELECT '{self.agent}' AS agent_id, {name} AS value, b, tk FROM prepared"
+                f" UNION ALL {project})"
+            )
+            yield (
+                f"{name}_spans AS (SELECT DISTINCT agent_id, value, {enter} AS te, {longest} AS tl FROM {name}_keyed"
+                f" WHERE value IS NOT NULL AND {enter} < {longest})"
+            )
+            yield (
+                f"{name}_marked AS (SELECT agent_id, value, te, MAX(tl) OVER (PARTITION BY agent_id, value ORDER BY te, tl"
+                f" ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS ended FROM {name}_spans)"
+            )
+            start = f"FROM {name}_marked WHERE ended IS NULL OR te >= ended"
+            yield (
+                f"{name}_deltas AS (SELECT agent_id, te AS t, 1 AS step {start}"
+                f" UNION ALL SELECT agent_id, ended, -1 {start} AND ended IS NOT NULL"
+                f" UNION ALL SELECT agent_id, MAX(tl), -1 FROM {name}_spans GROUP BY agent_id, value)"
+            )
+
+    def _deltas(self) -> str:
+        plan, longest = self.plan, self.windows[-1]
+        selects = [self._delta("te", "timed", {**self._entering(), **self._picking()}, f"te < leave_{longest.label}")]
+        for window in self.windows:
+            leaving = {
+                each.name: f"CASE WHEN te < leave_{window.label} THEN -{each.prepared.name} ELSE 0 END"
+                for each in plan.sums
+                if each.window == window
+            }
+            selects.append(self._delta(f"leave_{window.label}", "timed", leaving))
+        if self.late and self.form == "served":
+            selects.append(self._delta(_ceil("b", self.grain), "timed", {}))
+        if self.late and self.form == "known_now":
+            selects.append(self._delta("tk", "timed", {}, f"tk < leave_{longest.label}"))
+        selects += [self._delta("t", f"{each.name}_deltas", {each.name: "step"}) for each in plan.distincts]
+        return "deltas AS (" + "\n UNION ALL ".join(selects) + ")"
+
+    def _entering(self) -> dict[str, str]:
+        return {
+            each.name: f"CASE WHEN te < leave_{each.window.label} THEN {each.prepared.name} ELSE 0 END"
+            for each in self.plan.sums
+        }
+
+    def _picking(self) -> dict[str, str]:
+        picking = {name: name for name in self.lasts}
+        for pick in self._running_extremes():
+            over = _ceil(_ceil("b", pick.window.hop), self.grain)
+            picking[f"{pick.name}_part"] = f"CASE WHEN te <= {over} THEN {self._shared_name(pick)} END"
+        return picking
+
+    def _delta(self, instant: str, relation: str, values: dict[str, str], where: str = "TRUE") -> str:
+        """One SELECT of deltas; what lies before the span is folded into its start."""
+        columns = [f"{values.get(each.name, '0')} AS {each.name}" for each in self._summed()]
+        columns += [f"{values.get(name, 'CAST(NULL AS BIGINT)')} AS {name}" for name in self._picked()]
+        instants = f"agent_id, GREATEST({instant}, {self.span.start}) AS t"
+        return f"SELECT {', '.join((instants, *columns))} FROM {relation} WHERE {where} AND {instant} <= {self.span.end}"
+
+    def _summed(self) -> list[SumState | DistinctState]:
+        return [*self.plan.sums, *self.plan.distincts]
+
+    def _running_extremes(self) -> list[PickState]:
+        """Extremes whose hop is longer than the grain: an instant can lie inside a hop."""
+        return [pick for pick in self.plan.picks if pick.function != "last" and pick.window.hop > self.grain]
+
+    def _picked(self) -> dict[str, str]:
+        """Columns that deltas merge by MIN or MAX, with the function."""
+        merged = dict.fromkeys(self.lasts, "MAX")
+        for pick in self._running_extremes():
+            merged[f"{pick.name}_part"] = _extreme(pick)
+        return merged
+
+    def _grouped(self) -> str:
+        columns = [f"SUM({each.name}) AS {each.name}" for each in self._summed()]
+        columns += [f"{function}({name}) AS {name}" for name, function in self._picked().items()]
+        return f"grouped AS (SELECT {', '.join(('agent_id', 't', *columns))} FROM deltas GROUP BY agent_id, t)"
+
+    def _running(self) -> str:
+        columns = [f"SUM({each.name}) OVER w AS {each.name}" for each in self._summed()]
+        columns += [f"MAX({name}) OVER w AS {name}" for name in self.lasts]
+        for pick in self._running_extremes():
+            hop = f"PARTITION BY agent_id, {_ceil('t', pick.window.hop)} ORDER BY t ROWS UNBOUNDED PRECEDING"
+            columns.append(f"{_extreme(pick)}({pick.name}_part) OVER ({hop}) AS {pick.name}_part")
+        return (
+            f"running AS (SELECT {', '.join(('agent_id', 't', *columns))} FROM grouped"
+            f" WINDOW w AS (PARTITION BY agent_id ORDER BY t ROWS UNBOUNDED PRECEDING))"
+        )
+
+    def _shared_name(self, pick: PickState) -> str:
+        shared = self.lasts if pick.function == "last" else self.extremes
+        return next(name for name, each in shared.items() if _same(each, pick))
+
+    def _extreme_parts(self) -> Iterator[str]:
+        for pick in self.plan.picks:
+            if pick.function == "last":
+                continue
+            value, window = self._shared_name(pick), pick.window
+            bucket = _ceil("b", window.hop)
+            known = f"te <= {_ceil(bucket, self.grain)}"
+            yield (
+                f"{pick.name}_hops AS (SELECT agent_id, h, {_extreme(pick)}(x) AS x FROM ("
+                f"SELECT agent_id, {bucket} AS h, {value} AS x FROM timed WHERE {value} IS NOT NULL AND {known}"
+                f" UNION ALL SELECT agent_id, {_floor('t', window.hop)}, NULL FROM grouped) each_hop GROUP BY agent_id, h)"
+            )
+            yield (
+                f"{pick.name}_whole AS (SELECT agent_id, h, {_extreme(pick)}(x) OVER (PARTITION BY agent_id ORDER BY h"
+                f" RANGE BETWEEN {window.size - window.hop} PRECEDING AND CURRENT ROW) AS x FROM {pick.name}_hops)"
+            )
+            if self.late and self.form == "served":
+                leave = f"leave_{window.label}"
+                yield (
+                    f"{pick.name}_late AS (SELECT agent_id, g.t AS t, {_extreme(pick)}({value}) AS x"
+                    f" FROM timed, {self._instants('te', leave)} AS g(t)"
+                    f" WHERE {value} IS NOT NULL AND NOT {known} GROUP BY agent_id, g.t)"
+                )
+
+    def _instants(self, start: str, end: str) -> str:
+        """Grain instants of the span in [start, end)."""
+        first, last = f"GREATEST({start}, {self.span.start})", f"LEAST({end} - {self.grain}, {self.span.end})"
+        return f"generate_series({first}, {last}, {self.grain})"
+
+    def _late_known(self) -> str:
+        """Greatest known_at of the events that make the two forms differ at an instant."""
+        occurred, longest = _ceil("b", self.grain), f"leave_{self.windows[-1].label}"
+        return (
+            "late_known AS (SELECT agent_id, g.t AS t, MAX(knowledge) AS known FROM timed,"
+            f" {self._instants(occurred, f'LEAST(tk, {longest})')} AS g(t) WHERE tk > {occurred} GROUP BY agent_id, g.t)"
+        )
+
+    def _final(self) -> str:
+        columns, joins = ["r.agent_id AS agent_id", "r.t AS t"], []
+        columns += [f"CAST(r.{each.name} AS BIGINT) AS {each.name}" for each in self._narrow()]
+        columns += list(self._spread_limbs())
+        for name, pick in self.lasts.items():
+            if not _is_instant(pick):
+                joins.append(f"LEFT JOIN prepared {name}_event ON {name}_event.seq = r.{name}")
+        for pick in self.plan.picks:
+            value, more = self._pick_value(pick)
+            columns.append(f"{value} AS {pick.name}")
+            joins += more
+        if self.late:
+            columns.append("late_known.known AS late_known")
+            joins.append("LEFT JOIN late_known ON late_known.agent_id = r.agent_id AND late_known.t = r.t")
+        return (
+            f"SELECT {', '.join(columns)}\nFROM running r\n{' '.join(joins)}\n"
+            f"WHERE r.t > {self.span.start} ORDER BY r.agent_id, r.t"
+        )
+
+    def _narrow(self) -> list[SumState | DistinctState]:
+        return [each for each in self._summed() if not (isinstance(each, SumState) and each.wide)]
+
+    def _spread_limbs(self) -> Iterator[str]:
+        wide = self.dialect.wide
+        for each in self.plan.spreads:
+            n, total = f"CAST(r.{each.count.name} AS {wide})", f"CAST(r.{each.total.name} AS {wide})"
+            numerator = f"({n} * CAST(r.{each.squares.name} AS {wide}) - {total} * {total})"
+            yield f"CAST({self.dialect.divide(numerator, LIMB)} AS BIGINT) AS {each.name}_hi"
+            yield f"CAST(MOD({numerator}, {LIMB}) AS BIGINT) AS {each.name}_lo"
+
+    def _pick_value(self, pick: PickState) -> tuple[str, list[str]]:
+        window = pick.window
+        if pick.function == "last":
+            name = self._shared_name(pick)
+            occurred, value = (f"r.{name}",) * 2 if _is_instant(pick) else (f"{name}_event.ts", f"{name}_event.{name}_value")
+            present = f"{_ceil(occurred, window.hop)} + {window.size} > r.t"
+            return f"CASE WHEN {present} THEN CAST({value} AS BIGINT) END", []
+        parts = [f"{pick.name}_whole.x"]
+        joins = [
+            f"LEFT JOIN {pick.name}_whole ON {pick.name}_whole.agent_id = r.agent_id"
+            f" AND {pick.name}_whole.h = {_floor('r.t', window.hop)}",
+        ]
+        if pick in self._running_extremes():
+            parts.append(f"r.{pick.name}_part")
+        if self.late and self.form == "served":
+            parts.append(f"{pick.name}_late.x")
+            joins.append(
+                f"LEFT JOIN {pick.name}_late ON {pick.name}_late.agent_id = r.agent_id AND {pick.name}_late.t = r.t",
+            )
+        choose = "LEAST" if pick.function == "minimum" else "GREATEST"
+        return f"CAST({choose}({', '.join(parts)}) AS BIGINT)" if len(parts) > 1 else f"CAST({parts[0]} AS BIGINT)", joins
+
+
+def _contribution(prepared: Prepared, dialect: Dialect) -> str:
+    where = passing(prepared.where)
+    if prepared.role == "one" or prepared.operand is None:
+        return f"CASE WHEN {where} THEN 1 ELSE 0 END"
+    if prepared.role in ("true", "known"):
+        truth = condition(prepared.operand)
+        test = truth if prepared.role == "true" else f"({truth}) IS NOT NULL"
+        return f"CASE WHEN {where} AND {test} THEN 1 ELSE 0 END"
+    value = operand(prepared.operand)
+    match prepared.role:
+        case "present":
+            return f"CASE WHEN {where} AND {value} IS NOT NULL THEN 1 ELSE 0 END"
+        case "value":
+            return f"CASE WHEN {where} THEN COALESCE({value}, 0) ELSE 0 END"
+        case "square":
+            wide = f"CAST({value} AS {dialect.wide})"
+            return f"CASE WHEN {where} THEN COALESCE({wide} * {wide}, 0) ELSE 0 END"
+        case "bucket":
+            bounds = [] if prepared.low is None else [f"{value} > {prepared.low}"]
+            bounds += [f"{value} IS NOT NULL" if prepared.high is None else f"{value} <= {prepared.high}"]
+            return f"CASE WHEN {where} AND {' AND '.join(bounds)} THEN 1 ELSE 0 END"
+
+
+def _is_instant(pick: PickState) -> bool:
+    return isinstance(pick.operand, Column) and pick.operand.name == "occurred_at"
+
+
+def _extreme(pick: PickState) -> str:
+    return "MIN" if pick.function == "minimum" else "MAX"
+
+
+def _same(one: PickState, other: PickState) -> bool:
+    return _content(one) == _content(other)
+
+
+def _content(pick: PickState) -> object:
+    where = None if pick.where is None else pick.where.canonical()
+    return pick.function, where, pick.operand.canonical()
+
+
+def _shared(picks: list[PickState]) -> dict[str, PickState]:
+    """The picks that differ in more than their window, under names of their own."""
+    found: dict[str, PickState] = {}
+    for pick in picks:
+        if not any(_same(pick, each) for each in found.values()):
+            found[f"{'l' if pick.function == 'last' else 'x'}{len(found)}"] = pick
+    return found

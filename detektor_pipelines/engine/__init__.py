@@ -1,0 +1,1 @@
+"""Events → deltas → rows → published partition. No Dagster here."""

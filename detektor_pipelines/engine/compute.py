@@ -1,0 +1,173 @@
+"""Events in, feature rows out, in memory: DuckDB runs the compiled SQL, the finaliser makes the values.
+
+A row is (agent_id, event_timestamp, created_at): the value at event_timestamp as known at created_at. For each instant
+there is the value as it was served then (created_at = event_timestamp) and, where what is known now says otherwise, a
+second row whose created_at is the greatest known_at of the events that make the difference.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from detektor_pipelines.compile.plan import Plan, plan
+from detektor_pipelines.compile.sql import Form, Span, states_sql
+from detektor_pipelines.language.events import CATEGORIES, MEASURES
+from detektor_pipelines.language.views import FeatureView
+from detektor_pipelines.language.windows import floor_to
+
+if TYPE_CHECKING:
+    import duckdb
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from detektor_pipelines.compile.finalise import Vector
+
+IDENTITY_COLUMNS: Final = ("agent_id", "event_timestamp", "created_at")
+
+
+def event_schema(view: FeatureView) -> "pa.Schema":
+    """Columns that ``compute`` wants of events: instants as int64 µs, ``live`` false for a superseded revision."""
+    import pyarrow as pa
+
+    fields = [("ts", pa.int64()), ("known", pa.int64()), ("event_id", pa.string()), ("live", pa.bool_())]
+    fields.append(("project", pa.string()))
+    for name in plan(view).columns:
+        fields.append((name, pa.int64() if name in MEASURES else pa.string()))
+    return pa.schema(fields)
+
+
+def row_schema(view: FeatureView) -> "pa.Schema":
+    """Columns of feature rows."""
+    import pyarrow as pa
+
+    instant = pa.timestamp("us", tz="UTC")
+    types = {"int64": pa.int64(), "float64": pa.float64(), "instant": instant}
+    fields = [pa.field("agent_id", pa.string(), nullable=False)]
+    fields += [pa.field(name, instant, nullable=False) for name in IDENTITY_COLUMNS[1:]]
+    return pa.schema(fields + [pa.field(each.name, types[each.value_type]) for each in view.features])
+
+
+def compute(view: FeatureView, events: "pa.Table", *, start: int, end: int, cutoff: int | None = None) -> "pa.Table":
+    """All rows of ``view`` with event_timestamp in (start, end] and not after ``cutoff``.
+
+    Args:
+        view: the definition.
+        events: of the view's agent_type, columns as ``event_schema``; those with ts in (start − longest window − its hop,
+            end] are needed, more do no harm.
+        start: exclusive, a multiple of the grain, µs.
+        end: inclusive, µs.
+        cutoff: the last instant that may have a row, µs.
+
+    Returns:
+        Rows as ``row_schema``, ordered by (agent_id, event_timestamp, created_at).
+    """
+    compiled = plan(view)
+    last = floor_to(end if cutoff is None else min(end, cutoff), view.grain)
+    with _engine() as engine:
+        engine.register("raw_events", events)
+        late = _any_late(engine, view.grain)
+        engine.execute(f"CREATE TEMP VIEW events AS SELECT {_ranked(compiled)} FROM raw_events")
+        span = Span(start, last)
+        served = _states(engine, compiled, span, "served", late=late)
+        now = _states(engine, compiled, span, "known_now", late=True) if late else None
+    return _rows(view, compiled, served, now)
+
+
+def _engine() -> "duckdb.DuckDBPyConnection":
+    import duckdb
+
+    return duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false"})
+
+
+def _ranked(compiled: Plan) -> str:
+    """Rank by (ts, event_id) only where a `last` asks for it: sorting is the dearest step."""
+    ranks = any(pick.function == "last" for pick in compiled.picks)
+    return "*, row_number() OVER (ORDER BY ts, event_id) AS seq" if ranks else "*, 0 AS seq"
+
+
+def _any_late(engine: "duckdb.DuckDBPyConnection", grain: int) -> bool:
+    found = engine.execute(
+        f"SELECT count(*) FROM raw_events WHERE known > ts AND (known - 1) // {grain} > (ts - 1) // {grain}",
+    ).fetchone()
+    return bool(found and found[0])
+
+
+@dataclass(frozen=True)
+class States:
+    """Integer states of one form: ``keys`` and ``instants`` name the rows, aligned between forms."""
+
+    keys: "pa.ChunkedArray"
+    instants: "NDArray[np.int64]"
+    columns: "dict[str, Vector]"
+
+
+def _states(engine: "duckdb.DuckDBPyConnection", compiled: Plan, span: Span, form: Form, *, late: bool) -> States:
+    table = engine.sql(states_sql(compiled, span, form=form, late=late)).to_arrow_table()
+    return states_of(table)
+
+
+def states_of(table: "pa.Table") -> States:
+    """States from the SQL's result, whichever engine gave it."""
+    import numpy as np
+
+    columns: dict[str, Vector] = {}
+    for name in table.column_names[2:]:
+        column = table[name]
+        valid = np.ones(len(column), dtype=bool)
+        if column.null_count:
+            valid = column.is_valid().to_numpy(zero_copy_only=False)
+            column = column.fill_null(0)
+        columns[name] = (column.to_numpy(), valid)
+    return States(table["agent_id"], table["t"].to_numpy(), columns)
+
+
+def _rows(view: FeatureView, compiled: Plan, served: States, now: States | None) -> "pa.Table":
+    import numpy as np
+    import pyarrow as pa
+
+    values = finalise(compiled, served)
+    table = _table(view, served.keys, served.instants, served.instants, values)
+    if now is None:
+        return table
+    later = finalise(compiled, now)
+    differs = np.zeros(len(served.instants), dtype=bool)
+    for (before, before_valid), (after, after_valid) in zip(values, later, strict=True):
+        differs |= (before_valid != after_valid) | (before != after)
+    rows = np.flatnonzero(differs)
+    if not rows.size:
+        return table
+    known = served.columns["late_known"][0]
+    picked = [(column[rows], valid[rows]) for column, valid in later]
+    second = _table(view, served.keys.take(pa.array(rows)), served.instants[rows], known[rows], picked)
+    return pa.concat_tables([table, second]).sort_by([(name, "ascending") for name in IDENTITY_COLUMNS])
+
+
+def finalise(compiled: Plan, states: States) -> "list[Vector]":
+    """Each feature's (values, valid), in the view's order; values under invalid are 0."""
+    import numpy as np
+
+    if not len(states.instants):
+        empty = np.zeros(0, dtype=bool)
+        return [
+            (np.zeros(0, dtype=np.float64 if each.value_type == "float64" else np.int64), empty)
+            for each in compiled.view.features
+        ]
+    return [tree.vector(states.columns) for _, tree in compiled.features]
+
+
+def _table(
+    view: FeatureView,
+    keys: "pa.ChunkedArray",
+    instants: "NDArray[np.int64]",
+    created: "NDArray[np.int64]",
+    values: "list[Vector]",
+) -> "pa.Table":
+    import pyarrow as pa
+
+    schema = row_schema(view)
+    columns: list[pa.Array | pa.ChunkedArray] = [keys.cast(pa.string())]
+    columns += [pa.array(each).cast(schema.field(name).type) for name, each in zip(IDENTITY_COLUMNS[1:], (instants, created), strict=True)]
+    for each, (column, valid) in zip(view.features, values, strict=True):
+        array = pa.array(column, mask=None if valid.all() else ~valid)
+        columns.append(array.cast(schema.field(each.name).type))
+    return pa.table(columns, schema=schema)

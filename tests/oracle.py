@@ -1,0 +1,157 @@
+"""The naive oracle: what a feature's value is, written as the rules read, one event at a time and with no cleverness.
+
+It shares the definitions' own scalar expressions with the engine and nothing else: no deltas, no SQL, no finaliser.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from detektor_pipelines.language.aggregations import Aggregation
+from detektor_pipelines.language.derived import Combination, Derived, Number, Reference
+from detektor_pipelines.language.windows import ceil_to
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from detektor_pipelines.language.views import Feature, FeatureView
+    from detektor_pipelines.language.windows import Window
+
+Value = int | float | None
+Row = tuple[str, int, int, tuple[Value, ...]]
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event of the view's agent; instants in µs."""
+
+    event_id: str
+    occurred_at: int
+    known_at: int
+    project: str | None = None
+    live: bool = True
+    values: Mapping[str, int | str | None] = field(default_factory=dict)
+
+    def row(self) -> dict[str, int | str | None]:
+        """Columns as expressions see them."""
+        return {**self.values, "occurred_at": self.occurred_at, "project": self.project}
+
+
+def rows(view: FeatureView, events: Iterable[Event], *, start: int, end: int, cutoff: int | None = None) -> list[Row]:
+    """Every row of the view with its instant in (start, end], in order."""
+    found: list[Row] = []
+    by_key: dict[str, list[Event]] = {}
+    for event in events:
+        by_key.setdefault(view.agent, []).append(event)
+        if event.project is not None:
+            by_key.setdefault(f"{view.agent}@{event.project}", []).append(event)
+    last = end if cutoff is None else min(end, cutoff)
+    for key, own in by_key.items():
+        for t in sorted(instants(view, own)):
+            if start < t <= last:
+                found.extend(versions(view, key, own, t))
+    return sorted(found, key=lambda row: (row[0].encode(), row[1], row[2]))
+
+
+def instants(view: FeatureView, events: Iterable[Event]) -> set[int]:
+    """Grain instants t with an enter or a leave of an event, in any window, in (t - grain, t]."""
+    found: set[int] = set()
+    for event in events:
+        exact = [event.occurred_at, *(window.leave(event.occurred_at) for window in view.windows)]
+        served = max(event.occurred_at, event.known_at)
+        found |= {ceil_to(instant, view.grain) for instant in exact}
+        # An event that became known after the longest window had let it go never entered anything.
+        if ceil_to(served, view.grain) < ceil_to(view.longest.leave(event.occurred_at), view.grain):
+            found.add(ceil_to(served, view.grain))
+    return found
+
+
+def versions(view: FeatureView, key: str, events: Sequence[Event], t: int) -> list[Row]:
+    """The row as served at t, and the one as known now where it differs."""
+    served = values(view, events, t, as_served=True)
+    now = values(view, events, t, as_served=False)
+    if served == now:
+        return [(key, t, t, served)]
+    late = [
+        event.known_at
+        for event in events
+        if event.live and event.occurred_at <= t < min(event.known_at, view.longest.leave(event.occurred_at))
+    ]
+    return [(key, t, t, served), (key, t, max(late), now)]
+
+
+def values(view: FeatureView, events: Sequence[Event], t: int, *, as_served: bool) -> tuple[Value, ...]:
+    """All feature values at instant t."""
+    named: dict[str, Value] = {}
+    for each in view.features:
+        if isinstance(each.value, Aggregation):
+            assert each.over is not None
+            inside = present(events, each, each.over, t, as_served=as_served)
+            named[each.name] = aggregate(each.value, inside)
+        else:
+            named[each.name] = derive(each.value, named)
+    return tuple(named.values())
+
+
+def present(events: Sequence[Event], feature: Feature, window: Window, t: int, *, as_served: bool) -> list[Event]:
+    """Live events in the window at t that pass the filter, by (occurred_at, event_id)."""
+    inside = []
+    for event in events:
+        enter = max(event.occurred_at, event.known_at) if as_served else event.occurred_at
+        passes = feature.where is None or feature.where.evaluate(event.row()) is True
+        if event.live and passes and enter <= t < window.leave(event.occurred_at):
+            inside.append(event)
+    return sorted(inside, key=lambda event: (event.occurred_at, event.event_id.encode()))
+
+
+def aggregate(aggregation: Aggregation, events: Sequence[Event]) -> Value:  # noqa: C901, PLR0911  one line a function
+    """The aggregation over events in order."""
+    if aggregation.operand is None:
+        return len(events)
+    known = [value for event in events if (value := aggregation.operand.evaluate(event.row())) is not None]
+    n = len(known)
+    match aggregation.function:
+        case "distinct":
+            return len(set(known))
+        case "total":
+            return sum(known)
+        case _ if not n:
+            return None
+        case "mean":
+            return float(sum(known)) / float(n)
+        case "rate":
+            return float(sum(value is True for value in known)) / float(n)
+        case "minimum":
+            return min(known)
+        case "maximum":
+            return max(known)
+        case "last":
+            return known[-1]
+        case "std":
+            top = n * sum(x * x for x in known) - sum(known) ** 2
+            return math.sqrt(float(top) / float(n * (n - 1))) if n > 1 else None
+        case "quantile":
+            rank = math.ceil(Fraction(aggregation.q) * n)
+            value = sorted(known)[rank - 1]
+            return next((edge for edge in aggregation.edges if value <= edge), aggregation.operand.bounds[1])
+    raise AssertionError(aggregation)
+
+
+def derive(value: Derived, named: Mapping[str, Value]) -> float | None:
+    """Float arithmetic; null in, null out; a zero divisor or a result that is not finite is null."""
+    match value:
+        case Reference(name):
+            found = named[name]
+            return None if found is None else float(found)
+        case Number(number):
+            return number
+        case Combination(operator, left, right):
+            a, b = derive(left, named), derive(right, named)
+            if a is None or b is None or (operator == "/" and b == 0):
+                return None
+            result = {"+": a.__add__, "-": a.__sub__, "*": a.__mul__, "/": a.__truediv__}[operator](b)
+            return result if math.isfinite(result) else None
+    raise AssertionError(value)
