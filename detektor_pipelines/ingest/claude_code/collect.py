@@ -1,0 +1,343 @@
+"""From the records of transcripts to `State`: one pass, each record once, in whatever order the files are read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from detektor_pipelines.ingest.claude_code.derived import worth_a_look
+from detektor_pipelines.ingest.claude_code.edits import EDIT_TOOLS, edit_of
+from detektor_pipelines.ingest.claude_code.failures import INTERRUPTED, error_type
+from detektor_pipelines.ingest.claude_code.notifications import Notification, read_notification
+from detektor_pipelines.ingest.claude_code.shapes import (
+    Record,
+    UnreadableRecordError,
+    blocks_of,
+    count_of,
+    fuller,
+    instant_of,
+    joined_text,
+    record_of,
+    text_of,
+)
+from detektor_pipelines.ingest.claude_code.state import MAIN, Call, Caller, Message, Notice, Run, Session, SideThread, State, Usage
+
+if TYPE_CHECKING:
+    from detektor_pipelines.ingest.statistics import ReadStats
+
+SUBAGENT_TOOLS: Final = frozenset({"Task", "Agent"})
+SHELL_TOOLS: Final = frozenset({"Bash", "PowerShell"})
+SYNTHETIC_MODEL: Final = "<synthetic>"
+"""What the harness writes as the model of a message that no model wrote: an API error shown to the user."""
+
+RESULT_MARK: Final = "--- RESULT ---"
+"""`TaskOutput` of a finished agent holds its tool log, this line, and its final text."""
+
+TEXTS_BEGIN: Final = 100
+"""Characters of a text that no cut takes away."""
+
+OUTPUT_LIMIT: Final = 20_000
+"""Characters kept of the end of a test run's or push's output: summaries stand at the end."""
+
+_WITHOUT_EVENTS: Final = frozenset(
+    {
+        "ai-title",
+        "agent-color",
+        "agent-name",
+        "agent-setting",
+        "attachment",
+        "custom-title",
+        "file-history-snapshot",
+        "last-prompt",
+        "mode",
+        "permission-mode",
+        "summary",
+        "system",
+        "tag",
+        "worktree-state",
+    }
+)
+_READ: Final = frozenset({"assistant", "user", "progress", "queue-operation", "pr-link"})
+
+
+class Collector:
+    """Takes records one by one.
+
+    Args:
+        stats: Counted into.
+
+    """
+
+    def __init__(self, stats: ReadStats) -> None:
+        self.state = State()
+        self._stats = stats
+        self._seen: set[int] = set()
+
+    def add(self, record: Record, source: str) -> None:
+        """Take one record of `source`.
+
+        Raises:
+            UnreadableRecordError: The record's type is known and it lacks what that type must have; nothing of it was counted.
+
+        """
+        kind = record.get("type")
+        if kind in {"assistant", "user"}:
+            self._message_record(record, source)
+        elif kind == "progress":
+            data = record_of(record.get("data"))
+            if data.get("type") == "agent_progress":
+                self._progress(record, data, source)
+        elif kind == "queue-operation":
+            self._notice(record, record.get("content"), original=record.get("operation") == "enqueue")
+        elif kind == "pr-link":
+            repository = text_of(record.get("prRepository"))
+            if repository:
+                self._session(record).repository = repository
+        self._count(record, kind)
+
+    def sidechain(self, session: str, agent_id: str, meta: Record) -> None:
+        """Take what stands in `agent-<id>.meta.json` beside a subagent's own file: its name and the call that started it."""
+        thread = self.state.side_threads.get((session, agent_id))
+        if thread:
+            thread.raw_name = text_of(meta.get("agentType")) or thread.raw_name
+            thread.run = text_of(meta.get("toolUseId")) or thread.run
+
+    def _count(self, record: Record, kind: Any) -> None:
+        self._stats.lines += 1
+        key = _identity(record)
+        if key in self._seen:
+            return
+        self._seen.add(key)
+        self._stats.records += 1
+        if kind in _READ or kind in _WITHOUT_EVENTS:
+            self._stats.types[kind] += 1
+        else:
+            self._stats.strange[kind if isinstance(kind, str) else "(no type)"] += 1
+        session = text_of(record.get("sessionId"))
+        if session:
+            self._stats.sessions.add(session)
+
+    def _session(self, record: Record) -> Session:
+        return self.state.sessions.setdefault(record.get("sessionId") or "", Session())
+
+    # Messages ---------------------------------------------------------------------------------------------------------------
+
+    def _message_record(self, record: Record, source: str) -> None:
+        at = instant_of(record.get("timestamp"))
+        session_id = text_of(record.get("sessionId"))
+        cwd = text_of(record.get("cwd"))
+        caller = _caller_of(record)
+        if cwd and session_id:
+            session = self._session(record)
+            if session.cwd is None or (at, cwd) < (session.cwd_at, session.cwd):
+                session.cwd, session.cwd_at = cwd, at
+        message = record.get("message")
+        if not isinstance(message, dict):
+            reason = f"{record['type']} record without a message"
+            raise UnreadableRecordError(reason)
+        content = message.get("content")
+        if isinstance(content, str) and content.startswith("<") and caller is MAIN:
+            self._notice(record, content, original=False)
+        self._message(record, message, caller, at, source)
+
+    def _progress(self, record: Record, data: Record, source: str) -> None:
+        inner = record_of(data.get("message"))
+        message = inner.get("message")
+        if not isinstance(message, dict):
+            reason = "agent_progress record without a message"
+            raise UnreadableRecordError(reason)
+        at = instant_of(inner.get("timestamp") or record.get("timestamp"))
+        agent_id = text_of(data.get("agentId"))
+        parent = text_of(record.get("parentToolUseID"))
+        if parent:
+            run = self.state.runs.setdefault(parent, Run())
+            run.agent_id = run.agent_id or agent_id
+        inner = {**inner, "sessionId": record.get("sessionId")}
+        self._message(inner, message, Caller(parent, agent_id, side=True), at, source)
+
+    def _message(self, record: Record, message: Record, caller: Caller, at: int, source: str) -> None:
+        session = text_of(record.get("sessionId"))
+        if record.get("type") == "assistant":
+            self._answer(record, message, caller, at, source)
+        blocks = blocks_of(message)
+        results = [block for block in blocks if block.get("type") == "tool_result"]
+        for block in blocks:
+            if block.get("type") == "tool_use":
+                self._call(session, block, caller, at, source)
+        for block in results:
+            self._result(block, record.get("toolUseResult") if len(results) == 1 else None, at, source)
+        if caller.agent_id:
+            self._side_thread(record, message, blocks, caller, at, source)
+
+    def _answer(self, record: Record, message: Record, caller: Caller, at: int, source: str) -> None:
+        message_id, usage = text_of(message.get("id")), message.get("usage")
+        if message_id is None or not isinstance(usage, dict):
+            return
+        tokens = _usage_of(usage)
+        known = self.state.messages.get(message_id)
+        if known and (known.at, known.usage.output_tokens) >= (at, tokens.output_tokens):
+            return
+        failed = record.get("isApiErrorMessage") is True
+        model = text_of(message.get("model"))
+        self.state.messages[message_id] = Message(
+            session=known.session if known else text_of(record.get("sessionId")),
+            caller=known.caller if known else caller,
+            at=at,
+            source=known.source if known else source,
+            model=None if model == SYNTHETIC_MODEL else model,
+            usage=tokens,
+            whole=text_of(message.get("stop_reason")) is not None,
+            error_type=(text_of(record.get("error")) or "api_error") if failed else None,
+        )
+
+    def _side_thread(self, record: Record, message: Record, blocks: list[Record], caller: Caller, at: int, source: str) -> None:
+        key = (text_of(record.get("sessionId")), caller.agent_id or "")
+        thread = self.state.side_threads.get(key)
+        if thread is None:
+            thread = self.state.side_threads[key] = SideThread(source, at, at)
+        thread.own_file = thread.own_file or caller.run is None
+        thread.run = thread.run or caller.run
+        thread.first_at = min(thread.first_at, at)
+        if at < thread.last_at:
+            return
+        thread.last_at = at
+        thread.text = None
+        if record.get("type") == "assistant":
+            thread.model = text_of(message.get("model")) or thread.model
+            works_on = any(block.get("type") == "tool_use" for block in blocks) or record.get("isApiErrorMessage") is True
+            thread.text = None if works_on else joined_text(blocks) or None
+
+    # Tools ------------------------------------------------------------------------------------------------------------------
+
+    def _call(self, session: str | None, block: Record, caller: Caller, at: int, source: str) -> None:
+        call_id, name = text_of(block.get("id")), text_of(block.get("name"))
+        if call_id is None:
+            return
+        call = self.state.calls.setdefault(call_id, Call())
+        arguments = record_of(block.get("input"))
+        if call.at is None or (at < call.at):
+            call.at, call.session, call.source = at, session, source
+            call.caller = caller if caller.run or not call.caller.run else call.caller
+        call.name = call.name or name
+        if name in SHELL_TOOLS:
+            command = text_of(arguments.get("command"))
+            if command and worth_a_look(command):
+                call.command = fuller(call.command, command)
+        elif name in EDIT_TOOLS:
+            call.path = fuller(call.path, text_of(arguments.get("file_path")) or text_of(arguments.get("notebook_path")))
+        elif name in SUBAGENT_TOOLS:
+            run = self.state.runs.setdefault(call_id, Run())
+            run.session, run.called_at, run.source = call.session, call.at, call.source
+            run.raw_name = run.raw_name or text_of(arguments.get("subagent_type"))
+            run.description = fuller(run.description, text_of(arguments.get("description")))
+
+    def _result(self, block: Record, result: Any, at: int, source: str) -> None:
+        call_id = text_of(block.get("tool_use_id"))
+        if call_id is None:
+            return
+        call = self.state.calls.setdefault(call_id, Call(source=source))
+        call.ended_at = at if call.ended_at is None else min(call.ended_at, at)
+        call.failed = bool(block.get("is_error")) or bool(call.failed)
+        details = record_of(result)
+        if call.failed:
+            text = joined_text(block.get("content")) or (result if isinstance(result, str) else "")
+            call.error_type = call.error_type or error_type(text)
+        call.interrupted = call.interrupted or details.get("interrupted") is True or call.error_type == INTERRUPTED
+        call.background = call.background or bool(details.get("backgroundTaskId"))
+        call.pushed = call.pushed or bool(record_of(details.get("gitOperation")).get("push"))
+        call.duration_ms = _longest(call.duration_ms, _duration_of(details))
+        if call.command:
+            call.output = fuller(call.output, _output_of(block, details))
+        if call.name in EDIT_TOOLS and not call.failed:
+            edit = edit_of(details)
+            if edit and (call.edit is None or call.edit.added is None):
+                call.edit = edit
+        if text_of(details.get("agentId")) and (call.name in SUBAGENT_TOOLS or "prompt" in details):
+            self._run_result(call_id, details, at)
+        elif isinstance(details.get("task"), dict):
+            self._task_output(call, record_of(details["task"]), at)
+
+    def _run_result(self, call_id: str, details: Record, at: int) -> None:
+        """The result of `Task`/`Agent`: finished in the foreground, or launched in the background."""
+        run = self.state.runs.setdefault(call_id, Run())
+        run.agent_id = text_of(details.get("agentId"))
+        run.raw_name = run.raw_name or text_of(details.get("agentType"))
+        run.model = run.model or text_of(details.get("resolvedModel"))
+        status = text_of(details.get("status"))
+        if details.get("isAsync") is True or status == "async_launched":
+            run.background, run.launched_at = True, at
+            return
+        run.status, run.ended_at = status or "completed", at
+        run.duration_ms = count_of(details.get("totalDurationMs"))
+        run.tool_calls = count_of(details.get("totalToolUseCount"))
+        run.text = fuller(run.text, joined_text(details.get("content")) or None)
+        usage = details.get("usage")
+        run.final_usage = _usage_of(usage) if isinstance(usage, dict) else None
+        stats = record_of(details.get("toolStats"))
+        run.lines_added, run.lines_removed = count_of(stats.get("linesAdded")), count_of(stats.get("linesRemoved"))
+
+    def _task_output(self, call: Call, task: Record, at: int) -> None:
+        """`TaskOutput` of a background agent that has ended."""
+        agent_id = text_of(task.get("task_id"))
+        if (
+            agent_id is None
+            or task.get("task_type") not in {"local_agent", "remote_agent"}
+            or task.get("status") in {"running", "pending", None}
+        ):
+            return
+        log = text_of(task.get("output")) or text_of(task.get("result")) or ""
+        text = log.rpartition(RESULT_MARK)[2].strip() if RESULT_MARK in log else None
+        told = Notification(agent_id, None, str(task["status"]), text or None, None, None)
+        self.state.notices.setdefault((call.session, agent_id), []).append(Notice(at, told, original=False))
+
+    def _notice(self, record: Record, content: Any, *, original: bool) -> None:
+        notification = read_notification(content) if isinstance(content, str) else None
+        if notification:
+            key = (text_of(record.get("sessionId")), notification.agent_id)
+            self.state.notices.setdefault(key, []).append(Notice(instant_of(record.get("timestamp")), notification, original))
+
+
+def _identity(record: Record) -> int:
+    """What makes a record the same one in another file: its uuid; for types without one their own keys, never a text that may be cut.
+
+    As a hash, for there are millions.
+    """
+    uuid = record.get("uuid")
+    if isinstance(uuid, str):
+        return hash(uuid)
+    moment = record.get("timestamp") or record_of(record.get("snapshot")).get("timestamp")
+    anchors = (record.get("leafUuid"), str(record.get("summary"))[:TEXTS_BEGIN], record.get("messageId"), record.get("prNumber"))
+    if moment is None and not (anchors[0] or anchors[2]):
+        return hash(repr(record))
+    return hash(
+        repr((record.get("type"), record.get("sessionId"), moment, record.get("operation"), record.get("isSnapshotUpdate"), *anchors))
+    )
+
+
+def _caller_of(record: Record) -> Caller:
+    if not record.get("isSidechain"):
+        return MAIN
+    return Caller(None, text_of(record.get("agentId")), side=True)
+
+
+def _usage_of(usage: Record) -> Usage:
+    names = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+    return Usage(*(count_of(usage.get(name)) or 0 for name in names))
+
+
+def _duration_of(details: Record) -> int | None:
+    milliseconds = count_of(details.get("durationMs"))
+    if milliseconds is None:
+        milliseconds = count_of(details.get("totalDurationMs"))
+    seconds = details.get("durationSeconds")
+    if milliseconds is None and isinstance(seconds, int | float):
+        return max(0, round(seconds * 1000))
+    return milliseconds
+
+
+def _longest(first: int | None, second: int | None) -> int | None:
+    return second if first is None else first if second is None else max(first, second)
+
+
+def _output_of(block: Record, details: Record) -> str:
+    printed = "\n".join(part for part in (text_of(details.get("stdout")), text_of(details.get("stderr"))) if part)
+    return (printed or joined_text(block.get("content")))[-OUTPUT_LIMIT:]

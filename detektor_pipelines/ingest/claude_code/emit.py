@@ -1,0 +1,312 @@
+"""From `State` to events, in a fixed order: the same files give the same events.
+
+Event ids: `tool:<tool_use id>`, `msg:<message id>`, `invoke:<tool_use id>`, `work:<task id>`, and for derived activity
+`deploy:`, `test:` and `document:<tool_use id>`. A task_id is the tool_use id of the call that started the subagent.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from detektor_pipelines.ingest.claude_code.derived import document_kind, push_outcome, suite_run
+from detektor_pipelines.ingest.claude_code.edits import change_of
+from detektor_pipelines.ingest.claude_code.failures import REJECTED
+from detektor_pipelines.ingest.claude_code.runs import Ending, Runs
+from detektor_pipelines.ingest.claude_code.state import MAIN
+from detektor_pipelines.ingest.names import MAIN_THREAD, AgentNames
+from detektor_pipelines.ingest.verdicts import read_review
+from detektor_pipelines.language.events import OPERATIONS, UNMAPPED, views_operation
+from detektor_pipelines.language.records import AgentEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from detektor_pipelines.ingest.claude_code.edits import Edit
+    from detektor_pipelines.ingest.claude_code.state import Call, Caller, State
+    from detektor_pipelines.language.records import Json
+
+READER_REVISION: Final = 1
+"""Raised when this reader reads the same records differently, so that `detektor reingest` can repair what it read before."""
+
+ATTRIBUTES: Final = frozenset({"agent_id", "background", "duration_from", "evidence", "round_from", "status", "tokens_from"})
+"""The only attributes this reader writes."""
+
+ENDS_COUNT: Final = frozenset({"implement", "deploy", "diagnose"})
+"""Work whose failure is an outcome of its own; a review or an advice that was never finished is none."""
+
+_CALLED_AGAIN: Final = re.compile(
+    r"(?i)\b(?:re-?(?=review|run|check|implement)|second|third|again|retry|round \d+|attempt \d+|follow-?up)\b[:\s]*|[^\w\s]"
+)
+
+
+class Emitter:
+    """Turns one group's state into events.
+
+    Args:
+        state: What was collected.
+        names: The table of agents.
+        project_of: A session's id → its project.
+
+    """
+
+    def __init__(self, state: State, names: AgentNames, project_of: Callable[[str | None], str | None]) -> None:
+        self._state = state
+        self._names = names
+        self._project_of = project_of
+        self._runs = Runs(state)
+
+    def events(self) -> Iterator[AgentEvent]:
+        """Yield all events, of one kind after the other."""
+        yield from self._tool_calls()
+        yield from self._chats()
+        yield from self._subagents()
+        yield from self._derived()
+
+    def _event(  # noqa: PLR0913 (an event has that many parts)
+        self,
+        event_id: str,
+        operation: str,
+        agent: tuple[str, str],
+        at: int,
+        session: str | None,
+        source: str,
+        *,
+        task_id: str | None = None,
+        measures: Mapping[str, int | None] | None = None,
+        categories: Mapping[str, str | None] | None = None,
+        attributes: Mapping[str, Json] | None = None,
+        derived: bool = False,
+    ) -> AgentEvent:
+        return AgentEvent(
+            event_id=event_id,
+            agent_type=agent[0],
+            raw_name=agent[1],
+            operation=operation,
+            occurred_at=at,
+            known_at=at,
+            source=source,
+            project=self._project_of(session),
+            session_id=session,
+            task_id=task_id,
+            measures={name: value for name, value in (measures or {}).items() if value is not None},
+            categories={name: value[:256] for name, value in (categories or {}).items() if value},
+            attributes={name: value for name, value in (attributes or {}).items() if value is not None},
+            derived=derived,
+            reader_revision=READER_REVISION,
+        )
+
+    def _agent(self, session: str | None, caller: Caller, at: int) -> tuple[tuple[str, str], str | None]:
+        """(agent_type, raw_name) and task_id of whoever called a tool or wrote a message."""
+        if not caller.side:
+            return (UNMAPPED, MAIN_THREAD), None
+        key = self._runs.key_of(session, caller, at)
+        name = self._runs.name_of(key)
+        return (self._names.agent_type(name), name), key
+
+    def _tool_calls(self) -> Iterator[AgentEvent]:
+        for call_id, call in self._state.calls.items():
+            if call.at is None:
+                continue
+            agent, task_id = self._agent(call.session, call.caller, call.at)
+            outcome = None if call.failed is None else "failure" if call.failed else "cancelled" if call.interrupted else "success"
+            yield self._event(
+                f"tool:{call_id}",
+                "tool_call",
+                agent,
+                call.ended_at if call.ended_at is not None else call.at,
+                call.session,
+                call.source,
+                task_id=task_id,
+                measures={"duration_ms": call.duration_ms},
+                categories={"outcome": outcome, "tool_name": call.name, "error_type": call.error_type},
+                attributes={"status": "open"} if outcome is None else None,
+            )
+
+    def _chats(self) -> Iterator[AgentEvent]:
+        for message_id, message in self._state.messages.items():
+            agent, task_id = self._agent(message.session, message.caller, message.at)
+            yield self._event(
+                f"msg:{message_id}",
+                "chat",
+                agent,
+                message.at,
+                message.session,
+                message.source,
+                task_id=task_id,
+                measures=message.usage._asdict(),
+                categories={
+                    "outcome": "failure" if message.error_type else "success",
+                    "model": message.model,
+                    "error_type": message.error_type,
+                },
+            )
+
+    # Subagents --------------------------------------------------------------------------------------------------------------
+
+    def _subagents(self) -> Iterator[AgentEvent]:
+        rounds: dict[tuple[str | None, str, str], int] = {}
+        for ending in self._runs.endings():
+            agent = (self._names.agent_type(ending.raw_name), ending.raw_name)
+            if ending.called:
+                yield self._invocation(ending, agent)
+            attempt = None
+            if ending.run.description:
+                task = (ending.run.session, ending.raw_name, " ".join(_CALLED_AGAIN.sub(" ", ending.run.description.lower()).split()))
+                attempt = rounds[task] = rounds.get(task, 0) + 1
+            if agent[0] != UNMAPPED and ending.started and _is_over(ending, views_operation(agent[0])):
+                yield self._work(ending, agent, attempt)
+
+    def _invocation(self, ending: Ending, agent: tuple[str, str]) -> AgentEvent:
+        measures, _ = _usage(ending)
+        return self._event(
+            f"invoke:{ending.key}",
+            "invoke_agent",
+            agent,
+            ending.ended_at,
+            ending.run.session,
+            ending.run.source,
+            task_id=ending.key,
+            measures=measures,
+            categories={"outcome": _outcome(ending), "model": ending.model},
+            attributes={"agent_id": ending.run.agent_id, "background": ending.run.background, "status": ending.status},
+        )
+
+    def _work(self, ending: Ending, agent: tuple[str, str], attempt: int | None) -> AgentEvent:
+        operation = views_operation(agent[0])
+        measures, attributes = _usage(ending)
+        categories: dict[str, str | None] = {"outcome": _outcome(ending), "model": ending.model}
+        if operation == "review":
+            review = read_review(ending.text or "")
+            measures |= review.issues.known
+            measures["review_round"] = review.round or attempt
+            attributes["round_from"] = "report" if review.round else "description" if attempt else None
+            categories["verdict"] = review.verdict
+            attributes["evidence"] = review.evidence
+        else:
+            measures |= _changes(ending)
+            measures["attempt"] = attempt
+        known = OPERATIONS[operation].measures
+        return self._event(
+            f"work:{ending.key}",
+            operation,
+            agent,
+            ending.ended_at,
+            ending.run.session,
+            ending.run.source,
+            task_id=ending.key,
+            measures={name: value for name, value in measures.items() if name in known},
+            categories=categories,
+            attributes=attributes,
+        )
+
+    # Derived ----------------------------------------------------------------------------------------------------------------
+
+    def _derived(self) -> Iterator[AgentEvent]:
+        for call_id, call in self._state.calls.items():
+            if call.at is None or call.name is None:
+                continue
+            is_main = call.caller == MAIN
+            if is_main and (call.command or call.pushed):
+                yield from self._deployment(call_id, call)
+            if call.command:
+                yield from self._suite_run(call_id, call)
+            if is_main and call.path:
+                yield from self._document(call_id, call, call.edit)
+
+    def _deployment(self, call_id: str, call: Call) -> Iterator[AgentEvent]:
+        outcome = push_outcome(call.command or "", call.output or "", failed=_failed_line(call))
+        if outcome is False and not call.pushed:
+            return
+        ended = "success" if call.pushed and not call.failed else outcome or None
+        if call.interrupted or call.error_type == REJECTED:
+            ended = "cancelled"
+        yield self._event(
+            f"deploy:{call_id}",
+            "deploy",
+            ("deployment-specialist", MAIN_THREAD),
+            call.ended_at if call.ended_at is not None else call.at or 0,
+            call.session,
+            call.source,
+            measures={"duration_ms": call.duration_ms},
+            categories={
+                "outcome": ended,
+                "action": "deploy",
+                "strategy": "push",
+                "error_type": call.error_type if ended in {"failure", "cancelled"} else None,
+            },
+            derived=True,
+        )
+
+    def _suite_run(self, call_id: str, call: Call) -> Iterator[AgentEvent]:
+        """Test runs of the main thread and of a coder's subagent are the coder's; a reviewer's or an explorer's are not."""
+        if call.error_type == REJECTED:
+            return
+        agent, task_id = self._agent(call.session, call.caller, call.at or 0)
+        if call.caller.side and agent[0] != "detektor-coder":
+            return
+        run = suite_run(call.command or "", call.output or "", failed=_failed_line(call))
+        if run is None:
+            return
+        yield self._event(
+            f"test:{call_id}",
+            "test_run",
+            ("detektor-coder", agent[1]),
+            call.ended_at if call.ended_at is not None else call.at or 0,
+            call.session,
+            call.source,
+            task_id=task_id,
+            measures={"duration_ms": call.duration_ms, "tests_passed": run.passed, "tests_failed": run.failed},
+            categories={"outcome": "cancelled" if call.interrupted else run.outcome},
+            derived=True,
+        )
+
+    def _document(self, call_id: str, call: Call, edit: Edit | None) -> Iterator[AgentEvent]:
+        kind = document_kind((edit.path if edit else call.path) or "")
+        if kind is None or call.failed or edit is None:
+            return
+        yield self._event(
+            f"document:{call_id}",
+            "document",
+            ("documentation-keeper", MAIN_THREAD),
+            call.ended_at if call.ended_at is not None else call.at or 0,
+            call.session,
+            call.source,
+            measures={"docs_updated": 1, "lines_added": edit.added, "lines_removed": edit.removed},
+            categories={"outcome": "success", "doc_kind": kind},
+            derived=True,
+        )
+
+
+def _is_over(ending: Ending, operation: str) -> bool:
+    return ending.status == "completed" or (operation in ENDS_COUNT and ending.status in {"failed", "cancelled"})
+
+
+def _outcome(ending: Ending) -> str | None:
+    return {"completed": "success", "failed": "failure", "cancelled": "cancelled"}.get(ending.status)
+
+
+def _usage(ending: Ending) -> tuple[dict[str, int | None], dict[str, Json]]:
+    """The measures that every piece of work has, and where they come from."""
+    usage = ending.usage
+    measures = {
+        "duration_ms": ending.duration_ms,
+        "tool_calls": ending.tool_calls,
+        "tool_errors": ending.tool_errors,
+        "input_tokens": usage.input_tokens if usage else None,
+        "output_tokens": usage.output_tokens if usage else None,
+    }
+    return measures, {"duration_from": ending.duration_from, "tokens_from": ending.tokens_from}
+
+
+def _changes(ending: Ending) -> dict[str, int | None]:
+    """Files and lines of a run's edits, when all its steps were seen; else the lines that newer versions state in the result."""
+    if ending.inner_calls is None:
+        return {"lines_added": ending.run.lines_added, "lines_removed": ending.run.lines_removed}
+    change = change_of(call.edit for call in ending.inner_calls if call.edit)
+    return {"files_changed": change.files, "lines_added": change.added, "lines_removed": change.removed}
+
+
+def _failed_line(call: Call) -> bool | None:
+    """Whether a shell line failed; None without a result, and for one that went on in the background or was interrupted."""
+    return None if call.failed is None or call.background or call.interrupted else call.failed

@@ -1,0 +1,95 @@
+r"""Which simple commands a shell line runs, and what its exit code says about one of them.
+
+Only as much of the shell's grammar as honesty needs: quotes and here-documents keep their words from being taken for commands, operators
+decide whether the line's exit code is that command's. `git commit -m "then git push"` runs one command, and it is no push.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from detektor_pipelines.ingest.report_lines import CUT_MARK
+
+_HERE_DOCUMENT: Final = re.compile(r"<<-?\s*(['\"]?)(\w+)\1(.*?)\n\s*\2\s*(?=\n|\)|$)", re.DOTALL)
+_OPEN_HERE_DOCUMENT: Final = re.compile(r"<<-?\s*['\"]?\w+['\"]?[^\n]*\n.*\Z", re.DOTALL)
+_TOKEN: Final = re.compile(
+    r"""(?P<comment>(?<!\S)\#[^\n]*)
+      | (?P<operator>&&|\|\||\|&|;;|[;|\n()]|(?<![>&\d])&(?![>&\d]))
+      | (?P<word>(?:\\.|\$\((?:[^()]|\([^()]*\))*\)|'[^']*'?|"(?:\\.|[^"\\])*"?|[^\s;|&()'"\\]|(?<=[>&])&|&(?=[>\d])|\\)+)
+      | (?P<space>[^\S\n]+|&)""",
+    re.VERBOSE | re.DOTALL,
+)
+_ASSIGNMENT: Final = re.compile(r"[A-Za-z_]\w*\+?=.*", re.DOTALL)
+_WRAPPERS: Final = frozenset(
+    {"sudo", "time", "env", "command", "nohup", "nice", "rtk", "exec", "builtin", "then", "do", "else", "if", "while", "!", "{"}
+)
+_TIMEOUTS: Final = frozenset({"timeout", "gtimeout"})
+_TRIVIAL: Final = frozenset({"cd", "export", "echo", "set", "source", ".", "pushd", "popd", "true", "printf", "sleep"})
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One simple command: its words without quotes, assignments and wrappers, and the operator that follows (`""` at the end)."""
+
+    words: tuple[str, ...]
+    operator: str
+
+
+def commands_of(line: str) -> list[Command]:
+    """Split a shell line into its simple commands, in order; what was cut off or quoted is not there."""
+    text = CUT_MARK.split(line, maxsplit=1)[0]
+    text = _HERE_DOCUMENT.sub(" ", text.replace("\\\n", " "))
+    text = _OPEN_HERE_DOCUMENT.sub(" ", text)
+    found: list[Command] = []
+    words: list[str] = []
+    for token in _TOKEN.finditer(text):
+        if token["word"] is not None:
+            words.append(_unquoted(token["word"]))
+        elif token["operator"] is not None:
+            if words:
+                found.append(Command(_command_words(words), token["operator"]))
+            words = []
+    if words:
+        found.append(Command(_command_words(words), ""))
+    return [command for command in found if command.words]
+
+
+def exit_status(commands: list[Command], index: int, *, failed: bool) -> bool | None:
+    """Say whether the command at `index` succeeded, given that the whole line did or not; None when its exit code does not tell.
+
+    A line that succeeded says so of a command that only `&&` follows; one that failed only of a command that ran alone (`cd` and the like
+    aside): in a chain an earlier command may have failed.
+    """
+    following = [command.operator for command in commands[index:] if command.operator]
+    if following and commands[index].operator == "\n" and all(operator == "\n" for operator in following) and index == len(commands) - 1:
+        following = []
+    if not failed:
+        return True if all(operator == "&&" for operator in following) else None
+    alone = all(command.words[0] in _TRIVIAL for position, command in enumerate(commands) if position != index)
+    return False if alone and not any(operator in {"|", "|&", "||", "&"} for operator in following) else None
+
+
+def _unquoted(word: str) -> str:
+    return re.sub(r"""'([^']*)'?|"((?:\\.|[^"\\])*)"?|\\(.)""", lambda match: match[1] or match[2] or match[3] or "", word, flags=re.DOTALL)
+
+
+def _command_words(words: list[str]) -> tuple[str, ...]:
+    """Drop what stands before the command itself: assignments, wrappers with their options, `timeout 60`."""
+    index = 0
+    while index < len(words):
+        word = words[index]
+        if word in _TIMEOUTS:
+            index += 1
+            while index < len(words) and (words[index].startswith("-") or words[index][:1].isdigit()):
+                index += 1
+        elif word in _WRAPPERS:
+            index += 1
+            while index < len(words) and words[index].startswith("-"):
+                index += 1
+        elif _ASSIGNMENT.fullmatch(word):
+            index += 1
+        else:
+            break
+    return tuple(words[index:])

@@ -1,0 +1,143 @@
+"""What a reading knows so far, by id: sessions, tool calls, messages, runs of subagents. Texts are kept only where they are needed.
+
+The same record may stand in several files, once cut and once whole: every field takes the fuller value, whichever came first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from detektor_pipelines.ingest.claude_code.edits import Edit
+    from detektor_pipelines.ingest.claude_code.notifications import Notification
+
+
+class Caller(NamedTuple):
+    """Who called a tool or wrote a message: the main thread, or a subagent known by its run, by its agent id, or not at all.
+
+    Attributes:
+        run: The tool_use id of the call that started the subagent.
+        agent_id: The subagent's own id, from its file.
+        side: Not the main thread.
+
+    """
+
+    run: str | None = None
+    agent_id: str | None = None
+    side: bool = False
+
+
+MAIN: Final = Caller()
+
+
+class Usage(NamedTuple):
+    """Tokens of one answer."""
+
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_creation_tokens: int
+
+
+@dataclass(slots=True)
+class Session:
+    """One session: where it worked first, and the repository its pull requests belong to."""
+
+    cwd: str | None = None
+    cwd_at: int = 0
+    repository: str | None = None
+
+
+@dataclass(slots=True)
+class Call:
+    """One tool call. `at` is None as long as only its result was seen; `failed` is None as long as the result was not."""
+
+    session: str | None = None
+    caller: Caller = MAIN
+    name: str | None = None
+    at: int | None = None
+    source: str = ""
+    path: str | None = None
+    command: str | None = None
+    ended_at: int | None = None
+    failed: bool | None = None
+    error_type: str | None = None
+    interrupted: bool = False
+    background: bool = False
+    pushed: bool = False
+    duration_ms: int | None = None
+    output: str | None = None
+    edit: Edit | None = None
+
+
+@dataclass(slots=True)
+class Message:
+    """One answer of the model, as its last line tells it; `whole` when that line is its final one, not a placeholder of the stream."""
+
+    session: str | None
+    caller: Caller
+    at: int
+    source: str
+    model: str | None
+    usage: Usage
+    whole: bool
+    error_type: str | None
+
+
+@dataclass(slots=True)
+class Run:
+    """One run of a subagent, as the call that started it and the call's result tell it."""
+
+    session: str | None = None
+    raw_name: str | None = None
+    description: str | None = None
+    called_at: int | None = None
+    source: str = ""
+    agent_id: str | None = None
+    background: bool = False
+    launched_at: int | None = None
+    status: str | None = None
+    ended_at: int | None = None
+    duration_ms: int | None = None
+    tool_calls: int | None = None
+    text: str | None = None
+    final_usage: Usage | None = None
+    model: str | None = None
+    lines_added: int | None = None
+    lines_removed: int | None = None
+
+
+@dataclass(slots=True)
+class Notice:
+    """A notification of a background agent, and whether it is the original one (the queue's) or the message made from it."""
+
+    at: int
+    notification: Notification
+    original: bool
+
+
+@dataclass(slots=True)
+class SideThread:
+    """A subagent as its own records tell it: first and last instant, and the text that it ended with (None while it still works)."""
+
+    source: str
+    first_at: int
+    last_at: int
+    text: str | None = None
+    model: str | None = None
+    raw_name: str | None = None
+    run: str | None = None
+    own_file: bool = False
+
+
+@dataclass(slots=True)
+class State:
+    """Everything collected from the files of one group."""
+
+    sessions: dict[str, Session] = field(default_factory=dict)
+    calls: dict[str, Call] = field(default_factory=dict)
+    messages: dict[str, Message] = field(default_factory=dict)
+    runs: dict[str, Run] = field(default_factory=dict)
+    notices: dict[tuple[str | None, str], list[Notice]] = field(default_factory=dict)
+    side_threads: dict[tuple[str | None, str], SideThread] = field(default_factory=dict)
