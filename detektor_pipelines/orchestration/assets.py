@@ -101,6 +101,8 @@ def materialize(
 
     """
     days = [date.fromisoformat(key) for key in context.partition_keys]
+    if not days:
+        raise dg.Failure("The range holds no day: its first day is after its last. Give the earlier one first.", allow_retries=False)
     started = time.time_ns()
     with _explained():
         result = engine.materialize(view, days)

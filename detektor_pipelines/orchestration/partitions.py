@@ -7,6 +7,7 @@ import time
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+import click
 import dagster as dg
 
 from detektor_pipelines.clock import from_us, now_us
@@ -15,6 +16,8 @@ from detektor_pipelines.language.events import AGENT_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from dagster._core.definitions.partitions.context import PartitionLoadingContext
 
     from detektor_pipelines.settings import Settings
 
@@ -30,14 +33,44 @@ _OLDEST_EVENT: Final = """
 """One index look-up for each agent and month: milliseconds on any size of log."""
 
 
-def daily_partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
+class NoSuchPartitionError(UserError, click.ClickException):
+    """A day without a partition. Dagster's command line shows a click exception as one message, anything else as a stack."""
+
+    def __init__(self, day: str, keys: Sequence[str]) -> None:
+        super().__init__(
+            f"There is no partition {day}.",
+            where=f"The partitions go from {keys[0]} to {keys[-1]}." if keys else "There are no partitions.",
+            fix="Choose a day in between, or set DETEKTOR_START_DATE for an earlier start.",
+        )
+
+    def format_message(self) -> str:
+        """Return all three parts for the terminal."""
+        return str(self)
+
+
+class Days(dg.DailyPartitionsDefinition):
+    """Daily partitions that say which days there are when asked for another one."""
+
+    def validate_partition_key(self, partition_key: str, context: PartitionLoadingContext) -> None:
+        """Accept a day that is a partition.
+
+        Raises:
+            NoSuchPartitionError: It is none.
+
+        """
+        if not self.has_partition_key(partition_key):
+            raise NoSuchPartitionError(partition_key, self.get_partition_keys())
+        super().validate_partition_key(partition_key, context)
+
+
+def daily_partitions(settings: Settings) -> Days:
     """Return a partition for each UTC day from the first one to today, today included.
 
     Today is the platform's clock's: with `DETEKTOR_NOW` in the past the partitions end there.
     """
     first = min(first_day(settings), _today())
     ahead = (_today() - datetime.fromtimestamp(time.time(), UTC).date()).days  # the platform's clock may stand at another day
-    return dg.DailyPartitionsDefinition(start_date=first.isoformat(), end_offset=1 + ahead)
+    return Days(start_date=first.isoformat(), end_offset=1 + ahead)
 
 
 def first_day(settings: Settings) -> date:
@@ -72,11 +105,7 @@ def days_between(partitions: dg.DailyPartitionsDefinition, first: date, last: da
         raise UserError(f"The last day, {last}, is before the first, {first}.", fix="Give the earlier day first.")
     for day in (first, last):
         if day.isoformat() not in keys:
-            raise UserError(
-                f"There is no partition {day}.",
-                where=f"The partitions go from {keys[0]} to {keys[-1]}." if keys else "There are no partitions.",
-                fix="Choose a day in between, or set DETEKTOR_START_DATE for an earlier start.",
-            )
+            raise NoSuchPartitionError(day.isoformat(), keys)
     return keys[keys.index(first.isoformat()) : keys.index(last.isoformat()) + 1]
 
 

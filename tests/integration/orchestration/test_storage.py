@@ -1,0 +1,136 @@
+"""What our storage relies on in dagster-postgres, against a real PostgreSQL: the same records as the stock classes write."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from detektor_pipelines.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from detektor_pipelines.settings import Settings
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::dagster.BetaWarning")]
+
+DAYS = [f"2026-05-{day:02}" for day in range(1, 6)]
+
+
+@pytest.fixture
+def batches(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the storage set Dagster's batch size, and take it away afterwards."""
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "")
+    monkeypatch.delenv("DAGSTER_EVENT_BATCH_SIZE")
+    yield
+    os.environ.pop("DAGSTER_EVENT_BATCH_SIZE", None)
+
+
+def job() -> Any:
+    import dagster as dg
+
+    days = dg.DailyPartitionsDefinition("2026-05-01", end_date="2026-06-01")
+    policy = dg.BackfillPolicy.single_run()
+
+    @dg.asset(partitions_def=days, backfill_policy=policy)
+    def first() -> None:
+        """Do nothing."""
+
+    @dg.asset(partitions_def=days, backfill_policy=policy, deps=[first])
+    def second() -> None:
+        """Do nothing."""
+
+    definitions = dg.Definitions([first, second], executor=dg.in_process_executor)
+    return definitions.get_repository_def().get_implicit_job_def_for_assets([first.key, second.key])
+
+
+def run(instance: Any) -> str:
+    tags = {"dagster/asset_partition_range_start": DAYS[0], "dagster/asset_partition_range_end": DAYS[-1]}
+    result = job().execute_in_process(instance=instance, tags=tags)
+    assert result.success
+    return str(result.run_id)
+
+
+def records(settings: Settings, run_id: str, schema: str) -> dict[str, Any]:
+    """Return what the run left: events by type, asset and partition, and the assets' own rows."""
+    from detektor_pipelines.stores.connections import connect
+
+    with connect(settings) as connection:
+        events = connection.execute(
+            f"SELECT dagster_event_type, asset_key, partition, count(*) FROM {schema}.event_logs"
+            " WHERE run_id = %s AND asset_key IS NOT NULL GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+            (run_id,),
+        ).fetchall()
+        assets = connection.execute(f"SELECT asset_key, last_run_id = %s FROM {schema}.asset_keys ORDER BY 1", (run_id,)).fetchall()
+    return {"events": events, "assets": assets}
+
+
+@pytest.mark.usefixtures("batches")
+def test_a_range_leaves_the_same_records_as_the_stock_storage(database: Settings, tmp_path: Any) -> None:
+    import dagster as dg
+
+    from detektor_pipelines.orchestration.instance import persistent_instance
+    from detektor_pipelines.stores.connections import connect
+
+    with persistent_instance(database) as instance:
+        ours = records(database, run(instance), "dagster")
+        assert os.environ["DAGSTER_EVENT_BATCH_SIZE"] == "200"
+    with connect(database) as connection:
+        connection.execute("CREATE SCHEMA stock")
+    (tmp_path / "dagster.yaml").write_text(f"storage:\n  postgres:\n    postgres_url: '{database.sqlalchemy_url('stock')}'\n")
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        stock = records(database, run(instance), "stock")
+    assert ours == stock
+    assert len(ours["events"]) == 2 * 2 * len(DAYS)  # planned and done, two assets
+
+
+def test_planned_events_of_many_assets_update_each_asset(database: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    from detektor_pipelines.orchestration.instance import persistent_instance
+
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")  # one batch holds both assets
+    with persistent_instance(database) as instance:
+        run_id = run(instance)
+        keys = instance.get_asset_keys()
+        assert {record.asset_entry.last_run_id for record in instance.get_asset_records(keys)} == {run_id}
+        assert len(keys) == 2
+
+
+@pytest.mark.usefixtures("batches")
+def test_connections_are_given_back(database: Settings) -> None:
+    from detektor_pipelines.orchestration.instance import persistent_instance
+    from detektor_pipelines.stores.connections import connect
+
+    with persistent_instance(database) as instance:
+        run(instance)
+    with connect(database) as connection:
+        (others,) = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        ).fetchone() or (0,)
+    assert others == 0
+
+
+def test_a_server_that_is_down_is_said_plainly(settings: Settings) -> None:
+    from detektor_pipelines.orchestration.instance import persistent_instance
+
+    with (
+        pytest.raises(UserError, match="storage cannot be opened") as error,
+        persistent_instance(settings.model_copy(update={"postgres_port": 1})),
+    ):
+        pass
+    assert "detektor up" in str(error.value)
+
+
+@pytest.mark.usefixtures("batches")
+def test_dagsters_own_commands_find_the_storage_by_the_settings(database: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    import dagster as dg
+
+    from detektor_pipelines.orchestration.instance import DAGSTER_HOME
+
+    monkeypatch.setenv("DAGSTER_HOME", str(DAGSTER_HOME))
+    with dg.DagsterInstance.get() as instance:
+        run_id = run(instance)
+        for storage in (instance.run_storage, instance.event_log_storage, instance.schedule_storage):
+            storage.dispose()
+    assert records(database, run_id, "dagster")["assets"] == [('["first"]', True), ('["second"]', True)]
