@@ -1,0 +1,117 @@
+"""`detektor simulate`: put a made-up history of all eight agents into the raw log."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from detektor_pipelines.cli_commands.output import JsonOption, print_json, print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import date
+
+    import pyarrow as pa
+
+    from detektor_pipelines.stores.events import IngestCounts
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command("simulate")(simulate)
+
+
+def simulate(
+    *,
+    days: Annotated[int, typer.Option(min=1, max=3_650, help="Length of the history; it ends at the last midnight (UTC).")] = 184,
+    projects: Annotated[int, typer.Option(min=1, max=10_000, help="Number of projects.")] = 8,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="The same seed gives the same events.")] = 1,
+    events: Annotated[
+        int | None,
+        typer.Option(min=1, max=100_000_000, help="Exactly so many events; by default about 136 a project and day.", show_default=False),
+    ] = None,
+    mix: Annotated[bool, typer.Option("--mix", help="Allow simulated events beside real ones.")] = False,
+    figures: Annotated[bool, typer.Option("--figures", help="Only print the history's figures beside those of real logs.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Simulate six months of all eight agents at work, calibrated on real logs, marked as simulated.
+
+    Examples: [bold]detektor simulate[/], [bold]detektor simulate --days 30 --projects 2 --seed 7[/], [bold]detektor simulate --figures[/]
+    """
+    from detektor_pipelines.clock import from_us, now_us
+    from detektor_pipelines.ingest.simulator import simulate_table
+
+    started = time.monotonic()
+    end = from_us(now_us()).date()
+    table = simulate_table(days=days, projects=projects, seed=seed, end=end, events=events)
+    if figures:
+        _print_figures(table, as_json=as_json)
+        return
+    counts = _store(table, mix=mix)
+    _print_summary(table, counts, end, time.monotonic() - started, as_json=as_json)
+
+
+def _store(table: pa.Table, *, mix: bool) -> IngestCounts:
+    from detektor_pipelines.settings import get_settings
+    from detektor_pipelines.stores.events import append_table
+    from detektor_pipelines.stores.schema import migrate
+
+    settings = get_settings()
+    migrate(settings)
+    return append_table(settings, table, mix=mix)
+
+
+def _print_summary(table: pa.Table, counts: IngestCounts, end: date, seconds: float, *, as_json: bool) -> None:
+    import pyarrow.compute as pc
+
+    projects = len(pc.unique(table["project"]))
+    if as_json:
+        summary = {"events": table.num_rows, "added": counts.added, "known": counts.known, "conflicts": counts.conflicts}
+        print_json({**summary, "projects": projects, "end": end, "seconds": round(seconds, 3)})
+        return
+    print_table(
+        ("agent", "own work", "pieces", "events"),
+        _rows_by_agent(table),
+        title=f"{table.num_rows:,} simulated events of {projects} projects, up to {end} 00:00 UTC",
+    )
+    typer.echo(f"{counts.added:,} added, {counts.known:,} known before, in {seconds:.1f} s.")
+    if counts.conflicts:
+        typer.echo(
+            f"{counts.conflicts:,} contradict events of the same id: the log holds another history of this seed. Use another --seed."
+        )
+
+
+def _rows_by_agent(table: pa.Table) -> Iterator[tuple[object, ...]]:
+    import pyarrow.compute as pc
+
+    from detektor_pipelines.language.events import AGENT_TYPES, views_operation
+
+    for agent in AGENT_TYPES:
+        of_agent = table.filter(pc.equal(table["agent_type"], agent))
+        operation = views_operation(agent)
+        pieces = pc.sum(pc.equal(of_agent["operation"], operation)).as_py() or 0
+        yield agent, operation, f"{pieces:,}", f"{of_agent.num_rows:,}"
+
+
+def _print_figures(table: pa.Table, *, as_json: bool) -> None:
+    from detektor_pipelines.ingest.simulation.calibration import REAL_FIGURES
+    from detektor_pipelines.ingest.simulation.figures import figures
+
+    found = figures(table)
+    if as_json:
+        print_json(
+            {figure.name: {"unit": figure.unit, "real": REAL_FIGURES.get(figure.name), "simulated": figure.value} for figure in found}
+        )
+        return
+    typer.echo("| figure | unit | real | simulated |\n|---|---|---:|---:|")
+    for figure in found:
+        typer.echo(f"| {figure.name} | {figure.unit} | {_short(REAL_FIGURES.get(figure.name))} | {_short(figure.value)} |")
+
+
+def _short(value: float | None) -> str:
+    """Three significant digits."""
+    if value is None:
+        return "-"
+    return f"{float(f'{value:.3g}'):,.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004  where three digits end
