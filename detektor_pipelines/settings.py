@@ -136,8 +136,8 @@ class Settings(BaseSettings):
 
     @property
     def dagster_home(self) -> Path:
-        """Dagster's instance directory inside the home directory."""
-        return self.home / "dagster"
+        """Dagster's instance directory: the repository's `dagster_home`, whose dagster.yaml keeps all state in PostgreSQL."""
+        return _PACKAGE_PARENT / "dagster_home"
 
     @property
     def state_file(self) -> Path:
@@ -172,9 +172,28 @@ def get_settings() -> Settings:
             f"{ENV_PREFIX}{field.upper()} is not usable: {first['msg']} (it is {first['input']!r})."
             if field
             else f"The settings are not usable: {first['msg']}.",
-            where=f"environment variable {ENV_PREFIX}{field.upper()}, or {default_home() / STATE_FILE}",
-            fix="Correct or unset it; `detektor doctor` shows every setting.",
+            where=f"environment variable {ENV_PREFIX}{field.upper()}, or {_home_of({}) / STATE_FILE}",
+            fix="Correct or unset it.",
         ) from None
+
+
+def origins(settings: Settings) -> dict[str, dict[str, str]]:
+    """Return each setting's value as text (secrets hidden) and where it comes from, by its environment variable."""
+    sources = (
+        (
+            "environment",
+            {name.removeprefix(ENV_PREFIX).lower(): value for name, value in os.environ.items() if name.startswith(ENV_PREFIX) and value},
+        ),
+        (STATE_FILE, _remembered(settings.state_file)),
+        (SECRETS_FILE, _secrets(settings.secrets_file)),
+    )
+    found: dict[str, dict[str, str]] = {}
+    for name, field in Settings.model_fields.items():
+        value = getattr(settings, name)
+        origin = next((title for title, given in sources if name in given), "default")
+        shown = "" if value is None else "(hidden)" if not field.repr else str(value)
+        found[f"{ENV_PREFIX}{name.upper()}"] = {"value": shown, "from": origin}
+    return found
 
 
 def _home_of(given: dict[str, Any]) -> Path:

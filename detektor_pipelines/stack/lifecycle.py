@@ -85,6 +85,7 @@ def up(
     tell = on_progress or _silent
     programs = chosen(services)
     with remembered.locked(settings):
+        _check_external(settings, programs)
         settings = remembered.with_secrets(settings)
         running = _running_names(settings)
         if not running and supervisor.running_pid(settings) is None:
@@ -152,6 +153,12 @@ def _silent(_: str) -> None:
 
 def _running_names(settings: Settings) -> list[str]:
     return [name for name, row in supervisor.states(settings).items() if row["statename"] in _ALIVE]
+
+
+def _check_external(settings: Settings, programs: list[Program]) -> None:
+    for program in programs:
+        if program.external(settings) is not None and not program.ready(settings):
+            raise _external_silent(program, settings)
 
 
 def _settle_ports(

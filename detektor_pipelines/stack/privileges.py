@@ -37,7 +37,7 @@ def unprivileged(directory: Path) -> tuple[str, ...]:
     if namespaces_work():
         return _NAMESPACE
     user = os.environ.get(OS_USER_VARIABLE, "nobody")
-    _check_reachable(directory, user)
+    check_reachable(directory, user)
     _give(directory, user)
     return ("runuser", "-u", user, "--")
 
@@ -50,7 +50,13 @@ def namespaces_work() -> bool:
     return subprocess.run([*_NAMESPACE, "true"], capture_output=True, check=False).returncode == 0
 
 
-def _check_reachable(directory: Path, user: str) -> None:
+def check_reachable(directory: Path, user: str) -> None:
+    """Check that the OS user `user` exists and could run PostgreSQL in `directory`.
+
+    Raises:
+        UserError: It could not.
+
+    """
     try:
         pwd.getpwnam(user)
     except KeyError:
@@ -65,7 +71,7 @@ def _check_reachable(directory: Path, user: str) -> None:
             where="this machine",
             fix="Run as an ordinary user, or set DETEKTOR_EXTERNAL_POSTGRES_URL to a PostgreSQL that runs elsewhere.",
         )
-    closed = [parent for parent in directory.absolute().parents if not parent.stat().st_mode & 0o001]
+    closed = [parent for parent in directory.absolute().parents if parent.exists() and not parent.stat().st_mode & 0o001]
     if closed:
         raise UserError(
             f"PostgreSQL would run as {user}, who cannot enter {closed[-1]}.",

@@ -1,0 +1,93 @@
+# Detektor Features: what there is to do, one target each. `make` alone lists them.
+#
+# Every target makes .venv by itself from a bare Python 3.11 with pip; when it is up to date that takes no time.
+#
+#   make demo                 simulated history of six months for all eight agents, computed, served, recorded
+#   make demo LOGS=~/logs     the same on your own agents' transcripts
+#   make demo FRESH=1         empty the state first and compute everything anew
+#   make test ARGS="-k window"
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+# The interpreter that .venv is made from. The lock is made for 3.11, other versions are refused.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# Test processes; each starts servers of its own.
+WORKERS ?= 2
+# Further arguments for pytest.
+ARGS ?=
+
+BIN := .venv/bin
+# Written last: its presence says that .venv is whole, its age that it belongs to this lock.
+READY := .venv/.complete
+
+# Environment -----------------------------------------------------------------------------------------------------------------
+
+# pip of Python 3.11 cannot install this lock with hashes and extras, uv can. Bytecode is compiled once: it halves the start of
+# every later command, and the imports of mlflow and feast would cost seconds each time where the tree is read-only.
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || { \
+	  echo "Python 3.11 is needed, $(PYTHON) is another one. Name it: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "Making .venv from requirements.txt (a minute or two, once)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r requirements.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: .venv
+.venv: $(READY) ## Make or update the environment (the others do it by themselves)
+
+.PHONY: lock
+lock: $(READY) ## Resolve requirements.in anew into requirements.txt, with hashes and without index addresses
+	$(BIN)/uv pip compile requirements.in -o requirements.txt --upgrade --generate-hashes --no-emit-index-url --python-version 3.11 -q
+	@! grep -nE '^(--|-i |-f )|https?://' requirements.txt || { echo "requirements.txt holds an address: not to be committed" >&2; exit 1; }
+
+# Using it --------------------------------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: $(READY) ## From logs to served features, end to end (LOGS=directory, FRESH=1)
+	@$(BIN)/detektor demo $(if $(LOGS),--logs "$(LOGS)") $(if $(FRESH),--fresh)
+
+.PHONY: up
+up: $(READY) ## Start PostgreSQL, Redis and MLflow
+	@$(BIN)/detektor up
+
+.PHONY: down
+down: $(READY) ## End them; data stays in .detektor
+	@$(BIN)/detektor down
+
+# Working on it ---------------------------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: $(READY) ## Run the tests, on servers of their own
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not long" $(ARGS)
+
+.PHONY: test-long
+test-long: $(READY) ## Run the tests that take minutes
+	$(BIN)/python -m pytest -m long --timeout 1800 $(ARGS)
+
+.PHONY: lint
+lint: $(READY) ## Check style, formatting and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet . || { echo "Not formatted: run $(BIN)/ruff format ." >&2; exit 1; }
+	$(BIN)/lint-imports
+
+.PHONY: types
+types: $(READY) ## Check types
+	$(BIN)/mypy
+
+.PHONY: bench
+bench: $(READY) ## Measure; figures with their commands stand in benchmarks/README.md
+	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
+
+.PHONY: clean
+clean: ## Remove .venv, build products and caches; the state in .detektor stays (demo FRESH=1 empties it)
+	@if [ -x $(BIN)/detektor ]; then $(BIN)/detektor down; fi
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+.PHONY: help
+help: ## Show this
+	@awk -F ':.*## ' '/^[a-z.-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -1,0 +1,59 @@
+"""The `detektor` command: assembles the command groups, and nothing else.
+
+A further group is a module in `cli_commands` with `register(app)`, and one entry in `GROUPS`. `detektor --help` loads all groups, so
+their top-level imports stay light (typer, standard library); settings, drivers and the rest are imported inside the command functions.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from detektor_pipelines.cli_commands import about, doctor, simulate, stack, status
+from detektor_pipelines.cli_commands.failures import as_user_error
+from detektor_pipelines.errors import UserError
+
+GROUPS = (stack, status, doctor, simulate, about)
+
+_FAILED = 1
+
+
+def build_app() -> typer.Typer:
+    """Return the application with every group registered."""
+    app = typer.Typer(
+        name="detektor",
+        help="From agent logs to served features. Begin with [bold]detektor demo[/bold], or [bold]detektor up[/bold] and then ingest logs.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,  # a traceback is for a bug of ours, and then the whole of it
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    for group in GROUPS:
+        group.register(app)
+    return app
+
+
+def main() -> None:
+    """Run the command line; a person's mistake or a missing server is one message and exit code 1, never a traceback."""
+    try:
+        build_app()()
+    except Exception as error:
+        message = error if isinstance(error, UserError) else as_user_error(error)
+        if message is None:
+            raise
+        _show(message)
+        sys.exit(_FAILED)
+
+
+def _show(error: UserError) -> None:
+    from detektor_pipelines.cli_commands.output import errors_console
+
+    console = errors_console()
+    console.print("[bold red]Error[/]", end=" ")
+    console.print(error.what, markup=False, highlight=False, soft_wrap=True)
+    for label, text in (("where", error.where), ("what to do", error.fix)):
+        if text:
+            console.print(f"  [dim]{label}:[/]", end=" ")
+            console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,62 @@
+"""`detektor doctor`: checks of this machine and installation, each with what mends it, and every setting with its origin."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from detektor_pipelines.cli_commands.output import JsonOption, print_json, print_table
+
+if TYPE_CHECKING:
+    from detektor_pipelines.stack.checks import Check
+
+_MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "failed": "[red]failed[/]"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command("doctor")(doctor)
+
+
+def doctor(*, as_json: JsonOption = False) -> None:
+    """Check Python, packages, disk, ports, servers and tables, and say what mends each; exit code 1 when something failed.
+
+    Examples: [bold]detektor doctor[/], [bold]detektor doctor --json | jq .checks[/]
+    """
+    from detektor_pipelines.settings import get_settings, origins
+    from detektor_pipelines.stack.checks import all_checks
+
+    settings = get_settings()
+    checks = [*all_checks(settings), _tables()]
+    where = origins(settings)
+    if as_json:
+        print_json({"checks": [_as_json(check) for check in checks], "settings": where})
+    else:
+        print_table(("check", "result", "found", "what to do"), [(c.name, _MARKS[c.result], c.found, c.fix) for c in checks])
+        print_table(("setting", "value", "from"), [(name, row["value"], row["from"]) for name, row in where.items()])
+    if any(check.result == "failed" for check in checks):
+        raise typer.Exit(1)
+
+
+def _tables() -> Check:
+    """Check that the tables have the revision that this code expects."""
+    from detektor_pipelines.errors import UserError
+    from detektor_pipelines.settings import get_settings
+    from detektor_pipelines.stack import postgres
+    from detektor_pipelines.stack.checks import Check
+    from detektor_pipelines.stores.schema import MIGRATIONS
+
+    expected = max(file.stem for file in (MIGRATIONS / "versions").glob("[0-9]*.py")).partition("_")[0]
+    try:
+        text = postgres.run_sql(get_settings().postgres_dsn, "SELECT version_num FROM ml_learning.alembic_version")
+    except UserError:
+        return Check("tables", "warning", "not readable", "detektor up")
+    found = text.strip() or "none"
+    if found.startswith(expected):
+        return Check("tables", "ok", f"revision {found}")
+    return Check("tables", "failed", f"revision {found}, this code wants {expected}", "detektor up")
+
+
+def _as_json(check: Check) -> dict[str, Any]:
+    return {"name": check.name, "result": check.result, "found": check.found, "fix": check.fix}

@@ -1,0 +1,99 @@
+"""Turns a driver's connection failure into a message that names the server, its address and what to do.
+
+The layers below already speak this way where they open connections; this is the net under third-party code that opens its own.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from detektor_pipelines.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from detektor_pipelines.settings import Settings
+
+# Where the exception classes stand; a module that was never imported cannot have raised.
+_POSTGRES = (("psycopg", "OperationalError"), ("psycopg2", "OperationalError"), ("adbc_driver_manager", "OperationalError"))
+_REDIS = (("redis.exceptions", "ConnectionError"), ("redis.exceptions", "TimeoutError"))
+_HTTP = (("requests.exceptions", "ConnectionError"), ("urllib3.exceptions", "MaxRetryError"))
+
+_CONNECTION_CLASSES = ("08", "57P")
+_CONNECTION_WORDS = ("connect", "server closed the connection", "Name or service not known")
+
+
+def as_user_error(error: BaseException) -> UserError | None:
+    """Return a message for a failure to reach a server, or None when it is something else."""
+    for cause in _chain(error):
+        if isinstance(cause, UserError):
+            return cause
+        if _is_any(cause, _POSTGRES) and _is_connection_failure(cause):
+            return _down("PostgreSQL", "postgres", cause)
+        if _is_any(cause, _REDIS):
+            return _down("Redis", "redis", cause)
+        if _is_any(cause, _HTTP) and _mlflow_port() in str(cause):
+            return _down("MLflow", "mlflow", cause)
+    return None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def _is_any(error: BaseException, classes: tuple[tuple[str, str], ...]) -> bool:
+    for module, name in classes:
+        kind = getattr(sys.modules.get(module), name, None)
+        if isinstance(kind, type) and isinstance(error, kind):
+            return True
+    return False
+
+
+def _is_connection_failure(error: BaseException) -> bool:
+    sqlstate = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    if sqlstate:
+        return str(sqlstate).startswith(_CONNECTION_CLASSES)
+    return any(word in str(error) for word in _CONNECTION_WORDS)
+
+
+def _down(title: str, service: str, cause: BaseException) -> UserError:
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    external = _external(service)
+    return UserError(
+        f"{title} cannot be reached: {lines[0] if lines else type(cause).__name__}",
+        where=_address(service),
+        fix=f"Start it, or correct {external}." if external else "Run `detektor up`; `detektor status` shows which servers run.",
+    )
+
+
+def _settings() -> Settings:
+    from detektor_pipelines.settings import get_settings
+
+    return get_settings()
+
+
+def _address(service: str) -> str:
+    from detektor_pipelines.stack.programs import PROGRAMS
+
+    return PROGRAMS[service].address(_settings())
+
+
+def _external(service: str) -> str | None:
+    """Return the variable that names a server of the person's own, when it is given."""
+    settings = _settings()
+    given = {
+        "postgres": ("DETEKTOR_EXTERNAL_POSTGRES_URL", settings.external_postgres_url),
+        "redis": ("DETEKTOR_EXTERNAL_REDIS_URL", settings.external_redis_url),
+        "mlflow": ("DETEKTOR_MLFLOW_TRACKING_URI", settings.mlflow_tracking_uri),
+    }[service]
+    return given[0] if given[1] else None
+
+
+def _mlflow_port() -> str:
+    return _address("mlflow").rpartition(":")[2]

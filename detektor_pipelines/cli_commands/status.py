@@ -1,0 +1,99 @@
+"""`detektor status`: the servers, and then what further sections report.
+
+A further section (views, stale partitions, rejected events) is one function in `SECTIONS`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from detektor_pipelines.cli_commands.output import JsonOption, print_json, print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from detektor_pipelines.settings import Settings
+    from detektor_pipelines.stack import StackStatus
+
+
+@dataclass(frozen=True)
+class Section:
+    """One table of the status page, and the same as data."""
+
+    key: str
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[object, ...], ...]
+    data: Any
+
+
+SECTIONS: tuple[Callable[[Settings], Section], ...] = ()
+"""What is asked once PostgreSQL is ready, in order."""
+
+_COLOURS = {"running": "green", "external": "green", "starting": "yellow", "failed": "red", "unreachable": "red", "stopped": "dim"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command("status")(status)
+
+
+def status(*, as_json: JsonOption = False) -> None:
+    """Show which servers run, where, and where their logs are.
+
+    Examples: [bold]detektor status[/], [bold]detektor status --json | jq .servers.postgres.state[/]
+    """
+    from detektor_pipelines import stack
+    from detektor_pipelines.settings import get_settings
+
+    settings = get_settings()
+    servers = stack.status(settings)
+    sections = [section(settings) for section in SECTIONS] if servers["postgres"].ready else []
+    if as_json:
+        print_json(servers_as_json(servers) | {section.key: section.data for section in sections})
+        return
+    print_servers(servers)
+    for section in sections:
+        print_table(section.columns, section.rows, section.title)
+
+
+def servers_as_json(status: StackStatus) -> dict[str, Any]:
+    """Return the servers as data: by name, with state, address, process id, seconds since start and log."""
+    services = {
+        service.name: {
+            "state": service.state,
+            "ready": service.ready,
+            "address": service.address,
+            "pid": service.pid,
+            "seconds": service.seconds,
+            "log": service.log,
+        }
+        for service in status.services
+    }
+    return {"home": status.settings.home, "supervisor_pid": status.supervisor_pid, "servers": services}
+
+
+def print_servers(status: StackStatus) -> None:
+    """Print the servers as a table, where their logs are, and the command that starts what does not run."""
+    rows = [
+        (service.title, f"[{_COLOURS[service.state]}]{service.state}[/]", service.address, service.pid, _duration(service.seconds))
+        for service in status.services
+    ]
+    print_table(("server", "state", "address", "pid", "for"), rows)
+    logs = sorted({service.log.parent for service in status.services if service.log})
+    for directory in logs:
+        typer.echo(f"Logs: {directory}/")
+    stopped = [service.name for service in status.services if not service.ready and service.state != "unreachable"]
+    if stopped:
+        typer.echo(f"Start what does not run: detektor up {' '.join(stopped)}")
+
+
+def _duration(seconds: int | None) -> str | None:
+    if seconds is None:
+        return None
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,150 @@
+"""What `detektor doctor` asks of the machine, the environment and the servers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from detektor_pipelines.errors import UserError
+from detektor_pipelines.stack import binaries, lifecycle, ports, privileges
+from detektor_pipelines.stack.programs import PROGRAMS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from detektor_pipelines.settings import Settings
+    from detektor_pipelines.stack.lifecycle import ServiceStatus
+
+_PYTHON = (3, 11)
+_LOCK = Path(__file__).resolve().parents[2] / "requirements.txt"
+_GIGABYTE = 1024**3
+_NEEDED_GB = 2  # a demo's cluster with its log takes about one
+_COMFORTABLE_GB = 10
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding: `result` is `ok`, `warning` or `failed`; `fix` is empty when nothing is to be done."""
+
+    name: str
+    result: str
+    found: str
+    fix: str = ""
+
+
+def all_checks(settings: Settings) -> Iterator[Check]:
+    """Run every check, cheapest first; changes nothing."""
+    yield _python()
+    yield _packages()
+    yield from _wheels()
+    yield _state_directory(settings)
+    yield _disk(settings)
+    if os.geteuid() == 0:
+        yield _root(settings)
+    yield from (_server(settings, service) for service in lifecycle.status(settings).services)
+
+
+def _python() -> Check:
+    found = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info[:2] == _PYTHON:
+        return Check("Python", "ok", found)
+    return Check("Python", "failed", found, "The lock is made for Python 3.11: remove .venv, then `make .venv PYTHON=python3.11`")
+
+
+def _packages() -> Check:
+    """Compare what is installed with the lock."""
+    if not _LOCK.is_file():
+        return Check("packages", "warning", "no requirements.txt beside the package", "Work in a clone of the repository")
+    pinned = (
+        line.split()[0].partition("==") for line in _LOCK.read_text(encoding="utf-8").splitlines() if "==" in line and line[0].isalnum()
+    )
+    different = [name for name, _, version in pinned if _installed(name.partition("[")[0]) != version]
+    if different:
+        return Check(
+            "packages",
+            "failed",
+            f"{len(different)} differ from the lock: {', '.join(different[:5])}",
+            "rm -f .venv/.complete && make .venv",
+        )
+    return Check("packages", "ok", "as in requirements.txt")
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _wheels() -> Iterator[Check]:
+    programs: dict[str, Callable[[], str]] = {
+        "PostgreSQL program": lambda: binaries.postgres("postgres"),
+        "Redis program": binaries.redis_server,
+        "process manager": lambda: binaries.script("supervisord"),
+        "MLflow program": lambda: binaries.script("mlflow"),
+    }
+    for name, find in programs.items():
+        try:
+            yield Check(name, "ok", _first_line([find(), "--version"]) if "program" in name and "MLflow" not in name else find())
+        except UserError as error:
+            yield Check(name, "failed", error.what, error.fix or "")
+
+
+def _first_line(words: list[str]) -> str:
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    return (done.stdout or done.stderr).strip().partition("\n")[0]
+
+
+def _state_directory(settings: Settings) -> Check:
+    existing = next(path for path in (settings.home, *settings.home.parents) if path.exists())
+    if not os.access(existing, os.W_OK | os.X_OK):
+        return Check(
+            "state directory", "failed", f"{existing} is not yours to write", "Set DETEKTOR_HOME to a directory that you may write to"
+        )
+    if existing == settings.home and settings.home.stat().st_mode & 0o077:
+        return Check("state directory", "warning", f"others may read {settings.home}", f"chmod 700 {settings.home}")
+    return Check("state directory", "ok", str(settings.home))
+
+
+def _disk(settings: Settings) -> Check:
+    existing = next(path for path in (settings.home, *settings.home.parents) if path.exists())
+    free = shutil.disk_usage(existing).free / _GIGABYTE
+    result = "failed" if free < _NEEDED_GB else "warning" if free < _COMFORTABLE_GB else "ok"
+    fix = "" if result == "ok" else "Free some space, or set DETEKTOR_HOME to a larger disk"
+    return Check("disk space", result, f"{free:.0f} GB free at {existing}", fix)
+
+
+def _root(settings: Settings) -> Check:
+    if privileges.namespaces_work():
+        return Check("PostgreSQL as root", "ok", "in a user namespace")
+    user = os.environ.get(privileges.OS_USER_VARIABLE, "nobody")
+    try:
+        privileges.check_reachable(settings.home, user)
+    except UserError as error:
+        return Check("PostgreSQL as root", "failed", error.what, error.fix or "")
+    return Check("PostgreSQL as root", "ok", f"as the OS user {user}")
+
+
+def _server(settings: Settings, service: ServiceStatus) -> Check:
+    program = PROGRAMS[service.name]
+    if service.ready:
+        return Check(service.title, "ok", f"{service.state} at {service.address}")
+    if service.state == "stopped" and not ports.is_free(program.port(settings)):
+        return Check(
+            service.title,
+            "failed",
+            f"stopped, and port {program.port(settings)} is taken by another program",
+            f"{program.port_variable}={ports.free_port()} detektor up, or detektor up --free-ports",
+        )
+    if service.state == "unreachable":
+        return Check(service.title, "failed", f"yours at {service.address} does not answer", "Start it, or correct its address")
+    if service.state == "failed":
+        return Check(service.title, "failed", "failed", f"Read {service.log}; detektor up {service.name}")
+    result = "warning" if service.name in lifecycle.DEFAULT_SERVICES else "ok"
+    return Check(service.title, result, service.state, f"detektor up {service.name}" if service.state == "stopped" else "")
