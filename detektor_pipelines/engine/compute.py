@@ -5,16 +5,19 @@ there is the value as it was served then (created_at = event_timestamp) and, whe
 second row whose created_at is the greatest known_at of the events that make the difference.
 """
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines.compile.plan import Plan, plan
 from detektor_pipelines.compile.sql import Form, Span, states_sql
-from detektor_pipelines.language.events import CATEGORIES, MEASURES
+from detektor_pipelines.language.events import MEASURES
 from detektor_pipelines.language.views import FeatureView
 from detektor_pipelines.language.windows import floor_to
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import duckdb
     import numpy as np
     import pyarrow as pa
@@ -63,20 +66,23 @@ def compute(view: FeatureView, events: "pa.Table", *, start: int, end: int, cuto
     """
     compiled = plan(view)
     last = floor_to(end if cutoff is None else min(end, cutoff), view.grain)
-    with _engine() as engine:
-        engine.register("raw_events", events)
+    with loaded(events, compiled) as engine:
         late = _any_late(engine, view.grain)
-        engine.execute(f"CREATE TEMP VIEW events AS SELECT {_ranked(compiled)} FROM raw_events")
         span = Span(start, last)
         served = _states(engine, compiled, span, "served", late=late)
         now = _states(engine, compiled, span, "known_now", late=True) if late else None
     return _rows(view, compiled, served, now)
 
 
-def _engine() -> "duckdb.DuckDBPyConnection":
+@contextmanager
+def loaded(events: "pa.Table", compiled: Plan) -> "Iterator[duckdb.DuckDBPyConnection]":
+    """Open a DuckDB whose relation `events` is what the plan's SQL reads."""
     import duckdb
 
-    return duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false"})
+    with duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false"}) as engine:
+        engine.register("raw_events", events)
+        engine.execute(f"CREATE TEMP VIEW events AS SELECT {_ranked(compiled)} FROM raw_events")
+        yield engine
 
 
 def _ranked(compiled: Plan) -> str:
@@ -86,10 +92,8 @@ def _ranked(compiled: Plan) -> str:
 
 
 def _any_late(engine: "duckdb.DuckDBPyConnection", grain: int) -> bool:
-    found = engine.execute(
-        f"SELECT count(*) FROM raw_events WHERE known > ts AND (known - 1) // {grain} > (ts - 1) // {grain}",
-    ).fetchone()
-    return bool(found and found[0])
+    late = f"known > ts AND (known - 1) // {grain} > (ts - 1) // {grain}"
+    return engine.execute(f"SELECT bool_or({late}) FROM raw_events").fetchall() == [(True,)]
 
 
 @dataclass(frozen=True)

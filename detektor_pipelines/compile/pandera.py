@@ -1,0 +1,54 @@
+"""The gate of a view's rows: types, nullability and bounds as a Pandera schema."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pandera.pandas as pa
+    import pyarrow
+
+    from detektor_pipelines.language.views import Feature, FeatureView
+
+KEY = ("agent_id", "event_timestamp", "created_at")
+
+
+def schema(view: FeatureView) -> pa.DataFrameSchema:
+    """Return the schema that every published row of the view keeps; `frame` makes the frames it takes."""
+    import pandera.pandas as pa
+
+    agent = pa.Check.str_matches(rf"^{view.agent}(@[a-z0-9._-]+)?$")
+    columns = {
+        "agent_id": pa.Column(str, agent, nullable=False),
+        "event_timestamp": pa.Column("datetime64[us, UTC]", nullable=False),
+        "created_at": pa.Column("datetime64[us, UTC]", nullable=False),
+    }
+    columns |= {each.name: _column(each) for each in view.features}
+    known = pa.Check(_known_after, name="created_at is not before event_timestamp", ignore_na=False)
+    return pa.DataFrameSchema(columns, checks=[known], strict=True, ordered=True, unique=list(KEY), name=view.name)
+
+
+def frame(rows: pyarrow.Table) -> pd.DataFrame:
+    """Return rows as the schema takes them: nullable Int64, so that a null makes no float of an integer."""
+    import pandas as pd
+    import pyarrow
+
+    return rows.to_pandas(types_mapper={pyarrow.int64(): pd.Int64Dtype()}.get)
+
+
+def _column(feature: Feature) -> pa.Column:
+    import pandera.pandas as pa
+
+    kind = {"int64": "Int64", "float64": "float64", "instant": "datetime64[us, UTC]"}[feature.value_type]
+    low, high = feature.within
+    checks = []
+    if low is not None:
+        checks.append(pa.Check.ge(low))
+    if high is not None:
+        checks.append(pa.Check.le(high))
+    return pa.Column(kind, checks, nullable=feature.nullable)
+
+
+def _known_after(rows: pd.DataFrame) -> pd.Series[bool]:
+    return rows["created_at"] >= rows["event_timestamp"]

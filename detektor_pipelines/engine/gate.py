@@ -1,0 +1,58 @@
+"""The audit between compute and publish: which days' rows break the view's schema, and which rows they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from detektor_pipelines.compile import pandera as gate_schema
+from detektor_pipelines.language.windows import DAY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pyarrow as pa
+
+    from detektor_pipelines.language.views import FeatureView
+
+SHOWN: Final = 50
+"""Failing rows kept a day: enough to see what is wrong, few enough for a page."""
+
+
+def failures_by_day(view: FeatureView, rows: pa.Table) -> Mapping[int, list[dict[str, Any]]]:
+    """Return the failing cases by the day (days since 1970) that owns the row; empty when every row passes.
+
+    A case has the keys agent_id, event_timestamp, column, check, value.
+    """
+    import pandas as pd
+    from pandera.errors import SchemaErrors
+
+    frame = gate_schema.frame(rows)
+    try:
+        gate_schema.schema(view).validate(frame, lazy=True)
+    except SchemaErrors as error:
+        cases = error.failure_cases
+    else:
+        return {}
+    owner = (rows["event_timestamp"].cast("int64").to_numpy() - 1) // DAY
+    found: dict[int, list[dict[str, Any]]] = {}
+    for case in cases.drop_duplicates(subset=["index", "column", "check"]).to_dict("records"):
+        # A case without a row (a missing column, a wrong type) is no single day's fault: none may be published.
+        concerned = sorted(set(owner.tolist())) if pd.isna(case["index"]) else [int(owner[int(case["index"])])]
+        for day in concerned:
+            found.setdefault(day, []).append(_case(frame, case))
+    return {day: some[:SHOWN] for day, some in found.items()}
+
+
+def _case(frame: Any, case: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401  pandas' stubs know no row
+    import pandas as pd
+
+    row = {} if pd.isna(case["index"]) else frame.iloc[int(case["index"])].to_dict()
+    column = case["column"] if case["column"] in frame.columns else ""
+    value = row.get(column, case["failure_case"])
+    return {
+        "agent_id": row.get("agent_id", ""),
+        "event_timestamp": str(row.get("event_timestamp", "")),
+        "column": str(column),
+        "check": str(case["check"]),
+        "value": None if pd.isna(value) else str(value),
+    }

@@ -1,0 +1,70 @@
+"""Reads the raw log for the engine: one agent's events of a range, as Arrow, and the snapshot that they were read under."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from detektor_pipelines import clock
+from detektor_pipelines.language.events import MEASURES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pyarrow as pa
+    from adbc_driver_postgresql.dbapi import Connection
+
+
+def events_sql(agent: str, columns: Sequence[str], start: int, end: int) -> str:
+    """Return the SELECT of one agent's events with occurred_at in (start, end] (µs), instants still timestamptz.
+
+    `live` is false for a retraction and for a revision that a higher one superseded.
+    """
+    chosen = "".join(f", e.{name}" for name in columns)
+    return f"""
+        SELECT e.occurred_at AS ts, e.known_at AS known, e.event_id, e.project{chosen},
+               NOT e.retracted AND NOT EXISTS (
+                   SELECT FROM ml_learning.agent_events newer
+                   WHERE newer.revision > 1 AND newer.event_id = e.event_id AND newer.revision > e.revision
+               ) AS live
+        FROM ml_learning.agent_events e
+        WHERE e.agent_type = '{agent}' AND e.occurred_at > {_instant(start)} AND e.occurred_at <= {_instant(end)}
+    """  # noqa: S608  the agent and the columns come from the catalogue, the instants are integers
+
+
+def integer_events_sql(agent: str, columns: Sequence[str], start: int, end: int) -> str:
+    """Return the same events as the compiled SQL wants them in place: instants as bigint µs."""
+    chosen = "".join(f", {name}" for name in columns)
+    return f"""
+        SELECT (EXTRACT(EPOCH FROM ts) * 1000000)::bigint AS ts, (EXTRACT(EPOCH FROM known) * 1000000)::bigint AS known,
+               event_id, project{chosen}, live
+        FROM ({events_sql(agent, columns, start, end)}) raw
+    """  # noqa: S608
+
+
+def begin_snapshot(connection: Connection) -> str:
+    """Begin the connection's next transaction as REPEATABLE READ; return its snapshot, `xmin:xmax:in progress`."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        cursor.execute("SELECT pg_current_snapshot()::text")
+        row = cursor.fetchone()
+    if row is None:
+        message = "PostgreSQL gave no snapshot"
+        raise RuntimeError(message)
+    return str(row[0])
+
+
+def read_events(connection: Connection, agent: str, columns: Sequence[str], start: int, end: int) -> pa.Table:
+    """Return one agent's events with occurred_at in (start, end] (µs) in the layout of `engine.compute.event_schema`, unordered."""
+    import pyarrow as pa
+
+    with connection.cursor() as cursor:
+        cursor.execute(events_sql(agent, columns, start, end))
+        table = cursor.fetch_arrow_table()
+    types = {"ts": pa.int64(), "known": pa.int64(), "live": pa.bool_()}
+    names = ["ts", "known", "event_id", "live", "project", *columns]
+    wanted = pa.schema([(name, types.get(name, pa.int64() if name in MEASURES else pa.string())) for name in names])
+    return table.select(names).cast(wanted)
+
+
+def _instant(us: int) -> str:
+    return f"'{clock.from_us(us).isoformat()}'::timestamptz"

@@ -1,0 +1,345 @@
+"""The offline store: feature rows in PostgreSQL, appended and never changed, and what was published from which knowledge.
+
+    feast.<view>__<hash>            rows of one version of a view; a new version never touches an old one's
+    feast.<view>                    the current version under its plain name
+    feast.agent_features_historical all views' rows in one relation, the values as jsonb
+    ml_learning.partition_state     snapshot, row count and hash of each published (view, version, day)
+
+Of rows with the same (agent_id, event_timestamp) the one with the greatest (created_at, written_at) is the newest version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from detektor_pipelines import clock
+from detektor_pipelines.errors import UserError
+from detektor_pipelines.language.hashes import data_hash, short_hash
+from detektor_pipelines.language.windows import DAY
+from detektor_pipelines.stores.connections import connect, connect_arrow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import psycopg
+    import pyarrow as pa
+    from adbc_driver_postgresql.dbapi import Cursor
+
+    from detektor_pipelines.language.views import FeatureView
+    from detektor_pipelines.settings import Settings
+
+SCHEMA: Final = "feast"
+HISTORICAL: Final = "agent_features_historical"
+STAMPS: Final = ("agent_id", "event_timestamp", "created_at", "written_at")
+
+_LOCK: Final = 0x6F66_666C_696E
+_TYPES: Final = {"int64": "bigint", "float64": "double precision", "instant": "timestamptz"}
+_EPOCH: Final = date(1970, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class DayRows:
+    """What one day's publication stands for: number of newest versions, their hash, how many rows were inserted."""
+
+    rows: int
+    hash: str
+    written: int
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedDay:
+    """One row of `partition_state`."""
+
+    day: date
+    snapshot: str
+    rows: int
+    hash: str
+    published_at: datetime
+
+
+def row_table(view: FeatureView) -> str:
+    """Name of the table of the view's current version, without the schema."""
+    return f"{view.name}__{short_hash(view)}"
+
+
+def ensure_tables(settings: Settings, views: Iterable[FeatureView]) -> None:
+    """Create the row tables and plain-name views that are missing; harmless, and cheap, when all are there.
+
+    Raises:
+        UserError: The server cannot be reached.
+
+    """
+    with connect(settings) as connection:
+        marks = dict(
+            connection.execute(
+                "SELECT relname, obj_description(oid, 'pg_class') FROM pg_class"
+                " WHERE relnamespace = to_regnamespace(%s) AND relkind = 'v'",
+                (SCHEMA,),
+            ).fetchall(),
+        )
+        stale = [view for view in views if marks.get(view.name) != _mark(view)]
+        if stale:
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+            for view in stale:
+                _create(connection, view)
+            _create_historical(connection)
+
+
+def _mark(view: FeatureView) -> str:
+    return f"detektor: {view.agent} {data_hash(view)}"
+
+
+def _create(connection: psycopg.Connection, view: FeatureView) -> None:
+    from psycopg import sql
+
+    table, plain = sql.Identifier(SCHEMA, row_table(view)), sql.Identifier(SCHEMA, view.name)
+    columns = ", ".join(f'"{each.name}" {_TYPES[each.value_type]}' for each in view.features)
+    statement = (
+        "CREATE TABLE IF NOT EXISTS {} (agent_id text NOT NULL, event_timestamp timestamptz NOT NULL, created_at timestamptz NOT NULL,"
+        f" written_at timestamptz NOT NULL, {columns}, PRIMARY KEY (agent_id, event_timestamp, created_at, written_at))"
+    )
+    connection.execute(sql.SQL(statement).format(table))  # type: ignore[arg-type]  names and types come from the catalogue
+    connection.execute(sql.SQL("DROP VIEW IF EXISTS {} CASCADE").format(plain))
+    connection.execute(sql.SQL("CREATE VIEW {} AS SELECT * FROM {}").format(plain, table))
+    connection.execute(sql.SQL("COMMENT ON VIEW {} IS {}").format(plain, sql.Literal(_mark(view))))
+
+
+def _create_historical(connection: psycopg.Connection) -> None:
+    from psycopg import sql
+
+    known = connection.execute(
+        "SELECT relname, split_part(obj_description(oid, 'pg_class'), ' ', 2) FROM pg_class WHERE relnamespace = to_regnamespace(%s)"
+        " AND relkind = 'v' AND obj_description(oid, 'pg_class') LIKE 'detektor: %%' ORDER BY relname",
+        (SCHEMA,),
+    ).fetchall()
+    one = "SELECT {} AS feature_view, {} AS agent_type, {}, to_jsonb(r) - {} AS features FROM {} r"
+    stamps = sql.SQL(", ").join(map(sql.Identifier, STAMPS))
+    parts = [
+        sql.SQL(one).format(
+            sql.Literal(name), sql.Literal(agent), stamps, sql.SQL("ARRAY[{}]").format(sql.SQL(", ").join(map(sql.Literal, STAMPS))),
+            sql.Identifier(SCHEMA, name),
+        )
+        for name, agent in known
+    ]
+    historical = sql.Identifier(SCHEMA, HISTORICAL)
+    connection.execute(sql.SQL("DROP VIEW IF EXISTS {}").format(historical))
+    connection.execute(sql.SQL("CREATE VIEW {} AS {}").format(historical, sql.SQL(" UNION ALL ").join(parts)))
+
+
+def publish(settings: Settings, view: FeatureView, days: Sequence[date], rows: pa.Table, snapshot: str) -> dict[date, DayRows]:
+    """Publish the rows of `days` in one transaction: insert what differs from its newest version, record each day's state.
+
+    `rows` are all rows of those days in the layout of `engine.compute.row_schema`, sorted by its key; `snapshot` is the one they were
+    computed from.
+
+    Raises:
+        UserError: A day was published from newer knowledge meanwhile, the server cannot be reached, or its disk is full.
+
+    """
+    hashes = hashes_by_day(rows, days)
+    with connect_arrow(settings) as connection, connection.cursor() as cursor:
+        cursor.execute(f"SELECT pg_advisory_xact_lock({_lock_key(view)})")
+        known = _states(cursor, view, days)
+        _refuse_older(view, known, snapshot)
+        target = row_table(view)
+        instant = clock.from_us(_written_at(cursor))
+        span = _instants(days)
+        if known or _holds_rows(cursor, target, span):
+            written = _insert_differences(cursor, view, rows, instant, span)
+        else:
+            _append(cursor, target, rows, instant)
+            written = {day: 0 for day in days} | _count_by_day(rows)
+        _record(cursor, view, hashes, snapshot)
+        connection.commit()
+    return {day: DayRows(count, digest, written.get(day, 0)) for day, (count, digest) in hashes.items()}
+
+
+def published_days(settings: Settings, view: FeatureView) -> list[PublishedDay]:
+    """Return what is published of the view's current version, oldest day first."""
+    with connect(settings) as connection:
+        found = connection.execute(
+            "SELECT partition, snapshot::text, rows, hash, published_at FROM ml_learning.partition_state"
+            " WHERE view = %s AND data_hash = %s ORDER BY partition",
+            (view.name, data_hash(view)),
+        ).fetchall()
+    return [PublishedDay(*row) for row in found]
+
+
+def hashes_by_day(rows: pa.Table, days: Sequence[date]) -> dict[date, tuple[int, str]]:
+    """Return, for each day, the number of newest versions and the SHA-256 over them: agent_id, event_timestamp and values.
+
+    created_at is left out: knowledge that changed nothing moves it, and a repair must hash as a rebuild does.
+    """
+    import numpy as np
+    import pyarrow.compute as pc
+
+    keys, stamps = rows["agent_id"], rows["event_timestamp"].cast("int64").to_numpy()
+    size = rows.num_rows
+    newest = np.ones(size, dtype=bool)
+    if size > 1:
+        follows = pc.equal(keys.slice(0, size - 1), keys.slice(1)).to_numpy()
+        newest[:-1] = ~(follows & (stamps[:-1] == stamps[1:]))
+    chosen = rows.filter(newest)
+    stamps = stamps[newest]
+    owner = (stamps - 1) // DAY
+    order = np.argsort(owner, kind="stable")
+    bounds = np.searchsorted(owner[order], [(day - _EPOCH).days + shift for day in days for shift in (0, 1)])
+    texts = chosen["agent_id"].to_numpy()[order]
+    columns = [stamps[order]]
+    for name in chosen.column_names[len(STAMPS) - 1 :]:
+        column = chosen[name]
+        if str(column.type).startswith("timestamp"):
+            column = column.cast("int64")
+        columns.append(column.fill_null(0).to_numpy()[order])
+        columns.append(column.is_valid().to_numpy()[order])
+    found = {}
+    for number, day in enumerate(days):
+        first, last = bounds[2 * number], bounds[2 * number + 1]
+        digest = hashlib.sha256("\n".join(texts[first:last]).encode())
+        for column in columns:
+            digest.update(np.ascontiguousarray(column[first:last]).tobytes())
+        found[day] = (int(last - first), digest.hexdigest())
+    return found
+
+
+def _lock_key(view: FeatureView) -> int:
+    return int.from_bytes(hashlib.sha256(f"publish {view.name}".encode()).digest()[:8], "big", signed=True)
+
+
+def _instants(days: Sequence[date]) -> tuple[datetime, datetime]:
+    start = datetime.combine(min(days), datetime.min.time(), UTC)
+    return start, datetime.combine(max(days), datetime.min.time(), UTC) + timedelta(days=1)
+
+
+def _states(cursor: Cursor, view: FeatureView, days: Sequence[date]) -> dict[date, str]:
+    cursor.execute(
+        "SELECT partition, snapshot::text FROM ml_learning.partition_state"  # noqa: S608  the name and the hash are ours
+        f" WHERE view = '{view.name}' AND data_hash = '{data_hash(view)}'"
+        f" AND partition BETWEEN '{min(days)}' AND '{max(days)}'",
+    )
+    wanted = set(days)
+    return {day: snapshot for day, snapshot in cursor.fetchall() if day in wanted}
+
+
+def _refuse_older(view: FeatureView, known: Mapping[date, str], snapshot: str) -> None:
+    newer = sorted(day for day, stored in known.items() if _is_newer(stored, snapshot))
+    if newer:
+        raise UserError(
+            f"{view.name} {newer[0]} was published from newer knowledge than this run has; nothing of the run was published.",
+            where=f"{len(newer)} of {len(known)} days, stored snapshot {known[newer[0]]}, this run's {snapshot}",
+            fix="Run it again: it will read the newer events too.",
+        )
+
+
+def _is_newer(stored: str, ours: str) -> bool:
+    """Whether a snapshot sees a transaction that ours does not: snapshots of one cluster are ordered in time."""
+    (low, high, busy), (our_low, our_high, our_busy) = _parsed(stored), _parsed(ours)
+    if high != our_high:
+        return high > our_high
+    return low > our_low or not our_busy <= busy
+
+
+def _parsed(snapshot: str) -> tuple[int, int, set[int]]:
+    low, high, busy = snapshot.split(":")
+    return int(low), int(high), {int(each) for each in busy.split(",") if each}
+
+
+def _written_at(cursor: Cursor) -> int:
+    """Return the server's clock in µs: under the view's lock it orders the publications."""
+    cursor.execute("SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint")
+    return int(cursor.fetchone()[0])  # type: ignore[index]
+
+
+def _holds_rows(cursor: Cursor, table: str, span: tuple[datetime, datetime]) -> bool:
+    cursor.execute(
+        f'SELECT EXISTS (SELECT FROM {SCHEMA}."{table}" WHERE event_timestamp > '  # noqa: S608
+        f"'{span[0].isoformat()}' AND event_timestamp <= '{span[1].isoformat()}')",
+    )
+    return bool(cursor.fetchone()[0])  # type: ignore[index]
+
+
+def _append(cursor: Cursor, table: str, rows: pa.Table, instant: datetime, *, temporary: bool = False) -> None:
+    import pyarrow as pa
+
+    stamp = pa.chunked_array([pa.repeat(pa.scalar(instant, pa.timestamp("us", tz="UTC")), rows.num_rows)])
+    stamped = rows.add_column(3, "written_at", stamp)
+    if temporary:
+        cursor.adbc_ingest(table, stamped, mode="create", temporary=True)
+    elif rows.num_rows:
+        cursor.adbc_ingest(table, stamped, mode="append", db_schema_name=SCHEMA)
+
+
+def _count_by_day(rows: pa.Table) -> dict[date, int]:
+    import numpy as np
+
+    owner = (rows["event_timestamp"].cast("int64").to_numpy() - 1) // DAY
+    return {_EPOCH + timedelta(days=int(day)): int(count) for day, count in zip(*np.unique(owner, return_counts=True), strict=True)}
+
+
+def _insert_differences(
+    cursor: Cursor, view: FeatureView, rows: pa.Table, instant: datetime, span: tuple[datetime, datetime]
+) -> dict[date, int]:
+    """Insert what differs from its newest stored version; return the inserted rows by day."""
+    _append(cursor, "incoming", rows, instant, temporary=True)
+    cursor.execute(_differences_sql(view, span))
+    cursor.execute(
+        "SELECT ((event_timestamp AT TIME ZONE 'UTC') - interval '1 microsecond')::date, count(*) FROM differing GROUP BY 1",
+    )
+    counts = {day: int(count) for day, count in cursor.fetchall()}
+    names = ", ".join(f'"{name}"' for name in (*STAMPS, *(each.name for each in view.features)))
+    cursor.execute(f'INSERT INTO {SCHEMA}."{row_table(view)}" ({names}) SELECT {names} FROM differing')  # noqa: S608
+    cursor.execute("DROP TABLE differing, incoming")
+    return counts
+
+
+def _differences_sql(view: FeatureView, span: tuple[datetime, datetime]) -> str:
+    """Return the statement that collects in `differing` what publication must add.
+
+    Three cases an instant, f being its final value, the last of its incoming rows:
+    - the value as served then: added when the newest stored version of the same created_at is missing or differs;
+    - f where no stored version is newer than what was served: added when it is a version of its own;
+    - f where one is: added when it differs, with a created_at that makes it the newest.
+    """
+    names = [f'"{each.name}"' for each in view.features]
+    values, key = ", ".join(names), "agent_id, event_timestamp"
+    columns, incoming = f"{key}, created_at, written_at, {values}", ", ".join(f"i.{name}" for name in names)
+    ours, theirs = (f"ROW({', '.join(f'{side}.{name}' for name in names)})" for side in ("i", "s"))
+    return f"""
+        CREATE TEMP TABLE differing ON COMMIT DROP AS
+        WITH stored AS MATERIALIZED (
+            SELECT {columns} FROM {SCHEMA}."{row_table(view)}"
+            WHERE event_timestamp > '{span[0].isoformat()}' AND event_timestamp <= '{span[1].isoformat()}'
+        ), same AS (
+            SELECT DISTINCT ON ({key}, created_at) {columns} FROM stored ORDER BY {key}, created_at, written_at DESC
+        ), newest AS (
+            SELECT DISTINCT ON ({key}) {columns} FROM stored ORDER BY {key}, created_at DESC, written_at DESC
+        ), final AS (
+            SELECT DISTINCT ON ({key}) {columns} FROM incoming ORDER BY {key}, created_at DESC
+        )
+        SELECT {key}, created_at, i.written_at, {incoming}
+        FROM incoming i LEFT JOIN same s USING ({key}, created_at)
+        WHERE created_at = event_timestamp AND (s.written_at IS NULL OR {ours} IS DISTINCT FROM {theirs})
+        UNION ALL
+        SELECT {key}, GREATEST(i.created_at, s.created_at), i.written_at, {incoming}
+        FROM final i LEFT JOIN newest s USING ({key})
+        WHERE CASE WHEN s.created_at > event_timestamp THEN {ours} IS DISTINCT FROM {theirs}
+                   ELSE i.created_at > event_timestamp END
+    """  # noqa: S608  names come from the catalogue
+
+
+def _record(cursor: Cursor, view: FeatureView, hashes: Mapping[date, tuple[int, str]], snapshot: str) -> None:
+    published = clock.from_us(clock.now_us()).isoformat()
+    rows = ", ".join(
+        f"('{view.name}', '{data_hash(view)}', '{day}', '{snapshot}'::pg_snapshot,"
+        f" (SELECT system_identifier FROM pg_control_system()), {count}, '{digest}', '{published}')"
+        for day, (count, digest) in hashes.items()
+    )
+    cursor.execute(
+        "INSERT INTO ml_learning.partition_state"  # noqa: S608
+        f" (view, data_hash, partition, snapshot, system_identifier, rows, hash, published_at) VALUES {rows}"
+        " ON CONFLICT (view, data_hash, partition) DO UPDATE SET snapshot = EXCLUDED.snapshot,"
+        " system_identifier = EXCLUDED.system_identifier, rows = EXCLUDED.rows, hash = EXCLUDED.hash, published_at = EXCLUDED.published_at",
+    )

@@ -1,0 +1,159 @@
+"""Publication against real PostgreSQL: a repair is a rebuild, a range is day by day, both engines agree, reads see what was served."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from engine_cases import ORIGIN, comparable, everything, histories
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from log_rows import clear, insert, partition_log
+from oracle import Event, rows
+
+from detektor_pipelines.compile.plan import plan
+from detektor_pipelines.compile.sql import POSTGRES, Span, reach_back, states_sql
+from detektor_pipelines.engine import compute as engine
+from detektor_pipelines.engine.materialize import materialize, midnight
+from detektor_pipelines.errors import UserError
+from detektor_pipelines.language import days, minutes
+from detektor_pipelines.language.windows import DAY, HOUR
+from detektor_pipelines.stores.connections import connect, connect_arrow
+from detektor_pipelines.stores.log_reader import integer_events_sql, read_events
+from detektor_pipelines.stores.offline import publish, published_days, row_table
+
+if TYPE_CHECKING:
+    from detektor_pipelines.settings import Settings
+
+VIEW = replace(everything((days(1), days(7))), name="everything")
+SMALL = replace(everything((minutes(45), days(30))), name="small")
+FIRST = dt.date(1970, 1, 1) + dt.timedelta(days=ORIGIN // DAY)
+LENGTH = 60
+DAYS = [FIRST + dt.timedelta(days=number) for number in range(LENGTH)]
+END = ORIGIN + LENGTH * DAY
+patient = hypothesis_settings(
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
+)
+
+
+@pytest.fixture(scope="module")
+def log(module_database: Settings) -> Settings:
+    partition_log(module_database)
+    return module_database
+
+
+def newest(settings: Settings, view=VIEW):
+    names = ", ".join(engine.row_schema(view).names)
+    with connect_arrow(settings) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            f'SELECT DISTINCT ON (agent_id, event_timestamp) {names} FROM feast."{row_table(view)}"'
+            " ORDER BY agent_id, event_timestamp, created_at DESC, written_at DESC",
+        )
+        found = cursor.fetch_arrow_table().cast(engine.row_schema(view))
+    return [(key, t, values) for key, t, _, values in comparable(found)]
+
+
+def true_now(events, view=VIEW):
+    latest = {(key, t): values for key, t, _, values in rows(view, events, start=ORIGIN, end=END)}
+    return [(key, t, values) for (key, t), values in latest.items()]
+
+
+def fresh(settings: Settings, view=VIEW) -> None:
+    clear(settings)
+    with connect(settings) as connection:
+        connection.execute(f'DROP TABLE IF EXISTS feast."{row_table(view)}" CASCADE')
+
+
+@pytest.mark.slow
+@patient
+@given(st.lists(histories(size=8), min_size=1, max_size=4), st.randoms(use_true_random=False))
+def test_repair_after_late_events_equals_rebuild(log, batches, random):
+    fresh(log)
+    events = []
+    for number, batch in enumerate(batches):
+        batch = [replace(event, event_id=f"{event.event_id}.{number}") for event in batch]
+        insert(log, batch)
+        events += batch
+        materialize(log, VIEW, DAYS)
+    assert newest(log) == true_now(events)
+    repaired = {each.day: (each.rows, each.hash) for each in published_days(log, VIEW)}
+    with connect(log) as connection:
+        connection.execute(f'TRUNCATE feast."{row_table(VIEW)}", ml_learning.partition_state')
+    shuffled = random.sample(DAYS, len(DAYS))
+    for some in (shuffled[:7], shuffled[7:]):
+        materialize(log, VIEW, some)
+    assert {each.day: (each.rows, each.hash) for each in published_days(log, VIEW)} == repaired
+    assert newest(log) == true_now(events)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("view", [VIEW, SMALL], ids=lambda view: view.name)
+def test_postgres_equals_duckdb(log, view):
+    compiled = plan(view)
+
+    @patient
+    @given(histories())
+    def same(events):
+        fresh(log, view)
+        insert(log, events)
+        start, end = ORIGIN - reach_back(compiled), END
+        with connect_arrow(log) as connection, connection.cursor() as cursor:
+            table = read_events(connection, view.agent, compiled.columns, start, end)
+            for form in ("served", "known_now"):
+                source = integer_events_sql(view.agent, compiled.columns, start, end)
+                text = states_sql(compiled, Span(ORIGIN, END), form=form, late=True, dialect=POSTGRES)
+                ranked = f"events AS (SELECT *, row_number() OVER (ORDER BY ts, event_id) AS seq FROM ({source}) e)"
+                cursor.execute(text.replace("WITH ", f"WITH {ranked}, ", 1))
+                theirs = engine.states_of(cursor.fetch_arrow_table())
+                with engine.loaded(table, compiled) as duck:
+                    ours = engine.states_of(duck.sql(states_sql(compiled, Span(ORIGIN, END), form=form, late=True)).to_arrow_table())
+                assert ours.keys.to_pylist() == theirs.keys.to_pylist()
+                assert ours.instants.tolist() == theirs.instants.tolist()
+                for name, (values, valid) in ours.columns.items():
+                    assert values.tolist() == theirs.columns[name][0].tolist(), name
+                    assert valid.tolist() == theirs.columns[name][1].tolist(), name
+
+    same()
+
+
+def test_second_run_writes_nothing(log):
+    fresh(log)
+    insert(log, [Event("e", ORIGIN + 10 * HOUR, ORIGIN + 10 * HOUR, "p", values={"verdict": "approved"})])
+    first = materialize(log, VIEW, DAYS[:3])
+    again = materialize(log, VIEW, DAYS[:3])
+    assert sum(day.written for day in first.days) == sum(day.rows for day in first.days) > 0
+    assert {day.status for day in again.days if day.rows} == {"unchanged"}
+    assert [day.hash for day in first.days] == [day.hash for day in again.days]
+
+
+def test_older_snapshot_does_not_overwrite_newer_knowledge(log):
+    fresh(log)
+    insert(log, [Event("e", ORIGIN + 10 * HOUR, ORIGIN + 10 * HOUR, "p")])
+    materialize(log, VIEW, DAYS[:1])
+    table = engine.compute(VIEW, engine.event_schema(VIEW).empty_table(), start=midnight(FIRST), end=midnight(FIRST) + DAY)
+    with pytest.raises(UserError, match="newer knowledge"):
+        publish(log, VIEW, DAYS[:1], table, "3:3:")
+
+
+def test_bad_day_publishes_nothing_and_the_others_stand(log):
+    bound = [replace(each, within=(0, 1)) if each.name == "count_1d" else each for each in VIEW.features]
+    view = replace(VIEW, features=tuple(bound))
+    fresh(log, view)
+    insert(log, [Event(f"e{n}", ORIGIN + (0 if n == 0 else 3 * DAY) + HOUR, ORIGIN + DAY * 3, "p") for n in range(3)])
+    done = materialize(log, view, DAYS[:10])
+    by_day = {day.day: day for day in done.days}
+    assert done.failed
+    assert by_day[DAYS[3]].status == "failed"
+    assert by_day[DAYS[3]].failures[0]["column"] == "count_1d"
+    assert by_day[DAYS[0]].status == "published"
+    assert DAYS[3] not in {each.day for each in published_days(log, view)}
+    with connect(log) as connection:
+        stored = connection.execute(
+            f"SELECT count(*) FROM feast.\"{row_table(view)}\" WHERE (event_timestamp - interval '1 us')::date = %s", (DAYS[3],)
+        ).fetchone()
+    assert stored == (0,)
