@@ -80,6 +80,7 @@ class Reader(Protocol):
 _CODEX_TYPES: Final = frozenset({"session_meta", "response_item", "event_msg", "turn_context", "compacted"})
 _CLAUDE_KEYS: Final = ("sessionId", "parentUuid", "leafUuid", "snapshot", "toolUseID")
 _OWN_KEYS: Final = ("operation", "occurred_at", "agent")
+"""What every record of our own format has; two of them are enough, so that a line that forgot one is rejected for that."""
 
 
 def detect(first_records: Sequence[Mapping[str, Any]]) -> ReaderName:
@@ -97,6 +98,4 @@ def _detect_one(record: Mapping[str, Any]) -> ReaderName:
             return "codex"
         if any(key in record for key in _CLAUDE_KEYS):
             return "claude-code"
-    if any(key in record for key in _OWN_KEYS):
-        return "jsonl"
-    return "unknown"
+    return "jsonl" if sum(key in record for key in _OWN_KEYS) > 1 else "unknown"

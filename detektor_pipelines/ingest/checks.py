@@ -1,0 +1,166 @@
+"""What every event must hold before it is stored, whatever reader it came from: types, ranges, vocabularies, time.
+
+The rules are those of `language.events`; nothing about an operation, a measure or a category is written here.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from detektor_pipelines.clock import now_us, parse_instant
+from detektor_pipelines.language.events import AGENT_TYPES, CATEGORIES, IDENTITIES, MEASURES, OPERATIONS, UNMAPPED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from detektor_pipelines.language.events import Operation
+    from detektor_pipelines.language.records import AgentEvent
+
+FUTURE_TOLERANCE_US: Final = 5_000_000
+"""How far an event may lie ahead of the platform's clock: two machines never agree to the microsecond."""
+
+EARLIEST_US: Final = parse_instant("2020-01-01")
+"""No agent of this kind wrote logs before; a date of 1970 would otherwise open twenty thousand daily partitions."""
+
+IDENTIFIER_LIMIT: Final = 200
+TEXT_LIMIT: Final = 256
+ATTRIBUTES_LIMIT: Final = 16_384
+"""Bytes of an event's attributes as JSON: a few allowed keys, not the log itself."""
+
+_PROJECT: Final = re.compile(r"[a-z0-9._-]{1,100}")
+_KNOWN_AGENTS: Final = frozenset({*AGENT_TYPES, UNMAPPED})
+
+
+def problem(event: AgentEvent, now: int | None = None) -> tuple[str, str] | None:
+    """Find the first thing that is wrong with an event.
+
+    Args:
+        event: Whatever a reader made; no field is trusted.
+        now: The platform's clock in µs, read anew when left out.
+
+    Returns:
+        None, or the reason and the value that gave it: ("duration_ms is below its minimum 0", "-5"). Reasons hold no values, so that they
+        can be counted.
+
+    """
+    return (
+        _in_identity(event)
+        or _in_time(event, now_us() if now is None else now)
+        or _in_operation(event)
+        or _in_measures(event.measures)
+        or _in_categories(event.categories)
+        or _in_attributes(event.attributes)
+    )
+
+
+def _in_identity(event: AgentEvent) -> tuple[str, str] | None:
+    for name, value, limit in (
+        ("event_id", event.event_id, IDENTIFIER_LIMIT),
+        ("raw_name", event.raw_name, TEXT_LIMIT),
+        ("source", event.source, None),
+    ):
+        reason = _text_problem(value, limit)
+        if reason:
+            return f"{name} {reason}", str(value)
+    for name in IDENTITIES:
+        value = getattr(event, name)
+        reason = None if value is None else _text_problem(value, IDENTIFIER_LIMIT)
+        if reason:
+            return f"{name} {reason}", str(value)
+    if event.project is not None and not _PROJECT.fullmatch(event.project):
+        return "project holds other characters than a-z 0-9 . _ -", event.project
+    if event.agent_type not in _KNOWN_AGENTS:
+        return "agent_type is none of the eight agents", str(event.agent_type)
+    return None
+
+
+def _in_time(event: AgentEvent, now: int) -> tuple[str, str] | None:
+    for name, instant in (("occurred_at", event.occurred_at), ("known_at", event.known_at)):
+        if instant is None and name == "known_at":
+            continue
+        if not isinstance(instant, int) or isinstance(instant, bool):
+            return f"{name} is no instant in µs", str(instant)
+        if instant < EARLIEST_US:
+            return f"{name} is before 2020", str(instant)
+        if instant > now + FUTURE_TOLERANCE_US:
+            return f"{name} is in the future", str(instant)
+    return None
+
+
+def _in_operation(event: AgentEvent) -> tuple[str, str] | None:
+    operation = OPERATIONS.get(event.operation)
+    if operation is None:
+        return "unknown operation", str(event.operation)
+    present = event.measures.keys() | event.categories.keys()
+    allowed, required = _columns(operation)
+    strange = present - allowed
+    if strange:
+        name = min(strange)
+        known = name in MEASURES or name in CATEGORIES
+        return (f"{operation.name} has no {name}" if known else "unknown measure or category"), name
+    for name in required:
+        if name not in present:
+            return f"{operation.name} lacks {name}", ""
+    return None
+
+
+def _in_measures(measures: Mapping[str, Any]) -> tuple[str, str] | None:
+    for name, value in measures.items():
+        measure = MEASURES.get(name)
+        if measure is None:
+            return "unknown measure or category", name
+        if not _is_integer(value):
+            return f"{name} is no whole number", str(value)
+        if value < measure.minimum:
+            return f"{name} is below its minimum {measure.minimum}", str(value)
+        if value > measure.maximum:
+            return f"{name} is above its maximum {measure.maximum}", str(value)
+    return None
+
+
+def _in_categories(categories: Mapping[str, Any]) -> tuple[str, str] | None:
+    for name, value in categories.items():
+        category = CATEGORIES.get(name)
+        if category is None:
+            return "unknown measure or category", name
+        reason = _text_problem(value, TEXT_LIMIT)
+        if reason:
+            return f"{name} {reason}", str(value)
+        if category.values and value not in category.values:
+            return f"{name} is none of {', '.join(category.values)}", value
+    return None
+
+
+def _in_attributes(attributes: Any) -> tuple[str, str] | None:
+    import orjson
+
+    if not attributes:
+        return None
+    try:
+        size = len(orjson.dumps(dict(attributes)))
+    except (TypeError, ValueError) as error:
+        return "attributes are no JSON object", str(error)
+    return ("attributes are longer than 16 KiB of JSON", f"{size} bytes") if size > ATTRIBUTES_LIMIT else None
+
+
+def _text_problem(value: Any, limit: int | None) -> str | None:
+    if not isinstance(value, str):
+        return "is no text"
+    if not value:
+        return "is empty"
+    if limit is not None and len(value) > limit:
+        return f"is longer than {limit} characters"
+    if not value.isprintable() and any(sign == "\x00" or "\ud800" <= sign <= "\udfff" for sign in value):
+        return "holds a character that cannot be stored (U+0000 or half a surrogate pair)"
+    return None
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+@lru_cache(maxsize=64)
+def _columns(operation: Operation) -> tuple[frozenset[str], tuple[str, ...]]:
+    return frozenset({*operation.measures, *operation.categories}), operation.required

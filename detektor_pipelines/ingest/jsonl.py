@@ -1,0 +1,151 @@
+"""Reads our own log format: one JSON object a line, flat, with the names of `language.events`.
+
+The format is described in `docs/agent-logs.md`; its JSON Schema is `docs/agent-events.schema.json`, made by `ingest.schema`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from detektor_pipelines.clock import parse_instant
+from detektor_pipelines.ingest.checks import problem
+from detektor_pipelines.ingest.masking import excerpt
+from detektor_pipelines.ingest.projects import project_name, project_of_remote
+from detektor_pipelines.language.events import AGENT_TYPES, CATEGORIES, MEASURES, UNMAPPED
+from detektor_pipelines.language.records import AgentEvent, Rejection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from detektor_pipelines.ingest.readers import Line, ReadContext, SourceFile
+
+READER_REVISION: Final = 1
+
+REQUIRED: Final = ("agent", "operation", "occurred_at")
+OPTIONAL: Final = ("event_id", "project", "session_id", "task_id", "known_at", "derived", "simulated", "attributes")
+FIELDS: Final = frozenset({*REQUIRED, *OPTIONAL, *MEASURES, *CATEGORIES})
+
+
+class _BadRecordError(Exception):
+    """Why a line is no event; the text becomes the rejection's reason. `value` goes to its excerpt."""
+
+    def __init__(self, reason: str, value: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.value = value
+
+
+def read_many(files: Sequence[SourceFile], context: ReadContext) -> Iterator[AgentEvent | Rejection]:
+    """Read files one after another: no event stands in more than one line."""
+    for file in files:
+        yield from read(file.open(), source=file.source, context=context)
+
+
+def read(lines: Iterable[Line], *, source: str, context: ReadContext) -> Iterator[AgentEvent | Rejection]:
+    """Read one file; every line is an event or a rejection that names it."""
+    for number, line in lines:
+        event_id = None
+        try:
+            event = _event(_record(line), source, context)
+            event_id = event.event_id
+            _check(event)
+        except _BadRecordError as error:
+            said = f"{error.value[:80]} in " if error.value else ""
+            yield Rejection(source, number, error.reason, said + excerpt(line), _storable_id(event_id))
+        else:
+            yield event
+
+
+def _record(line: bytes) -> dict[str, Any]:
+    try:
+        record = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise _BadRecordError("the line is torn or not JSON", f"{error.msg} at character {error.colno}") from None
+    if not isinstance(record, dict):
+        raise _BadRecordError("the line is no JSON object")
+    strange = record.keys() - FIELDS
+    if strange:
+        name = min(strange)
+        near = get_close_matches(name, FIELDS, 1)
+        raise _BadRecordError(f"unknown field {name[:60]!r}" + (f", is {near[0]!r} meant?" if near else ": put it under 'attributes'"))
+    given = {name: value for name, value in record.items() if value is not None}
+    for name in REQUIRED:
+        if name not in given:
+            raise _BadRecordError(f"the field {name!r} is missing")
+    return given
+
+
+def _event(record: dict[str, Any], source: str, context: ReadContext) -> AgentEvent:
+    raw_name = _typed(record, "agent", str)
+    occurred_at = _instant(record, "occurred_at")
+    return AgentEvent(
+        event_id=_typed(record, "event_id", str) or _id_of(record),
+        agent_type=_agent_type(raw_name, context),
+        raw_name=raw_name,
+        operation=_typed(record, "operation", str),
+        occurred_at=occurred_at,
+        source=source,
+        project=_project(_typed(record, "project", str), context),
+        session_id=_typed(record, "session_id", str),
+        task_id=_typed(record, "task_id", str),
+        known_at=_instant(record, "known_at") if "known_at" in record else occurred_at,
+        measures={name: value for name, value in record.items() if name in MEASURES},
+        categories={name: value for name, value in record.items() if name in CATEGORIES},
+        attributes=_typed(record, "attributes", dict) or {},
+        derived=bool(_typed(record, "derived", bool)),
+        simulated=bool(_typed(record, "simulated", bool)),
+        reader_revision=READER_REVISION,
+    )
+
+
+def _check(event: AgentEvent) -> None:
+    found = problem(event)
+    if found:
+        raise _BadRecordError(*found)
+
+
+def _typed(record: dict[str, Any], name: str, kind: type) -> Any:
+    """Return the field's value, None when absent."""
+    value = record.get(name)
+    if value is not None and type(value) is not kind:
+        names = {str: "text", bool: "true or false", dict: "a JSON object"}
+        raise _BadRecordError(f"the field {name!r} is not {names[kind]}", str(value))
+    return value
+
+
+def _instant(record: dict[str, Any], name: str) -> int:
+    value = record[name]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    try:
+        return parse_instant(value)
+    except (TypeError, ValueError, OverflowError):
+        raise _BadRecordError(f"the field {name!r} is no instant such as 2026-03-05T10:00:00Z", str(value)) from None
+
+
+def _agent_type(raw_name: str, context: ReadContext) -> str:
+    if context.names is not None:
+        return context.names.agent_type(raw_name)
+    return raw_name if raw_name in AGENT_TYPES else UNMAPPED
+
+
+def _project(said: str | None, context: ReadContext) -> str | None:
+    if context.project is not None:
+        return project_name(context.project)
+    if said is not None:
+        return project_name(said)
+    return project_of_remote(context.git_remote) if context.git_remote is not None else None
+
+
+def _id_of(record: dict[str, Any]) -> str:
+    """Make an id out of the record itself: the same record read again is the same event."""
+    body = orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
+    return f"jsonl-{hashlib.md5(body, usedforsecurity=False).hexdigest()}"
+
+
+def _storable_id(event_id: str | None) -> str | None:
+    return event_id[:200] if event_id else None

@@ -1,0 +1,205 @@
+"""The run that takes logs to the store: files → reader → checks → raw log, with counts of what became of everything.
+
+Reading and storing happen at once: while PostgreSQL takes one batch, the next is parsed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self, cast
+
+from detektor_pipelines.clock import now_us
+from detektor_pipelines.ingest.checks import problem
+from detektor_pipelines.ingest.files import STANDARD_INPUT, Journal, find_logs
+from detektor_pipelines.ingest.masking import excerpt
+from detektor_pipelines.ingest.readers import ReadContext
+from detektor_pipelines.language.events import UNMAPPED
+from detektor_pipelines.language.records import AgentEvent, Rejection
+from detektor_pipelines.stores.events import EventWriter, IngestCounts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from types import TracebackType
+
+    from detektor_pipelines.ingest.files import LogFiles
+    from detektor_pipelines.ingest.names import AgentNames
+    from detektor_pipelines.ingest.readers import Reader, ReaderName
+    from detektor_pipelines.settings import Settings
+
+READERS: Final[dict[ReaderName, str]] = {
+    "claude-code": "detektor_pipelines.ingest.transcripts",
+    "codex": "detektor_pipelines.ingest.codex",
+    "jsonl": "detektor_pipelines.ingest.jsonl",
+}
+"""Reader name → its module, imported when a file needs it."""
+
+BATCH_EVENTS: Final = 20_000
+
+
+@dataclass(slots=True)
+class IngestReport:
+    """What a run read and what became of it.
+
+    Attributes:
+        counts: What the store did.
+        events: Events read by (agent_type, operation), whether new or known.
+        unmapped: Events read by the raw name of those agents that map to none of the eight.
+        rejected: Rejections by reason, whether new or known; conflicts with stored events are in `counts` only.
+        files: Files read, by reader.
+        skipped: Files of the directories that are no agent logs.
+        lines: Lines read, those that make no event included.
+        size: Bytes of all files on disk.
+        seconds: Wall time.
+        first_at: Instant of the oldest event in µs, None without events.
+        last_at: Instant of the newest.
+
+    """
+
+    counts: IngestCounts = field(default_factory=IngestCounts)
+    events: Counter[tuple[str, str]] = field(default_factory=Counter)
+    unmapped: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
+    files: Counter[str] = field(default_factory=Counter)
+    skipped: list[str] = field(default_factory=list)
+    lines: int = 0
+    size: int = 0
+    seconds: float = 0.0
+    first_at: int | None = None
+    last_at: int | None = None
+
+    def note(self, event: AgentEvent) -> None:
+        """Count one event that was read."""
+        self.events[event.agent_type, event.operation] += 1
+        if event.agent_type == UNMAPPED:
+            self.unmapped[event.raw_name] += 1
+        at = event.occurred_at
+        self.first_at = at if self.first_at is None or at < self.first_at else self.first_at
+        self.last_at = at if self.last_at is None or at > self.last_at else self.last_at
+
+
+@dataclass(frozen=True, slots=True)
+class IngestOptions:
+    """How to read and store.
+
+    Attributes:
+        project: Project of all events; None takes it from the logs.
+        names: Table of agent names.
+        mix: Let simulated and real events share the database.
+        reingest: Write events that are read differently now as a higher revision.
+        on_start: Called once with the bytes to be read.
+        on_bytes: Called with each number of bytes read.
+
+    """
+
+    project: str | None = None
+    names: AgentNames | None = None
+    mix: bool = False
+    reingest: bool = False
+    on_start: Callable[[int], None] = lambda _: None
+    on_bytes: Callable[[int], None] = lambda _: None
+
+
+def ingest(settings: Settings, paths: Sequence[str | Path], options: IngestOptions | None = None) -> IngestReport:
+    """Read logs into `ml_learning.agent_events`; harmless when repeated.
+
+    Args:
+        settings: Which database.
+        paths: Files, directories, `-` for standard input.
+        options: How.
+
+    Raises:
+        UserError: A path cannot be read or holds no logs; the database is down or full; simulated beside real without `mix`.
+
+    """
+    options = options if options is not None else IngestOptions()
+    started = time.perf_counter()
+    journal = Journal()
+    with EventWriter(settings, mix=options.mix, reingest=options.reingest) as writer, _BackgroundWriter(writer) as background:
+        logs = find_logs(paths, journal)
+        journal.on_bytes = options.on_bytes
+        options.on_start(logs.size)
+        report = IngestReport(size=logs.size, skipped=logs.skipped)
+        report.files.update({name: len(files) for name, files in logs.by_reader.items()})
+        _store(_read(logs, _context(paths, options)), journal, report, background)
+    report.counts = background.counts
+    report.lines = journal.lines
+    report.seconds = time.perf_counter() - started
+    return report
+
+
+def _context(paths: Sequence[str | Path], options: IngestOptions) -> ReadContext:
+    path = Path(paths[0]).expanduser() if len(paths) == 1 and str(paths[0]) != STANDARD_INPUT else None
+    return ReadContext(project=options.project, names=options.names, path=path)
+
+
+def _read(logs: LogFiles, context: ReadContext) -> Iterator[AgentEvent | Rejection]:
+    for name, files in logs.by_reader.items():
+        reader = cast("Reader", import_module(READERS[name]))
+        yield from reader.read_many(files, context)
+
+
+def _store(records: Iterator[AgentEvent | Rejection], journal: Journal, report: IngestReport, background: _BackgroundWriter) -> None:
+    events: list[AgentEvent] = []
+    rejections: list[Rejection] = []
+    for record in records:
+        if isinstance(record, Rejection):
+            rejections.append(record)
+            report.rejected[record.reason] += 1
+        elif (found := problem(record, now_us())) is not None:
+            rejections.append(_rejection(record, *found))
+            report.rejected[found[0]] += 1
+        else:
+            events.append(record)
+            report.note(record)
+        if len(events) >= BATCH_EVENTS or len(rejections) >= BATCH_EVENTS:
+            background.write(events, rejections)
+            events, rejections = [], []
+    for rejection in journal.take_rejections():
+        rejections.append(rejection)
+        report.rejected[rejection.reason] += 1
+    background.write(events, rejections)
+
+
+def _rejection(event: AgentEvent, reason: str, value: str) -> Rejection:
+    said = excerpt(f"{value[:80]} in {event.operation} of {event.raw_name}, {dict(event.measures)} {dict(event.categories)}")
+    return Rejection(str(event.source), None, reason, said, str(event.event_id)[:200])
+
+
+class _BackgroundWriter:
+    """Stores one batch in a thread while the next is read; a context manager that waits for the last one.
+
+    An error of the store is raised by the next `write` or at the end.
+    """
+
+    def __init__(self, writer: EventWriter) -> None:
+        self._writer = writer
+        self._stack = ExitStack()
+        self._pool: ThreadPoolExecutor | None = None
+        self._pending: Future[IngestCounts] | None = None
+        self.counts = IngestCounts()
+
+    def __enter__(self) -> Self:
+        self._pool = self._stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="detektor-store"))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        with self._stack:
+            if kind is None:
+                self._settle()
+
+    def write(self, events: Sequence[AgentEvent], rejections: Sequence[Rejection]) -> None:
+        """Wait for the batch before, then store this one."""
+        self._settle()
+        if self._pool is not None and (events or rejections):
+            self._pending = self._pool.submit(self._writer.write, events, rejections)
+
+    def _settle(self) -> None:
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            self.counts += pending.result()
