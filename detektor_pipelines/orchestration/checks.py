@@ -53,7 +53,8 @@ def summary(days: Sequence[DayResult]) -> str:
     failed = [day.day.isoformat() for day in days if day.status == "failed"]
     shown = ", ".join(failed[:10]) + (f" and {len(failed) - 10} more" if len(failed) > 10 else "")  # noqa: PLR2004
     good = len(days) - len(failed)
-    return f"{len(failed)} of {len(days)} days did not pass and were not published: {shown}." + (
+    were = "was" if len(failed) == 1 else "were"
+    return f"{len(failed)} of {len(days)} days did not pass and {were} not published: {shown}." + (
         f" The other {good} {'is' if good == 1 else 'are'} published." if good else ""
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
@@ -17,9 +16,6 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.settings import Settings
 
-DAGSTER_HOME: Final = Path(__file__).resolve().parents[2] / "dagster_home"
-"""The directory with dagster.yaml: what the environment variable DAGSTER_HOME must say for Dagster's own commands."""
-
 _STORAGES: Final = ("run_storage", "event_log_storage", "schedule_storage")
 
 
@@ -31,9 +27,11 @@ def persistent_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
         UserError: dagster.yaml is missing, or PostgreSQL does not answer.
 
     """
-    if not (DAGSTER_HOME / "dagster.yaml").is_file():
-        raise UserError("Dagster's configuration is missing.", where=str(DAGSTER_HOME / "dagster.yaml"), fix="Restore it from git.")
-    reference = InstanceRef.from_dir(str(DAGSTER_HOME), overrides={name: _storage(name, settings) for name in _STORAGES})
+    if not (settings.dagster_home / "dagster.yaml").is_file():
+        raise UserError(
+            "Dagster's configuration is missing.", where=str(settings.dagster_home / "dagster.yaml"), fix="Restore it from git."
+        )
+    reference = InstanceRef.from_dir(str(settings.dagster_home), overrides={name: _storage(name, settings) for name in _STORAGES})
     with dg.DagsterInstance.from_ref(reference) as instance:
         try:
             yield instance

@@ -68,7 +68,8 @@ def of_publication(publication: OnlinePublication) -> Metadata:
     """Return what an online publication wrote."""
     return {
         "keys": publication.keys,
-        "as_of": str(publication.as_of),
+        "written": publication.written,
+        "as_of": str(publication.as_of or "nothing is published offline yet"),
         "seconds": round(publication.seconds, 3),
     }
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
-from detektor_pipelines.language.hashes import short_hash
 from detektor_pipelines.stores.connections import connect
+from detektor_pipelines.stores.offline import SCHEMA, row_table
 
 if TYPE_CHECKING:
     from datetime import date
@@ -29,11 +29,11 @@ def newest_rows(settings: Settings, view: FeatureView, day: date, *, limit: int)
     columns = ["agent_id", "event_timestamp", *(each.name for each in view.features)]
     start = datetime.combine(day, time(), UTC)
     query = sql.SQL(
-        "SELECT {columns} FROM feast.{table} WHERE event_timestamp > {start} AND event_timestamp <= {end}"
+        "SELECT {columns} FROM {table} WHERE event_timestamp > {start} AND event_timestamp <= {end}"
         " ORDER BY event_timestamp DESC, agent_id, created_at DESC LIMIT {limit}"
     ).format(
         columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
-        table=sql.Identifier(f"{view.name}__{short_hash(view)}"),
+        table=sql.Identifier(SCHEMA, row_table(view)),
         start=sql.Literal(start),
         end=sql.Literal(start + timedelta(days=1)),
         limit=sql.Literal(limit),

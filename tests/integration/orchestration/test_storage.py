@@ -126,9 +126,7 @@ def test_a_server_that_is_down_is_said_plainly(settings: Settings) -> None:
 def test_dagsters_own_commands_find_the_storage_by_the_settings(database: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     import dagster as dg
 
-    from detektor_pipelines.orchestration.instance import DAGSTER_HOME
-
-    monkeypatch.setenv("DAGSTER_HOME", str(DAGSTER_HOME))
+    monkeypatch.setenv("DAGSTER_HOME", str(database.dagster_home))
     with dg.DagsterInstance.get() as instance:
         run_id = run(instance)
         for storage in (instance.run_storage, instance.event_log_storage, instance.schedule_storage):

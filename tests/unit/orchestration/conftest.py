@@ -43,7 +43,7 @@ class FakeEngine:
 
     def publish_online(self, view: FeatureView) -> SimpleNamespace:
         self.published.append(view.name)
-        return SimpleNamespace(keys=3, seconds=0.1, as_of=datetime(2026, 5, 9, tzinfo=UTC))
+        return SimpleNamespace(keys=3, written=3, seconds=0.1, as_of=datetime(2026, 5, 9, tzinfo=UTC))
 
     def newest_rows(self, view: FeatureView, day: date) -> tuple[list[str], list[tuple[object, ...]]]:
         return ["agent_id", view.features[0].name], [(view.agent, 4), (f"{view.agent}@{day}", None)]
@@ -57,7 +57,7 @@ class FakeEngine:
             hash=f"hash-of-{day}",
             written=0 if bad else 24,
             null_rates={each.name: 0.25 for each in view.features if each.nullable},
-            failures=[{"column": view.features[0].name, "check": "greater_than_or_equal_to(0)", "failure_case": -1, "row": 7}]
+            failures=[{"agent_id": view.agent, "column": view.features[0].name, "check": "greater_than_or_equal_to(0)", "value": "-1"}]
             if bad
             else None,
         )

@@ -106,13 +106,13 @@ def test_a_failed_day_is_not_materialized_and_the_others_are(engine: Any, instan
     (row,) = check.metadata["failing_rows"].records
     assert row.data == {
         "day": "2026-05-02",
+        "agent_id": "code-reviewer",
         "column": "recent_reviews_count",
         "check": "greater_than_or_equal_to(0)",
-        "failure_case": "-1",
-        "row": "7",
+        "value": "-1",
     }
     (failure,) = [event for event in result.all_events if event.is_step_failure]
-    assert "1 of 4 days did not pass and were not published: 2026-05-02" in failure.step_failure_data.user_failure_data.description
+    assert "1 of 4 days did not pass and was not published: 2026-05-02" in failure.step_failure_data.user_failure_data.description
 
 
 def test_one_view_that_fails_leaves_the_others_alone(engine: Any, instance: Any) -> None:
