@@ -188,6 +188,23 @@ def _mlflow_ready(settings: Settings) -> bool:
     return ports.answers(parts.port or (443 if parts.scheme == "https" else 80), parts.hostname or ports.LOOPBACK)
 
 
+# Dagster ---------------------------------------------------------------------------------------------------------------------
+
+
+def _dagster_command(settings: Settings) -> list[str]:
+    workspace = settings.dagster_home.parent / "workspace.yaml"
+    where = ["--host", ports.LOOPBACK, "--port", str(settings.dagster_port)]
+    return [binaries.script("dagster"), "dev", *where, "--workspace", str(workspace)]
+
+
+def _dagster_environment(settings: Settings) -> dict[str, str]:
+    return {
+        "DAGSTER_HOME": str(settings.dagster_home),
+        "DETEKTOR_HOME": str(settings.home),  # where the definitions and Dagster's storage find addresses and passwords
+        "PATH": os.pathsep.join([os.path.dirname(binaries.script("dagster")), os.environ.get("PATH", os.defpath)]),  # noqa: PTH120
+    }
+
+
 PROGRAMS: dict[str, Program] = {
     program.name: program
     for program in (
@@ -221,6 +238,16 @@ PROGRAMS: dict[str, Program] = {
             ready=_mlflow_ready,
             needs=("postgres",),
             start_seconds=180,  # its first start migrates a schema: 17 s alone, longer on a busy machine
+        ),
+        Program(
+            name="dagster",
+            title="Dagster",
+            port_field="dagster_port",
+            command=_dagster_command,  # pages, daemon and one code server for both, in one process group
+            environment=_dagster_environment,
+            ready=lambda settings: http_answers(settings.dagster_port, "/server_info"),
+            needs=("postgres",),
+            start_seconds=180,
         ),
     )
 }
