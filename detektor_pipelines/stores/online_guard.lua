@@ -1,7 +1,8 @@
 -- Writes packed values so that a key only ever gets newer. KEYS: the keys; ARGV: one packed value a key (see packing.py).
 -- Newer means a greater (as_of, created_at). An equal pair overwrites only when features or event_timestamp differ: the same knowledge
 -- gave another value, so the stored one was wrong and the latest computation mends it; if only the snapshot differs there is nothing to
--- mend, and a value keeps the snapshot it came with. What is no value of this format is overwritten: it cannot be read by anybody.
+-- mend, and a value keeps the snapshot it came with. A value without a snapshot (`feast materialize`, which cuts instants to seconds)
+-- mends none that has one. What is no value of this format is overwritten: it cannot be read by anybody.
 -- Returns how many were written.
 local written = 0
 for i, key in ipairs(KEYS) do
@@ -18,7 +19,7 @@ for i, key in ipairs(KEYS) do
         else
             local features = string.byte(new, 3) * 256 + string.byte(new, 4)
             local size = 28 + math.ceil(features / 8) + 8 * features
-            write = string.sub(new, 1, size) ~= string.sub(old, 1, size)
+            write = string.sub(new, 1, size) ~= string.sub(old, 1, size) and (#new > size or #old == size)
         end
     end
     if write then

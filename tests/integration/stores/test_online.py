@@ -139,6 +139,13 @@ class TestGuard:
         assert write(client, rows(1), snapshot=None) == WriteCounts(0, 1)
         assert stored(client).snapshot == "100:200:"
 
+    def test_a_value_of_unknown_origin_mends_only_its_like(self, client: Redis) -> None:
+        write(client, rows(1), snapshot=None)
+        assert write(client, rows(2), snapshot=None) == WriteCounts(1, 0)
+        assert write(client, rows(3)) == WriteCounts(1, 0)
+        assert write(client, rows(4), snapshot=None) == WriteCounts(0, 1)
+        assert count_of(client) == 3
+
     @pytest.mark.parametrize("old", [-5, 0, 2**31 * 1_000, 2**53 - 2])
     def test_instants_are_ordered_exactly(self, client: Redis, old: int) -> None:
         write(client, rows(1, at=0), old)

@@ -1,0 +1,121 @@
+"""A definition as Feast's objects: entity, source, feature view.
+
+Pure: nothing here reaches a registry or a server. Importing Feast takes seconds, so each function imports it when called; what only
+names or hashes a definition (`fingerprint`, `relation`) works without it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from detektor_pipelines.language.hashes import data_hash, metadata_hash
+
+if TYPE_CHECKING:
+    from feast import Entity, Field
+    from feast import FeatureView as FeastView
+    from feast.infra.offline_stores.contrib.postgres_offline_store.postgres_source import PostgreSQLSource
+
+    from detektor_pipelines.language.views import Feature, FeatureView
+
+JOIN_KEY: Final = "agent_id"
+SCHEMA: Final = "feast"
+EVENT_TIMESTAMP: Final = "event_timestamp"
+CREATED_AT: Final = "created_at"
+WRITTEN_AT: Final = "written_at"
+
+# Tags by which our stores know a view that Feast hands them.
+DATA_HASH: Final = "data_hash"
+MAX_AGE: Final = "max_age_us"
+FINGERPRINT: Final = "fingerprint"
+WRITTEN_COLUMN: Final = "written_timestamp_column"
+
+_REVISION: Final = 1
+"""Raised when this module makes other objects of the same definition, so that they are applied anew."""
+
+
+def fingerprint(view: FeatureView) -> str:
+    """SHA-256 (hex) of all that Feast's registry holds of a view; it stands in the view's tags."""
+    content = json.dumps([_REVISION, view.name, view.agent, data_hash(view), metadata_hash(view)])
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def relation(view: FeatureView) -> str:
+    """The SQL view that historical reads go to: the plain name, on top of the current version's table."""
+    return f"{SCHEMA}.{view.name}"
+
+
+@lru_cache(maxsize=1)
+def entity() -> Entity:
+    """The one entity: an agent across all projects (`code-reviewer`), or in one (`code-reviewer@entireio-cli`)."""
+    from feast import Entity, ValueType
+
+    return Entity(
+        name=JOIN_KEY,
+        join_keys=[JOIN_KEY],
+        value_type=ValueType.STRING,
+        description="An agent across all projects (code-reviewer), or in one project (code-reviewer@entireio-cli).",
+    )
+
+
+def source(view: FeatureView) -> PostgreSQLSource:
+    """Where the view's history is. Several rows may share (agent_id, event_timestamp, created_at): the newest written_at counts."""
+    from feast.infra.offline_stores.contrib.postgres_offline_store.postgres_source import PostgreSQLSource
+
+    return PostgreSQLSource(
+        name=f"{view.name}_rows",
+        table=relation(view),
+        timestamp_field=EVENT_TIMESTAMP,
+        created_timestamp_column=CREATED_AT,
+        description=f"Rows of {view.name}: one for each instant at which an event entered or left a window.",
+        tags={WRITTEN_COLUMN: WRITTEN_AT},
+        owner=view.owner,
+    )
+
+
+def feature_view(view: FeatureView) -> FeastView:
+    """The view as Feast registers it. Its ttl is 0: a row is true until the next one; how old a value may be is `max_age`'s business."""
+    from datetime import timedelta
+
+    from feast import FeatureView, Field
+    from feast.types import String
+
+    return FeatureView(
+        name=view.name,
+        entities=[entity()],
+        ttl=timedelta(0),
+        schema=[Field(name=JOIN_KEY, dtype=String), *(_field(each) for each in view.features)],
+        online=True,
+        source=source(view),
+        description=view.description,
+        owner=view.owner,
+        tags={
+            **dict(view.tags),
+            "agent": view.agent,
+            "feature_version": f"v{view.version}",
+            DATA_HASH: data_hash(view),
+            "metadata_hash": metadata_hash(view),
+            MAX_AGE: str(view.max_age.size),
+            FINGERPRINT: fingerprint(view),
+        },
+    )
+
+
+def _field(feature: Feature) -> Field:
+    from feast import Field
+
+    tags = {"unit": feature.unit, "null_means": feature.null_means, "window": feature.over.label if feature.over else ""}
+    return Field(
+        name=feature.name,
+        dtype=_feast_type(feature.value_type),
+        description=feature.description,
+        tags={name: text for name, text in tags.items() if text},
+    )
+
+
+def _feast_type(value_type: str) -> Any:
+    from feast.types import Float64, Int64, UnixTimestamp
+
+    return {"int64": Int64, "float64": Float64, "instant": UnixTimestamp}[value_type]

@@ -1,0 +1,134 @@
+"""The rows that features are joined to when Feast asks for history: a data frame, or an SQL query.
+
+Belongs here: getting labels into a temporary table and the answer out, over ADBC. A data frame sends only its keys and instants; its other
+columns never leave this process, so their types come back as they were.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import pandas as pd
+import pyarrow as pa
+from feast.infra.offline_stores import offline_utils
+
+from detektor_pipelines.stores.point_in_time import AT, ROW, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from adbc_driver_postgresql.dbapi import Connection
+
+TABLE: Final = "detektor_labels"
+"""The temporary table: the labels' keys, ROW and AT, and of a query its other columns too."""
+
+_INSTANT: Final = pa.timestamp("us", tz="UTC")
+
+
+class Labels(Protocol):
+    """What a point-in-time join needs of its input.
+
+    `schema`: the columns with their pandas types. `at`: the one that holds the instant. `joined`: columns that the join's query gives
+    back itself.
+    """
+
+    schema: dict[str, Any]
+    at: str
+    joined: Sequence[str]
+
+    def extent(self) -> tuple[datetime | None, datetime | None]:
+        """Return the first and the last instant, None when there is no label."""
+        ...
+
+    def answer(self, query: str, keys: Sequence[str]) -> pa.Table:
+        """Fill the temporary table, run the join over it, return the labels' columns and the features."""
+        ...
+
+
+class FrameLabels:
+    """Labels of a data frame."""
+
+    def __init__(self, dsn: str, frame: pd.DataFrame) -> None:
+        self._dsn = dsn
+        self._frame = frame
+        self.schema: dict[str, Any] = frame.dtypes.to_dict()  # type: ignore[assignment]
+        self.at: str = offline_utils.infer_event_timestamp_from_entity_df(self.schema)
+        self.joined: Sequence[str] = ()
+
+    def extent(self) -> tuple[datetime | None, datetime | None]:
+        """Return the first and the last instant, None when there is no label."""
+        instants = pd.to_datetime(self._frame[self.at], utc=True).dropna()
+        return (None, None) if instants.empty else (instants.min().to_pydatetime(), instants.max().to_pydatetime())
+
+    def answer(self, query: str, keys: Sequence[str]) -> pa.Table:
+        """Fill the temporary table, run the join over it, return the labels' columns and the features."""
+        uploaded = pa.Table.from_pandas(self._frame[list(keys)], preserve_index=False)
+        instants = pd.to_datetime(self._frame[self.at], utc=True).dt.floor("us")
+        uploaded = uploaded.append_column(ROW, pa.array(range(len(self._frame)), pa.int64()))
+        uploaded = uploaded.append_column(AT, pa.array(instants, _INSTANT)).replace_schema_metadata(None)
+        with connected(self._dsn) as connection, connection.cursor() as cursor:
+            cursor.adbc_ingest(TABLE, uploaded, mode="create", temporary=True)
+            cursor.execute(query)
+            features = plain(cursor.fetch_arrow_table())
+        table = pa.Table.from_pandas(self._frame, preserve_index=False)
+        for name in features.column_names:
+            table = table.append_column(name, features.column(name))
+        return table
+
+
+class QueryLabels:
+    """Labels that an SQL query gives."""
+
+    def __init__(self, dsn: str, query: str) -> None:
+        self._dsn = dsn
+        self._query = query
+        empty = fetch(dsn, f"SELECT * FROM ({query}) AS q LIMIT 0").to_pandas()  # noqa: S608 - the caller's own query is what it asks for
+        self.schema: dict[str, Any] = empty.dtypes.to_dict()
+        self.at: str = offline_utils.infer_event_timestamp_from_entity_df(self.schema)
+        self.joined: Sequence[str] = list(self.schema)
+
+    def extent(self) -> tuple[datetime | None, datetime | None]:
+        """Return the first and the last instant, None when there is no label."""
+        at = f"{quoted(self.at)}::timestamptz"
+        bounds = fetch(self._dsn, f"SELECT min({at}) AS first, max({at}) AS last FROM ({self._query}) AS q")  # noqa: S608 - as above
+        return bounds.column("first")[0].as_py(), bounds.column("last")[0].as_py()
+
+    def answer(self, query: str, keys: Sequence[str]) -> pa.Table:
+        """Fill the temporary table, run the join over it, return the labels' columns and the features."""
+        del keys
+        labels = f"SELECT q.*, row_number() OVER () AS {ROW}, {quoted(self.at)}::timestamptz AS {AT} FROM ({self._query}) AS q"  # noqa: S608
+        with connected(self._dsn) as connection, connection.cursor() as cursor:
+            cursor.execute(f"CREATE TEMPORARY TABLE {TABLE} ON COMMIT DROP AS {labels}")
+            cursor.execute(query)
+            return plain(cursor.fetch_arrow_table())
+
+
+@contextmanager
+def connected(dsn: str) -> Iterator[Connection]:
+    """Open one ADBC connection without autocommit, time zone UTC."""
+    from adbc_driver_postgresql import dbapi
+
+    with dbapi.connect(dsn) as connection:
+        with connection.cursor() as cursor:
+            cursor.execute("SET TIME ZONE 'UTC'")
+            cursor.execute("SET jit = off")  # many cheap look-ups: compiling the query takes longer than running it
+        yield connection
+
+
+def fetch(dsn: str, query: str) -> pa.Table:
+    """Run one query on a connection of its own."""
+    with connected(dsn) as connection, connection.cursor() as cursor:
+        cursor.execute(query)
+        return plain(cursor.fetch_arrow_table())
+
+
+def plain(table: pa.Table) -> pa.Table:
+    """Return plain Arrow types, one chunk a column (Feast writes the first chunk only). A numeric comes as text: it becomes float64."""
+    for number, field in enumerate(table.schema):
+        if isinstance(field.type, pa.BaseExtensionType):
+            storage = pa.chunked_array([chunk.storage for chunk in table.column(number).chunks], field.type.storage_type)
+            numeric = getattr(field.type, "type_name", "") == "numeric"
+            table = table.set_column(number, field.name, storage.cast(pa.float64()) if numeric else storage)
+    return table.combine_chunks().replace_schema_metadata(None)

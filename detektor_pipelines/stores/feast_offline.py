@@ -1,0 +1,225 @@
+"""Feast's door to the offline rows: point-in-time joins, and what `feast materialize` reads, over ADBC.
+
+Belongs here: Feast's offline store interface on the row tables. Does not belong here: the SQL (`point_in_time`), and making, publishing or
+repairing those tables.
+
+What differs from Feast's own PostgreSQL store: each input row gives one output row and no two keys can be taken for each other; labels go
+to a temporary table by COPY and each is answered from the index; of rows with one event time the latest knowledge counts, then the latest
+writing; by default a row counts only when it was known at the label's instant; writing a batch is there, as an insert.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Literal
+from urllib.parse import unquote, urlsplit
+
+import pyarrow as pa
+from feast.infra.offline_stores import offline_utils
+from feast.infra.offline_stores.contrib.postgres_offline_store import postgres
+from feast.infra.offline_stores.offline_store import RetrievalMetadata
+from feast.on_demand_feature_view import OnDemandFeatureView
+from feast.utils import compute_non_entity_date_range, make_tzaware
+from pydantic import model_validator
+
+from detektor_pipelines import clock
+from detektor_pipelines.compile.feast import DATA_HASH, EVENT_TIMESTAMP, SCHEMA, WRITTEN_AT, WRITTEN_COLUMN
+from detektor_pipelines.language.hashes import SHORT
+from detektor_pipelines.stores import point_in_time
+from detektor_pipelines.stores.feast_labels import TABLE, FrameLabels, Labels, QueryLabels, connected, fetch
+from detektor_pipelines.stores.point_in_time import Relation, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    import pandas as pd
+    from feast import FeatureView, RepoConfig
+    from feast.data_source import DataSource
+    from feast.infra.registry.base_registry import BaseRegistry
+
+_CLASS: Final = "detektor_pipelines.stores.feast_offline.DetektorOfflineStore"
+
+
+class DetektorOfflineStoreConfig(postgres.PostgreSQLOfflineStoreConfig):
+    """The section `offline_store` of feature_store.yaml.
+
+    `dsn`: `postgresql://…`, from which the fields of Feast's own store follow. `as_known_now`: let historical reads see what was learnt
+    after a label's instant too; by default they see what was known then.
+    """
+
+    type: Literal["detektor_pipelines.stores.feast_offline.DetektorOfflineStore"] = _CLASS  # type: ignore[assignment]
+    dsn: str
+    as_known_now: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_dsn(cls, values: dict[str, Any]) -> dict[str, Any]:
+        parts = urlsplit(str(values.get("dsn", "")))
+        given = {
+            "host": parts.hostname or "127.0.0.1",
+            "port": parts.port or 5432,
+            "user": unquote(parts.username or "detektor"),
+            "password": unquote(parts.password or ""),
+            "database": unquote(parts.path.lstrip("/")) or "detektor",
+            "sslmode": "prefer",
+        }
+        return given | values
+
+
+class DetektorRetrievalJob(postgres.PostgreSQLRetrievalJob):
+    """A query that runs when its result is asked for, and gives Arrow without a Python object a value."""
+
+    def __init__(
+        self,
+        query: str,
+        config: RepoConfig,
+        run: Callable[[], pa.Table],
+        *,
+        full_feature_names: bool = False,
+        on_demand: list[OnDemandFeatureView] | None = None,
+        metadata: RetrievalMetadata | None = None,
+    ) -> None:
+        super().__init__(query, config, full_feature_names, on_demand, metadata)
+        self._run = run
+
+    def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
+        del timeout
+        return self._run()
+
+
+class DetektorOfflineStore(postgres.PostgreSQLOfflineStore):
+    """Feast's interface to the row tables."""
+
+    @staticmethod
+    def get_historical_features(  # noqa: PLR0913, PLR0917 - Feast's signature
+        config: RepoConfig,
+        feature_views: list[FeatureView],
+        feature_refs: list[str],
+        entity_df: pd.DataFrame | str | None,
+        registry: BaseRegistry,
+        project: str,
+        full_feature_names: bool = False,  # noqa: FBT001, FBT002 - Feast's signature
+        filter_by_created_timestamp: bool = False,  # noqa: FBT001, FBT002 - Feast's signature
+        **kwargs: Any,
+    ) -> DetektorRetrievalJob:
+        """Join feature rows to labels: one output row an input row, in the input's order, its columns unchanged.
+
+        Labels are a data frame or an SQL query; without either, every (agent_id, instant) between `start_date` and `end_date` at which a
+        view has a row. A row counts when `created_at <= label's instant`, unless the store is configured `as_known_now` and
+        `filter_by_created_timestamp` is not given.
+        """
+        dsn = config.offline_store.dsn
+        known_at_label = filter_by_created_timestamp or not config.offline_store.as_known_now
+        relations = _relations(feature_views, feature_refs, registry, project, full_feature_names=full_feature_names)
+        if entity_df is None:
+            start, end = compute_non_entity_date_range(feature_views, kwargs.get("start_date"), kwargs.get("end_date"))
+            entity_df = point_in_time.instants_of(relations, EVENT_TIMESTAMP, _iso(start), _iso(end), known_at_label=known_at_label)
+        labels: Labels = QueryLabels(dsn, entity_df) if isinstance(entity_df, str) else FrameLabels(dsn, entity_df)
+        keys = offline_utils.get_expected_join_keys(project, feature_views, registry)
+        offline_utils.assert_expected_columns_in_entity_df(labels.schema, keys, labels.at)
+        query = point_in_time.join(TABLE, labels.joined, relations, known_at_label=known_at_label)
+        return DetektorRetrievalJob(
+            query,
+            config,
+            lambda: labels.answer(query, sorted(keys)),
+            full_feature_names=full_feature_names,
+            on_demand=OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry),
+            metadata=RetrievalMetadata(feature_refs, [name for name in labels.schema if name != labels.at], *labels.extent()),
+        )
+
+    @staticmethod
+    def pull_latest_from_table_or_query(  # noqa: PLR0913, PLR0917 - Feast's signature
+        config: RepoConfig,
+        data_source: DataSource,
+        join_key_columns: list[str],
+        feature_name_columns: list[str],
+        timestamp_field: str,
+        created_timestamp_column: str | None,
+        start_date: datetime,
+        end_date: datetime,
+    ) -> DetektorRetrievalJob:
+        """Read each key's newest row in [start_date, end_date]."""
+        relation = _source(data_source, join_key_columns, feature_name_columns, timestamp_field, created_timestamp_column)
+        query = point_in_time.newest_of_each(relation, _iso(start_date), _iso(end_date))
+        return DetektorRetrievalJob(query, config, lambda: fetch(config.offline_store.dsn, query))
+
+    @staticmethod
+    def pull_all_from_table_or_query(  # noqa: PLR0913, PLR0917 - Feast's signature
+        config: RepoConfig,
+        data_source: DataSource,
+        join_key_columns: list[str],
+        feature_name_columns: list[str],
+        timestamp_field: str,
+        created_timestamp_column: str | None = None,
+        start_date: datetime | None = None,
+        end_date: datetime | None = None,
+    ) -> DetektorRetrievalJob:
+        """Read all rows in [start_date, end_date]; of one that was written several times, the last writing."""
+        relation = _source(data_source, join_key_columns, feature_name_columns, timestamp_field, created_timestamp_column)
+        query = point_in_time.newest_writing_of_each(
+            relation, _iso(start_date) if start_date else None, _iso(end_date) if end_date else None
+        )
+        return DetektorRetrievalJob(query, config, lambda: fetch(config.offline_store.dsn, query))
+
+    @staticmethod
+    def offline_write_batch(config: RepoConfig, feature_view: FeatureView, table: pa.Table, progress: Callable[[int], Any] | None) -> None:
+        """Insert rows into the view's table of the registered version; written_at is now, whatever the batch says.
+
+        Nothing is updated: of rows with one (agent_id, event_timestamp, created_at) the one written last counts. The view's partitions
+        are not marked, so a later publication of the day may write its own value over what was pushed.
+        """
+        written = pa.array([clock.now_us()] * table.num_rows, pa.int64()).cast(pa.timestamp("us", tz="UTC"))
+        kept = [name for name in table.column_names if name != WRITTEN_AT]
+        rows = table.select(kept).append_column(WRITTEN_AT, written)
+        with connected(config.offline_store.dsn) as connection, connection.cursor() as cursor:
+            cursor.adbc_ingest(_row_table(feature_view), rows, mode="append", db_schema_name=SCHEMA)
+            connection.commit()
+        if progress:
+            progress(table.num_rows)
+
+
+def _relations(
+    feature_views: list[FeatureView], feature_refs: list[str], registry: BaseRegistry, project: str, *, full_feature_names: bool
+) -> list[Relation]:
+    """Return what of each view is asked for, by Feast's own reading of the feature references."""
+    any_extent = (clock.EPOCH, clock.EPOCH)  # Feast's own queries would cut at it
+    contexts = offline_utils.get_feature_view_query_context(feature_refs, feature_views, registry, project, any_extent)
+    views = {view.projection.name_to_use(): view for view in feature_views}  # type: ignore[no-untyped-call]
+    relations = []
+    for context in contexts:
+        view = views[context.name]
+        prefix = f"{context.name}__" if full_feature_names else ""
+        relations.append(
+            Relation(
+                # A reference to an older version (code_review_features@v1:…) reads that version's table, not the one of the plain name.
+                f"{SCHEMA}.{quoted(_row_table(view))}" if view.projection.version_tag is not None else context.table_subquery,
+                tuple((column, label) for column, _, label in (each.partition(" AS ") for each in context.entity_selections)),
+                tuple((column, prefix + context.field_mapping.get(column, column)) for column in context.features),
+                context.timestamp_field,
+                context.created_timestamp_column or None,
+                view.batch_source.tags.get(WRITTEN_COLUMN) if view.batch_source else None,
+                context.ttl,
+            ),
+        )
+    return relations
+
+
+def _source(source: DataSource, keys: list[str], features: list[str], timestamp: str, created: str | None) -> Relation:
+    columns = [*keys, *features, timestamp, *([created] if created else [])] if features else []
+    return Relation(
+        source.get_table_query_string(),
+        tuple((key, key) for key in keys),
+        tuple((name, name) for name in columns),
+        timestamp,
+        created,
+        source.tags.get(WRITTEN_COLUMN),
+    )
+
+
+def _row_table(view: FeatureView) -> str:
+    """Return the name of the registered version's own table, in schema `feast`."""
+    return f"{view.name}__{view.tags[DATA_HASH][:SHORT]}"
+
+
+def _iso(instant: datetime) -> str:
+    return make_tzaware(instant).isoformat()

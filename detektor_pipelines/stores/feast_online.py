@@ -1,0 +1,320 @@
+"""Feast's door to the online store: the same keys, values, guard and statuses that `online` has for everybody else.
+
+Belongs here: translation between Feast's protos and `online`. Importing this takes seconds, because Feast does; only Feast itself, which
+finds the class by its path in `feature_store.yaml`, and code that needs a `FeatureStore` do so.
+
+What differs from Feast's own Redis store, whose reading and writing this replaces: one packed value instead of a hash field a feature;
+an atomic guard on (as_of, created_at) instead of read-then-write; NOT_FOUND for an entity that was never published (stock: PRESENT with
+a null and the year 1970); NULL_VALUE for a null; OUTSIDE_MAX_AGE when the view's values are no longer complete up to now.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from feast import utils
+from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
+from feast.protos.feast.serving.ServingService_pb2 import FieldStatus
+from feast.protos.feast.types.Value_pb2 import Value as ValueProto
+
+from detektor_pipelines import clock
+from detektor_pipelines.compile.feast import DATA_HASH, JOIN_KEY, MAX_AGE
+from detektor_pipelines.errors import UserError
+from detektor_pipelines.language.hashes import SHORT
+from detektor_pipelines.stores import online, online_versions
+from detektor_pipelines.stores.connections_redis import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S, CONNECTIONS, redis_errors
+from detektor_pipelines.stores.packing import Kind, Layout, Unpacked, Value, pack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from feast import FeatureView, RepoConfig
+    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+
+Batch = list[tuple["EntityKey", dict[str, ValueProto], datetime, datetime | None]]
+"""Feast's rows to write: entity key, values, event timestamp, created timestamp."""
+
+Read = tuple[datetime | None, dict[str, ValueProto] | None]
+"""Feast's row that was read: event timestamp and values, or None twice."""
+
+_KINDS: Final[dict[str, Kind]] = {"INT64": "int64", "DOUBLE": "float64", "UNIX_TIMESTAMP": "instant"}
+_STATUSES: Final = {"NULL_VALUE": FieldStatus.NULL_VALUE, "OUTSIDE_MAX_AGE": FieldStatus.OUTSIDE_MAX_AGE}
+_CLASS: Final = "detektor_pipelines.stores.feast_online.DetektorOnlineStore"
+_CONNECTION: Final[dict[str, Any]] = {
+    "socket_connect_timeout": CONNECT_TIMEOUT_S,
+    "socket_timeout": ANSWER_TIMEOUT_S,
+    "max_connections": CONNECTIONS,
+    "health_check_interval": 30,
+}
+_SECOND: Final = 1_000_000
+"""Feast's timestamps as values are whole seconds."""
+
+
+_NOT_A_TIME: Final = -(2**63)
+"""What a null timestamp has become on Feast's way through pandas; a null number comes as NaN."""
+
+
+class DetektorOnlineStoreConfig(RedisOnlineStoreConfig):
+    """The section `online_store` of feature_store.yaml; `connection_string` is a `redis://` URL, or what Feast's own store takes."""
+
+    type: Literal["detektor_pipelines.stores.feast_online.DetektorOnlineStore"] = _CLASS  # type: ignore[assignment]
+
+
+class DetektorOnlineStore(RedisOnlineStore):
+    """Feast's interface to `detektor_pipelines.stores.online`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._known: dict[tuple[str | None, ...], online.StoredView] = {}
+
+    def online_write_batch(self, config: RepoConfig, table: FeatureView, data: Batch, progress: Callable[[int], Any] | None) -> None:
+        """Write rows through the guard; see `_calls` for what as_of they get.
+
+        Raises:
+            OnlineStoreDownError: Redis does not answer.
+            UserError: The view is none of ours.
+
+        """
+        client = self._get_client(config.online_store)
+        with redis_errors(client), client.pipeline(transaction=False) as pipe:
+            for script, number, arguments in self._calls(config, table, data):
+                pipe.eval(script, number, *arguments)
+            pipe.execute()
+        if progress:
+            progress(len(data))
+
+    async def online_write_batch_async(
+        self, config: RepoConfig, table: FeatureView, data: Batch, progress: Callable[[int], Any] | None
+    ) -> None:
+        """Write rows through the guard, without blocking the event loop; otherwise as `online_write_batch`."""
+        client = await self._get_client_async(config.online_store)
+        with redis_errors(client):
+            async with client.pipeline(transaction=False) as pipe:
+                for script, number, arguments in self._calls(config, table, data):
+                    pipe.eval(script, number, *arguments)
+                await pipe.execute()
+        if progress:
+            progress(len(data))
+
+    def online_read(
+        self, config: RepoConfig, table: FeatureView, entity_keys: list[EntityKey], requested_features: list[str] | None = None
+    ) -> list[Read]:
+        """Read one view; what was never published is (None, None).
+
+        Raises:
+            OnlineStoreDownError: Redis does not answer.
+            UserError: The view is none of ours.
+
+        """
+        (rows,) = self._read(config, [_lookup(self, config, table, entity_keys)])
+        return [_as_read(row, self.stored_view(table), requested_features) for row in rows]
+
+    async def online_read_async(
+        self, config: RepoConfig, table: FeatureView, entity_keys: list[EntityKey], requested_features: list[str] | None = None
+    ) -> list[Read]:
+        """Read one view without blocking the event loop; otherwise as `online_read`."""
+        (rows,) = await self._read_async(config, [_lookup(self, config, table, entity_keys)])
+        return [_as_read(row, self.stored_view(table), requested_features) for row in rows]
+
+    def _read_features_per_fv(
+        self,
+        config: RepoConfig,
+        grouped_refs: list[tuple[FeatureView, list[str]]],
+        join_key_values: Any,
+        entity_name_to_join_key_map: Any,
+        online_features_response: Any,
+        full_feature_names: bool,  # noqa: FBT001 - Feast's signature
+        include_feature_view_version_metadata: bool,  # noqa: FBT001 - Feast's signature
+    ) -> None:
+        """Answer a request over any number of views from one round trip."""
+        request = _Request(self, config, grouped_refs, join_key_values, entity_name_to_join_key_map)
+        answers = self._read(config, request.lookups)
+        request.fill(online_features_response, answers, full_feature_names, include_feature_view_version_metadata)
+
+    async def _read_features_per_fv_async(
+        self,
+        config: RepoConfig,
+        grouped_refs: list[tuple[FeatureView, list[str]]],
+        join_key_values: Any,
+        entity_name_to_join_key_map: Any,
+        online_features_response: Any,
+        full_feature_names: bool,  # noqa: FBT001 - Feast's signature
+        include_feature_view_version_metadata: bool,  # noqa: FBT001 - Feast's signature
+    ) -> None:
+        """Answer a request over any number of views from one round trip, without blocking the event loop."""
+        request = _Request(self, config, grouped_refs, join_key_values, entity_name_to_join_key_map)
+        answers = await self._read_async(config, request.lookups)
+        request.fill(online_features_response, answers, full_feature_names, include_feature_view_version_metadata)
+
+    def delete_table(self, config: RepoConfig, table: FeatureView) -> None:
+        """Delete the values of a view that is taken out of the registry, in the version registered last."""
+        client = self._get_client(config.online_store)
+        online_versions.drop_version(client, config.project, self.stored_view(table))
+
+    def delete_entity_values(self, config: RepoConfig, join_keys: list[str]) -> None:
+        """Delete every value of the project, in all versions (`feast teardown`)."""
+        if join_keys == [JOIN_KEY]:
+            client = self._get_client(config.online_store)
+            for each in online_versions.versions(client, config.project):
+                online_versions.drop_version(client, config.project, each)
+
+    async def close(self) -> None:
+        """Close the connections; Feast's server calls it when it stops."""
+        if self._client_async:
+            await self._client_async.aclose()
+        if self._client:
+            self._client.close()
+        self._client = self._client_async = None
+
+    def _calls(self, config: RepoConfig, table: FeatureView, data: Batch) -> list[tuple[str, int, list[str | bytes]]]:
+        """Return the script calls that write Feast's rows.
+
+        Feast says what a row's event time is, not up to when the row is true. So as_of is the event time, the least that can be meant:
+        such a row never replaces what our own publication or the stream wrote with a later as_of. For the same reason `valid_through`
+        moves to the latest event time only.
+        """
+        if not data:
+            return []
+        view = self.stored_view(table)
+        packed, keys, latest = [], [], None
+        for entity_key, values, event_timestamp, created in data:
+            at = clock.to_us(utils.make_tzaware(event_timestamp))
+            created_at = at if created is None else clock.to_us(utils.make_tzaware(created))
+            numbers = {name: _number(values.get(name), kind) for name, kind in view.layout.fields}
+            packed.append(pack(view.layout, Unpacked(at, created_at, at, None, numbers)))
+            keys.append(online.value_key(config.project, view, _agent_id(entity_key)))
+            latest = at if latest is None else max(latest, at)
+        return online.guard_calls(keys, packed) + online.version_calls(config.project, view, latest or 0)
+
+    def _read(self, config: RepoConfig, lookups: Sequence[online.Lookup]) -> list[list[online.OnlineRow | None]]:
+        client = self._get_client(config.online_store)
+        with redis_errors(client):
+            answers = client.mget(online.keys_of(lookups)) if lookups else []
+        return online.rows_of(lookups, answers)
+
+    async def _read_async(self, config: RepoConfig, lookups: Sequence[online.Lookup]) -> list[list[online.OnlineRow | None]]:
+        client = await self._get_client_async(config.online_store)
+        with redis_errors(client):
+            answers = await client.mget(online.keys_of(lookups)) if lookups else []
+        return online.rows_of(lookups, answers)
+
+    def stored_view(self, table: FeatureView) -> online.StoredView:
+        """Return what the online store needs to know of a registered view; its tags and schema say it, no catalogue is asked."""
+        key = (table.name, table.tags.get(DATA_HASH), table.tags.get(MAX_AGE))
+        if key not in self._known:
+            self._known[key] = _stored_view(table)
+        return self._known[key]
+
+    def _get_client(self, online_store_config: RedisOnlineStoreConfig) -> Any:
+        if not self._client and _is_url(online_store_config):
+            from redis import Redis
+
+            self._client = Redis.from_url(online_store_config.connection_string, **_CONNECTION)
+        return super()._get_client(online_store_config)
+
+    async def _get_client_async(self, online_store_config: RedisOnlineStoreConfig) -> Any:
+        if not self._client_async and _is_url(online_store_config):
+            from redis.asyncio import Redis
+
+            self._client_async = Redis.from_url(online_store_config.connection_string, **_CONNECTION)
+        return await super()._get_client_async(online_store_config)
+
+
+def _lookup(store: DetektorOnlineStore, config: RepoConfig, table: FeatureView, keys: Sequence[EntityKey]) -> online.Lookup:
+    return online.Lookup(config.project, store.stored_view(table), [_agent_id(each) for each in keys])
+
+
+class _Request:
+    """One read of Feast's: which rows it needs, and the response they go into."""
+
+    def __init__(
+        self, store: DetektorOnlineStore, config: RepoConfig, grouped_refs: list[tuple[FeatureView, list[str]]], *entities: Any
+    ) -> None:
+        self.lookups: list[online.Lookup] = []
+        self._parts: list[tuple[FeatureView, list[str], Any, int]] = []
+        join_key_values, join_keys_by_entity = entities
+        for table, features in grouped_refs:
+            unique, positions, length = utils._get_unique_entities(table, join_key_values, join_keys_by_entity)  # noqa: SLF001 - as Feast's own stores
+            keys = utils._get_entity_key_protos(unique)  # noqa: SLF001 - as Feast's own stores
+            self.lookups.append(_lookup(store, config, table, keys))
+            self._parts.append((table, features, positions, length))
+
+    def fill(self, response: Any, answers: list[list[online.OnlineRow | None]], full_names: bool, with_versions: bool) -> None:  # noqa: FBT001
+        """Put the rows into Feast's response, then the statuses that Feast's own filling does not know."""
+        for (table, features, positions, length), lookup, rows in zip(self._parts, self.lookups, answers, strict=True):
+            start = len(response.results)
+            utils._populate_response_from_feature_data(  # noqa: SLF001 - as Feast's own stores
+                features,
+                [_as_read(row, lookup.view, features) for row in rows],
+                positions,
+                response,
+                full_names,
+                table,
+                length,
+                with_versions,
+            )
+            for row, destinations in zip(rows, positions, strict=True):
+                for number, feature in enumerate(features):
+                    status = _STATUSES.get(row.status_of(feature)) if row else None
+                    for destination in destinations if status is not None else ():
+                        response.results[start + number].statuses[destination] = status
+
+
+def _stored_view(table: FeatureView) -> online.StoredView:
+    kinds: list[tuple[str, Kind]] = []
+    for field in table.features:
+        value_type = field.dtype.to_value_type().name
+        if value_type not in _KINDS:
+            raise _not_ours(table, f"its feature {field.name} is {value_type}; values here are INT64, DOUBLE or UNIX_TIMESTAMP")
+        kinds.append((field.name, _KINDS[value_type]))
+    if not table.tags.get(DATA_HASH):
+        raise _not_ours(table, f"it has no tag {DATA_HASH}")
+    max_age = table.tags.get(MAX_AGE)
+    return online.StoredView(table.name, table.tags[DATA_HASH][:SHORT], Layout.of(kinds), int(max_age) if max_age else None)
+
+
+def _not_ours(table: FeatureView, reason: str) -> UserError:
+    return UserError(
+        f"The online store cannot hold feature view {table.name}: {reason}.",
+        where="Feast's registry",
+        fix="Declare it in detektor_pipelines/catalog/ and run `feast apply`, or give it another online store.",
+    )
+
+
+def _as_read(row: online.OnlineRow | None, view: online.StoredView, requested: list[str] | None) -> Read:
+    if row is None:
+        return None, None
+    kinds = dict(view.layout.fields)
+    names = requested or list(view.layout.names)
+    return clock.from_us(row.event_timestamp).astimezone(UTC), {name: _proto(row.values[name], kinds[name]) for name in names}
+
+
+def _proto(value: Value, kind: Kind) -> ValueProto:
+    if value is None:
+        return ValueProto()
+    if kind == "float64":
+        return ValueProto(double_val=value)
+    return ValueProto(int64_val=int(value)) if kind == "int64" else ValueProto(unix_timestamp_val=int(value) // _SECOND)
+
+
+def _number(value: ValueProto | None, kind: Kind) -> Value:
+    which = value.WhichOneof("val") if value is not None else None
+    if value is None or which is None or which == "null_val":
+        return None
+    number: int | float = getattr(value, which)
+    if kind == "float64":
+        return None if math.isnan(number) else number
+    if kind == "instant":
+        return None if number == _NOT_A_TIME else int(number) * _SECOND
+    return number
+
+
+def _agent_id(entity_key: EntityKey) -> str:
+    """Return the one join key's value; a view of ours has no other."""
+    return str(entity_key.entity_values[0].string_val)
+
+
+def _is_url(config: RedisOnlineStoreConfig) -> bool:
+    return "://" in config.connection_string

@@ -1,0 +1,113 @@
+"""The SQL of a point-in-time join: for each label row, the row of each feature relation that was true, and known, at its instant.
+
+Belongs here: text, no connection. One index look-up a label and relation: LATERAL … LIMIT 1 over (key, event time, knowledge, writing),
+newest first. Label rows carry a number of their own, so that equal labels stay two rows and keys are never glued into one text.
+"""
+
+# ruff: noqa: S608 - names are quoted, instants made by isoformat()
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ROW: Final = "detektor_row"
+"""Number of a label row: the order in which labels came and results go."""
+
+AT: Final = "detektor_at"
+"""A label's instant."""
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A table or view of rows, and what of it is wanted.
+
+    `text`: as it stands after FROM. `keys`: (its column, the label's column). `columns`: (its column, name in the result). Of rows with
+    one event time the greatest `created` counts, then the greatest `written`. `max_age_s`: rows older than that at the label's instant
+    do not count, 0 for no limit.
+    """
+
+    text: str
+    keys: tuple[tuple[str, str], ...]
+    columns: tuple[tuple[str, str], ...]
+    timestamp: str
+    created: str | None = None
+    written: str | None = None
+    max_age_s: int = 0
+
+    @property
+    def newest_first(self) -> str:
+        """ORDER BY of its rows, without the keys."""
+        return ", ".join(f"{quoted(name)} DESC" for name in (self.timestamp, self.created, self.written) if name)
+
+
+def quoted(name: str) -> str:
+    """Return an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def join(labels: str, label_columns: Sequence[str], relations: Sequence[Relation], *, known_at_label: bool) -> str:
+    """Return the query: `label_columns` and every relation's columns, one row a label, in the labels' order.
+
+    `labels` is a relation with columns ROW and AT. With `known_at_label` a row counts only when its `created` is not after the label.
+    """
+    selected = [f"l.{quoted(name)}" for name in label_columns]
+    joins = []
+    for number, relation in enumerate(relations):
+        selected += [f"r{number}.{quoted(name)}" for _, name in relation.columns]
+        joins.append(f"LEFT JOIN LATERAL ({_newest(relation, known_at_label=known_at_label)}) AS r{number} ON TRUE")
+    return f"SELECT {', '.join(selected)} FROM {labels} AS l {' '.join(joins)} ORDER BY l.{quoted(ROW)}"
+
+
+def newest_of_each(relation: Relation, start: str, end: str) -> str:
+    """Return the query for each key's newest row with an event time in [start, end], ISO instants."""
+    keys = ", ".join(quoted(column) for column, _ in relation.keys)
+    return f"SELECT DISTINCT ON ({keys}) {_wanted(relation)} {_between(relation, start, end)} ORDER BY {keys}, {relation.newest_first}"
+
+
+def newest_writing_of_each(relation: Relation, start: str | None, end: str | None) -> str:
+    """Return the query for every (key, event time, knowledge) in the range, of each the row that was written last."""
+    identity = ", ".join(
+        [*(quoted(column) for column, _ in relation.keys), *(quoted(name) for name in (relation.timestamp, relation.created) if name)]
+    )
+    if not relation.written:
+        return f"SELECT {_wanted(relation)} {_between(relation, start, end)}"
+    order = f"{identity}, {quoted(relation.written)} DESC"
+    return f"SELECT DISTINCT ON ({identity}) {_wanted(relation)} {_between(relation, start, end)} ORDER BY {order}"
+
+
+def instants_of(relations: Sequence[Relation], at: str, start: str, end: str, *, known_at_label: bool) -> str:
+    """Return the query for labels where none are given: every key and instant in the range at which any relation has a row."""
+    parts = []
+    for relation in relations:
+        keys = ", ".join(f"{quoted(column)} AS {quoted(label)}" for column, label in relation.keys)
+        known = f" AND {quoted(relation.created)} <= {quoted(relation.timestamp)}" if known_at_label and relation.created else ""
+        parts.append(f"SELECT {keys}, {quoted(relation.timestamp)} AS {quoted(at)} {_between(relation, start, end)}{known}")
+    order = ", ".join(quoted(label) for _, label in relations[0].keys)
+    return f"SELECT * FROM ({' UNION '.join(parts)}) AS every ORDER BY {quoted(at)}, {order}"
+
+
+def _newest(relation: Relation, *, known_at_label: bool) -> str:
+    timestamp = f"s.{quoted(relation.timestamp)}"
+    conditions = [f"s.{quoted(column)} = l.{quoted(label)}" for column, label in relation.keys]
+    conditions.append(f"{timestamp} <= l.{quoted(AT)}")
+    if relation.max_age_s:
+        conditions.append(f"{timestamp} >= l.{quoted(AT)} - {relation.max_age_s} * INTERVAL '1 second'")
+    if known_at_label and relation.created:
+        conditions.append(f"s.{quoted(relation.created)} <= l.{quoted(AT)}")
+    columns = ", ".join(f"s.{quoted(column)} AS {quoted(name)}" for column, name in relation.columns)
+    order = ", ".join(f"s.{quoted(name)} DESC" for name in (relation.timestamp, relation.created, relation.written) if name)
+    return f"SELECT {columns} FROM {relation.text} AS s WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT 1"
+
+
+def _wanted(relation: Relation) -> str:
+    """All columns where none are named, which is how Feast asks for them."""
+    return ", ".join(f"{quoted(column)} AS {quoted(name)}" for column, name in relation.columns) or "s.*"
+
+
+def _between(relation: Relation, start: str | None, end: str | None) -> str:
+    timestamp = quoted(relation.timestamp)
+    bounds = [f"{timestamp} {sign} '{instant}'::timestamptz" for sign, instant in ((">=", start), ("<=", end)) if instant]
+    return f"FROM {relation.text} AS s WHERE {' AND '.join(bounds) or 'TRUE'}"
