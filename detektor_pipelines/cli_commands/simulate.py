@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path  # noqa: TC003  typer reads annotations at run time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +11,7 @@ import typer
 from detektor_pipelines.cli_commands.output import JsonOption, print_json, print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import date
 
     import pyarrow as pa
@@ -23,7 +24,7 @@ def register(app: typer.Typer) -> None:
     app.command("simulate")(simulate)
 
 
-def simulate(
+def simulate(  # noqa: PLR0913  each is an option of the command
     *,
     days: Annotated[int, typer.Option(min=1, max=3_650, help="Length of the history; it ends at the last midnight (UTC).")] = 184,
     projects: Annotated[int, typer.Option(min=1, max=10_000, help="Number of projects.")] = 8,
@@ -34,6 +35,10 @@ def simulate(
     ] = None,
     mix: Annotated[bool, typer.Option("--mix", help="Allow simulated events beside real ones.")] = False,
     figures: Annotated[bool, typer.Option("--figures", help="Only print the history's figures beside those of real logs.")] = False,
+    compare: Annotated[
+        list[Path] | None,
+        typer.Option(help="With --figures: measure these real logs too, instead of the figures that we know.", show_default=False),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Simulate six months of all eight agents at work, calibrated on real logs, marked as simulated.
@@ -47,7 +52,7 @@ def simulate(
     end = from_us(now_us()).date()
     table = simulate_table(days=days, projects=projects, seed=seed, end=end, events=events)
     if figures:
-        _print_figures(table, as_json=as_json)
+        _print_figures(table, compare or [], as_json=as_json)
         return
     counts = _store(table, mix=mix)
     _print_summary(table, counts, end, time.monotonic() - started, as_json=as_json)
@@ -95,19 +100,31 @@ def _rows_by_agent(table: pa.Table) -> Iterator[tuple[object, ...]]:
         yield agent, operation, f"{pieces:,}", f"{of_agent.num_rows:,}"
 
 
-def _print_figures(table: pa.Table, *, as_json: bool) -> None:
-    from detektor_pipelines.ingest.simulation.calibration import REAL_FIGURES
+def _print_figures(table: pa.Table, compare: list[Path], *, as_json: bool) -> None:
     from detektor_pipelines.ingest.simulation.figures import figures
 
+    real = _real_figures(compare)
     found = figures(table)
     if as_json:
-        print_json(
-            {figure.name: {"unit": figure.unit, "real": REAL_FIGURES.get(figure.name), "simulated": figure.value} for figure in found}
-        )
+        print_json({each.name: {"unit": each.unit, "real": real.get(each.name), "simulated": each.value} for each in found})
         return
     typer.echo("| figure | unit | real | simulated |\n|---|---|---:|---:|")
-    for figure in found:
-        typer.echo(f"| {figure.name} | {figure.unit} | {_short(REAL_FIGURES.get(figure.name))} | {_short(figure.value)} |")
+    for each in found:
+        typer.echo(f"| {each.name} | {each.unit} | {_short(real.get(each.name))} | {_short(each.value)} |")
+
+
+def _real_figures(paths: list[Path]) -> Mapping[str, float | None]:
+    """Measured on the logs at `paths`, or without any the figures that the simulator was calibrated on."""
+    from detektor_pipelines.ingest.names import agent_names
+    from detektor_pipelines.ingest.simulation.calibration import REAL_FIGURES
+    from detektor_pipelines.ingest.simulation.figures import figures
+    from detektor_pipelines.settings import get_settings
+
+    if not paths:
+        return REAL_FIGURES
+    from detektor_pipelines.ingest.simulation.real import read_events
+
+    return {each.name: each.value for each in figures(read_events(paths, agent_names(get_settings().home)))}
 
 
 def _short(value: float | None) -> str:

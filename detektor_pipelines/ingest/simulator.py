@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 WARM_UP_DAYS: Final = 14
 """Tasks begun this long before the first day still send reviews, deployments and feedback into it."""
 
-TASKS_A_DAY: Final = 0.7
+TASKS_A_DAY: Final = 0.74
 """Coding tasks of an ordinary project on an ordinary weekday: 8 projects come to about 200,000 events in 184 days."""
 
 _SCALE_ROUNDS: Final = 8

@@ -94,7 +94,7 @@ def _implementation(scene: Scene, size: Floats, kind: Ints, attempt: Ints, start
         keys,
         scene,
         start,
-        slower=0.35 * size - 0.15 * scene.care - rework,
+        slower=0.2 * size - 0.12 * scene.care - 0.5 * rework,
         measures={
             "files_changed": 1 + counts(draws, "files", 2.5 * np.exp(0.4 * size)),
             "lines_added": draws.lognormal("added", 70 * np.exp(0.6 * size - rework), 0.9).astype(np.int64),
@@ -121,7 +121,7 @@ def _test_runs(work: Block, success: Truths) -> list[Block]:
     keys = child(work.keys[at], nth, "test run")
     draws = Draws(keys)
     last = nth == number[at] - 1
-    red = np.where(last & ~success[at], 0.75, sigmoid(-2.85 - 0.55 * scene.care))
+    red = np.where(last & ~success[at], 0.75, sigmoid(-1.75 - 0.55 * scene.care))
     failed = np.where(draws.chance("red", red), 1 + counts(draws, "failed", 1.6), 0)
     suite = Draws(child(np.zeros(len(at), dtype=np.uint64), scene.project, "suite")).lognormal("size", 260.0, 0.8)
     duration_us = work.measures["duration_ms"][at] * MS
@@ -149,7 +149,7 @@ def _review(scene: Scene, size: Floats, ready: Ints, review_round: int) -> tuple
     keys = child(scene.keys, review_round, "review")
     draws = Draws(keys)
     wait = draws.lognormal("wait", 8.0 * MINUTE, 1.1).astype(np.int64)
-    logit = -0.1 + 1.1 * scene.strictness - 1.1 * scene.care + 0.35 * size - 0.7 * (review_round - 1)
+    logit = -0.8 + 1.1 * scene.strictness - 1.1 * scene.care + 0.35 * size - 0.7 * (review_round - 1)
     rejected = draws.chance("rejected", sigmoid(logit))
     verdict_read = draws.chance("verdict read", READABLE_VERDICT_RATE)
     counts_read = verdict_read | draws.chance("issues read", 0.3)
@@ -163,7 +163,7 @@ def _review(scene: Scene, size: Floats, ready: Ints, review_round: int) -> tuple
         keys,
         scene,
         at_waking_hours(draws, ready + wait, scene.project),
-        slower=0.25 * size + 0.1 * scene.strictness,
+        slower=0.15 * size + 0.08 * scene.strictness - 0.05,
         measures={
             "issues_found": masked(found, counts_read),
             "issues_critical": masked(critical, counts_read),

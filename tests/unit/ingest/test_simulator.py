@@ -125,13 +125,20 @@ def test_every_column_that_a_feature_may_read_occurs(history: pa.Table) -> None:
 
 
 def test_the_simulated_figures_are_near_the_real_ones(history: pa.Table) -> None:
-    """Durations, tokens and calls within a quarter, shares within a third; what hangs on a team's size is left out (docs/simulation.md)."""
-    of_size = ("calls in a session", "gap between calls", "calls of a project", "a weekend day", "reviews with a readable verdict")
+    """Medians within a quarter, shares and the ninth decile within a third; what is meant to differ is left out (docs/simulation.md)."""
+    of_size = (
+        "calls in a session",
+        "gap between calls",
+        "calls of a project",
+        "a weekend day",
+        "reviews with a readable verdict",
+        "deployments",
+    )
     for figure in figures(history):
         if figure.name.startswith(of_size):
             continue
         assert figure.value is not None
-        slack = 0.34 if figure.unit in ("share", "ratio") else 0.25
+        slack = 0.34 if figure.unit in ("share", "ratio") or figure.name.endswith("p90") else 0.25
         assert figure.value == pytest.approx(REAL_FIGURES[figure.name], rel=slack), figure.name
 
 

@@ -1,0 +1,37 @@
+"""Events of real logs as a table, to set their figures beside the simulated ones; nothing is stored."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
+
+from detektor_pipelines.ingest.files import Journal, find_logs
+from detektor_pipelines.ingest.readers import ReadContext
+from detektor_pipelines.ingest.run import READERS
+from detektor_pipelines.language.records import AgentEvent
+from detektor_pipelines.stores.event_table import table_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from detektor_pipelines.ingest.names import AgentNames
+    from detektor_pipelines.ingest.readers import Reader
+
+
+def read_events(paths: Sequence[Path], names: AgentNames) -> pa.Table:
+    """Read each path's logs as `detektor ingest` would; what it would reject is left out.
+
+    Raises:
+        UserError: A path cannot be read or holds no logs.
+
+    """
+    context = ReadContext(names=names)
+    events: list[AgentEvent] = []
+    for path in paths:
+        for name, files in find_logs([path], Journal()).by_reader.items():
+            reader = cast("Reader", import_module(READERS[name]))
+            events += [record for record in reader.read_many(files, context) if isinstance(record, AgentEvent)]
+    return table_of(events)
