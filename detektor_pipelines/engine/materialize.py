@@ -25,6 +25,7 @@ from detektor_pipelines.stores.offline import DayRows, ensure_tables, hashes_by_
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from adbc_driver_postgresql.dbapi import Connection
 
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
@@ -83,13 +84,14 @@ def materialize(settings: Settings, view: FeatureView, days: Sequence[date], *, 
     started = time.perf_counter()
     ordered = sorted(set(days))
     ensure_tables(settings, (view,))
-    events, snapshot = _read(settings, view, ordered)
-    rows = compute_days(view, events, ordered, cutoff=clock.now_us())
-    failures = failures_by_day(view, rows) if rows.num_rows else {}
-    failed = {_EPOCH + timedelta(days=number): cases for number, cases in failures.items()}
-    good = [day for day in ordered if day not in failed]
+    with connect_arrow(settings) as connection:
+        events, snapshot = _read(connection, view, ordered)
+        rows = compute_days(view, events, ordered, cutoff=clock.now_us())
+        failures = failures_by_day(view, rows) if rows.num_rows else {}
+        failed = {_EPOCH + timedelta(days=number): cases for number, cases in failures.items()}
+        good = [day for day in ordered if day not in failed]
+        published = publish(connection, view, good, _of_days(rows, good) if failed else rows, snapshot) if good else {}
     rates = _null_rates(view, rows, ordered)
-    published = publish(settings, view, good, _of_days(rows, good) if failed else rows, snapshot) if good else {}
     computed = hashes_by_day(rows, list(failed)) if failed else {}
     results = tuple(
         _failed(day, computed[day], rates[day], failed[day]) if day in failed else _published(day, published[day], rates[day])
@@ -115,13 +117,12 @@ def midnight(day: date) -> int:
     return (day - _EPOCH).days * DAY
 
 
-def _read(settings: Settings, view: FeatureView, days: Sequence[date]) -> tuple[pa.Table, str]:
+def _read(connection: Connection, view: FeatureView, days: Sequence[date]) -> tuple[pa.Table, str]:
     compiled = plan(view)
     start, end = midnight(days[0]) - reach_back(compiled), midnight(days[-1]) + DAY
-    with connect_arrow(settings) as connection:
-        snapshot = begin_snapshot(connection)
-        events = read_events(connection, view.agent, compiled.columns, start, min(end, clock.now_us()))
-        connection.rollback()
+    snapshot = begin_snapshot(connection)
+    events = read_events(connection, view.agent, compiled.columns, start, min(end, clock.now_us()))
+    connection.rollback()
     return events, snapshot
 
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from detektor_pipelines import clock
 from detektor_pipelines.engine.compute import row_schema
 from detektor_pipelines.stores.connections import connect_arrow
-from detektor_pipelines.stores.offline import SCHEMA, ensure_tables, published_days, row_table
+from detektor_pipelines.stores.offline import SCHEMA, published_days, row_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from adbc_driver_postgresql.dbapi import Connection
 
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
@@ -41,14 +42,14 @@ def publish_online(settings: Settings, view: FeatureView) -> OnlinePublication:
     from detektor_pipelines.stores.online import redis_client, write_rows
 
     started = time.perf_counter()
-    ensure_tables(settings, (view,))
-    days = published_days(settings, view)
-    if not days:
-        return OnlinePublication(0, 0, None, time.perf_counter() - started)
-    newest = days[-1]
-    end = datetime.combine(newest.day, datetime.min.time(), UTC) + timedelta(days=1)
-    as_of = min(end, newest.published_at)
-    rows = newest_rows(settings, view, as_of)
+    with connect_arrow(settings) as connection:
+        days = published_days(connection, view)
+        if not days:
+            return OnlinePublication(0, 0, None, time.perf_counter() - started)
+        newest = days[-1]
+        end = datetime.combine(newest.day, datetime.min.time(), UTC) + timedelta(days=1)
+        as_of = min(end, newest.published_at)
+        rows = newest_rows(connection, view, as_of)
     instant = clock.to_us(as_of)
     client = redis_client(settings)
     try:
@@ -60,7 +61,7 @@ def publish_online(settings: Settings, view: FeatureView) -> OnlinePublication:
     return OnlinePublication(rows.num_rows, counts.written, as_of, time.perf_counter() - started)
 
 
-def newest_rows(settings: Settings, view: FeatureView, at: datetime) -> pa.Table:
+def newest_rows(connection: Connection, view: FeatureView, at: datetime) -> pa.Table:
     """Return the newest version of each agent_id's last row with event_timestamp <= `at`, layout `row_schema`."""
     names = ", ".join(f'"{name}"' for name in row_schema(view).names)
     table = f'{SCHEMA}."{row_table(view)}"'
@@ -77,8 +78,7 @@ def newest_rows(settings: Settings, view: FeatureView, at: datetime) -> pa.Table
             ORDER BY t.event_timestamp DESC, t.created_at DESC, t.written_at DESC LIMIT 1
         ) newest
     """  # noqa: S608  names come from the catalogue, the instant is a datetime
-    with connect_arrow(settings) as connection, connection.cursor() as cursor:
+    with connection.cursor() as cursor:
         cursor.execute(statement)
         found = cursor.fetch_arrow_table()
-        connection.rollback()
     return found.cast(row_schema(view))

@@ -14,18 +14,20 @@ if TYPE_CHECKING:
     from adbc_driver_postgresql.dbapi import Connection
 
 
-def events_sql(agent: str, columns: Sequence[str], start: int, end: int) -> str:
+def events_sql(agent: str, columns: Sequence[str], start: int, end: int, *, revised: bool = True) -> str:
     """Return the SELECT of one agent's events with occurred_at in (start, end] (µs), instants still timestamptz.
 
-    `live` is false for a retraction and for a revision that a higher one superseded.
+    `live` is false for a retraction and for a revision that a higher one superseded; looking for those is dear, and needless where the
+    log holds no second revision (`revised` false).
     """
     chosen = "".join(f", e.{name}" for name in columns)
+    superseded = """ AND NOT EXISTS (
+            SELECT FROM ml_learning.agent_events newer
+            WHERE newer.revision > 1 AND newer.event_id = e.event_id AND newer.revision > e.revision
+        )"""
     return f"""
         SELECT e.occurred_at AS ts, e.known_at AS known, e.event_id, e.project{chosen},
-               NOT e.retracted AND NOT EXISTS (
-                   SELECT FROM ml_learning.agent_events newer
-                   WHERE newer.revision > 1 AND newer.event_id = e.event_id AND newer.revision > e.revision
-               ) AS live
+               NOT e.retracted{superseded if revised else ""} AS live
         FROM ml_learning.agent_events e
         WHERE e.agent_type = '{agent}' AND e.occurred_at > {_instant(start)} AND e.occurred_at <= {_instant(end)}
     """  # noqa: S608  the agent and the columns come from the catalogue, the instants are integers
@@ -58,7 +60,9 @@ def read_events(connection: Connection, agent: str, columns: Sequence[str], star
     import pyarrow as pa
 
     with connection.cursor() as cursor:
-        cursor.execute(events_sql(agent, columns, start, end))
+        cursor.execute("SELECT EXISTS (SELECT FROM ml_learning.agent_events WHERE revision > 1)")
+        revised = cursor.fetchone() == (True,)
+        cursor.execute(events_sql(agent, columns, start, end, revised=revised))
         table = cursor.fetch_arrow_table()
     types = {"ts": pa.int64(), "known": pa.int64(), "live": pa.bool_()}
     names = ["ts", "known", "event_id", "live", "project", *columns]

@@ -19,14 +19,14 @@ from detektor_pipelines import clock
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.hashes import data_hash, short_hash
 from detektor_pipelines.language.windows import DAY
-from detektor_pipelines.stores.connections import connect, connect_arrow
+from detektor_pipelines.stores.connections import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import psycopg
     import pyarrow as pa
-    from adbc_driver_postgresql.dbapi import Cursor
+    from adbc_driver_postgresql.dbapi import Connection, Cursor
 
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
@@ -65,7 +65,7 @@ def row_table(view: FeatureView) -> str:
     return f"{view.name}__{short_hash(view)}"
 
 
-def ensure_tables(settings: Settings, views: Iterable[FeatureView]) -> None:
+def ensure_tables(settings: Settings, views: Sequence[FeatureView]) -> None:
     """Create the row tables and plain-name views that are missing; harmless, and cheap, when all are there.
 
     Raises:
@@ -129,18 +129,18 @@ def _create_historical(connection: psycopg.Connection) -> None:
     connection.execute(sql.SQL("CREATE VIEW {} AS {}").format(historical, sql.SQL(" UNION ALL ").join(parts)))
 
 
-def publish(settings: Settings, view: FeatureView, days: Sequence[date], rows: pa.Table, snapshot: str) -> dict[date, DayRows]:
+def publish(connection: Connection, view: FeatureView, days: Sequence[date], rows: pa.Table, snapshot: str) -> dict[date, DayRows]:
     """Publish the rows of `days` in one transaction: insert what differs from its newest version, record each day's state.
 
-    `rows` are all rows of those days in the layout of `engine.compute.row_schema`, sorted by its key; `snapshot` is the one they were
-    computed from.
+    `connection` has no transaction under way. `rows` are all rows of those days in the layout of `engine.compute.row_schema`, sorted by
+    its key; `snapshot` is the one they were computed from.
 
     Raises:
-        UserError: A day was published from newer knowledge meanwhile, the server cannot be reached, or its disk is full.
+        UserError: A day was published from newer knowledge meanwhile.
 
     """
     hashes = hashes_by_day(rows, days)
-    with connect_arrow(settings) as connection, connection.cursor() as cursor:
+    with connection.cursor() as cursor:
         cursor.execute(f"SELECT pg_advisory_xact_lock({_lock_key(view)})")
         known = _states(cursor, view, days)
         _refuse_older(view, known, snapshot)
@@ -151,21 +151,20 @@ def publish(settings: Settings, view: FeatureView, days: Sequence[date], rows: p
             written = _insert_differences(cursor, view, rows, instant, span)
         else:
             _append(cursor, target, rows, instant)
-            written = {day: 0 for day in days} | _count_by_day(rows)
+            written = _count_by_day(rows)
         _record(cursor, view, hashes, snapshot)
-        connection.commit()
+    connection.commit()
     return {day: DayRows(count, digest, written.get(day, 0)) for day, (count, digest) in hashes.items()}
 
 
-def published_days(settings: Settings, view: FeatureView) -> list[PublishedDay]:
+def published_days(connection: Connection, view: FeatureView) -> list[PublishedDay]:
     """Return what is published of the view's current version, oldest day first."""
-    with connect(settings) as connection:
-        found = connection.execute(
-            "SELECT partition, snapshot::text, rows, hash, published_at FROM ml_learning.partition_state"
-            " WHERE view = %s AND data_hash = %s ORDER BY partition",
-            (view.name, data_hash(view)),
-        ).fetchall()
-    return [PublishedDay(*row) for row in found]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT partition, snapshot::text, rows, hash, published_at FROM ml_learning.partition_state"  # noqa: S608
+            f" WHERE view = '{view.name}' AND data_hash = '{data_hash(view)}' ORDER BY partition",
+        )
+        return [PublishedDay(*row) for row in cursor.fetchall()]
 
 
 def hashes_by_day(rows: pa.Table, days: Sequence[date]) -> dict[date, tuple[int, str]]:

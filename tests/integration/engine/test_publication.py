@@ -58,6 +58,11 @@ def newest(settings: Settings, view=VIEW):
     return [(key, t, values) for key, t, _, values in comparable(found)]
 
 
+def states(settings: Settings, view):
+    with connect_arrow(settings) as connection:
+        return published_days(connection, view)
+
+
 def true_now(events, view=VIEW):
     latest = {(key, t): values for key, t, _, values in rows(view, events, start=ORIGIN, end=END)}
     return [(key, t, values) for (key, t), values in latest.items()]
@@ -81,13 +86,13 @@ def test_repair_after_late_events_equals_rebuild(log, batches, random):
         events += batch
         materialize(log, VIEW, DAYS)
     assert newest(log) == true_now(events)
-    repaired = {each.day: (each.rows, each.hash) for each in published_days(log, VIEW)}
+    repaired = {each.day: (each.rows, each.hash) for each in states(log, VIEW)}
     with connect(log) as connection:
         connection.execute(f'TRUNCATE feast."{row_table(VIEW)}", ml_learning.partition_state')
     shuffled = random.sample(DAYS, len(DAYS))
     for some in (shuffled[:7], shuffled[7:]):
         materialize(log, VIEW, some)
-    assert {each.day: (each.rows, each.hash) for each in published_days(log, VIEW)} == repaired
+    assert {each.day: (each.rows, each.hash) for each in states(log, VIEW)} == repaired
     assert newest(log) == true_now(events)
 
 
@@ -136,8 +141,8 @@ def test_older_snapshot_does_not_overwrite_newer_knowledge(log):
     insert(log, [Event("e", ORIGIN + 10 * HOUR, ORIGIN + 10 * HOUR, "p")])
     materialize(log, VIEW, DAYS[:1])
     table = engine.compute(VIEW, engine.event_schema(VIEW).empty_table(), start=midnight(FIRST), end=midnight(FIRST) + DAY)
-    with pytest.raises(UserError, match="newer knowledge"):
-        publish(log, VIEW, DAYS[:1], table, "3:3:")
+    with connect_arrow(log) as connection, pytest.raises(UserError, match="newer knowledge"):
+        publish(connection, VIEW, DAYS[:1], table, "3:3:")
 
 
 def test_bad_day_publishes_nothing_and_the_others_stand(log):
@@ -151,7 +156,7 @@ def test_bad_day_publishes_nothing_and_the_others_stand(log):
     assert by_day[DAYS[3]].status == "failed"
     assert by_day[DAYS[3]].failures[0]["column"] == "count_1d"
     assert by_day[DAYS[0]].status == "published"
-    assert DAYS[3] not in {each.day for each in published_days(log, view)}
+    assert DAYS[3] not in {each.day for each in states(log, view)}
     with connect(log) as connection:
         stored = connection.execute(
             f"SELECT count(*) FROM feast.\"{row_table(view)}\" WHERE (event_timestamp - interval '1 us')::date = %s", (DAYS[3],)

@@ -91,6 +91,7 @@ STATEMENTS = (
     AGENT_EVENTS,
     "CREATE INDEX agent_events_agent ON ml_learning.agent_events (agent_type, occurred_at)",
     "CREATE INDEX agent_events_xid ON ml_learning.agent_events (xid)",
+    "CREATE INDEX agent_events_revised ON ml_learning.agent_events (event_id) WHERE revision > 1",
     "COMMENT ON TABLE ml_learning.agent_events IS 'Raw log, append-only: the highest revision of an event_id counts, none if retracted'",
     """
     CREATE TABLE ml_learning.event_ids (
