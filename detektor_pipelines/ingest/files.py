@@ -47,17 +47,25 @@ _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 @dataclass(slots=True)
 class Journal:
-    """What happens while files are read: bytes for a progress bar, lines for a rate, rejections of whole files and lines."""
+    """What happens while files are read: bytes for a progress bar, lines for a rate, rejections of whole files and lines.
+
+    It also keeps the temporary files that pipes were copied to: `close` it when nothing is read any more.
+    """
 
     on_bytes: Callable[[int], None] = lambda _: None
     lines: int = 0
     rejections: dict[Rejection, None] = field(default_factory=dict)
+    spools: ExitStack = field(default_factory=ExitStack)
 
     def take_rejections(self) -> list[Rejection]:
         """Return the rejections since the last call."""
         taken = list(self.rejections)
         self.rejections.clear()
         return taken
+
+    def close(self) -> None:
+        """Delete the temporary files."""
+        self.spools.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +221,7 @@ def _first_records(file: SourceFile) -> list[dict[str, Any]]:
 
 def _spooled(stream: IO[bytes], name: str, journal: Journal) -> SourceFile:
     """Copy a stream to a temporary file without a name, so that it can be read more than once."""
-    spool = tempfile.TemporaryFile(prefix="detektor-")  # noqa: SIM115 - lives as long as the SourceFile; the system deletes it
+    spool = journal.spools.enter_context(tempfile.TemporaryFile(prefix="detektor-"))  # noqa: SIM115 - the stack closes it
     try:
         shutil.copyfileobj(stream, spool, _BLOCK)
         spool.flush()
@@ -270,8 +278,8 @@ def _stream(opened: Path | IO[bytes], journal: Journal) -> Iterator[io.BufferedI
         if raw.peek(2)[:2] != _GZIP_MAGIC:
             yield raw
             return
-        unpacked = stack.enter_context(gzip.GzipFile(fileobj=raw))
-        yield stack.enter_context(io.BufferedReader(cast("io.RawIOBase", unpacked), _BLOCK))
+        packed = stack.enter_context(gzip.GzipFile(fileobj=raw))
+        yield stack.enter_context(io.BufferedReader(_Unpacked(packed), _BLOCK))
 
 
 class _Counted(io.FileIO):
@@ -285,6 +293,22 @@ class _Counted(io.FileIO):
         size = super().readinto(buffer)
         self._journal.on_bytes(size or 0)
         return size
+
+
+class _Unpacked(io.RawIOBase):
+    """Gzip data in the pieces in which they can be unpacked, so that torn data give all that stands before the tear."""
+
+    def __init__(self, packed: gzip.GzipFile) -> None:
+        super().__init__()
+        self._packed = packed
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        piece = self._packed.read1(len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)
 
 
 @contextmanager

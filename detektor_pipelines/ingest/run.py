@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -119,16 +119,19 @@ def ingest(settings: Settings, paths: Sequence[str | Path], options: IngestOptio
     """
     options = options if options is not None else IngestOptions()
     started = time.perf_counter()
-    journal = Journal()
-    with EventWriter(settings, mix=options.mix, reingest=options.reingest) as writer, _BackgroundWriter(writer) as background:
+    with (
+        closing(Journal()) as journal,
+        EventWriter(settings, mix=options.mix, reingest=options.reingest) as writer,
+        _BackgroundWriter(writer) as background,
+    ):
         logs = find_logs(paths, journal)
         journal.on_bytes = options.on_bytes
         options.on_start(logs.size)
         report = IngestReport(size=logs.size, skipped=logs.skipped)
         report.files.update({name: len(files) for name, files in logs.by_reader.items()})
         _store(_read(logs, _context(paths, options)), journal, report, background)
+        report.lines = journal.lines
     report.counts = background.counts
-    report.lines = journal.lines
     report.seconds = time.perf_counter() - started
     return report
 
