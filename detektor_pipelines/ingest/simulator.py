@@ -12,8 +12,8 @@ runs, the craft of texts), which keep for weeks. Outcomes are drawn with probabi
 minus care (and the task's size and round), an implementation's success and its tests on care, a deployment's success on stability and
 care, a diagnosis, a document, an advice and a pack on craft, feedback on all of these. The same states move what features measure
 (rejection rates, issues, tool errors, hypotheses, coupling, …), so the last weeks tell something about the next decision. Each draw has
-its own noise, so they never tell all: with the states themselves known, the area under the ROC curve of "will this review reject" is
-about 0.8, with features of the last weeks 0.65 to 0.72.
+its own noise, so they never tell all: the features of the last two weeks give an area under the ROC curve of 0.6 to 0.7 for "will this
+review reject".
 
 Figures are those of real transcripts (`simulation/calibration.py`, `docs/simulation.md`). All is a function of the seed, the project and
 the date (`simulation/draws.py`): for the same end, a longer history, another number of projects or of events leaves a day's tasks as they
