@@ -15,11 +15,11 @@ import orjson
 
 from detektor_pipelines.ingest.claude_code.collect import Collector
 from detektor_pipelines.ingest.claude_code.emit import Emitter
-from detektor_pipelines.ingest.claude_code.shapes import UnreadableRecordError
 from detektor_pipelines.ingest.masking import excerpt
 from detektor_pipelines.ingest.names import AgentNames
 from detektor_pipelines.ingest.projects import project_name, project_of_directory, project_of_remote, remote_of_directory
 from detektor_pipelines.ingest.readers import SourceFile
+from detektor_pipelines.ingest.shapes import UnreadableRecordError
 from detektor_pipelines.ingest.statistics import ReadStats
 from detektor_pipelines.language.records import Rejection
 

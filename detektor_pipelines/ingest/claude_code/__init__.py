@@ -1,5 +1,5 @@
 """Claude Code transcripts, step by step: records → state (`collect`) → events (`emit`).
 
-`shapes` reads single values out of records, `notifications` the messages about background agents, `edits` and `shell` what tools did,
-`failures` why one failed, `derived` what the main thread did in an agent's stead. The entry is `detektor_pipelines.ingest.transcripts`.
+`notifications` reads the messages about background agents, `edits` what tools did to files, `runs` how each subagent ended.
+The entry is `detektor_pipelines.ingest.transcripts`.
 """

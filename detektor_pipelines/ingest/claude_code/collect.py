@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from detektor_pipelines.ingest.claude_code.derived import worth_a_look
 from detektor_pipelines.ingest.claude_code.edits import EDIT_TOOLS, edit_of
-from detektor_pipelines.ingest.claude_code.failures import INTERRUPTED, error_type
 from detektor_pipelines.ingest.claude_code.notifications import Notification, read_notification
-from detektor_pipelines.ingest.claude_code.shapes import (
+from detektor_pipelines.ingest.claude_code.state import MAIN, Call, Caller, Message, Notice, Run, Session, SideThread, State, Usage
+from detektor_pipelines.ingest.derived import worth_a_look
+from detektor_pipelines.ingest.failures import INTERRUPTED, error_type
+from detektor_pipelines.ingest.shapes import (
     Record,
     UnreadableRecordError,
     blocks_of,
@@ -19,7 +20,6 @@ from detektor_pipelines.ingest.claude_code.shapes import (
     record_of,
     text_of,
 )
-from detektor_pipelines.ingest.claude_code.state import MAIN, Call, Caller, Message, Notice, Run, Session, SideThread, State, Usage
 
 if TYPE_CHECKING:
     from detektor_pipelines.ingest.statistics import ReadStats

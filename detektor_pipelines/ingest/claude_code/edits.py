@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from detektor_pipelines.ingest.claude_code.shapes import Record, text_of
 from detektor_pipelines.ingest.report_lines import is_cut
+from detektor_pipelines.ingest.shapes import Record, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

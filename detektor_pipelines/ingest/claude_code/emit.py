@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from detektor_pipelines.ingest.claude_code.derived import document_kind, push_outcome, suite_run
 from detektor_pipelines.ingest.claude_code.edits import change_of
-from detektor_pipelines.ingest.claude_code.failures import REJECTED
 from detektor_pipelines.ingest.claude_code.runs import Ending, Runs
 from detektor_pipelines.ingest.claude_code.state import MAIN
+from detektor_pipelines.ingest.derived import document_kind, push_outcome, suite_run
+from detektor_pipelines.ingest.failures import REJECTED
 from detektor_pipelines.ingest.names import MAIN_THREAD, AgentNames
 from detektor_pipelines.ingest.verdicts import read_review
 from detektor_pipelines.language.events import OPERATIONS, UNMAPPED, views_operation

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from detektor_pipelines.ingest.claude_code.failures import INTERRUPTED, REJECTED
-from detektor_pipelines.ingest.claude_code.shapes import fuller
 from detektor_pipelines.ingest.claude_code.state import Caller, Run, SideThread, State, Usage
+from detektor_pipelines.ingest.failures import INTERRUPTED, REJECTED
+from detektor_pipelines.ingest.shapes import fuller
 from detektor_pipelines.language.events import MEASURES
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Values out of a record whose shape nobody promises: each function takes anything and returns what it asks for, or None.
 
-The format is internal to Claude Code and changes between versions; a field that is absent or of another type is unknown, not an error.
+The formats are internal to the agents and change between versions; a field that is absent or of another type is unknown, not an error.
 """
 
 from __future__ import annotations
