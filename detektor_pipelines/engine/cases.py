@@ -1,0 +1,205 @@
+"""Small YAML cases for whoever writes a feature: input events → expected values, run in memory, no server needed.
+
+    view: code_review_features
+    cases:
+      - name: one of two reviews sent the work back
+        events:
+          - {at: 2026-03-05 10:00, operation: review, project: shop, verdict: rejected, issues_found: 3}
+          - {at: 2026-03-05 10:20, operation: review, project: shop, verdict: approved, issues_found: 0}
+        expect:
+          - at: 2026-03-05 11:00
+            values: {recent_reviews_count: 2, rejection_rate: 0.5, avg_issues_per_review: 1.5}
+          - {at: 2026-03-07 00:00, agent_id: code-reviewer@shop, values: {recent_reviews_count: 0}}
+
+An event takes ``at`` (an instant, UTC), ``operation``, any identity, measure or category, and optionally ``known_at`` (default: ``at``) and
+``event_id``. An expectation names an instant, optionally ``agent_id`` (default: the agent across all projects) and ``known_at`` (what was
+known by then; default: all), and any of the view's features: what a read at that instant gives, that is the newest row not after it.
+Before the first row every value is null. Numbers match within 1e-12, instants are written as instants, null as null.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from detektor_pipelines import clock
+from detektor_pipelines.catalog import view_named
+from detektor_pipelines.engine.compute import compute, event_schema, row_schema
+from detektor_pipelines.errors import UserError
+from detektor_pipelines.language.events import CATEGORIES, IDENTITIES, MEASURES, OPERATIONS
+from detektor_pipelines.language.windows import DAY, floor_to
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from detektor_pipelines.language.views import FeatureView
+
+_EVENT_KEYS: Final = frozenset(("at", "known_at", "event_id", "operation", *IDENTITIES, *MEASURES, *CATEGORIES))
+_CLOSE: Final = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """One expected value that did not come out."""
+
+    case: str
+    at: str
+    agent_id: str
+    feature: str
+    expected: object
+    found: object
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """One case: how many values were checked, and which did not match."""
+
+    view: str
+    name: str
+    checked: int
+    mismatches: tuple[Mismatch, ...]
+
+
+def run_file(path: Path) -> Iterator[CaseResult]:
+    """Run each case of a file.
+
+    Raises:
+        UserError: The file is no such YAML; names the file, the case and what is allowed.
+
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError("The cases cannot be read.", where=f"{path}: {error}", fix="Mend the file; docs/feature-tests.md shows one.") from error
+    if not isinstance(content, dict) or not isinstance(content.get("cases"), list):
+        raise _wrong(path, "it wants the keys view and cases")
+    try:
+        view = view_named(str(content.get("view")))
+    except KeyError as error:
+        raise _wrong(path, str(error.args[0])) from None
+    for number, case in enumerate(content["cases"], 1):
+        where = f"{path}, case {number}"
+        if not isinstance(case, dict) or not isinstance(case.get("expect"), list):
+            raise _wrong(where, "a case wants events and expect")
+        yield run_case(view, case, where)
+
+
+def run_case(view: FeatureView, case: Mapping[str, Any], where: str) -> CaseResult:
+    """Compute the case's events and compare what it expects.
+
+    Raises:
+        UserError: An unknown key, feature or instant.
+
+    """
+    events = [_event(each, number, where) for number, each in enumerate(case.get("events") or [])]
+    expectations = [_expectation(view, each, where) for each in case["expect"]]
+    rows = _rows(view, events, max((each["at"] for each in expectations), default=0))
+    name = str(case.get("name", where))
+    mismatches, checked = [], 0
+    for expected in expectations:
+        found = _read(rows, expected)
+        for feature, value in expected["values"].items():
+            checked += 1
+            if not _matches(value, found.get(feature)):
+                at = clock.from_us(expected["at"]).isoformat()
+                mismatches.append(Mismatch(name, at, expected["agent_id"], feature, _shown(value), _shown(found.get(feature))))
+    return CaseResult(view.name, name, checked, tuple(mismatches))
+
+
+def _rows(view: FeatureView, events: list[dict[str, Any]], last: int) -> list[dict[str, Any]]:
+    import pyarrow as pa
+
+    schema = event_schema(view)
+    columns = {name: [event.get(name) for event in events] for name in schema.names}
+    table: pa.Table = pa.table(columns, schema=schema)
+    first = min((event["ts"] for event in events), default=0)
+    rows = compute(view, table, start=floor_to(first - 1, DAY), end=max(floor_to(last, DAY) + DAY, first), cutoff=last)
+    instants = [field.name for field in row_schema(view) if str(field.type).startswith("timestamp")]
+    for name in instants:
+        rows = rows.set_column(rows.column_names.index(name), name, rows[name].cast("int64"))
+    return rows.to_pylist()
+
+
+def _read(rows: list[dict[str, Any]], expected: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the newest version, as known then, of the last row not after the instant."""
+    seen = [
+        row
+        for row in rows
+        if row["agent_id"] == expected["agent_id"] and row["event_timestamp"] <= expected["at"] and row["created_at"] <= expected["known_at"]
+    ]
+    return max(seen, key=lambda row: (row["event_timestamp"], row["created_at"]), default={})
+
+
+def _event(content: Any, number: int, where: str) -> dict[str, Any]:  # noqa: ANN401  a person wrote it
+    place = f"{where}, event {number + 1}"
+    if not isinstance(content, dict) or "at" not in content or "operation" not in content:
+        raise _wrong(place, "an event wants at and operation")
+    if unknown := sorted(set(content) - _EVENT_KEYS):
+        raise _wrong(place, f"unknown: {', '.join(unknown)}; an event takes {', '.join(sorted(_EVENT_KEYS))}")
+    operation = OPERATIONS.get(content["operation"])
+    if operation is None:
+        raise _wrong(place, f"operation {content['operation']!r} is none of {', '.join(OPERATIONS)}")
+    for name, value in content.items():
+        if name in MEASURES and (name not in operation.measures or not MEASURES[name].minimum <= value <= MEASURES[name].maximum):
+            raise _wrong(place, f"{name}: {value} is no value of {operation.name}")
+        if name in CATEGORIES and (name not in operation.categories or value not in (CATEGORIES[name].values or (value,))):
+            raise _wrong(place, f"{name}: {value} is no value of {operation.name}")
+    at = _instant(content["at"], place)
+    known = _instant(content["known_at"], place) if "known_at" in content else at
+    event_id = str(content.get("event_id", f"{number:06d}"))
+    return {**content, "ts": at, "known": known, "event_id": event_id, "live": True}
+
+
+def _expectation(view: FeatureView, content: Any, where: str) -> dict[str, Any]:  # noqa: ANN401
+    if not isinstance(content, dict) or "at" not in content or not isinstance(content.get("values"), dict):
+        raise _wrong(where, "an expectation wants at and values")
+    for name in content["values"]:
+        try:
+            view.feature(name)
+        except KeyError as error:
+            raise _wrong(where, str(error.args[0])) from None
+    values = {
+        name: _instant(value, where) if isinstance(value, dt.date) or view.feature(name).value_type == "instant" and value is not None else value
+        for name, value in content["values"].items()
+    }
+    return {
+        "at": _instant(content["at"], where),
+        "known_at": _instant(content["known_at"], where) if "known_at" in content else 2**62,
+        "agent_id": str(content.get("agent_id", view.agent)),
+        "values": values,
+    }
+
+
+def _instant(value: Any, where: str) -> int:  # noqa: ANN401
+    if isinstance(value, dt.date):  # YAML reads an unquoted instant or date by itself
+        value = value.isoformat()
+    try:
+        return clock.parse_instant(str(value))
+    except ValueError as error:
+        raise _wrong(where, str(error)) from None
+
+
+def _matches(expected: object, found: object) -> bool:
+    if expected is None or found is None:
+        return expected is found
+    if isinstance(expected, int | float) and isinstance(found, int | float):
+        return math.isclose(expected, found, rel_tol=_CLOSE, abs_tol=_CLOSE)
+    return expected == found
+
+
+def _shown(value: object) -> object:
+    return clock.from_us(value).isoformat() if isinstance(value, int) and value > DAY * 365 else value
+
+
+def _wrong(where: object, why: str) -> UserError:
+    return UserError(f"A case is not as it should be: {why}.", where=str(where), fix="docs/feature-tests.md shows the form.")
+
+
+__all__ = ["CaseResult", "Mismatch", "run_case", "run_file"]
