@@ -96,10 +96,10 @@ VIEW = FeatureView(
         ),
         Feature(
             "green_test_run_rate",
-            rate(event.tests_failed == 0),
+            rate(event.outcome == "success"),
             over=days(7),
             where=event.operation == "test_run",
-            description="Share of the coder's test runs without a failing test, last seven days.",
+            description="Share of the coder's test runs that passed, last seven days.",
             unit="share",
             null_means="No test run with a readable result in the last seven days.",
             within=(0, 1),
