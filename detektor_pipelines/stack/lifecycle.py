@@ -170,7 +170,7 @@ def _settle_ports(
     for program in programs:
         port = program.port(settings)
         if program.name in running:
-            _check_unmoved(settings, program, port)
+            port = moved[program.port_field] = _port_in_use(settings, program, port)
         elif port in taken or not ports.is_free(port):
             # A port set in the environment is what every later command will use: another one would not be found.
             if not free_ports or os.environ.get(program.port_variable):
@@ -179,17 +179,19 @@ def _settle_ports(
             tell(f"Port {port} is taken: {program.title} uses {moved[program.port_field]}")
             port = moved[program.port_field]
         taken.add(port)
-    return remembered.changed(settings, **moved) if moved else settings
+    return remembered.changed(settings, **moved)
 
 
-def _check_unmoved(settings: Settings, program: Program, port: int) -> None:
-    before = remembered.port_of(settings, program.port_field)
-    if before is not None and before != port:
+def _port_in_use(settings: Settings, program: Program, port: int) -> int:
+    """Return the port on which a program runs: another command may have moved it since these settings were read."""
+    used = remembered.port_of(settings, program.port_field) or port
+    if used != port and os.environ.get(program.port_variable):
         raise UserError(
-            f"{program.title} runs on port {before} already, but {program.port_variable} asks for {port}.",
+            f"{program.title} runs on port {used} already, but {program.port_variable} asks for {port}.",
             where=str(settings.home),
             fix="Run `detektor down` first, or unset the variable.",
         )
+    return used
 
 
 def _port_taken(program: Program, port: int) -> UserError:

@@ -173,7 +173,7 @@ def _entry(settings: Settings, program: Program, place: int) -> dict[str, object
         "autostart": "false",
         "autorestart": "true",
         "startsecs": "1",
-        "startretries": "10",  # a killed PostgreSQL needs a moment until its last process has let go
+        "startretries": "3",  # six seconds: a killed PostgreSQL needs a moment until its last process has let go
         "stopsignal": program.stop_signal,
         "stopwaitsecs": "30",
         "stopasgroup": "true",  # MLflow's and Feast's children outlive their parent's SIGTERM
@@ -191,8 +191,8 @@ def _section(title: str, body: dict[str, object], home: Path) -> str:
 
 
 def _value(text: str, home: Path) -> str:
-    """Escape for supervisord's ini dialect, in which `%` interpolates and ` ;` and ` #` begin a comment."""
-    if any(mark in text for mark in (" ;", " #", "\n")) or '"' in str(home):
+    """Escape for supervisord's ini dialect, in which `%` interpolates (in paths twice) and ` ;` and ` #` begin a comment."""
+    if any(mark in str(home) for mark in (" ;", " #", "\n", '"', "%")):
         raise UserError(
             "The state directory's path holds characters that the process manager cannot write down.",
             where=str(home),
@@ -215,7 +215,11 @@ class _UnixConnection(http.client.HTTPConnection):
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
+        try:
+            self.sock.connect(str(self._path))
+        except OSError:
+            self.sock.close()
+            raise
 
 
 class _Transport(xmlrpc.client.Transport):
@@ -225,9 +229,10 @@ class _Transport(xmlrpc.client.Transport):
         super().__init__()
         self._path = path
 
-    def make_connection(self, host: object) -> http.client.HTTPConnection:
-        del host  # always the socket
-        return _UnixConnection(self._path)
+    def make_connection(self, host: tuple[str, dict[str, str]] | str) -> http.client.HTTPConnection:
+        connection = _UnixConnection(self._path)
+        self._connection = host, connection  # what the base class closes at the end
+        return connection
 
 
 def _call(settings: Settings, method: str, *arguments: object) -> object:

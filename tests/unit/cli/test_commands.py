@@ -1,0 +1,144 @@
+"""The command line: help, exit codes, errors without traceback. No server runs here."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+import redis
+from typer.testing import CliRunner
+
+from detektor_pipelines import __version__
+from detektor_pipelines.cli import build_app
+from detektor_pipelines.cli_commands.failures import as_user_error
+from detektor_pipelines.errors import UserError
+from detektor_pipelines.settings import get_settings
+from detektor_pipelines.stack import ports
+
+if TYPE_CHECKING:
+    from click.testing import Result
+
+DETEKTOR = Path(sys.executable).parent / "detektor"
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(build_app(), words)
+
+
+def detektor(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([DETEKTOR, *words], capture_output=True, text=True, check=False)
+
+
+def test_every_command_teaches_with_help_and_an_example() -> None:
+    commands = [command for command in build_app().registered_commands if command.name != "version"]
+    assert commands
+    for command in commands:
+        text = command.callback.__doc__ or ""
+        assert "Example" in text, f"{command.name} has no example in its help"
+        assert run(str(command.name), "--help").exit_code == 0
+
+
+def test_version() -> None:
+    assert run("version").stdout.strip() == __version__
+    assert json.loads(run("version", "--json").stdout) == {"version": __version__}
+
+
+def test_status_without_any_server() -> None:
+    status = json.loads(run("status", "--json").stdout)
+    assert {name: server["state"] for name, server in status["servers"].items() if name in {"postgres", "redis", "mlflow"}} == {
+        "postgres": "stopped",
+        "redis": "stopped",
+        "mlflow": "stopped",
+    }
+    assert not get_settings().home.exists(), "asking changes nothing"
+    assert "detektor up" in run("status").stdout
+
+
+def test_down_without_any_server() -> None:
+    assert run("down").stdout.strip() == "No server was running."
+    assert not get_settings().home.exists()
+
+
+def test_env_can_be_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DETEKTOR_POSTGRES_PASSWORD", "a 'quoted' $ecret")
+    get_settings.cache_clear()
+    text = run("env").stdout
+    script = text + '\nprintf %s "$DETEKTOR_POSTGRES_PASSWORD|$MLFLOW_TRACKING_URI|$DETEKTOR_REDIS_PORT"'
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True, env={})
+    assert done.stdout == "a 'quoted' $ecret|http://127.0.0.1:15000|16379"
+    as_data = json.loads(run("env", "--json").stdout)
+    assert as_data["DAGSTER_HOME"].endswith("dagster_home")
+    assert [shlex.split(line)[1].partition("=")[0] for line in text.splitlines()] == list(as_data)
+
+
+def test_doctor_finds_a_taken_port(monkeypatch: pytest.MonkeyPatch, redis_server: object) -> None:
+    monkeypatch.setenv("DETEKTOR_REDIS_PORT", str(redis_server.port))  # type: ignore[attr-defined]
+    get_settings.cache_clear()
+    done = run("doctor", "--json")
+    assert done.exit_code == 1
+    checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+    assert checks["Redis"]["result"] == "failed"
+    assert "DETEKTOR_REDIS_PORT=" in checks["Redis"]["fix"]
+    assert checks["Python"]["result"] == "ok"
+    assert checks["disk space"]["result"] in {"ok", "warning"}
+
+
+def test_a_mistake_is_a_message_without_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DETEKTOR_REDIS_PORT", "many")
+    done = detektor("status")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "DETEKTOR_REDIS_PORT" in done.stderr
+    assert "what to do" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_server_is_named() -> None:
+    done = detektor("up", "postgress")
+    assert done.returncode == 1
+    assert "postgress" in done.stderr
+    assert "redis" in done.stderr, "the choices are listed"
+
+
+def test_an_unreachable_postgres_names_server_address_and_command() -> None:
+    settings = get_settings().model_copy(update={"postgres_port": ports.free_port()})
+    with pytest.raises(psycopg.OperationalError) as caught:
+        psycopg.connect(settings.postgres_dsn, connect_timeout=2)
+    message = as_user_error(caught.value)
+    assert message is not None
+    assert "PostgreSQL" in message.what
+    assert message.where == "127.0.0.1:15432"
+    assert "detektor up" in str(message)
+
+
+def test_an_unreachable_redis_of_the_persons_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    port = ports.free_port()
+    monkeypatch.setenv("DETEKTOR_EXTERNAL_REDIS_URL", f"redis://:secret@127.0.0.1:{port}/0")
+    get_settings.cache_clear()
+    with redis.Redis.from_url(get_settings().redis_url) as client, pytest.raises(redis.ConnectionError) as caught:
+        client.ping()
+    message = as_user_error(caught.value)
+    assert message is not None
+    assert message.where == f"127.0.0.1:{port}"
+    assert "DETEKTOR_EXTERNAL_REDIS_URL" in str(message)
+    assert "secret" not in str(message)
+
+
+def test_a_wrapped_failure_is_recognised_and_a_bug_is_not() -> None:
+    wrapped = RuntimeError("job failed")
+    wrapped.__cause__ = UserError("the cause")
+    assert str(as_user_error(wrapped)) == "the cause"
+    assert as_user_error(KeyError("a bug")) is None
+    assert as_user_error(psycopg.OperationalError("canceling statement due to lock timeout")) is None
+
+
+def test_the_three_parts_of_an_error() -> None:
+    error = UserError("It is broken.", where="file:3", fix="Mend it.")
+    assert str(error) == "It is broken.\nwhere: file:3\nwhat to do: Mend it."
+    assert str(UserError("It is broken.")) == "It is broken."

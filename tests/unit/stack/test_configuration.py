@@ -1,0 +1,101 @@
+"""What is written for the process manager and the servers, without starting them."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from detektor_pipelines.errors import UserError
+from detektor_pipelines.settings import Settings
+from detektor_pipelines.stack import ports, privileges, redis_server, remembered, supervisor
+from detektor_pipelines.stack.programs import PROGRAMS, chosen
+
+
+def written(settings: Settings) -> configparser.RawConfigParser:
+    remembered.make_home(settings)
+    supervisor._write_configuration(settings, list(PROGRAMS.values()))
+    parsed = configparser.RawConfigParser()
+    parsed.read(settings.home / "supervisord.conf")
+    return parsed
+
+
+def test_what_a_server_needs_starts_before_it() -> None:
+    assert [program.name for program in chosen(("mlflow", "redis"))] == ["postgres", "mlflow", "redis"]
+    assert [program.name for program in chosen(("postgres", "mlflow"))] == ["postgres", "mlflow"]
+
+
+def test_needs_have_no_circle_and_stand_before() -> None:
+    names = list(PROGRAMS)
+    for program in PROGRAMS.values():
+        assert all(names.index(needed) < names.index(program.name) for needed in program.needs)
+
+
+def test_no_two_servers_share_a_port() -> None:
+    settings = Settings()
+    wanted = [program.port(settings) for program in PROGRAMS.values()]
+    assert len(set(wanted)) == len(wanted)
+
+
+def test_passwords_are_in_a_private_file_and_on_no_command_line() -> None:
+    settings = remembered.with_secrets(_with_home(Settings()))
+    parsed = written(settings)
+    assert settings.postgres_password is not None
+    secret = settings.postgres_password.get_secret_value()
+    commands = [parsed[section]["command"] for section in parsed.sections() if section.startswith("program:")]
+    assert not any(secret in command for command in commands)
+    assert stat.S_IMODE((settings.home / "supervisord.conf").stat().st_mode) == 0o600
+
+
+def test_percent_signs_are_escaped() -> None:
+    environment = written(remembered.with_secrets(_with_home(Settings())))["program:mlflow"]["environment"]
+    assert "search_path%%3Dmlflow" in environment
+
+
+@pytest.mark.parametrize("name", ["a ;b", "a #b", "100%", 'a"b', "a\nb"])
+def test_a_path_that_cannot_be_written_down_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match="characters"):
+        written(Settings(home=tmp_path / name))
+
+
+def test_the_control_socket_of_a_long_path_stands_elsewhere(tmp_path: Path) -> None:
+    short = supervisor.socket_path(Settings(home=Path("/srv/detektor")))
+    assert short == Path("/srv/detektor/supervisor.sock")
+    deep = supervisor.socket_path(Settings(home=tmp_path / ("x" * 120)))
+    assert len(os.fsencode(deep)) < 95
+    assert deep != supervisor.socket_path(Settings(home=tmp_path / ("y" * 120)))
+
+
+def test_redis_configuration_is_private(tmp_path: Path) -> None:
+    file = redis_server.write_configuration(tmp_path / "redis", 20001, "secret")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert 'requirepass "secret"' in file.read_text()
+
+
+def test_a_free_port_is_free_and_not_among_those_to_avoid() -> None:
+    port = ports.free_port()
+    assert ports.is_free(port)
+    assert not ports.answers(port)
+    assert ports.free_port(frozenset({port})) != port
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another OS user")
+def test_without_namespaces_root_names_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(privileges, "namespaces_work", lambda: False)
+    monkeypatch.setenv("DETEKTOR_OS_USER", "no-such-user")
+    with pytest.raises(UserError, match="no-such-user"):
+        privileges.unprivileged(tmp_path)
+    monkeypatch.setenv("DETEKTOR_OS_USER", "nobody")
+    closed = tmp_path / "closed"
+    (closed / "data").mkdir(parents=True)
+    closed.chmod(0o700)
+    with pytest.raises(UserError, match="cannot enter"):
+        privileges.unprivileged(closed / "data")
+
+
+def _with_home(settings: Settings) -> Settings:
+    remembered.make_home(settings)
+    return settings
