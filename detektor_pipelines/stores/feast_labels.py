@@ -59,15 +59,14 @@ class FrameLabels:
 
     def extent(self) -> tuple[datetime | None, datetime | None]:
         """Return the first and the last instant, None when there is no label."""
-        instants = pd.to_datetime(self._frame[self.at], utc=True).dropna()
+        instants = self._instants().dropna()
         return (None, None) if instants.empty else (instants.min().to_pydatetime(), instants.max().to_pydatetime())
 
     def answer(self, query: str, keys: Sequence[str]) -> pa.Table:
         """Fill the temporary table, run the join over it, return the labels' columns and the features."""
         uploaded = pa.Table.from_pandas(self._frame[list(keys)], preserve_index=False)
-        instants = pd.to_datetime(self._frame[self.at], utc=True).dt.floor("us")
         uploaded = uploaded.append_column(ROW, pa.array(range(len(self._frame)), pa.int64()))
-        uploaded = uploaded.append_column(AT, pa.array(instants, _INSTANT)).replace_schema_metadata(None)
+        uploaded = uploaded.append_column(AT, pa.array(self._instants().dt.floor("us"), _INSTANT)).replace_schema_metadata(None)
         with connected(self._dsn) as connection, connection.cursor() as cursor:
             cursor.adbc_ingest(TABLE, uploaded, mode="create", temporary=True)
             cursor.execute(query)
@@ -76,6 +75,10 @@ class FrameLabels:
         for name in features.column_names:
             table = table.append_column(name, features.column(name))
         return table
+
+
+    def _instants(self) -> pd.Series[pd.Timestamp]:
+        return pd.to_datetime(self._frame[self.at], utc=True, format="ISO8601")
 
 
 class QueryLabels:

@@ -168,10 +168,12 @@ class DetektorOfflineStore(postgres.PostgreSQLOfflineStore):
         Nothing is updated: of rows with one (agent_id, event_timestamp, created_at) the one written last counts. The view's partitions
         are not marked, so a later publication of the day may write its own value over what was pushed.
         """
-        written = pa.array([clock.now_us()] * table.num_rows, pa.int64()).cast(pa.timestamp("us", tz="UTC"))
         kept = [name for name in table.column_names if name != WRITTEN_AT]
-        rows = table.select(kept).append_column(WRITTEN_AT, written)
         with connected(config.offline_store.dsn) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT clock_timestamp()")  # the server's clock orders the writings, as in a publication
+            (now,) = cursor.fetchone()
+            written = pa.repeat(pa.scalar(now, pa.timestamp("us", tz="UTC")), table.num_rows)
+            rows = table.select(kept).append_column(WRITTEN_AT, written)
             cursor.adbc_ingest(_row_table(feature_view), rows, mode="append", db_schema_name=SCHEMA)
             connection.commit()
         if progress:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
-from detektor_pipelines.catalog import VIEWS, view_named
+from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.language.hashes import short_hash
+from detektor_pipelines.settings import Settings
 from detektor_pipelines.stores import feast_repo, online
 
 if TYPE_CHECKING:
@@ -18,43 +20,59 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from detektor_pipelines.language.views import FeatureView
-    from detektor_pipelines.settings import Settings
+    from detektor_pipelines.stack import embedded
 
-VIEW = view_named("code_review_features")
 SQL_TYPES = {"int64": "bigint", "float64": "double precision", "instant": "timestamptz"}
 
 
 @pytest.fixture
 def row_tables(servers: Settings) -> Settings:
-    """Make the row table of each view, empty, and the SQL view of the plain name on top."""
-    with psycopg.connect(servers.postgres_dsn) as connection:
-        for view in VIEWS:
-            make_row_table(connection, view)
-    return servers
+    """Make the row table of each view, empty, in a database of the test's own."""
+    return with_row_tables(servers)
 
 
 @pytest.fixture
-def store(row_tables: Settings) -> Iterator[FeatureStore]:
-    """Apply the definitions and return Feast's store over them."""
-    feast_repo.apply(row_tables)
-    with feast_repo.closing_store(row_tables) as store:
+def own_store(row_tables: Settings) -> Iterator[FeatureStore]:
+    """Return a Feast store whose registry and configuration a test may change."""
+    with applied(row_tables) as store:
         yield store
 
 
+@pytest.fixture(scope="module")
+def module_store(module_database: Settings, redis_server: embedded.RedisServer) -> Iterator[tuple[FeatureStore, Settings]]:
+    settings = module_database.model_copy(
+        update=Settings(home=module_database.home, external_redis_url=redis_server.url()).model_dump(
+            include={"external_redis_url", "redis_host", "redis_port", "redis_password"},
+        ),
+    )
+    with applied(with_row_tables(settings)) as store:
+        yield store, settings
+
+
 @pytest.fixture
-def client(servers: Settings) -> Iterator[Redis]:
-    with online.redis_client(servers) as client:
+def store(module_store: tuple[FeatureStore, Settings], redis_db: Settings) -> FeatureStore:
+    """Return a Feast store with the definitions applied; row tables and Redis are empty, the registry is the module's."""
+    del redis_db  # empties Redis
+    store, settings = module_store
+    with psycopg.connect(settings.postgres_dsn) as connection:
+        connection.execute("TRUNCATE " + ", ".join(row_table(view) for view in VIEWS))
+    return store
+
+
+@pytest.fixture
+def client(redis_db: Settings) -> Iterator[Redis]:
+    with online.redis_client(redis_db) as client:
         yield client
 
 
 class Rows:
     """Writes rows of code_review_features: recent_reviews_count and avg_issues_per_review, all else null."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
 
     def add(self, agent_id: str, at: str, count: int | None, *, created: str | None = None, written: str = "2026-01-01") -> None:
-        with psycopg.connect(self._settings.postgres_dsn) as connection:
+        with psycopg.connect(self._dsn) as connection:
             connection.execute(
                 "INSERT INTO feast.code_review_features (agent_id, event_timestamp, created_at, written_at, recent_reviews_count,"
                 " avg_issues_per_review) VALUES (%s, %s, %s, %s, %s, %s)",
@@ -63,15 +81,29 @@ class Rows:
 
 
 @pytest.fixture
-def rows(row_tables: Settings) -> Rows:
-    return Rows(row_tables)
+def rows(store: FeatureStore) -> Rows:
+    return Rows(store.config.offline_store.dsn)
 
 
-def make_row_table(connection: psycopg.Connection, view: FeatureView) -> None:
-    columns = ", ".join(f"{each.name} {SQL_TYPES[each.value_type]}" for each in view.features)
-    table = f"feast.{view.name}__{short_hash(view)}"
-    connection.execute(
-        f"CREATE TABLE {table} (agent_id text, event_timestamp timestamptz, created_at timestamptz, written_at timestamptz, {columns},"
-        " PRIMARY KEY (agent_id, event_timestamp, created_at, written_at))",
-    )
-    connection.execute(f"CREATE OR REPLACE VIEW feast.{view.name} AS SELECT * FROM {table}")
+@contextmanager
+def applied(settings: Settings) -> Iterator[FeatureStore]:
+    feast_repo.apply(settings)
+    with feast_repo.closing_store(settings) as store:
+        yield store
+
+
+def with_row_tables(settings: Settings) -> Settings:
+    """Make each view's row table and the SQL view of the plain name on top."""
+    with psycopg.connect(settings.postgres_dsn) as connection:
+        for view in VIEWS:
+            columns = ", ".join(f"{each.name} {SQL_TYPES[each.value_type]}" for each in view.features)
+            connection.execute(
+                f"CREATE TABLE {row_table(view)} (agent_id text, event_timestamp timestamptz, created_at timestamptz,"
+                f" written_at timestamptz, {columns}, PRIMARY KEY (agent_id, event_timestamp, created_at, written_at))",
+            )
+            connection.execute(f"CREATE VIEW feast.{view.name} AS SELECT * FROM {row_table(view)}")
+    return settings
+
+
+def row_table(view: FeatureView) -> str:
+    return f"feast.{view.name}__{short_hash(view)}"

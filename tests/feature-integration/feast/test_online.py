@@ -170,10 +170,10 @@ def test_the_http_server_gives_the_same_statuses(store: FeatureStore, client: Re
     assert answer["results"][1]["values"] == [4, None]
 
 
-def test_redis_down_is_an_error_that_says_what_to_do(store: FeatureStore) -> None:
-    store.config.online_store.connection_string = "redis://127.0.0.1:1/0"
+def test_redis_down_is_an_error_that_says_what_to_do(own_store: FeatureStore) -> None:
+    own_store.config.online_store.connection_string = "redis://127.0.0.1:1/0"
     with pytest.raises(online.OnlineStoreDownError, match=re.compile("does not answer.*detektor up", re.DOTALL)):
-        ask(store, [COUNT], "code-reviewer")
+        ask(own_store, [COUNT], "code-reviewer")
 
 
 def test_materialize_writes_each_agents_newest_row(store: FeatureStore, client: Redis, rows: Any) -> None:
@@ -202,7 +202,7 @@ def test_materialize_again_leaves_newer_values(store: FeatureStore, client: Redi
     assert ask(store, [COUNT], "code-reviewer")["recent_reviews_count"] == [(4, "PRESENT")]
 
 
-def test_a_removed_view_leaves_registry_and_online_store(client: Redis, row_tables: Settings) -> None:
+def test_a_removed_view_leaves_registry_and_online_store(row_tables: Settings, client: Redis) -> None:
     feast_repo.apply(row_tables)
     publish(client, table("code-reviewer"))
     applied = feast_repo.apply(row_tables, [view_named("deployment_features")])
@@ -212,10 +212,10 @@ def test_a_removed_view_leaves_registry_and_online_store(client: Redis, row_tabl
     assert list(client.scan_iter("feast:*")) == []
 
 
-def test_teardown_empties_the_online_store_of_this_project_only(store: FeatureStore, client: Redis) -> None:
+def test_teardown_empties_the_online_store_of_this_project_only(own_store: FeatureStore, client: Redis) -> None:
     publish(client, table("code-reviewer"))
     online.write_rows(client, "other", VIEW, table("a"), as_of_us=NOON, valid_through_us=NOON)
-    store.teardown()
+    own_store.teardown()
     assert online_versions.versions(client, "detektor") == []
     assert len(online_versions.versions(client, "other")) == 1
 

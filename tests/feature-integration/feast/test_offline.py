@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import psycopg
+import pytest
+
+from detektor_pipelines.catalog import view_named
+from detektor_pipelines.stores.feast_offline import DetektorOfflineStoreConfig
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
+
+pytestmark = pytest.mark.slow
+
+COUNT = "code_review_features:recent_reviews_count"
+AVERAGE = "code_review_features:avg_issues_per_review"
+REJECTED = "code_review_features:last_rejection_at"
+DEPLOYED = "deployment_features:deployment_success_rate"
+
+
+def labels(*pairs: tuple[str, str], **columns: Any) -> pd.DataFrame:
+    frame = pd.DataFrame(pairs, columns=["agent_id", "event_timestamp"])
+    frame["event_timestamp"] = pd.to_datetime(frame["event_timestamp"], utc=True, format="ISO8601")
+    return frame.assign(**columns)
+
+
+def counts(store: FeatureStore, frame: pd.DataFrame | str, **options: Any) -> list[int | None]:
+    table = store.get_historical_features(frame, [COUNT], **options).to_arrow()
+    return table.column("recent_reviews_count").to_pylist()
+
+
+def test_the_newest_row_at_the_label_or_before(store: FeatureStore, rows: Any) -> None:
+    rows.add("a", "2026-03-05 08:00Z", 1)
+    rows.add("a", "2026-03-05 10:00Z", 2)
+    asked = ["2026-03-05 07:59:59.999999", "2026-03-05 08:00", "2026-03-05 09:59:59.999999", "2026-03-05 10:00", "2027-01-01"]
+    assert counts(store, labels(*(("a", at) for at in asked))) == [None, 1, 1, 2, 2]
+
+
+def test_what_was_learnt_later_is_not_seen_by_default(store: FeatureStore, rows: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows.add("a", "2026-03-05 10:00Z", 1)
+    rows.add("a", "2026-03-05 10:00Z", 2, created="2026-03-06 09:30Z")
+    rows.add("a", "2026-03-05 11:00Z", 3, created="2026-03-06 09:30Z")  # an instant that only the late event made
+    frame = labels(("a", "2026-03-05 12:00"), ("a", "2026-03-06 09:29:59"), ("a", "2026-03-06 09:30"))
+    assert counts(store, frame) == [1, 1, 3]
+    monkeypatch.setattr(store.config.offline_store, "as_known_now", True)
+    assert counts(store, frame) == [3, 3, 3]
+    assert counts(store, frame, filter_by_created_timestamp=True) == [1, 1, 3]
+
+
+def test_of_one_instant_the_latest_knowledge_then_the_latest_writing(store: FeatureStore, rows: Any) -> None:
+    at, late = "2026-03-05 10:00Z", "2026-03-05 10:30Z"
+    rows.add("a", at, 1, written="2026-02-01")
+    rows.add("a", at, 2, created=late, written="2026-01-01")
+    rows.add("a", at, 3, created=late, written="2026-01-03")
+    rows.add("a", at, 4, created=late, written="2026-01-02")
+    assert counts(store, labels(("a", "2026-03-05 10:00"), ("a", "2026-03-06"))) == [1, 3]
+
+
+def test_each_label_row_gives_one_row_in_its_place(store: FeatureStore, rows: Any) -> None:
+    rows.add("a", "2026-03-05 08:00Z", 1)
+    rows.add("b", "2026-03-05 08:00Z", 2)
+    twice = labels(("b", "2026-03-06"), ("a", "2026-03-06"), ("b", "2026-03-06"), ("nobody", "2026-03-06"), ("a", "2020-01-01"))
+    assert counts(store, twice) == [2, 1, 2, None, None]
+
+
+def test_keys_that_look_alike_when_glued_together_stay_apart(store: FeatureStore, rows: Any) -> None:
+    """Stock Feast joins on the concatenation of key and instant."""
+    rows.add("a1", "2026-03-05 08:00Z", 1)
+    rows.add("a", "2026-03-05 08:00Z", 2)
+    rows.add("a\x1f'\";--", "2026-03-05 08:00Z", 3)
+    assert counts(store, labels(("a", "2026-03-06"), ("a1", "2026-03-06"), ("a\x1f'\";--", "2026-03-06"))) == [2, 1, 3]
+
+
+def test_the_labels_own_columns_come_back_as_they_were(store: FeatureStore, rows: Any) -> None:
+    rows.add("a", "2026-03-05 08:00Z", 1)
+    frame = labels(("a", "2026-03-06"), ("a", "2026-03-07"), y=[True, False], weight=[0.5, None], note=["x", None])
+    frame.index = pd.Index([7, 3])
+    result = store.get_historical_features(frame, [COUNT, AVERAGE]).to_df()
+    assert list(result.columns) == ["agent_id", "event_timestamp", "y", "weight", "note", "recent_reviews_count", "avg_issues_per_review"]
+    pd.testing.assert_frame_equal(result[frame.columns], frame.reset_index(drop=True))
+    assert result["recent_reviews_count"].tolist() == [1, 1]
+
+
+def test_types_are_exact(store: FeatureStore, rows: Any) -> None:
+    rows.add("a", "2026-03-05 08:00Z", 2**63 - 1)
+    with psycopg.connect(store.config.offline_store.dsn) as connection:
+        connection.execute("UPDATE feast.code_review_features SET last_rejection_at = '2026-01-02 03:04:05.678901Z'")
+    table = store.get_historical_features(labels(("a", "2026-03-06"), ("b", "2026-03-06")), [COUNT, REJECTED]).to_arrow()
+    assert [str(table.schema.field(name).type) for name in ("recent_reviews_count", "last_rejection_at")] == [
+        "int64",
+        "timestamp[us, tz=UTC]",
+    ]
+    assert table.column("recent_reviews_count").to_pylist() == [2**63 - 1, None]
+    assert table.column("last_rejection_at")[0].as_py() == datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
+
+
+def test_several_views_and_full_names(store: FeatureStore, rows: Any) -> None:
+    rows.add("a", "2026-03-05 08:00Z", 1)
+    table = store.get_historical_features(labels(("a", "2026-03-06")), [COUNT, DEPLOYED], full_feature_names=True).to_arrow()
+    assert table.to_pylist() == [
+        {
+            "agent_id": "a",
+            "event_timestamp": datetime(2026, 3, 6, tzinfo=UTC),
+            "code_review_features__recent_reviews_count": 1,
+            "deployment_features__deployment_success_rate": None,
+        },
+    ]
+
+
+@pytest.mark.parametrize("instants", [["2026-03-06T00:00:00", "2026-03-04"], [datetime(2026, 3, 6), datetime(2026, 3, 4)]])  # noqa: DTZ001
+def test_labels_without_a_time_zone_are_utc(store: FeatureStore, rows: Any, instants: list[Any]) -> None:
+    rows.add("a", "2026-03-05 08:00Z", 1)
+    frame = pd.DataFrame({"agent_id": ["a", "a"], "event_timestamp": instants})
+    assert counts(store, frame) == [1, None]
+
+
+def test_no_labels_give_no_rows(store: FeatureStore) -> None:
+    assert counts(store, labels(("a", "2026-03-06")).iloc[:0]) == []
+
+
+def test_labels_from_a_query(store: FeatureStore, rows: Any) -> None:
+    rows.add("a", "2026-03-05 08:00Z", 1)
+    query = """SELECT * FROM (VALUES ('b', timestamp '2026-03-06', 1.5::numeric), ('a', '2026-03-06', 2), ('a', '2026-03-04', NULL))
+               AS given(agent_id, event_timestamp, weight)"""
+    job = store.get_historical_features(query, [COUNT])
+    assert job.to_arrow().to_pylist() == [
+        {"agent_id": "b", "event_timestamp": datetime(2026, 3, 6), "weight": 1.5, "recent_reviews_count": None},  # noqa: DTZ001
+        {"agent_id": "a", "event_timestamp": datetime(2026, 3, 6), "weight": 2.0, "recent_reviews_count": 1},  # noqa: DTZ001
+        {"agent_id": "a", "event_timestamp": datetime(2026, 3, 4), "weight": None, "recent_reviews_count": None},  # noqa: DTZ001
+    ]
+    assert job.metadata.max_event_timestamp == datetime(2026, 3, 6, tzinfo=UTC)
+
+
+def test_without_labels_every_instant_of_the_range(store: FeatureStore, rows: Any) -> None:
+    rows.add("a", "2026-03-05 08:00Z", 1)
+    rows.add("b", "2026-03-05 09:00Z", 2)
+    rows.add("a", "2026-03-05 10:00Z", 3)
+    rows.add("a", "2026-03-05 10:00Z", 4, created="2026-03-07")
+    rows.add("a", "2026-03-07 10:00Z", 5)
+    job = store.get_historical_features(
+        None, [COUNT], start_date=datetime(2026, 3, 5, 9, tzinfo=UTC), end_date=datetime(2026, 3, 6, tzinfo=UTC)
+    )
+    table = job.to_arrow().to_pylist()
+    assert [(row["agent_id"], row["event_timestamp"].hour, row["recent_reviews_count"]) for row in table] == [("b", 9, 2), ("a", 10, 3)]
+
+
+def test_pulling_everything_gives_the_last_writing_of_each_row(store: FeatureStore, rows: Any) -> None:
+    rows.add("a", "2026-03-05 08:00Z", 1)
+    rows.add("a", "2026-03-05 08:00Z", 2, written="2026-01-02")
+    rows.add("a", "2026-03-05 08:00Z", 3, created="2026-03-06")
+    rows.add("a", "2026-03-09 08:00Z", 4)
+    view = store.get_feature_view("code_review_features")
+    job = store._get_provider().offline_store.pull_all_from_table_or_query(  # type: ignore[attr-defined]
+        store.config,
+        view.batch_source,
+        ["agent_id"],
+        ["recent_reviews_count"],
+        "event_timestamp",
+        "created_at",
+        datetime(2026, 3, 5, tzinfo=UTC),
+        datetime(2026, 3, 6, tzinfo=UTC),
+    )
+    assert job.to_arrow().column("recent_reviews_count").to_pylist() == [2, 3]
+
+
+def test_a_batch_is_inserted_and_nothing_updated(store: FeatureStore, rows: Any) -> None:
+    rows.add("a", "2026-03-05 08:00Z", 1)
+    features = [each.name for each in view_named("code_review_features").features]
+    frame = labels(("a", "2026-03-05 08:00"), **dict.fromkeys(features))
+    frame = frame.assign(created_at=frame["event_timestamp"], written_at=frame["event_timestamp"], recent_reviews_count=7)
+    frame = frame.astype({name: "float64" for name in features if frame[name].dtype == object})
+    frame["last_rejection_at"] = pd.to_datetime(frame["last_rejection_at"], utc=True)
+    for each in view_named("code_review_features").features:
+        if each.value_type == "int64":
+            frame[each.name] = frame[each.name].astype("Int64")
+    store.write_to_offline_store("code_review_features", frame)
+    assert counts(store, labels(("a", "2026-03-06"))) == [7]
+    with psycopg.connect(store.config.offline_store.dsn) as connection:
+        written = connection.execute("SELECT recent_reviews_count FROM feast.code_review_features ORDER BY written_at").fetchall()
+    assert written == [(1,), (7,)]
+
+
+def test_the_fields_of_feasts_own_store_follow_from_the_url() -> None:
+    config = DetektorOfflineStoreConfig(dsn="postgresql://me%40x:p%2C%27%22@db.example:6543/features")
+    assert (config.host, config.port, config.user, config.password, config.database, config.sslmode) == (
+        "db.example",
+        6543,
+        "me@x",
+        "p,'\"",
+        "features",
+        "prefer",
+    )
