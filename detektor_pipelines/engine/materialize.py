@@ -103,13 +103,9 @@ def materialize(settings: Settings, view: FeatureView, days: Sequence[date], *, 
 
 
 def compute_days(view: FeatureView, events: pa.Table, days: Sequence[date], *, cutoff: int | None) -> pa.Table:
-    """Return the rows of the days (ascending) in one table sorted by its key; neighbouring days are computed together."""
-    import pyarrow as pa
-
-    parts = [compute(view, events, start=start, end=end, cutoff=cutoff) for start, end in _stretches(days)]
-    if len(parts) == 1:
-        return parts[0]
-    return pa.concat_tables(parts).sort_by([(name, "ascending") for name in ("agent_id", "event_timestamp", "created_at")])
+    """Return the rows of the days (ascending) in one table sorted by its key; gaps between them are computed along and dropped."""
+    rows = compute(view, events, start=midnight(days[0]), end=midnight(days[-1]) + DAY, cutoff=cutoff)
+    return rows if len(days) == (days[-1] - days[0]).days + 1 else _of_days(rows, days)
 
 
 def midnight(day: date) -> int:
@@ -124,17 +120,6 @@ def _read(connection: Connection, view: FeatureView, days: Sequence[date]) -> tu
     events = read_events(connection, view.agent, compiled.columns, start, min(end, clock.now_us()))
     connection.rollback()
     return events, snapshot
-
-
-def _stretches(days: Sequence[date]) -> list[tuple[int, int]]:
-    stretches: list[tuple[int, int]] = []
-    for day in days:
-        start = midnight(day)
-        if stretches and stretches[-1][1] == start:
-            stretches[-1] = (stretches[-1][0], start + DAY)
-        else:
-            stretches.append((start, start + DAY))
-    return stretches
 
 
 def _owners(rows: pa.Table) -> Any:  # noqa: ANN401  a numpy array of days since 1970
