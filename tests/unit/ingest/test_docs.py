@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+from detektor_pipelines.ingest.files import SUFFIXES
+from detektor_pipelines.ingest.jsonl import OPTIONAL, REQUIRED, read
+from detektor_pipelines.ingest.readers import ReadContext
+from detektor_pipelines.language.events import AGENT_TYPES
+from detektor_pipelines.language.records import AgentEvent
+
+PAGE = (Path(__file__).parents[3] / "docs" / "agent-logs.md").read_text(encoding="utf-8")
+
+
+def block(language: str) -> str:
+    (text,) = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    return str(text)
+
+
+def test_the_example_can_be_read() -> None:
+    lines = list(enumerate(block("jsonl").encode().splitlines(), 1))
+    events = list(read(lines, source="docs", context=ReadContext()))
+    assert [event.operation for event in events if isinstance(event, AgentEvent)] == ["review", "implement", "feedback"]
+
+
+def test_the_example_of_names_maps_to_agents() -> None:
+    assert set(tomllib.loads(block("toml"))["agents"].values()) <= set(AGENT_TYPES)
+
+
+def test_every_field_and_suffix_is_described() -> None:
+    for name in (*REQUIRED, *OPTIONAL):
+        assert f"`{name}`" in PAGE
+    for suffix in SUFFIXES:
+        assert suffix.removesuffix(".gz") in PAGE
