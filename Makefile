@@ -80,7 +80,7 @@ types: $(READY) ## Check types
 
 .PHONY: bench
 bench: $(READY) ## Measure; figures with their commands stand in benchmarks/README.md
-	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
 
 .PHONY: clean
 clean: ## Remove .venv, build products and caches; the state in .detektor stays (demo FRESH=1 empties it)

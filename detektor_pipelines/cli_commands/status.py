@@ -78,6 +78,8 @@ def servers_as_json(status: StackStatus) -> dict[str, Any]:
 
 def print_servers(status: StackStatus) -> None:
     """Print the servers as a table, where their logs are, and the command that starts what does not run."""
+    from detektor_pipelines.stack.lifecycle import DEFAULT_SERVICES
+
     rows = [
         (service.title, f"[{_COLOURS[service.state]}]{service.state}[/]", service.address, service.pid, _duration(service.seconds))
         for service in status.services
@@ -86,9 +88,8 @@ def print_servers(status: StackStatus) -> None:
     logs = sorted({service.log.parent for service in status.services if service.log})
     for directory in logs:
         typer.echo(f"Logs: {directory}/")
-    stopped = [service.name for service in status.services if not service.ready and service.state != "unreachable"]
-    if stopped:
-        typer.echo(f"Start what does not run: detektor up {' '.join(stopped)}")
+    if any(service.state in {"stopped", "failed"} and service.name in DEFAULT_SERVICES for service in status.services):
+        typer.echo("Start what does not run: detektor up")
 
 
 def _duration(seconds: int | None) -> str | None:
