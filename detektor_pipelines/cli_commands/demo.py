@@ -1,0 +1,320 @@
+"""`detektor demo`: the main job end to end, from logs to served features, on servers that it starts itself."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path  # noqa: TC003  typer reads annotations at run time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table
+from detektor_pipelines.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from rich.console import Console
+
+    from detektor_pipelines.language.views import FeatureView
+    from detektor_pipelines.settings import Settings
+    from detektor_pipelines.stores.staleness import ViewState
+
+HISTORY_DAYS = 184
+PROJECTS = 8
+EVENTS = 200_000
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command("demo")(demo)
+
+
+def demo(
+    *,
+    logs: Annotated[Path | None, typer.Option(help="Directory of real logs, instead of a simulated history.", show_default=False)] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Empty DETEKTOR_HOME first and compute everything anew.")] = False,
+    events: Annotated[int, typer.Option(min=1_000, max=10_000_000, help="Events to simulate.")] = EVENTS,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the main job: servers, six months of logs, all eight agents' features through Dagster, served and recorded.
+
+    Simulated logs by default; with your own the clock stands at their last event. A second run computes only what is new.
+
+    Examples: [bold]detektor demo[/], [bold]detektor demo --logs ~/.claude/projects[/], [bold]detektor demo --fresh[/]
+    """
+    from detektor_pipelines.settings import get_settings
+
+    started = time.monotonic()
+    console = errors_console()
+    say = _Steps(console)
+    settings = get_settings()
+    if fresh:
+        with say.step("Emptying the state"):
+            _empty(settings)
+    settings = _servers(settings, say)
+    if logs is None:
+        with say.step("Logs"):
+            say.result(_simulate(settings, events))
+    else:
+        _ingest(settings, logs, say)
+        _set_clock(settings, say)
+    from detektor_pipelines.catalog import VIEWS
+
+    due = _due(settings, VIEWS)
+    if due:
+        _backfill(settings, due, console, say)
+    else:
+        say.line("Features", "up to date, nothing to compute")
+    with say.step("Feast registry"):
+        from detektor_pipelines.stores.feast_repo import apply
+
+        say.result(f"{len(apply(settings).changed)} views registered anew")
+    _summary(settings, VIEWS, time.monotonic() - started, as_json=as_json)
+
+
+class _Steps:
+    """One line a step: what is done, how long it took, what came out."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._note = ""
+
+    def step(self, title: str) -> _Step:
+        """Return a context that shows a spinner while it runs and a line when it is done."""
+        return _Step(self, title)
+
+    def result(self, text: str) -> None:
+        """Say what the step under way came to."""
+        self._note = text
+
+    def line(self, title: str, text: str) -> None:
+        """Print a step's line."""
+        self.console.print(f"[green]✓[/] {title:<16} [dim]{text}[/]", highlight=False)
+
+    def finish(self, title: str, seconds: float) -> None:
+        """Print the line of a step that is done."""
+        self.line(title, f"{self._note}{', ' if self._note else ''}{seconds:.1f} s")
+        self._note = ""
+
+
+class _Step:
+    def __init__(self, steps: _Steps, title: str) -> None:
+        self._steps, self._title = steps, title
+        self._spinner = steps.console.status(title)
+
+    def __enter__(self) -> _Step:
+        self._started = time.monotonic()
+        self._spinner.start()
+        return self
+
+    def update(self, text: str) -> None:
+        """Show what the step is about just now."""
+        self._spinner.update(f"{self._title}: {text}")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._spinner.stop()
+        if kind is None:
+            self._steps.finish(self._title, time.monotonic() - self._started)
+
+
+def _empty(settings: Settings) -> None:
+    """End our servers and remove what they kept.
+
+    Raises:
+        UserError: The servers are not ours to empty.
+
+    """
+    from detektor_pipelines import stack
+    from detektor_pipelines.settings import get_settings
+
+    if settings.external_postgres_url or settings.external_redis_url:
+        raise UserError(
+            "The demo does not empty servers that it did not start.",
+            where="DETEKTOR_EXTERNAL_POSTGRES_URL or DETEKTOR_EXTERNAL_REDIS_URL is set",
+            fix="Unset it to use embedded servers, or leave out --fresh.",
+        )
+    stack.down(settings)
+    for name in ("servers", "mlflow", "tracking"):
+        shutil.rmtree(settings.home / name, ignore_errors=True)
+    settings.state_file.unlink(missing_ok=True)
+    get_settings.cache_clear()
+
+
+def _servers(settings: Settings, say: _Steps) -> Settings:
+    """Start what does not run, on free ports; return the settings that find the servers."""
+    from detektor_pipelines import stack
+    from detektor_pipelines.settings import get_settings
+    from detektor_pipelines.stores.schema import migrate
+
+    with say.step("Servers") as step:
+        begun = stack.up(settings, free_ports=True, wait=("postgres", "redis"), on_progress=step.update)
+        migrate(begun.settings)
+        addresses = ", ".join(f"{each.title} {each.address}" for each in begun.services if each.name in ("postgres", "redis", "mlflow"))
+        say.result(addresses)
+    get_settings.cache_clear()
+    return begun.settings
+
+
+def _simulate(settings: Settings, events: int) -> str:
+    from detektor_pipelines.clock import from_us, now_us
+    from detektor_pipelines.ingest.simulator import simulate_table
+    from detektor_pipelines.stores.events import append_table
+    from detektor_pipelines.stores.log_state import event_counts
+
+    if held := sum(count.events for count in event_counts(settings)):
+        return f"{held:,} events are there already"
+    end = from_us(now_us()).date()
+    table = simulate_table(days=HISTORY_DAYS, projects=PROJECTS, seed=1, end=end, events=events)
+    counts = append_table(settings, table)
+    return f"{counts.added:,} simulated events of {PROJECTS} projects, {HISTORY_DAYS} days"
+
+
+def _ingest(settings: Settings, logs: Path, say: _Steps) -> None:
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from detektor_pipelines.ingest.names import agent_names
+    from detektor_pipelines.ingest.run import IngestOptions, ingest
+
+    columns = (TextColumn("Reading logs"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=say.console, transient=True) as progress:
+        task = progress.add_task("", total=None)
+        options = IngestOptions(
+            names=agent_names(settings.home),
+            on_start=lambda size: progress.update(task, total=size or None),
+            on_bytes=lambda size: progress.advance(task, size),
+        )
+        report = ingest(settings, [logs], options)
+    counts = report.counts
+    say.line(
+        "Logs",
+        f"{report.lines:,} lines → {counts.added:,} new events, {counts.known + counts.also_seen:,} known,"
+        f" {counts.rejected:,} rejected, {report.seconds:.1f} s",
+    )
+
+
+def _set_clock(settings: Settings, say: _Steps) -> None:
+    """Let the platform's clock stand at the first full hour after the last event, unless somebody set it."""
+    from detektor_pipelines.clock import VARIABLE, from_us
+    from detektor_pipelines.language.windows import HOUR, ceil_to
+    from detektor_pipelines.stores.log_state import newest_event_us
+
+    newest = newest_event_us(settings)
+    if newest is None:
+        raise UserError("The log holds no event.", fix="Give a directory of agent logs: detektor demo --logs ~/.claude/projects")
+    if os.environ.get(VARIABLE):
+        say.line("Clock", f"{os.environ[VARIABLE]}, as {VARIABLE} says")
+        return
+    instant = from_us(ceil_to(newest, HOUR)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    os.environ[VARIABLE] = instant
+    say.line("Clock", f"stands at {instant}, the hour of the last event")
+
+
+@dataclass(frozen=True)
+class _Due:
+    view: FeatureView
+    first: date
+    last: date
+
+
+def _due(settings: Settings, views: Sequence[FeatureView]) -> list[_Due]:
+    """Return the views that miss days, or hold stale ones, within the history, each with the range to compute."""
+    from detektor_pipelines.clock import from_us, now_us
+    from detektor_pipelines.stores.connections import connect
+    from detektor_pipelines.stores.log_state import oldest_event_day
+    from detektor_pipelines.stores.staleness import view_state
+
+    oldest = oldest_event_day(settings)
+    if oldest is None:
+        return []
+    today = from_us(now_us() - 1).date()
+    first = max(oldest, today - timedelta(days=HISTORY_DAYS - 1))
+    due = []
+    with connect(settings) as connection:
+        for view in views:
+            state: ViewState = view_state(connection, view, first, today)
+            days = [day for day in (*state.missing, *state.stale) if day >= first]
+            if days:
+                due.append(_Due(view, min(days), max(days)))
+    return due
+
+
+def _backfill(settings: Settings, due: list[_Due], console: Console, say: _Steps) -> None:
+    """Materialize the due views through Dagster, in one run.
+
+    Raises:
+        UserError: A day did not pass the gate, or a server went down.
+
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from detektor_pipelines import stack
+
+    with say.step("MLflow") as step:
+        step.update("its first start takes a while")
+        stack.wait(settings, "mlflow")
+    first, last = min(each.first for each in due), max(each.last for each in due)
+    days = (last - first).days + 1
+    columns = (TextColumn("{task.description:<34}"), BarColumn(), MofNCompleteColumn(), TextColumn("days"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("Loading Dagster", total=days * len(due))
+        from detektor_pipelines.orchestration.run import materialize_range
+
+        views = [each.view for each in due]
+        progress.update(task, description=views[0].name)
+
+        def advance(view: FeatureView, _: object) -> None:
+            following = views.index(view) + 1
+            progress.update(task, advance=1, description=views[min(following, len(views) - 1)].name)
+
+        summary = materialize_range(settings, views, first, last, advance)
+    if not summary.succeeded:
+        name, problem = next(iter(summary.problems.items()), ("", "The run failed."))
+        raise UserError(f"{name} was not published whole: {problem}", where=f"Dagster run {summary.run_id}", fix="Mend it, then run it again.")
+    rows = sum(day.rows for each in summary.materializations.values() for day in each.days)
+    say.line("Features", f"{len(due)} views × {days} days through Dagster, {rows:,} rows, {summary.seconds:.1f} s")
+
+
+def _summary(settings: Settings, views: Sequence[FeatureView], seconds: float, *, as_json: bool) -> None:
+    from detektor_pipelines.serving.overview import overview
+
+    rows = overview(settings, views)
+    if as_json:
+        print_json({"seconds": round(seconds, 1), "views": [each.as_data() for each in rows]})
+        return
+    print_table(
+        ("view", "features", "events", "offline", "online", "hash"),
+        [(each.view, each.features, f"{each.events:,}", f"{each.offline_rows:,}", each.online_keys, each.data_hash) for each in rows],
+        title=f"Eight agents' features, rows offline and keys online, {seconds:.1f} s",
+    )
+    print_table(
+        ("agent", "feature", "served now"),
+        [(each.agent if first else "", name, value) for each in rows for first, name, value in each.example()],
+        title="Some of each agent's values",
+    )
+    idle = [each.agent for each in rows if not each.events]
+    if idle:
+        typer.echo(f"No activity in these logs: {', '.join(idle)}.")
+    if clock := os.environ.get("DETEKTOR_NOW"):
+        typer.echo(f"The clock stands at the logs' end; for what follows: export DETEKTOR_NOW={clock}")
+    _print_next(settings)
+
+
+def _print_next(settings: Settings) -> None:
+    commands = (
+        ("detektor features get code_review_features --agent-id code-reviewer", "what is served"),
+        ("detektor features explain code_review_features:rejection_rate --agent-id code-reviewer", "the events behind a value"),
+        ("detektor status", "what is fresh, stale or rejected"),
+        ("detektor up dagster", f"then the Dagster UI at http://127.0.0.1:{settings.dagster_port}"),
+        (f"MLflow at {settings.mlflow_uri}", "which features were computed, by hash and version"),
+        ("docs/self-learning-agents/feature-guide.md", "what each feature means"),
+        ("detektor down", "ends the servers, the data stays"),
+    )
+    typer.echo("\nWhere to look next")
+    for command, what in commands:
+        typer.echo(f"  {command}\n      {what}")

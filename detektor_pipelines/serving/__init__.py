@@ -1,0 +1,1 @@
+"""What readers of features call: single values, overviews, and later the servers."""
