@@ -6,7 +6,6 @@ import os
 import shutil
 import time
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path  # noqa: TC003  typer reads annotations at run time
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,9 +22,7 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
-    from detektor_pipelines.stores.staleness import ViewState
 
-HISTORY_DAYS = 184
 PROJECTS = 8
 EVENTS = 200_000
 
@@ -164,6 +161,7 @@ def _servers(settings: Settings, say: _Steps) -> Settings:
 def _simulate(settings: Settings, events: int) -> str:
     from detektor_pipelines.clock import from_us, now_us
     from detektor_pipelines.ingest.simulator import simulate_table
+    from detektor_pipelines.serving.freshness import HISTORY_DAYS
     from detektor_pipelines.stores.events import append_table
     from detektor_pipelines.stores.log_state import event_counts
 
@@ -217,34 +215,23 @@ def _set_clock(settings: Settings, say: _Steps) -> None:
 
 @dataclass(frozen=True)
 class _Due:
-    view: FeatureView
+    """What a backfill has to compute: the views that miss days or hold stale ones, and the range of all of them."""
+
+    views: list[FeatureView]
     first: date
     last: date
 
 
-def _due(settings: Settings, views: Sequence[FeatureView]) -> list[_Due]:
-    """Return the views that miss days, or hold stale ones, within the history, each with the range to compute."""
-    from detektor_pipelines.clock import from_us, now_us
-    from detektor_pipelines.stores.connections import connect
-    from detektor_pipelines.stores.log_state import oldest_event_day
-    from detektor_pipelines.stores.staleness import view_state
+def _due(settings: Settings, views: Sequence[FeatureView]) -> _Due | None:
+    from detektor_pipelines.serving.freshness import freshness
 
-    oldest = oldest_event_day(settings)
-    if oldest is None:
-        return []
-    today = from_us(now_us() - 1).date()
-    first = max(oldest, today - timedelta(days=HISTORY_DAYS - 1))
-    due = []
-    with connect(settings) as connection:
-        for view in views:
-            state: ViewState = view_state(connection, view, first, today)
-            days = [day for day in (*state.missing, *state.stale) if day >= first]
-            if days:
-                due.append(_Due(view, min(days), max(days)))
-    return due
+    days = {each.view: (*each.missing, *each.stale) for each in freshness(settings, views)}
+    wanted = [view for view in views if days[view.name]]
+    every = [day for view in wanted for day in days[view.name]]
+    return _Due(wanted, min(every), max(every)) if every else None
 
 
-def _backfill(settings: Settings, due: list[_Due], console: Console, say: _Steps) -> None:
+def _backfill(settings: Settings, due: _Due, console: Console, say: _Steps) -> None:
     """Materialize the due views through Dagster, in one run.
 
     Raises:
@@ -258,26 +245,24 @@ def _backfill(settings: Settings, due: list[_Due], console: Console, say: _Steps
     with say.step("MLflow") as step:
         step.update("its first start takes a while")
         stack.wait(settings, "mlflow")
-    first, last = min(each.first for each in due), max(each.last for each in due)
-    days = (last - first).days + 1
+    views, days = due.views, (due.last - due.first).days + 1
     columns = (TextColumn("{task.description:<34}"), BarColumn(), MofNCompleteColumn(), TextColumn("days"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("Loading Dagster", total=days * len(due))
+        task = progress.add_task("Loading Dagster", total=days * len(views))
         from detektor_pipelines.orchestration.run import materialize_range
 
-        views = [each.view for each in due]
         progress.update(task, description=views[0].name)
 
         def advance(view: FeatureView, _: object) -> None:
             following = views.index(view) + 1
             progress.update(task, advance=1, description=views[min(following, len(views) - 1)].name)
 
-        summary = materialize_range(settings, views, first, last, advance)
+        summary = materialize_range(settings, views, due.first, due.last, advance)
     if not summary.succeeded:
         name, problem = next(iter(summary.problems.items()), ("", "The run failed."))
         raise UserError(f"{name} was not published whole: {problem}", where=f"Dagster run {summary.run_id}", fix="Mend it, then run it again.")
     rows = sum(day.rows for each in summary.materializations.values() for day in each.days)
-    say.line("Features", f"{len(due)} views × {days} days through Dagster, {rows:,} rows, {summary.seconds:.1f} s")
+    say.line("Features", f"{len(views)} views × {days} days through Dagster, {rows:,} rows, {summary.seconds:.1f} s")
 
 
 def _summary(settings: Settings, views: Sequence[FeatureView], seconds: float, *, as_json: bool) -> None:

@@ -5,7 +5,7 @@ A further section (views, stale partitions, rejected events) is one function in 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -21,16 +21,39 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Section:
-    """One table of the status page, and the same as data."""
+    """One table of the status page, the same as data, and the commands that mend what is wrong in it."""
 
     key: str
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[object, ...], ...]
     data: Any
+    commands: tuple[str, ...] = ()
 
 
-SECTIONS: tuple[Callable[[Settings], Section], ...] = ()
+def views(settings: Settings) -> Section:
+    """How far each view is published, and the command that mends what is not."""
+    from detektor_pipelines.catalog import VIEWS
+    from detektor_pipelines.serving.freshness import freshness
+
+    found = freshness(settings, VIEWS)
+    rows = tuple((each.view, each.last_closed or "none", len(each.stale), len(each.missing)) for each in found)
+    commands = tuple(dict.fromkeys(each.mend for each in found if each.mend))
+    columns = ("view", "last closed day", "stale days", "missing days")
+    return Section("views", "Feature views", columns, rows, [each.as_data() for each in found], commands)
+
+
+def rejected(settings: Settings) -> Section:
+    """What could not be read in the last 24 hours."""
+    from detektor_pipelines.stores.log_state import recent_rejections
+
+    found = recent_rejections(settings)
+    rows = tuple((each.reason, each.rejections, each.example) for each in found)
+    title = "Rejected in the last 24 hours" if found else "Nothing was rejected in the last 24 hours"
+    return Section("rejected", title, ("reason", "records", "latest"), rows, [asdict(each) for each in found])
+
+
+SECTIONS: tuple[Callable[[Settings], Section], ...] = (views, rejected)
 """What is asked once PostgreSQL is ready, in order."""
 
 _COLOURS = {"running": "green", "external": "green", "starting": "yellow", "failed": "red", "unreachable": "red", "stopped": "dim"}
@@ -42,7 +65,7 @@ def register(app: typer.Typer) -> None:
 
 
 def status(*, as_json: JsonOption = False) -> None:
-    """Show which servers run, where, and where their logs are.
+    """Show which servers run, how far each feature view is published, what is stale or rejected, and what mends it.
 
     Examples: [bold]detektor status[/], [bold]detektor status --json | jq .servers.postgres.state[/]
     """
@@ -57,7 +80,17 @@ def status(*, as_json: JsonOption = False) -> None:
         return
     print_servers(servers)
     for section in sections:
+        print_section(section)
+
+
+def print_section(section: Section) -> None:
+    """Print a section's table, or only its title when there is nothing in it."""
+    if section.rows:
         print_table(section.columns, section.rows, section.title)
+    else:
+        typer.echo(section.title)
+    if section.commands:
+        typer.echo("\n".join(("What mends it:", *(f"  {command}" for command in section.commands))))
 
 
 def servers_as_json(status: StackStatus) -> dict[str, Any]:

@@ -1,0 +1,76 @@
+"""How far each view is published, in words a person on call can act on."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+from detektor_pipelines.clock import from_us, now_us
+from detektor_pipelines.stores.connections import connect
+from detektor_pipelines.stores.log_state import oldest_event_day
+from detektor_pipelines.stores.staleness import view_state
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from detektor_pipelines.language.views import FeatureView
+    from detektor_pipelines.settings import Settings
+
+HISTORY_DAYS = 184
+"""How far back a view is expected to be published: six months."""
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """One view: its newest closed day, the days to compute again or for the first time, and the command that does it."""
+
+    view: str
+    last_closed: date | None
+    stale: tuple[date, ...]
+    missing: tuple[date, ...]
+    mend: str | None
+
+    def as_data(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return asdict(self)
+
+
+def history(settings: Settings) -> tuple[date, date] | None:
+    """Return the first and the last day that ought to be published; None while the log is empty.
+
+    Raises:
+        UserError: PostgreSQL cannot be reached.
+
+    """
+    oldest = oldest_event_day(settings)
+    if oldest is None:
+        return None
+    today = from_us(now_us() - 1).date()
+    return max(settings.start_date or oldest, today - timedelta(days=HISTORY_DAYS - 1)), today
+
+
+def freshness(settings: Settings, views: Sequence[FeatureView]) -> list[Freshness]:
+    """Return how far each view is published over the last six months.
+
+    Raises:
+        UserError: PostgreSQL cannot be reached.
+
+    """
+    span = history(settings)
+    if span is None:
+        return [Freshness(view.name, None, (), (), "detektor ingest PATH, or detektor simulate") for view in views]
+    with connect(settings) as connection:
+        states = [view_state(connection, view, *span) for view in views]
+    return [
+        Freshness(view.name, state.last_closed, state.stale, state.missing, _mend(view, (*state.stale, *state.missing)))
+        for view, state in zip(views, states, strict=True)
+    ]
+
+
+def _mend(view: FeatureView, days: Sequence[date]) -> str | None:
+    if not days:
+        return None
+    first, last = min(days), max(days)
+    which = f"--partition {first}" if first == last else f"--partition-range {first}...{last}"
+    return f"dagster asset materialize -m detektor_pipelines.definitions --select 'group:{view.group}' {which}"
