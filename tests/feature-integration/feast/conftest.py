@@ -9,9 +9,8 @@ import psycopg
 import pytest
 
 from detektor_pipelines.catalog import VIEWS
-from detektor_pipelines.language.hashes import short_hash
 from detektor_pipelines.settings import Settings
-from detektor_pipelines.stores import feast_repo, online
+from detektor_pipelines.stores import feast_repo, offline, online
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,10 +18,7 @@ if TYPE_CHECKING:
     from feast import FeatureStore
     from redis import Redis
 
-    from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.stack import embedded
-
-SQL_TYPES = {"int64": "bigint", "float64": "double precision", "instant": "timestamptz"}
 
 
 @pytest.fixture
@@ -55,7 +51,7 @@ def store(module_store: tuple[FeatureStore, Settings], redis_db: Settings) -> Fe
     del redis_db  # empties Redis
     store, settings = module_store
     with psycopg.connect(settings.postgres_dsn) as connection:
-        connection.execute("TRUNCATE " + ", ".join(row_table(view) for view in VIEWS))
+        connection.execute("TRUNCATE " + ", ".join(f"feast.{offline.row_table(view)}" for view in VIEWS))
     return store
 
 
@@ -93,17 +89,5 @@ def applied(settings: Settings) -> Iterator[FeatureStore]:
 
 
 def with_row_tables(settings: Settings) -> Settings:
-    """Make each view's row table and the SQL view of the plain name on top."""
-    with psycopg.connect(settings.postgres_dsn) as connection:
-        for view in VIEWS:
-            columns = ", ".join(f"{each.name} {SQL_TYPES[each.value_type]}" for each in view.features)
-            connection.execute(
-                f"CREATE TABLE {row_table(view)} (agent_id text, event_timestamp timestamptz, created_at timestamptz,"
-                f" written_at timestamptz, {columns}, PRIMARY KEY (agent_id, event_timestamp, created_at, written_at))",
-            )
-            connection.execute(f"CREATE VIEW feast.{view.name} AS SELECT * FROM {row_table(view)}")
+    offline.ensure_tables(settings, VIEWS)
     return settings
-
-
-def row_table(view: FeatureView) -> str:
-    return f"feast.{view.name}__{short_hash(view)}"
