@@ -5,6 +5,8 @@ reader. Nothing is lost and nothing counts twice:
 
 - the same body: known;
 - one says all that the other says, and more: the longer one counts, whichever came first;
+- what was read while it still went on (a call without its outcome, an answer that still streamed) and again later, its counts only grown:
+  the later one counts;
 - another reader revision, agent or project: the log is read differently now, which only `reingest` writes;
 - anything else, two values of one measure above all: a conflict. The first stays and the second is kept as rejected.
 
@@ -16,6 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
+from detektor_pipelines.language.events import MEASURES
 from detektor_pipelines.stores.event_table import BODY
 
 if TYPE_CHECKING:
@@ -28,6 +31,9 @@ MAPPED: Final = ("agent_type", "project")
 """Columns that come from tables and options rather than from the record itself."""
 
 _TEXT: Final = "attributes"
+
+_STREAMED: Final = "chat"
+"""The operation that logs write down several times while it goes on, with an outcome each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +52,17 @@ def judge(stored: Row, incoming: Row) -> Verdict:
     if _is_read_differently(stored, incoming, differing):
         return Verdict("reread")
     contradicting = [name for name in differing if name != _TEXT and stored[name] is not None and incoming[name] is not None]
-    if contradicting:
+    growth = _growth(stored, incoming, contradicting)
+    if contradicting and growth is None:
         return Verdict("conflict", _contradiction(stored, incoming, contradicting))
-    added = [name for name in differing if stored[name] is None]
-    absent = [name for name in differing if incoming[name] is None]
-    if added and absent:
-        reason = f"only the stored one has {', '.join(absent)}, only this one {', '.join(added)}"
-        return Verdict("conflict", f"duplicate event_id with another body: {reason}")
-    if added or absent:
-        return Verdict("longer" if added else "shorter")
+    added = [name for name in differing if stored[name] is None and not (growth and name == _TEXT)]
+    absent = [name for name in differing if incoming[name] is None and not (growth and name == _TEXT)]
+    says_more = bool(added) or growth == "longer"
+    says_less = bool(absent) or growth == "shorter"
+    if says_more and says_less:
+        return Verdict("conflict", f"duplicate event_id with another body: each says what the other does not ({', '.join(differing)})")
+    if says_more or says_less:
+        return Verdict("longer" if says_more else "shorter")
     return Verdict("longer" if len(incoming[_TEXT]) > len(stored[_TEXT]) else "shorter")
 
 
@@ -65,6 +73,19 @@ def moves(stored: Row, incoming: Row) -> bool:
 
 def _is_read_differently(stored: Row, incoming: Row, differing: list[str]) -> bool:
     return incoming["reader_revision"] > stored["reader_revision"] or any(name in MAPPED for name in differing)
+
+
+def _growth(stored: Row, incoming: Row, contradicting: list[str]) -> Literal["longer", "shorter"] | None:
+    """Tell which of two records of one operation was written later, while it went on; None when that is not how they differ."""
+    if "occurred_at" not in contradicting or not {*contradicting} <= {*MEASURES, "occurred_at"}:
+        return None
+    if all(incoming[name] > stored[name] for name in contradicting) and _went_on(stored, incoming):
+        return "longer"
+    return "shorter" if all(incoming[name] < stored[name] for name in contradicting) and _went_on(incoming, stored) else None
+
+
+def _went_on(early: Row, late: Row) -> bool:
+    return early["operation"] == _STREAMED or (early["outcome"] is None and late["outcome"] is not None)
 
 
 def _contradiction(stored: Row, incoming: Row, names: list[str]) -> str:

@@ -47,7 +47,26 @@ def test_a_conflict_says_where_it_lies() -> None:
     assert (
         reason == f"duplicate event_id with another body: issues_found 3 is stored, 4 here, raw_name reviewer is stored, {'x' * 40}… here"
     )
-    assert "only the stored one has issues_found" in judge(STORED, STORED | {"issues_found": None, "issues_minor": 1}).reason
+    both = judge(STORED, STORED | {"issues_found": None, "issues_minor": 1}).reason
+    assert both.endswith("each says what the other does not (issues_found, issues_minor)")
+
+
+def test_an_answer_read_while_it_streamed_is_replaced_by_the_finished_one() -> None:
+    early = STORED | {"operation": "chat", "issues_found": None, "output_tokens": 4}
+    finished = early | {"occurred_at": 9, "output_tokens": 250, "model": "m"}
+    assert judge(early, finished).judgement == "longer"
+    assert judge(finished, early).judgement == "shorter"
+    assert judge(early, finished | {"output_tokens": 3}).judgement == "conflict"
+    assert judge(early, finished | {"occurred_at": 1}).judgement == "conflict"
+    assert judge(early | {"model": "n"}, finished).judgement == "conflict"
+
+
+def test_a_call_read_before_it_ended_is_replaced_by_the_ended_one() -> None:
+    begun = STORED | {"operation": "tool_call", "issues_found": None, "attributes": '{"status":"open"}'}
+    ended = begun | {"occurred_at": 9, "outcome": "success", "attributes": None}
+    assert judge(begun, ended).judgement == "longer"
+    assert judge(ended, begun).judgement == "shorter"
+    assert judge(begun | {"outcome": "success"}, ended).judgement == "conflict"
 
 
 values = st.fixed_dictionaries({name: st.sampled_from([None, 1, 2]) for name in ("issues_found", "issues_minor", "duration_ms")})
