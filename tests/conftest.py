@@ -116,8 +116,9 @@ def redis_db(redis_server: embedded.RedisServer, monkeypatch: pytest.MonkeyPatch
 @pytest.fixture
 def servers(database: Settings, redis_db: Settings) -> Settings:
     """Return settings with a database and a Redis of this test's own."""
-    del database
-    return redis_db
+    del database, redis_db  # whichever came second, only now does the environment know both
+    get_settings.cache_clear()
+    return get_settings()
 
 
 @contextmanager

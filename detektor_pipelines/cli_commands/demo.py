@@ -7,7 +7,7 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003  typer reads annotations at run time
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
 
+SIMULATED_DAYS = 184
 PROJECTS = 8
 EVENTS = 200_000
 
@@ -105,7 +106,7 @@ class _Step:
         self._steps, self._title = steps, title
         self._spinner = steps.console.status(title)
 
-    def __enter__(self) -> _Step:
+    def __enter__(self) -> Self:
         self._started = time.monotonic()
         self._spinner.start()
         return self
@@ -161,16 +162,15 @@ def _servers(settings: Settings, say: _Steps) -> Settings:
 def _simulate(settings: Settings, events: int) -> str:
     from detektor_pipelines.clock import from_us, now_us
     from detektor_pipelines.ingest.simulator import simulate_table
-    from detektor_pipelines.serving.freshness import HISTORY_DAYS
     from detektor_pipelines.stores.events import append_table
     from detektor_pipelines.stores.log_state import event_counts
 
     if held := sum(count.events for count in event_counts(settings)):
         return f"{held:,} events are there already"
     end = from_us(now_us()).date()
-    table = simulate_table(days=HISTORY_DAYS, projects=PROJECTS, seed=1, end=end, events=events)
+    table = simulate_table(days=SIMULATED_DAYS, projects=PROJECTS, seed=1, end=end, events=events)
     counts = append_table(settings, table)
-    return f"{counts.added:,} simulated events of {PROJECTS} projects, {HISTORY_DAYS} days"
+    return f"{counts.added:,} simulated events of {PROJECTS} projects, {SIMULATED_DAYS} days"
 
 
 def _ingest(settings: Settings, logs: Path, say: _Steps) -> None:
@@ -260,9 +260,11 @@ def _backfill(settings: Settings, due: _Due, console: Console, say: _Steps) -> N
         summary = materialize_range(settings, views, due.first, due.last, advance)
     if not summary.succeeded:
         name, problem = next(iter(summary.problems.items()), ("", "The run failed."))
-        raise UserError(f"{name} was not published whole: {problem}", where=f"Dagster run {summary.run_id}", fix="Mend it, then run it again.")
+        raise UserError(
+            f"{name} was not published whole: {problem}", where=f"Dagster run {summary.run_id}", fix="Mend it, then run it again."
+        )
     rows = sum(day.rows for each in summary.materializations.values() for day in each.days)
-    say.line("Features", f"{len(views)} views × {days} days through Dagster, {rows:,} rows, {summary.seconds:.1f} s")
+    say.line("Features", f"{len(views)} views of {days} days through Dagster, {rows:,} rows, {summary.seconds:.1f} s")
 
 
 def _summary(settings: Settings, views: Sequence[FeatureView], seconds: float, *, as_json: bool) -> None:

@@ -23,16 +23,14 @@ FeatureArgument = Annotated[str, typer.Argument(help="code_review_features:rejec
 AgentOption = Annotated[
     str | None, typer.Option("--agent-id", help="code-reviewer (all projects, the default) or code-reviewer@PROJECT.", show_default=False)
 ]
-AtOption = Annotated[
-    str | None, typer.Option("--at", help="Instant (UTC), such as 2026-03-05T10:00; default: now.", show_default=False)
-]
+AtOption = Annotated[str | None, typer.Option("--at", help="Instant (UTC), such as 2026-03-05T10:00; default: now.", show_default=False)]
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
     group = typer.Typer(no_args_is_help=True, help="List features, read values, see the SQL and the events behind them, test them.")
-    for command in (list_features, get, sql, explain, test):
-        group.command("list" if command is list_features else command.__name__)(command)
+    for name, command in (("list", list_features), ("get", get), ("sql", sql), ("explain", explain), ("test", run_cases)):
+        group.command(name)(command)
     app.add_typer(group, name="features")
 
 
@@ -52,7 +50,13 @@ def list_features(
     if as_json:
         print_json(
             [
-                {"view": each.name, "agent": each.agent, "version": each.version, "data_hash": data_hash(each), "features": _described(each)}
+                {
+                    "view": each.name,
+                    "agent": each.agent,
+                    "version": each.version,
+                    "data_hash": data_hash(each),
+                    "features": _described(each),
+                }
                 for each in views
             ],
         )
@@ -91,7 +95,7 @@ def sql(
 ) -> None:
     """Print the SQL that computes a feature: its integer states for each hour of the day before --at.
 
-    Example: [bold]detektor features sql code_review_features:rejection_rate --dialect postgres | psql "$(detektor env --get postgres)"[/]
+    Example: [bold]detektor features sql code_review_features:rejection_rate --dialect postgres[/]
     """
     from detektor_pipelines.clock import now_us, to_us
     from detektor_pipelines.compile.plan import plan
@@ -107,7 +111,7 @@ def sql(
     end = floor_to(to_us(_instant(at)) if at else now_us(), view.grain)
     text = states_sql(compiled, Span(end - DAY, end), form="known_now", late=False, dialect=dialects[dialect])
     source = integer_events_sql(view.agent, compiled.columns, end - DAY - reach_back(compiled), end).strip()
-    ranked = f"events AS (SELECT *, row_number() OVER (ORDER BY ts, event_id) AS seq FROM ({source}) raw_events)"
+    ranked = f"events AS (SELECT *, row_number() OVER (ORDER BY ts, event_id) AS seq FROM ({source}) raw_events)"  # noqa: S608  made from the catalogue
     typer.echo(f"-- {view.name}:{chosen.name}: {chosen.description}")
     typer.echo(text.replace("WITH ", f"WITH {ranked},\n", 1) if dialect == "postgres" else text)
 
@@ -139,7 +143,7 @@ def explain(
     _print_explanation(found, limit)
 
 
-def test(
+def run_cases(
     paths: Annotated[
         list[Path] | None, typer.Argument(help="YAML files or directories of them; tests/golden by default.", show_default=False)
     ] = None,
@@ -206,7 +210,9 @@ def _agent(view: FeatureView, agent_id: str | None) -> str:
     agent = agent_id or view.agent
     if agent.partition("@")[0] != view.agent:
         raise UserError(
-            f"{view.name} has features of {view.agent}, not of {agent}.", where="--agent-id", fix=f"Use {view.agent} or {view.agent}@PROJECT."
+            f"{view.name} has features of {view.agent}, not of {agent}.",
+            where="--agent-id",
+            fix=f"Use {view.agent} or {view.agent}@PROJECT.",
         )
     return agent
 
@@ -293,7 +299,7 @@ def _used(feature: Feature) -> list[str]:
     return sorted(used - {"operation", "occurred_at", "project"})
 
 
-def _text(value: Any) -> str:  # noqa: ANN401  whatever a feature or an event holds
+def _text(value: Any) -> str:
     if value is None:
         return "null"
     if isinstance(value, float):

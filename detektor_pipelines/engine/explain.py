@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from detektor_pipelines import clock
@@ -17,6 +16,7 @@ from detektor_pipelines.stores.offline import SCHEMA, row_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from adbc_driver_postgresql.dbapi import Connection
 
@@ -72,9 +72,7 @@ def read_row(connection: Connection, view: FeatureView, agent_id: str, at: datet
     if not found:
         return None
     row = found[0]
-    return StoredRow(
-        row["agent_id"], row["event_timestamp"], row["created_at"], {each.name: row[each.name] for each in view.features}
-    )
+    return StoredRow(row["agent_id"], row["event_timestamp"], row["created_at"], {each.name: row[each.name] for each in view.features})
 
 
 def explain(connection: Connection, view: FeatureView, feature: Feature, agent_id: str, at: datetime) -> Explanation:
@@ -112,7 +110,7 @@ def aggregations(view: FeatureView, feature: Feature) -> list[Feature]:
     return list(found.values())
 
 
-def _recomputed(view: FeatureView, events: Any, row: StoredRow, feature: Feature) -> Any:  # noqa: ANN401  Arrow in, a value out
+def _recomputed(view: FeatureView, events: Any, row: StoredRow, feature: Feature) -> Any:
     instant = clock.to_us(row.event_timestamp)
     rows = compute(view, events, start=instant - view.grain, end=instant)
     for each in rows.to_pylist():

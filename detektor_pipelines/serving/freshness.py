@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from detektor_pipelines.clock import from_us, now_us
@@ -13,12 +12,10 @@ from detektor_pipelines.stores.staleness import view_state
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date
 
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
-
-HISTORY_DAYS = 184
-"""How far back a view is expected to be published: six months."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +34,7 @@ class Freshness:
 
 
 def history(settings: Settings) -> tuple[date, date] | None:
-    """Return the first and the last day that ought to be published; None while the log is empty.
+    """Return the first and the last day that ought to be published, Dagster's partitions; None while the log is empty.
 
     Raises:
         UserError: PostgreSQL cannot be reached.
@@ -46,12 +43,11 @@ def history(settings: Settings) -> tuple[date, date] | None:
     oldest = oldest_event_day(settings)
     if oldest is None:
         return None
-    today = from_us(now_us() - 1).date()
-    return max(settings.start_date or oldest, today - timedelta(days=HISTORY_DAYS - 1)), today
+    return settings.start_date or oldest, from_us(now_us() - 1).date()
 
 
 def freshness(settings: Settings, views: Sequence[FeatureView]) -> list[Freshness]:
-    """Return how far each view is published over the last six months.
+    """Return how far each view is published, from the first partition to today.
 
     Raises:
         UserError: PostgreSQL cannot be reached.

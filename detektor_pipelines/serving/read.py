@@ -80,9 +80,7 @@ def read_at(settings: Settings, view: FeatureView, agent_id: str, at: datetime) 
         return _absent(view, agent_id, "offline")
     statuses = {name: "NULL_VALUE" if value is None else "PRESENT" for name, value in row.values.items()}
     age = (at - row.event_timestamp).total_seconds()
-    return AgentFeatures(
-        view.name, agent_id, "offline", row.event_timestamp, row.event_timestamp, age, _values(view, row.values, statuses)
-    )
+    return AgentFeatures(view.name, agent_id, "offline", row.event_timestamp, row.event_timestamp, age, _values(view, row.values, statuses))
 
 
 def _absent(view: FeatureView, agent_id: str, source: str) -> AgentFeatures:

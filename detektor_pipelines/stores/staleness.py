@@ -51,7 +51,9 @@ def stale_days(connection: psycopg.Connection, view: FeatureView) -> list[date]:
             SELECT xid, (EXTRACT(EPOCH FROM occurred_at) * 1000000)::bigint AS ts FROM ml_learning.agent_events
             WHERE agent_type = %(agent)s AND xid >= (SELECT min(pg_snapshot_xmin(snapshot)::text::bigint)::text::xid8 FROM state)
         ), reach AS (
-            SELECT xid, (ts - 1) / %(day)s AS first, (ts + MOD(%(hop)s - MOD(ts, %(hop)s), %(hop)s) + %(size)s - 1) / %(day)s AS last FROM fresh
+            SELECT xid, (ts - 1) / %(day)s AS first,
+                   (ts + MOD(%(hop)s - MOD(ts, %(hop)s), %(hop)s) + %(size)s - 1) / %(day)s AS last
+            FROM fresh
         )
         SELECT partition FROM state s WHERE foreign_cluster OR EXISTS (
             SELECT FROM reach r WHERE s.partition - date '1970-01-01' BETWEEN r.first AND r.last
