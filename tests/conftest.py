@@ -15,7 +15,6 @@ from __future__ import annotations
 import os
 import socket
 from contextlib import contextmanager
-from importlib.util import find_spec
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,7 @@ import pytest
 
 from detektor_pipelines.settings import Settings, get_settings
 from detektor_pipelines.stack import embedded, postgres
+from detektor_pipelines.stores.schema import migrate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,10 +72,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.
 def template_database(postgres_server: embedded.PostgresServer) -> str:
     """Make the migrated database that `database` clones; returns its name."""
     postgres_server.sql(f"CREATE DATABASE {TEMPLATE} TEMPLATE detektor")
-    if find_spec("detektor_pipelines.stores") and find_spec("detektor_pipelines.stores.schema"):
-        from detektor_pipelines.stores.schema import migrate
-
-        migrate(Settings(external_postgres_url=postgres_server.dsn(TEMPLATE)))
+    migrate(Settings(external_postgres_url=postgres_server.dsn(TEMPLATE)))
     return TEMPLATE
 
 

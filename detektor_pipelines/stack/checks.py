@@ -98,7 +98,7 @@ def _wheels() -> Iterator[Check]:
 
 def _first_line(words: list[str]) -> str:
     done = subprocess.run(words, capture_output=True, text=True, check=False)
-    return (done.stdout or done.stderr).strip().partition("\n")[0]
+    return (done.stdout or done.stderr).strip().partition("\n")[0].partition(" sha=")[0]  # redis-server adds its build
 
 
 def _state_directory(settings: Settings) -> Check:
