@@ -1,0 +1,129 @@
+"""`detektor features` and `detektor status` over real servers, as a person calls them."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime
+
+import pytest
+from typer.testing import CliRunner
+
+from detektor_pipelines.catalog import view_named
+from detektor_pipelines.cli import build_app
+from detektor_pipelines.clock import to_us
+from detektor_pipelines.engine.backfill import backfill
+from detektor_pipelines.errors import UserError
+from detektor_pipelines.language.records import AgentEvent
+from detektor_pipelines.stores.connections import connect
+from detektor_pipelines.stores.events import append
+from detektor_pipelines.stores.staleness import stale_days
+
+VIEW = view_named("code_review_features")
+DAY = date(2026, 3, 5)
+
+
+def review(number: int, at: datetime, **fields: object) -> AgentEvent:
+    instant = to_us(at)
+    measures = {name: value for name, value in fields.items() if isinstance(value, int)}
+    categories = {name: value for name, value in fields.items() if isinstance(value, str)}
+    return AgentEvent(
+        f"e{number}",
+        "code-reviewer",
+        "reviewer",
+        "review",
+        instant,
+        "test",
+        project="shop",
+        known_at=instant,
+        measures=measures,
+        categories=categories,
+    )
+
+
+@pytest.fixture
+def history(servers, monkeypatch):
+    """Two reviews of March 5, published from March 5 to 7; the clock stands at noon of March 7."""
+    monkeypatch.setenv("DETEKTOR_NOW", "2026-03-07T12:00:00Z")
+    reviews = [
+        review(1, datetime(2026, 3, 5, 10, tzinfo=UTC), verdict="rejected", issues_found=3, issues_critical=1),
+        review(2, datetime(2026, 3, 5, 10, 20, tzinfo=UTC), verdict="approved", issues_found=0, issues_critical=0),
+    ]
+    append(servers, reviews)
+    list(backfill(servers, [VIEW], [date(2026, 3, day) for day in (5, 6, 7)]))
+    return servers
+
+
+def call(*words: str):
+    return CliRunner().invoke(build_app(), [*words])
+
+
+def test_get_serves_what_the_offline_row_says(history):
+    online = json.loads(call("features", "get", "code-reviewer", "--json").stdout)
+    values = {each["name"]: each for each in online["values"]}
+    assert values["weekly_reviews_count"]["value"] == 2
+    assert values["recent_reviews_count"] == {"name": "recent_reviews_count", "value": 0, "status": "PRESENT", "unit": "reviews"}
+    assert values["max_review_round"]["status"] == "NULL_VALUE"
+    assert online["age_seconds"] == 0
+    then = json.loads(call("features", "get", "code-reviewer", "--at", "2026-03-05T11:30", "--json").stdout)
+    assert {each["name"]: each["value"] for each in then["values"]}["recent_reviews_count"] == 2
+
+
+def test_values_too_old_say_so(history, monkeypatch):
+    monkeypatch.setenv("DETEKTOR_NOW", "2026-03-09T12:00:00Z")
+    found = json.loads(call("features", "get", "code-reviewer", "--json").stdout)
+    assert {each["status"] for each in found["values"]} == {"OUTSIDE_MAX_AGE"}
+
+
+def test_unpublished_agent_is_not_found(history):
+    result = call("features", "get", "code-reviewer", "--agent-id", "code-reviewer@nowhere")
+    assert result.exit_code == 0
+    assert "NOT_FOUND" in result.stdout
+    assert "Nothing was published" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("get", "nope"), "there is no feature view 'nope'"),
+        (("get", "code-reviewer", "--agent-id", "debugger"), "not of debugger"),
+        (("get", "code-reviewer", "--at", "yesterday"), "is no instant"),
+        (("explain", "code_review_features"), "names no feature"),
+        (("explain", "code_review_features:nope"), "has no feature"),
+        (("sql", "code_review_features:rejection_rate", "--dialect", "oracle"), "no dialect oracle"),
+        (("test", "nowhere.yaml"), "no cases"),
+    ],
+)
+def test_mistakes_are_named(words, message):
+    error = call("features", *words).exception
+    assert isinstance(error, UserError)
+    assert message in str(error)
+
+
+def test_explain_lists_the_very_events(history):
+    found = json.loads(call("features", "explain", "code_review_features:rejection_rate", "--json").stdout)
+    assert found["value"] == 0.5
+    assert not found["stale"]
+    assert [event["event_id"] for event in found["parts"][0]["events"]] == ["e2", "e1"]
+    derived = json.loads(call("features", "explain", "code_review_features:review_load_trend", "--at", "2026-03-05T11:00", "--json").stdout)
+    assert [part["feature"] for part in derived["parts"]] == ["recent_reviews_count", "weekly_reviews_count"]
+
+
+def test_printed_sql_gives_the_value_in_postgres(history):
+    words = ("features", "sql", "code_review_features:rejection_rate", "--dialect", "postgres", "--at", "2026-03-05T12:00")
+    with connect(history) as connection:
+        rows = connection.execute(call(*words).stdout).fetchall()
+    assert [row[2:4] for row in rows if row[0] == "code-reviewer"] == [(1, 1), (1, 2)]
+
+
+def test_status_names_what_late_events_made_stale(history):
+    assert "stale" in call("status").stdout
+    append(history, [review(3, datetime(2026, 3, 6, 9, tzinfo=UTC), verdict="approved")])
+    with connect(history) as connection:
+        assert stale_days(connection, VIEW) == [date(2026, 3, 6), date(2026, 3, 7)]
+    status = json.loads(call("status", "--json").stdout)
+    reviews = next(each for each in status["views"] if each["view"] == VIEW.name)
+    assert reviews["stale"] == ["2026-03-06", "2026-03-07"]
+    assert "group:code_reviewer" in reviews["mend"]
+    assert status["rejected"] == []
+    stale = json.loads(call("features", "explain", "code_review_features:weekly_reviews_count", "--json").stdout)
+    assert (stale["value"], stale["recomputed"], stale["stale"]) == (2, 3, True)
