@@ -40,6 +40,8 @@ _BY_TEXT: Final = (
     ("no pg_hba.conf entry", "28000"),
     ('role "', "28000"),
     ('database "', "3D000"),
+    ('relation "', "42P01"),  # ADBC looks a table up before it copies, and does not pass that error's state on
+    ('schema "', "3F000"),
     ("too many clients", "53300"),
     ("remaining connection slots", "53300"),
     ("the database system is", "57P03"),
