@@ -26,9 +26,9 @@ _JSONB_VERSION: Final = "\x01"
 """What PostgreSQL's binary format for jsonb begins with; ADBC writes a text column's bytes as they are."""
 
 _TEMPORARY: Final = (
-    "CREATE TEMPORARY TABLE incoming (event_id text, body_hash text, occurred_at timestamptz, revision integer) ON COMMIT DELETE ROWS",
+    "CREATE TEMPORARY TABLE incoming (event_id text, body_hash uuid, occurred_at timestamptz, revision integer) ON COMMIT DELETE ROWS",
     "CREATE TEMPORARY TABLE differing (event_id text) ON COMMIT DELETE ROWS",
-    "CREATE TEMPORARY TABLE revised (event_id text, body_hash text, occurred_at timestamptz, revision integer) ON COMMIT DELETE ROWS",
+    "CREATE TEMPORARY TABLE revised (event_id text, body_hash uuid, occurred_at timestamptz, revision integer) ON COMMIT DELETE ROWS",
     """
     CREATE TEMPORARY TABLE refused (source text, line bigint, reason text, excerpt text, event_id text, rejected_at timestamptz)
     ON COMMIT DELETE ROWS
@@ -36,7 +36,7 @@ _TEMPORARY: Final = (
 )
 _INSERT_IDENTITIES: Final = """
 INSERT INTO ml_learning.event_ids (event_id, revision, body_hash, occurred_at)
-SELECT event_id, revision, body_hash::uuid, occurred_at FROM incoming ORDER BY event_id
+SELECT event_id, revision, body_hash, occurred_at FROM incoming ORDER BY event_id
 ON CONFLICT DO NOTHING
 """
 _SELECT_KNOWN: Final = """
@@ -44,7 +44,7 @@ SELECT event_id FROM incoming JOIN ml_learning.event_ids AS identity USING (even
 """
 _INSERT_DIFFERING: Final = """
 INSERT INTO differing
-SELECT event_id FROM incoming JOIN ml_learning.event_ids AS identity USING (event_id) WHERE identity.body_hash <> incoming.body_hash::uuid
+SELECT event_id FROM incoming JOIN ml_learning.event_ids AS identity USING (event_id) WHERE identity.body_hash <> incoming.body_hash
 """
 _LOCK_DIFFERING: Final = """
 SELECT count(*) FROM (
@@ -60,7 +60,7 @@ JOIN ml_learning.agent_events AS event
 """  # noqa: S608 - our own column names
 _UPDATE_IDENTITIES: Final = """
 UPDATE ml_learning.event_ids AS identity
-SET revision = revised.revision, body_hash = revised.body_hash::uuid, occurred_at = revised.occurred_at
+SET revision = revised.revision, body_hash = revised.body_hash, occurred_at = revised.occurred_at
 FROM revised WHERE identity.event_id = revised.event_id
 """
 _INSERT_REJECTIONS: Final = """
@@ -78,14 +78,14 @@ def make_temporary_tables(cursor: Cursor) -> None:
         cursor.execute(statement)
 
 
-def claim_origin(cursor: Cursor, table: pa.Table, *, mix: bool) -> None:
+def claim_origin(cursor: Cursor, parts: Sequence[pa.Table], *, mix: bool) -> None:
     """Note whether the log is simulated or real with its first event, and hold every later one to it.
 
     Raises:
         UserError: The other kind is there already and `mix` was not asked for.
 
     """
-    kinds = set(table["simulated"].unique().to_pylist())
+    kinds = {kind for part in parts for kind in part["simulated"].unique().to_pylist()}
     cursor.execute(
         f"INSERT INTO ml_learning.log_origin (simulated) VALUES ({min(kinds)}) ON CONFLICT DO NOTHING"  # noqa: S608 - a boolean
     )
@@ -108,8 +108,19 @@ def identities(table: pa.Table) -> pa.Table:
     return table.select(["event_id", "occurred_at", "revision"]).append_column("body_hash", body_hashes(table))
 
 
+def enter_identities(cursor: Cursor, claimed: pa.Table) -> None:
+    """Enter `identities` of which none is known yet, at a third of what `claim_identities` costs.
+
+    Raises:
+        IntegrityError: (ADBC's, sqlstate 23505) One is known; nothing more can be done in this transaction.
+
+    """
+    # In the order of the primary key: concurrent writers then wait for each other instead of locking each other out.
+    cursor.adbc_ingest("event_ids", claimed.sort_by("event_id"), mode="append", db_schema_name=SCHEMA)
+
+
 def claim_identities(cursor: Cursor, claimed: pa.Table) -> list[str]:
-    """Enter `identities`; return the event_ids that another transaction had entered before."""
+    """Enter those of `identities` that are new; return the event_ids that another transaction had entered before."""
     _fill(cursor, "incoming", claimed)
     cursor.execute(_INSERT_IDENTITIES)
     if cursor.rowcount == claimed.num_rows:

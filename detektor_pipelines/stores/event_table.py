@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines.language.events import CATEGORIES, IDENTITIES, MEASURES
@@ -37,7 +38,7 @@ REQUIRED: Final = ("event_id", "agent_type", "raw_name", "operation", "occurred_
 BODY: Final = tuple(sorted({*COLUMNS} - {"event_id", "revision", "known_at", "ingested_at", "retracted", "source", "reader_revision"}))
 """What two records of one event are compared by: everything but when, where and by which reader it was read."""
 
-_FIELD_END: Final = "\x1f"
+_FIELD_START: Final = "\x1f"
 
 
 @lru_cache(maxsize=1)
@@ -94,23 +95,43 @@ def complete(table: pa.Table) -> pa.Table:
     return pa.table(arrays, schema=layout())
 
 
+def by_operation(table: pa.Table) -> list[pa.Table]:
+    """Split a table into one for each operation, its rows in the order of event_id.
+
+    Events of one operation have the same measures and categories. So most columns of such a part are null throughout and cost nothing in
+    what follows: hashing and copying take half the time. In the primary key's order, PostgreSQL finds their places in it sooner.
+    """
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    codes = pc.dictionary_encode(table["operation"].combine_chunks()).indices.to_numpy().astype(np.uint16)
+    by_id = pc.sort_indices(table["event_id"]).to_numpy()
+    ordered = table.take(pa.array(by_id[np.argsort(codes[by_id], kind="stable")]))
+    ends = np.cumsum(np.bincount(codes)).tolist()
+    return [ordered.slice(start, end - start) for start, end in pairwise([0, *ends])]
+
+
 def body_hashes(table: pa.Table) -> pa.Array:
-    """Hash each row's body: 32 hexadecimal digits (md5, for comparing two records of one event_id, not for safety).
+    """Hash each row's body: 16 bytes (md5, for comparing two records of one event_id, not for safety).
 
     Null columns leave no trace in it, so that a new measure or category changes no hash of an event that lacks it.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    fields = []
+    fields: list[Any] = []
     for name in BODY:
         column = table[name]
-        if column.null_count < table.num_rows:
-            as_text = (column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column).cast(pa.string())
-            fields.append(pc.binary_join_element_wise(name, as_text, "="))
-    bodies = pc.binary_join_element_wise(*fields, _FIELD_END, null_handling="skip")
-    digests = (hashlib.md5(body, usedforsecurity=False).hexdigest() for body in bodies.cast(pa.binary()).to_pylist())
-    return pa.array(digests, pa.string())
+        if column.null_count == table.num_rows:
+            continue
+        mark = f"{_FIELD_START}{name}="
+        as_text = (column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column).cast(pa.string())
+        # A null takes its mark along: the join skips both. Without nulls the mark needs no join of its own.
+        fields += [pc.binary_join_element_wise(mark, as_text, "")] if column.null_count else [mark, as_text]
+    bodies = pc.binary_join_element_wise(*fields, "", null_handling="skip").cast(pa.binary())
+    digests = (hashlib.md5(body, usedforsecurity=False).digest() for body in bodies.to_pylist())
+    return pa.array(digests, pa.binary())
 
 
 def json_text(attributes: Any) -> str | None:

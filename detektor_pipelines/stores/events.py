@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from detektor_pipelines.stores import event_statements as statements
 from detektor_pipelines.stores.connections import connect_arrow, sqlstate
 from detektor_pipelines.stores.duplicates import judge
-from detektor_pipelines.stores.event_table import complete, table_of
+from detektor_pipelines.stores.event_table import by_operation, complete, table_of
 from detektor_pipelines.stores.partitions import ensure_months, months_of
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ CHUNK_ROWS: Final = 50_000
 
 _ATTEMPTS: Final = 5
 _TRANSIENT: Final = ("40001", "40P01")  # serialization failure, deadlock
+_KNOWN_ALREADY: Final = "23505"  # unique violation
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,8 @@ class EventWriter:
         self._stack = ExitStack()
         self._connection: Connection | None = None
         self._months: set[str] = set()
+        self._all_new = True
+        """Whether the next chunk is taken to hold no known event: that is cheap, and found out when it is wrong."""
 
     def __enter__(self) -> Self:
         self._connection = self._stack.enter_context(connect_arrow(self._settings))
@@ -160,10 +163,13 @@ class EventWriter:
         return counts
 
     def _write_distinct(self, table: pa.Table) -> IngestCounts:
-        table = statements.stamped(table)
+        import pyarrow as pa
+
+        parts = by_operation(statements.stamped(table))
         self._ensure_months(table)
-        identities = statements.identities(table)  # before the transaction: hashing takes a while, open transactions hold up others
-        return self._retried(lambda cursor: self._chunk(cursor, table, identities))
+        # Before the transaction: hashing takes a while, and an open transaction holds up others.
+        identities = pa.concat_tables([statements.identities(part) for part in parts])
+        return self._retried(lambda cursor: self._chunk(cursor, parts, identities))
 
     def _ensure_months(self, table: pa.Table) -> None:
         missing = months_of(table["occurred_at"]) - self._months
@@ -171,13 +177,23 @@ class EventWriter:
             ensure_months(self._open(), missing)
             self._months |= missing
 
-    def _chunk(self, cursor: Cursor, table: pa.Table, identities: pa.Table) -> IngestCounts:
-        statements.claim_origin(cursor, table, mix=self._mix)
+    def _chunk(self, cursor: Cursor, parts: Sequence[pa.Table], identities: pa.Table) -> IngestCounts:
+        import pyarrow as pa
+
+        statements.claim_origin(cursor, parts, mix=self._mix)
+        known = self._claim(cursor, identities)
+        for part in parts:
+            statements.copy_events(cursor, statements.without(part, known) if known else part)
+        counts = IngestCounts(added=identities.num_rows - len(known))
+        return counts + self._compare(cursor, pa.concat_tables(parts), len(known)) if known else counts
+
+    def _claim(self, cursor: Cursor, identities: pa.Table) -> list[str]:
+        if self._all_new:
+            statements.enter_identities(cursor, identities)
+            return []
         known = statements.claim_identities(cursor, identities)
-        fresh = statements.without(table, known) if known else table
-        statements.copy_events(cursor, fresh)
-        counts = IngestCounts(added=fresh.num_rows)
-        return counts + self._compare(cursor, table, len(known)) if known else counts
+        self._all_new = not known
+        return known
 
     def _compare(self, cursor: Cursor, table: pa.Table, known: int) -> IngestCounts:
         """Judge the records whose event was stored before with another body, and write what follows from it."""
@@ -206,7 +222,7 @@ class EventWriter:
         )
 
     def _retried(self, work: Callable[[Cursor], IngestCounts]) -> IngestCounts:
-        """Do the work in one transaction; again when PostgreSQL broke a deadlock with another writer by ending it."""
+        """Do the work in one transaction; again, with more care, if an event was known, or if PostgreSQL ended it to break a deadlock."""
         connection = self._open()
         for attempt in range(_ATTEMPTS):
             try:
@@ -215,6 +231,9 @@ class EventWriter:
                 connection.commit()
             except Exception as error:
                 connection.rollback()
+                if self._all_new and sqlstate(error) == _KNOWN_ALREADY:
+                    self._all_new = False
+                    continue
                 if sqlstate(error) not in _TRANSIENT or attempt == _ATTEMPTS - 1:
                     raise
                 time.sleep(0.05 * 2**attempt)

@@ -13,15 +13,18 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from adbc_driver_postgresql.dbapi import Connection
 
+_DAY_US: Final = 86_400_000_000
 _LOCK: Final = 0x6D6F6E7468
 """Advisory lock ("month" in ASCII) of whoever makes a partition."""
 
 
 def months_of(occurred_at: pa.ChunkedArray) -> set[str]:
     """Return the months (`2026-11`) that the instants (timestamp[us, UTC]) fall in."""
-    import pyarrow.compute as pc
+    import numpy as np
+    import pyarrow as pa
 
-    return set(pc.unique(pc.strftime(pc.floor_temporal(occurred_at, unit="month"), format="%Y-%m")).to_pylist())
+    days = np.unique(occurred_at.cast(pa.int64()).to_numpy() // _DAY_US)
+    return set(np.unique(days.astype("datetime64[D]").astype("datetime64[M]")).astype(str).tolist())
 
 
 def partition_name(month: str) -> str:

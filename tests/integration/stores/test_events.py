@@ -86,6 +86,15 @@ def test_an_event_twice_in_one_chunk_is_stored_once(database: Settings) -> None:
     assert append(database, [review(), review("r2"), review(), review()]) == IngestCounts(added=2, known=2)
 
 
+def test_a_writer_that_met_known_events_goes_on_with_new_ones(database: Settings) -> None:
+    append(database, [review("r1")])
+    with EventWriter(database) as writer:
+        chunks = (["r0"], ["r2", "r1"], ["r3"], ["r4"], ["r4", "r5"])
+        counts = [writer.write([review(name) for name in chunk]) for chunk in chunks]
+    assert [(each.added, each.known) for each in counts] == [(1, 0), (1, 1), (1, 0), (1, 0), (1, 1)]
+    assert count(database, "agent_events") == count(database, "event_ids") == 6
+
+
 def test_known_at_source_and_reader_do_not_make_another_body(database: Settings) -> None:
     append(database, [review()])
     assert append(database, [review(known_at=None, source="elsewhere", reader_revision=1)]) == IngestCounts(known=1)
