@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
@@ -22,7 +23,6 @@ _KEY_COLUMNS: Final = (
     dg.TableColumn("event_timestamp", "timestamp", "The instant the values hold from, UTC.", dg.TableColumnConstraints(nullable=False)),
     dg.TableColumn("created_at", "timestamp", "When the values were known, UTC.", dg.TableColumnConstraints(nullable=False)),
 )
-_PREVIEW_COLUMNS: Final = 6
 
 
 def of_definition(view: FeatureView) -> Metadata:
@@ -75,22 +75,23 @@ def of_publication(publication: OnlinePublication) -> Metadata:
 
 
 def null_rates(rates: Mapping[str, float] | None) -> str:
-    """Return the features' shares of nulls as a Markdown table, the greatest first."""
-    if not rates:
+    """Return the shares of nulls of the features that have some, as a Markdown table, the greatest first."""
+    if rates is None:
         return "No rows."
-    ordered = sorted(rates.items(), key=lambda pair: (-pair[1], pair[0]))
-    return "\n".join(["| feature | null |", "|---|---:|", *(f"| {name} | {rate:.1%} |" for name, rate in ordered)])
+    some = sorted(((name, rate) for name, rate in rates.items() if rate), key=lambda pair: (-pair[1], pair[0]))
+    if not some:
+        return "No nulls."
+    return "\n".join(["| feature | null |", "|---|---:|", *(f"| {name} | {rate:.1%} |" for name, rate in some)])
 
 
-def preview(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> dg.MetadataValue[Any]:
-    """Return a few rows as a Markdown table, transposed when there are more columns than fit a page."""
-    if not rows:
-        return dg.MetadataValue.md("No rows.")
-    cells = [[_cell(value) for value in row] for row in rows]
-    lying = [list(columns), *cells]
-    table = lying if len(columns) <= _PREVIEW_COLUMNS else [list(line) for line in zip(*lying, strict=True)]
-    head, *body = (f"| {' | '.join(line)} |" for line in table)
-    return dg.MetadataValue.md("\n".join([head, f"|{'---|' * len(table[0])}", *body]))
+def preview(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> dg.TableMetadataValue:
+    """Return a few rows as a table that lies on its side: a line for each column, since views are wider than a page."""
+    names = ["column", *(f"row {number}" for number in range(1, len(rows) + 1))]
+    lines = [[column, *(_cell(row[position]) for row in rows)] for position, column in enumerate(columns)]
+    return dg.MetadataValue.table(
+        records=[dg.TableRecord(dict(zip(names, line, strict=True))) for line in lines],
+        schema=dg.TableSchema(columns=[dg.TableColumn(name) for name in names]),
+    )
 
 
 def _column(feature: Feature) -> dg.TableColumn:
@@ -105,4 +106,6 @@ def _column(feature: Feature) -> dg.TableColumn:
 def _cell(value: object) -> str:
     if value is None:
         return "null"
-    return f"{value:.6g}" if isinstance(value, float) else str(value).replace("|", "\\|")
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

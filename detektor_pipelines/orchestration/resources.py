@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     OnDay = Callable[[DayResult], None]
 
-_NEWEST_ROWS: Final = 5
+_NEWEST_ROWS: Final = 3
 
 
 class Engine(Protocol):

@@ -33,6 +33,11 @@ ROOT_TAG: Final = "detektor.root"
 _LONGEST_TEXT: Final = 4_000
 """Characters of a parameter or tag; MLflow refuses more than 6,000."""
 
+_EXPERIMENT_TAGS: Final = {
+    "mlflow.experimentKind": "custom_model_development",  # else MLflow shows its pages for language models
+    "mlflow.note.content": "One run for each feature view and Dagster run, under one parent for each backfill.",
+}
+
 Status = Literal["FINISHED", "FAILED"]
 
 
@@ -227,7 +232,7 @@ class Tracker:
 
     def _create_experiment(self, name: str) -> str:
         try:
-            return str(self._rest.answer("POST", "experiments/create", {"name": name})["experiment_id"])
+            return str(self._rest.answer("POST", "experiments/create", {"name": name, "tags": _pairs(_EXPERIMENT_TAGS)})["experiment_id"])
         except TrackingUnavailableError:
             found = self._find_experiment(name)  # another process made it in between
             if found is None:

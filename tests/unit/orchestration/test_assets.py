@@ -55,7 +55,7 @@ def run(engine: Any, instance: Any, *, first: str, last: str | None = None, view
 
 def materialized(result: Any, key: list[str]) -> dict[str | None, dict[str, Any]]:
     events = [event for event in result.all_events if event.is_step_materialization and event.asset_key.path == key]
-    return {event.partition: {name: value.value for name, value in event.materialization.metadata.items()} for event in events}
+    return {event.partition: {name: getattr(value, "records", value.value) for name, value in event.materialization.metadata.items()} for event in events}
 
 
 def checks_of(result: Any) -> list[Any]:
@@ -77,7 +77,10 @@ def test_one_partition_is_materialized_with_what_a_person_wants_to_know(engine: 
     assert metadata["events_read"] == 10
     assert metadata["snapshot"] == "771:771:"
     assert "| avg_issues_per_review | 25.0% |" in metadata["null_rates"]
-    assert "code-reviewer@2026-05-03 | null" in metadata["preview"]
+    assert [record.data for record in metadata["preview"]] == [
+        {"column": "agent_id", "row 1": "code-reviewer", "row 2": "code-reviewer@2026-05-03"},
+        {"column": "recent_reviews_count", "row 1": "4", "row 2": "null"},
+    ]
     assert next(iter(materialized(result, ONLINE).values()))["keys"] == 3
     (check,) = checks_of(result)
     assert check.passed
