@@ -33,10 +33,7 @@ ROOT_TAG: Final = "detektor.root"
 _LONGEST_TEXT: Final = 4_000
 """Characters of a parameter or tag; MLflow refuses more than 6,000."""
 
-_EXPERIMENT_TAGS: Final = {
-    "mlflow.experimentKind": "custom_model_development",  # else MLflow shows its pages for language models
-    "mlflow.note.content": "One run for each feature view and Dagster run, under one parent for each backfill.",
-}
+_EXPERIMENT_TAGS: Final = {"mlflow.note.content": "One run for each feature view and Dagster run, under one parent for each backfill."}
 
 Status = Literal["FINISHED", "FAILED"]
 
