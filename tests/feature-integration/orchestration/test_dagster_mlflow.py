@@ -117,7 +117,7 @@ def test_an_asset_may_use_mlflows_own_functions_on_the_same_run(history: Setting
     from detektor_pipelines.orchestration.resources import mlflow_resource
 
     @dg.asset(required_resource_keys={"mlflow"})
-    def trained(context) -> None:  # noqa: ANN001  Dagster resolves annotations, and these functions are local
+    def trained(context) -> None:
         run = context.resources.mlflow
         run.functions.log_param("learning_rate", 0.1)
         run.functions.log_metric("auc", 0.7)
@@ -138,7 +138,7 @@ def test_the_runs_of_a_backfill_and_a_retry_share_a_parent(history: Settings, re
 
     def one(tags: dict[str, str]) -> None:
         @dg.op(required_resource_keys={"mlflow"})
-        def log(context) -> None:  # noqa: ANN001  Dagster resolves annotations, and these functions are local
+        def log(context) -> None:
             mlflow = context.resources.mlflow
             record = MaterializationRecord(
                 root=mlflow.root, agent="a", view="v", version="1.0.0", data_hash="d", metadata_hash="m", status="FINISHED",

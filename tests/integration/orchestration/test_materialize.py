@@ -45,6 +45,14 @@ def strict(view: FeatureView) -> FeatureView:
     return replace(view, features=tuple(narrow))
 
 
+def published(settings: Settings) -> set[date]:
+    from detektor_pipelines.stores.connections import connect_arrow
+    from detektor_pipelines.stores.offline import published_days
+
+    with connect_arrow(settings) as connection:
+        return {day.day for day in published_days(connection, REVIEWS)}
+
+
 def test_a_range_of_all_views_is_published_offline_and_online(history: Settings) -> None:
     from detektor_pipelines.stores.connections import connect
 
@@ -70,8 +78,6 @@ def test_partitions_start_at_the_oldest_event(history: Settings) -> None:
 
 
 def test_bad_days_stay_out_of_both_stores_and_a_later_run_mends_them(history: Settings) -> None:
-    from detektor_pipelines.stores.offline import published_days
-
     summary = materialize(history, (strict(REVIEWS),), FIRST, LAST)
     assert not summary.succeeded
     days = summary.materializations[REVIEWS.name].days
@@ -79,12 +85,12 @@ def test_bad_days_stay_out_of_both_stores_and_a_later_run_mends_them(history: Se
     assert bad
     assert len(bad) < len(days)
     assert "did not pass" in summary.problems[REVIEWS.name]
-    assert {day.day for day in published_days(history, REVIEWS)} == {day.day for day in days} - bad
+    assert published(history) == {day.day for day in days} - bad
     assert not summary.publications
 
     mended = materialize(history, (REVIEWS,), min(bad), max(bad))
     assert mended.succeeded
-    assert {day.day for day in published_days(history, REVIEWS)} == {day.day for day in days}
+    assert published(history) == {day.day for day in days}
 
 
 def test_dagster_keeps_the_good_days_and_shows_the_failing_rows(history: Settings) -> None:

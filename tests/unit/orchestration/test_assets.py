@@ -55,7 +55,10 @@ def run(engine: Any, instance: Any, *, first: str, last: str | None = None, view
 
 def materialized(result: Any, key: list[str]) -> dict[str | None, dict[str, Any]]:
     events = [event for event in result.all_events if event.is_step_materialization and event.asset_key.path == key]
-    return {event.partition: {name: getattr(value, "records", value.value) for name, value in event.materialization.metadata.items()} for event in events}
+    return {
+        event.partition: {name: getattr(value, "records", value.value) for name, value in event.materialization.metadata.items()}
+        for event in events
+    }
 
 
 def checks_of(result: Any) -> list[Any]:
