@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hypothesis import strategies as st
@@ -31,14 +32,20 @@ from detektor_pipelines.language.events import MEASURES
 from detektor_pipelines.language.windows import DAY, HOUR, MINUTE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
-    from oracle import Row
+    from oracle import Row, Value
 
     from detektor_pipelines.language import Aggregation, Window
+    from detektor_pipelines.language.expressions import Predicate
 
 ORIGIN = 20_000 * DAY
 """A midnight in 2024."""
 HISTORY = 45
+"""Days that a random history spans."""
+APART = 100 * DAY
+"""More than a history, the longest window and its hop."""
 
 FUNCTIONS: dict[str, Aggregation] = {
     "count": count(),
@@ -53,22 +60,23 @@ FUNCTIONS: dict[str, Aggregation] = {
     "distinct": distinct(event.task_id),
     "quantile": quantile(event.duration_ms, "0.9", edges=(10, 1_000, 60_000, 3_600_000)),
 }
+FILTERS: dict[str, Predicate | None] = {"": None, "_rejected": (event.verdict == "rejected") | event.issues_found.is_null()}
+ALL = tuple(FILTERS)
 WINDOWS: tuple[Window, ...] = (minutes(45), hours(6), days(1), days(7), days(12), days(30))
 
 
-def everything(windows: tuple[Window, ...] = WINDOWS, grain: int = HOUR) -> FeatureView:
-    """A view with every aggregation over every window, with and without a filter, and derived features."""
-    filters = {"": None, "_rejected": (event.verdict == "rejected") | event.issues_found.is_null()}
+def everything(windows: tuple[Window, ...] = WINDOWS, grain: int = HOUR, filters: tuple[str, ...] = ALL) -> FeatureView:
+    """A view with every aggregation over every window under each of the filters, and derived features."""
     features = [
-        Feature(f"{name}{suffix}_{window.label}", value, over=window, where=where, description="x", unit="x", null_means="x")
+        Feature(f"{name}{suffix}_{window.label}", value, over=window, where=FILTERS[suffix], description="x", unit="x", null_means="x")
         for window in windows
         for name, value in FUNCTIONS.items()
-        for suffix, where in filters.items()
+        for suffix in filters
     ]
     label = windows[-1].label
-    ratio = feature(f"total_{label}") / feature(f"count_rejected_{label}")
+    ratio = feature(f"total{filters[0]}_{label}") / feature(f"count{filters[-1]}_{label}")
     features.append(Feature("ratio", ratio, description="x", unit="x", null_means="x"))
-    spread = (feature(f"mean_{label}") - feature("ratio")) * 0.1 + 3
+    spread = (feature(f"mean{filters[0]}_{label}") - feature("ratio")) * 0.1 + 3
     features.append(Feature("spread", spread, description="x", unit="x", null_means="x"))
     return FeatureView("everything", "code-reviewer", "1.0.0", "tests", "All of it.", tuple(features), grain=grain)
 
@@ -120,6 +128,43 @@ def histories(draw: st.DrawFn, *, late: bool = True, size: int = 25) -> list[Eve
     return events
 
 
+def side_by_side(batches: Sequence[list[Event]]) -> list[list[Event]]:
+    """The histories one after another, so far apart that no window of one holds an event of the next."""
+    return [[_later(event, number * APART) for event in batch] for number, batch in enumerate(batches)]
+
+
+def _later(event: Event, by: int) -> Event:
+    return replace(event, occurred_at=event.occurred_at + by, known_at=event.known_at + by)
+
+
+def crafted() -> list[Event]:
+    """A history with all that is easily got wrong: boundaries, ties, nulls, maxima, late and superseded events, one for each sort."""
+    least, most = MEASURES["issues_found"].minimum, MEASURES["issues_found"].maximum
+    longest = MEASURES["duration_ms"].maximum
+    noon = ORIGIN + 12 * HOUR
+    parts: list[tuple[int, int, str | None, int | None, int | None, str | None, str | None]] = [
+        # occurred, delay, project, issues, duration, verdict, task
+        (ORIGIN, 0, "p", most, longest, "rejected", "a"),
+        (noon, 0, "p", least, 10, "approved", "a"),
+        (noon, 0, "q", None, 11, None, "b"),
+        (noon, 0, None, 3, None, "rejected", None),
+        (noon + 1, 0, "p", most, longest, "approved", "ż"),
+        (noon + 1, 30 * MINUTE, "p", 7, longest, "rejected", "b"),
+        (noon + 20 * MINUTE, 3 * HOUR, "q", most, 60_000, "rejected", "a"),
+        (noon + 20 * MINUTE, 40 * DAY, "p", 9, 1, None, "c"),
+        (noon + DAY - 1, 5 * DAY, "q", 1, 999, "approved", "a"),
+        (noon + 6 * DAY, HOUR, "p", None, None, None, "a"),
+        (noon + 6 * DAY, 11 * DAY, "p", 4, 1_001, "approved", "d"),
+        (ORIGIN + 11 * DAY + 1, 0, "q", 2, 10_000_000, "rejected", "a"),
+        (ORIGIN + 29 * DAY, 2 * DAY, "p", most, longest, "approved", "b"),
+    ]
+    names = ("issues_found", "duration_ms", "verdict", "task_id")
+    return [
+        Event(f"{'zaB'[number % 3]}{number}", at, at + delay, project, number % 7 != 6, dict(zip(names, rest, strict=True)))
+        for number, (at, delay, project, *rest) in enumerate(parts)
+    ]
+
+
 def event_table(view: FeatureView, events: list[Event]) -> pa.Table:
     """Events as the engine reads them."""
     import pyarrow as pa
@@ -147,7 +192,7 @@ def comparable(table: pa.Table) -> list[Row]:
     ]
 
 
-def _plain(value: object) -> object:
+def _plain(value: Value | dt.datetime) -> Value:
     return _us(value) if isinstance(value, dt.datetime) else value
 
 

@@ -14,7 +14,19 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.settings import Settings
 
-FIXED = ("event_id", "revision", "agent_type", "raw_name", "project", "occurred_at", "known_at", "ingested_at", "derived", "simulated", "retracted")
+FIXED = (
+    "event_id",
+    "revision",
+    "agent_type",
+    "raw_name",
+    "project",
+    "occurred_at",
+    "known_at",
+    "ingested_at",
+    "derived",
+    "simulated",
+    "retracted",
+)
 
 
 def partition_log(settings: Settings) -> None:
@@ -34,7 +46,13 @@ def insert(settings: Settings, events: Iterable[Event], agent: str = "code-revie
     with connect(settings) as connection, connection.cursor() as cursor:
         for event in events:
             instants = clock.from_us(event.occurred_at), clock.from_us(event.known_at)
-            row = dict(zip(FIXED, (event.event_id, 1, agent, agent, event.project, *instants, instants[1], False, False, not event.live), strict=True))
+            row = dict(
+                zip(
+                    FIXED,
+                    (event.event_id, 1, agent, agent, event.project, *instants, instants[1], False, False, not event.live),
+                    strict=True,
+                )
+            )
             row |= {"source": "test", "reader_revision": 1, **event.values}
             row.setdefault("operation", "review")
             marks = ", ".join(f"%({name})s" for name in row)

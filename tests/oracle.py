@@ -111,11 +111,12 @@ def aggregate(aggregation: Aggregation, events: Sequence[Event]) -> Value:  # no
     """The aggregation over events in order."""
     if aggregation.operand is None:
         return len(events)
-    known = [value for event in events if (value := aggregation.operand.evaluate(event.row())) is not None]
+    found = [value for event in events if (value := aggregation.operand.evaluate(event.row())) is not None]
+    if aggregation.function == "distinct":
+        return len(set(found))
+    known = [int(value) for value in found]
     n = len(known)
     match aggregation.function:
-        case "distinct":
-            return len(set(known))
         case "total":
             return sum(known)
         case _ if not n:
@@ -123,7 +124,7 @@ def aggregate(aggregation: Aggregation, events: Sequence[Event]) -> Value:  # no
         case "mean":
             return float(sum(known)) / float(n)
         case "rate":
-            return float(sum(value is True for value in known)) / float(n)
+            return float(sum(value == 1 for value in known)) / float(n)
         case "minimum":
             return min(known)
         case "maximum":
@@ -134,7 +135,7 @@ def aggregate(aggregation: Aggregation, events: Sequence[Event]) -> Value:  # no
             top = n * sum(x * x for x in known) - sum(known) ** 2
             return math.sqrt(float(top) / float(n * (n - 1))) if n > 1 else None
         case "quantile":
-            rank = math.ceil(Fraction(aggregation.q) * n)
+            rank = math.ceil(Fraction(aggregation.q or 0) * n)
             value = sorted(known)[rank - 1]
             return next((edge for edge in aggregation.edges if value <= edge), aggregation.operand.bounds[1])
     raise AssertionError(aggregation)

@@ -8,13 +8,16 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from typing_extensions import override
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Vector: TypeAlias = tuple[NDArray[np.int64] | NDArray[np.float64], NDArray[np.bool_]]
+    Vector: TypeAlias = tuple[NDArray[Any], NDArray[np.bool_]]
+    """Values, int64 or float64, and which of them are not null."""
 
 States: TypeAlias = Mapping[str, int | None]
 LIMB = 2**62
@@ -39,9 +42,11 @@ class State(Node):
 
     name: str
 
+    @override
     def scalar(self, states: States) -> int | float | None:
         return states[self.name]
 
+    @override
     def vector(self, states: "Mapping[str, Vector]") -> "Vector":
         return states[self.name]
 
@@ -52,9 +57,11 @@ class Value(Node):
 
     number: float
 
-    def scalar(self, states: States) -> int | float | None:  # noqa: ARG002  a literal needs no states
+    @override
+    def scalar(self, states: States) -> int | float | None:
         return self.number
 
+    @override
     def vector(self, states: "Mapping[str, Vector]") -> "Vector":
         import numpy as np
 
@@ -69,12 +76,14 @@ class Ratio(Node):
     numerator: State
     denominator: State
 
+    @override
     def scalar(self, states: States) -> int | float | None:
         top, bottom = states[self.numerator.name], states[self.denominator.name]
         if top is None or not bottom:
             return None
         return float(top) / float(bottom)
 
+    @override
     def vector(self, states: "Mapping[str, Vector]") -> "Vector":
         import numpy as np
 
@@ -92,12 +101,14 @@ class Spread(Node):
     numerator: str
     count: State
 
+    @override
     def scalar(self, states: States) -> int | float | None:
         n, numerator = states[self.count.name], states[self.numerator]
         if n is None or n < 2 or numerator is None:  # noqa: PLR2004  one value has no spread
             return None
         return math.sqrt(float(numerator) / float(n * (n - 1)))
 
+    @override
     def vector(self, states: "Mapping[str, Vector]") -> "Vector":
         import numpy as np
 
@@ -122,6 +133,7 @@ class Edge(Node):
     share: int
     whole: int
 
+    @override
     def scalar(self, states: States) -> int | float | None:
         counts = [states[each.name] or 0 for each in self.counts]
         rank = -(-self.share * sum(counts) // self.whole)
@@ -133,6 +145,7 @@ class Edge(Node):
                 return top
         return None
 
+    @override
     def vector(self, states: "Mapping[str, Vector]") -> "Vector":
         import numpy as np
 
@@ -152,6 +165,7 @@ class Arithmetic(Node):
     left: Node
     right: Node
 
+    @override
     def scalar(self, states: States) -> int | float | None:
         left, right = self.left.scalar(states), self.right.scalar(states)
         if left is None or right is None or (self.operator == "/" and right == 0):
@@ -168,6 +182,7 @@ class Arithmetic(Node):
                 result = a / b
         return result if math.isfinite(result) else None
 
+    @override
     def vector(self, states: "Mapping[str, Vector]") -> "Vector":
         import numpy as np
 

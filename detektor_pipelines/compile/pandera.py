@@ -6,48 +6,49 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pandera.pandas as pa
-    import pyarrow
+    import pyarrow as pa
+    from pandera.pandas import Column, DataFrameSchema
 
     from detektor_pipelines.language.views import Feature, FeatureView
 
 KEY = ("agent_id", "event_timestamp", "created_at")
 
 
-def schema(view: FeatureView) -> pa.DataFrameSchema:
+def schema(view: FeatureView) -> DataFrameSchema:
     """Return the schema that every published row of the view keeps; `frame` makes the frames it takes."""
-    import pandera.pandas as pa
+    from pandera.pandas import Check, Column, DataFrameSchema
 
-    agent = pa.Check.str_matches(rf"^{view.agent}(@[a-z0-9._-]+)?$")
+    agent = Check.str_matches(rf"^{view.agent}(@[a-z0-9._-]+)?$")
     columns = {
-        "agent_id": pa.Column(str, agent, nullable=False),
-        "event_timestamp": pa.Column("datetime64[us, UTC]", nullable=False),
-        "created_at": pa.Column("datetime64[us, UTC]", nullable=False),
+        "agent_id": Column(str, agent, nullable=False),
+        "event_timestamp": Column("datetime64[us, UTC]", nullable=False),
+        "created_at": Column("datetime64[us, UTC]", nullable=False),
     }
     columns |= {each.name: _column(each) for each in view.features}
-    known = pa.Check(_known_after, name="created_at is not before event_timestamp", ignore_na=False)
-    return pa.DataFrameSchema(columns, checks=[known], strict=True, ordered=True, unique=list(KEY), name=view.name)
+    known = Check(_known_after, name="created_at is not before event_timestamp", ignore_na=False)
+    return DataFrameSchema(columns, checks=[known], strict=True, ordered=True, unique=list(KEY), name=view.name)
 
 
-def frame(rows: pyarrow.Table) -> pd.DataFrame:
+def frame(rows: pa.Table) -> pd.DataFrame:
     """Return rows as the schema takes them: nullable Int64, so that a null makes no float of an integer."""
     import pandas as pd
-    import pyarrow
+    import pyarrow as pa
 
-    return rows.to_pandas(types_mapper={pyarrow.int64(): pd.Int64Dtype()}.get)
+    found: pd.DataFrame = rows.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+    return found
 
 
-def _column(feature: Feature) -> pa.Column:
-    import pandera.pandas as pa
+def _column(feature: Feature) -> Column:
+    from pandera.pandas import Check, Column
 
     kind = {"int64": "Int64", "float64": "float64", "instant": "datetime64[us, UTC]"}[feature.value_type]
     low, high = feature.within
     checks = []
     if low is not None:
-        checks.append(pa.Check.ge(low))
+        checks.append(Check.ge(low))
     if high is not None:
-        checks.append(pa.Check.le(high))
-    return pa.Column(kind, checks, nullable=feature.nullable)
+        checks.append(Check.le(high))
+    return Column(kind, checks, nullable=feature.nullable)
 
 
 def _known_after(rows: pd.DataFrame) -> pd.Series[bool]:

@@ -139,7 +139,7 @@ class _Builder:
             raise AssertionError(feature.name)
         return self._aggregate(feature.value, feature.over, feature.where)
 
-    def _aggregate(self, aggregation: Aggregation, window: Window, where: Predicate | None) -> Node:
+    def _aggregate(self, aggregation: Aggregation, window: Window, where: Predicate | None) -> Node:  # noqa: PLR0911  one line a function
         operand = aggregation.operand
         match aggregation.function:
             case "count":
@@ -166,7 +166,11 @@ class _Builder:
                 return State(self._pick(aggregation.function, window, where, operand).name)
 
     def _sum(
-        self, role: Role, window: Window, where: Predicate | None, operand: Expression | None = None,
+        self,
+        role: Role,
+        window: Window,
+        where: Predicate | None,
+        operand: Expression | None = None,
         between: tuple[int | None, int | None] = (None, None),
     ) -> SumState:
         low, high = between
@@ -205,16 +209,19 @@ class _Builder:
 
     def _distinct(self, window: Window, where: Predicate | None, operand: Expression | None) -> DistinctState:
         if not isinstance(operand, Column):
-            raise AssertionError(operand)
+            raise TypeError(operand)
         key = repr((window.size, _canonical(where), operand.name))
         return _once(self.distincts, key, lambda: DistinctState(f"d{len(self.distincts)}", window, where, operand))
 
     def _pick(
-        self, function: Literal["last", "minimum", "maximum"], window: Window, where: Predicate | None,
+        self,
+        function: Literal["last", "minimum", "maximum"],
+        window: Window,
+        where: Predicate | None,
         operand: Expression | None,
     ) -> PickState:
         if not isinstance(operand, Operand):
-            raise AssertionError(operand)
+            raise TypeError(operand)
         key = repr((function, window.size, _canonical(where), operand.canonical()))
         return _once(self.picks, key, lambda: PickState(f"k{len(self.picks)}", function, window, where, operand))
 

@@ -131,10 +131,7 @@ class _Text:
         names = [each.name for each in self.plan.prepared] + [*self.lasts, *self.extremes, "knowledge"]
         whole = ", ".join((f"'{self.agent}' AS agent_id", "b", "tk", *self._merged()))
         single = ", ".join((f"'{self.agent}@' || project", "b", "tk", *names))
-        return (
-            f"keyed AS (SELECT {whole} FROM cells GROUP BY b, tk"
-            f" UNION ALL SELECT {single} FROM cells WHERE project IS NOT NULL)"
-        )
+        return f"keyed AS (SELECT {whole} FROM cells GROUP BY b, tk UNION ALL SELECT {single} FROM cells WHERE project IS NOT NULL)"
 
     def _enter(self, bucket: str = "b") -> str:
         return "tk" if self.late and self.form == "served" else _ceil(bucket, self.grain)
@@ -153,10 +150,7 @@ class _Text:
             name, longest = distinct.name, self._leave(distinct.window)
             enter = self._enter()
             project = f"SELECT '{self.agent}@' || project, {name}, b, tk FROM prepared WHERE project IS NOT NULL"
-            yield (
-                f"{name}_keyed AS (SELECT '{self.agent}' AS agent_id, {name} AS value, b, tk FROM prepared"
-                f" UNION ALL {project})"
-            )
+            yield (f"{name}_keyed AS (SELECT '{self.agent}' AS agent_id, {name} AS value, b, tk FROM prepared UNION ALL {project})")
             yield (
                 f"{name}_spans AS (SELECT DISTINCT agent_id, value, {enter} AS te, {longest} AS tl FROM {name}_keyed"
                 f" WHERE value IS NOT NULL AND {enter} < {longest})"
@@ -190,10 +184,7 @@ class _Text:
         return "deltas AS (" + "\n UNION ALL ".join(selects) + ")"
 
     def _entering(self) -> dict[str, str]:
-        return {
-            each.name: f"CASE WHEN te < leave_{each.window.label} THEN {each.prepared.name} ELSE 0 END"
-            for each in self.plan.sums
-        }
+        return {each.name: f"CASE WHEN te < leave_{each.window.label} THEN {each.prepared.name} ELSE 0 END" for each in self.plan.sums}
 
     def _picking(self) -> dict[str, str]:
         picking = {name: name for name in self.lasts}
@@ -294,10 +285,7 @@ class _Text:
         if self.late:
             columns.append("late_known.known AS late_known")
             joins.append("LEFT JOIN late_known ON late_known.agent_id = r.agent_id AND late_known.t = r.t")
-        return (
-            f"SELECT {', '.join(columns)}\nFROM running r\n{' '.join(joins)}\n"
-            f"WHERE r.t > {self.span.start} ORDER BY r.agent_id, r.t"
-        )
+        return f"SELECT {', '.join(columns)}\nFROM running r\n{' '.join(joins)}\nWHERE r.t > {self.span.start} ORDER BY r.agent_id, r.t"
 
     def _narrow(self) -> list[SumState | DistinctState]:
         return [each for each in self._summed() if not (isinstance(each, SumState) and each.wide)]
@@ -319,8 +307,7 @@ class _Text:
             return f"CASE WHEN {present} THEN CAST({value} AS BIGINT) END", []
         parts = [f"{pick.name}_whole.x"]
         joins = [
-            f"LEFT JOIN {pick.name}_whole ON {pick.name}_whole.agent_id = r.agent_id"
-            f" AND {pick.name}_whole.h = {_floor('r.t', window.hop)}",
+            f"LEFT JOIN {pick.name}_whole ON {pick.name}_whole.agent_id = r.agent_id AND {pick.name}_whole.h = {_floor('r.t', window.hop)}",
         ]
         if pick in self._running_extremes():
             parts.append(f"r.{pick.name}_part")
@@ -354,6 +341,7 @@ def _contribution(prepared: Prepared, dialect: Dialect) -> str:
             bounds = [] if prepared.low is None else [f"{value} > {prepared.low}"]
             bounds += [f"{value} IS NOT NULL" if prepared.high is None else f"{value} <= {prepared.high}"]
             return f"CASE WHEN {where} AND {' AND '.join(bounds)} THEN 1 ELSE 0 END"
+    raise AssertionError(prepared)
 
 
 def _is_instant(pick: PickState) -> bool:

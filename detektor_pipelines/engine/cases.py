@@ -37,9 +37,13 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from detektor_pipelines.language.events import Operation
     from detektor_pipelines.language.views import FeatureView
 
+_CASE_KEYS: Final = frozenset(("name", "events", "expect"))
 _EVENT_KEYS: Final = frozenset(("at", "known_at", "event_id", "operation", *IDENTITIES, *MEASURES, *CATEGORIES))
+_EXPECTATION_KEYS: Final = frozenset(("at", "agent_id", "known_at", "values"))
+_FOR_EVER: Final = 2**62
 _CLOSE: Final = 1e-12
 
 
@@ -76,8 +80,10 @@ def run_file(path: Path) -> Iterator[CaseResult]:
 
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError("The cases cannot be read.", where=f"{path}: {error}", fix="Mend the file; docs/feature-tests.md shows one.") from error
+    except (OSError, yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date such as 2026-13-01
+        raise UserError(
+            "The cases cannot be read.", where=f"{path}: {error}", fix="Mend the file; docs/feature-tests.md shows one."
+        ) from error
     if not isinstance(content, dict) or not isinstance(content.get("cases"), list):
         raise _wrong(path, "it wants the keys view and cases")
     try:
@@ -86,8 +92,9 @@ def run_file(path: Path) -> Iterator[CaseResult]:
         raise _wrong(path, str(error.args[0])) from None
     for number, case in enumerate(content["cases"], 1):
         where = f"{path}, case {number}"
-        if not isinstance(case, dict) or not isinstance(case.get("expect"), list):
-            raise _wrong(where, "a case wants events and expect")
+        if not isinstance(case, dict) or not isinstance(case.get("events") or [], list) or not isinstance(case.get("expect"), list):
+            raise _wrong(where, "a case wants the lists events and expect")
+        _only(case, _CASE_KEYS, "a case", where)
         yield run_case(view, case, where)
 
 
@@ -124,7 +131,8 @@ def _rows(view: FeatureView, events: list[dict[str, Any]], last: int) -> list[di
     instants = [field.name for field in row_schema(view) if str(field.type).startswith("timestamp")]
     for name in instants:
         rows = rows.set_column(rows.column_names.index(name), name, rows[name].cast("int64"))
-    return rows.to_pylist()
+    found: list[dict[str, Any]] = rows.to_pylist()
+    return found
 
 
 def _read(rows: list[dict[str, Any]], expected: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,52 +140,73 @@ def _read(rows: list[dict[str, Any]], expected: Mapping[str, Any]) -> dict[str, 
     seen = [
         row
         for row in rows
-        if row["agent_id"] == expected["agent_id"] and row["event_timestamp"] <= expected["at"] and row["created_at"] <= expected["known_at"]
+        if row["agent_id"] == expected["agent_id"]
+        and row["event_timestamp"] <= expected["at"]
+        and row["created_at"] <= expected["known_at"]
     ]
     return max(seen, key=lambda row: (row["event_timestamp"], row["created_at"]), default={})
 
 
-def _event(content: Any, number: int, where: str) -> dict[str, Any]:  # noqa: ANN401  a person wrote it
+def _event(content: Any, number: int, where: str) -> dict[str, Any]:
     place = f"{where}, event {number + 1}"
     if not isinstance(content, dict) or "at" not in content or "operation" not in content:
         raise _wrong(place, "an event wants at and operation")
-    if unknown := sorted(set(content) - _EVENT_KEYS):
-        raise _wrong(place, f"unknown: {', '.join(unknown)}; an event takes {', '.join(sorted(_EVENT_KEYS))}")
+    _only(content, _EVENT_KEYS, "an event", place)
     operation = OPERATIONS.get(content["operation"])
     if operation is None:
         raise _wrong(place, f"operation {content['operation']!r} is none of {', '.join(OPERATIONS)}")
     for name, value in content.items():
-        if name in MEASURES and (name not in operation.measures or not MEASURES[name].minimum <= value <= MEASURES[name].maximum):
-            raise _wrong(place, f"{name}: {value} is no value of {operation.name}")
-        if name in CATEGORIES and (name not in operation.categories or value not in (CATEGORIES[name].values or (value,))):
-            raise _wrong(place, f"{name}: {value} is no value of {operation.name}")
+        if reason := _problem(operation, name, value):
+            raise _wrong(place, f"{name}: {value!r} {reason}")
     at = _instant(content["at"], place)
     known = _instant(content["known_at"], place) if "known_at" in content else at
     event_id = str(content.get("event_id", f"{number:06d}"))
     return {**content, "ts": at, "known": known, "event_id": event_id, "live": True}
 
 
-def _expectation(view: FeatureView, content: Any, where: str) -> dict[str, Any]:  # noqa: ANN401
-    if not isinstance(content, dict) or "at" not in content or not isinstance(content.get("values"), dict):
+def _problem(operation: Operation, name: str, value: Any) -> str | None:
+    """Say what is wrong with an event's value; null stands for an absent one."""
+    if value is None:
+        return None
+    if name in IDENTITIES:
+        return None if isinstance(value, str) else "is no text; put it in quotes"
+    if (measure := MEASURES.get(name)) is not None:
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        fits = whole and name in operation.measures and measure.minimum <= value <= measure.maximum
+        return None if fits else f"is no value of {operation.name} (whole numbers from {measure.minimum} to {measure.maximum})"
+    if (category := CATEGORIES.get(name)) is not None:
+        allowed = ", ".join(category.values) or "any text"
+        fits = isinstance(value, str) and name in operation.categories and value in (category.values or (value,))
+        return None if fits else f"is no value of {operation.name} ({allowed})"
+    return None
+
+
+def _expectation(view: FeatureView, content: Any, where: str) -> dict[str, Any]:
+    if not isinstance(content, dict) or "at" not in content or not isinstance(content.get("values"), dict) or not content["values"]:
         raise _wrong(where, "an expectation wants at and values")
-    for name in content["values"]:
-        try:
-            view.feature(name)
-        except KeyError as error:
-            raise _wrong(where, str(error.args[0])) from None
-    values = {
-        name: _instant(value, where) if isinstance(value, dt.date) or view.feature(name).value_type == "instant" and value is not None else value
-        for name, value in content["values"].items()
-    }
+    _only(content, _EXPECTATION_KEYS, "an expectation", where)
     return {
         "at": _instant(content["at"], where),
-        "known_at": _instant(content["known_at"], where) if "known_at" in content else 2**62,
+        "known_at": _instant(content["known_at"], where) if "known_at" in content else _FOR_EVER,
         "agent_id": str(content.get("agent_id", view.agent)),
-        "values": values,
+        "values": {name: _expected(view, name, value, where) for name, value in content["values"].items()},
     }
 
 
-def _instant(value: Any, where: str) -> int:  # noqa: ANN401
+def _expected(view: FeatureView, name: Any, value: Any, where: str) -> Any:
+    try:
+        feature = view.feature(name)
+    except KeyError as error:
+        raise _wrong(where, str(error.args[0])) from None
+    return value if value is None or feature.value_type != "instant" else _instant(value, where)
+
+
+def _only(content: Mapping[str, Any], allowed: frozenset[str], what: str, where: str) -> None:
+    if unknown := sorted(str(key) for key in content if key not in allowed):
+        raise _wrong(where, f"unknown: {', '.join(unknown)}; {what} takes {', '.join(sorted(allowed))}")
+
+
+def _instant(value: Any, where: str) -> int:
     if isinstance(value, dt.date):  # YAML reads an unquoted instant or date by itself
         value = value.isoformat()
     try:

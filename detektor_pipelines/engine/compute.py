@@ -34,8 +34,7 @@ def event_schema(view: FeatureView) -> "pa.Schema":
 
     fields = [("ts", pa.int64()), ("known", pa.int64()), ("event_id", pa.string()), ("live", pa.bool_())]
     fields.append(("project", pa.string()))
-    for name in plan(view).columns:
-        fields.append((name, pa.int64() if name in MEASURES else pa.string()))
+    fields += [(name, pa.int64() if name in MEASURES else pa.string()) for name in plan(view).columns]
     return pa.schema(fields)
 
 
@@ -152,10 +151,7 @@ def finalise(compiled: Plan, states: States) -> "list[Vector]":
 
     if not len(states.instants):
         empty = np.zeros(0, dtype=bool)
-        return [
-            (np.zeros(0, dtype=np.float64 if each.value_type == "float64" else np.int64), empty)
-            for each in compiled.view.features
-        ]
+        return [(np.zeros(0, dtype=np.float64 if each.value_type == "float64" else np.int64), empty) for each in compiled.view.features]
     return [tree.vector(states.columns) for _, tree in compiled.features]
 
 

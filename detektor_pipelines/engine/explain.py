@@ -64,7 +64,7 @@ def read_row(connection: Connection, view: FeatureView, agent_id: str, at: datet
     names = ", ".join(f'"{name}"' for name in schema.names)
     with connection.cursor() as cursor:
         cursor.execute(
-            f'SELECT {names} FROM {SCHEMA}."{row_table(view)}" WHERE agent_id = $1 AND event_timestamp <= $2'  # noqa: S608  names are ours
+            f'SELECT {names} FROM {SCHEMA}."{row_table(view)}" WHERE agent_id = $1 AND event_timestamp <= $2'
             " AND created_at <= $3 ORDER BY event_timestamp DESC, created_at DESC, written_at DESC LIMIT 1",
             (agent_id, at, known or at),
         )

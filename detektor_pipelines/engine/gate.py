@@ -43,7 +43,7 @@ def failures_by_day(view: FeatureView, rows: pa.Table) -> Mapping[int, list[dict
     return {day: some[:SHOWN] for day, some in found.items()}
 
 
-def _case(frame: Any, case: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401  pandas' stubs know no row
+def _case(frame: Any, case: dict[str, Any]) -> dict[str, Any]:
     import pandas as pd
 
     row = {} if pd.isna(case["index"]) else frame.iloc[int(case["index"])].to_dict()

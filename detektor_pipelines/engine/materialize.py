@@ -97,8 +97,9 @@ def materialize(settings: Settings, view: FeatureView, days: Sequence[date], *, 
         _failed(day, computed[day], rates[day], failed[day]) if day in failed else _published(day, published[day], rates[day])
         for day in ordered
     )
-    for each in results if on_day else ():
-        on_day(each)  # type: ignore[misc]  the loop is empty without it
+    if on_day:
+        for each in results:
+            on_day(each)
     return Materialization(results, snapshot, events.num_rows, _range(events), time.perf_counter() - started)
 
 
@@ -122,7 +123,7 @@ def _read(connection: Connection, view: FeatureView, days: Sequence[date]) -> tu
     return events, snapshot
 
 
-def _owners(rows: pa.Table) -> Any:  # noqa: ANN401  a numpy array of days since 1970
+def _owners(rows: pa.Table) -> Any:
     return (rows["event_timestamp"].cast("int64").to_numpy() - 1) // DAY
 
 
@@ -147,7 +148,8 @@ def _null_rates(view: FeatureView, rows: pa.Table, days: Sequence[date]) -> dict
     rates: dict[date, dict[str, float] | None] = {}
     for day in days:
         at = (day - days[0]).days
-        rates[day] = {each.name: float(nulls[each.name][at] / counts[at]) if each.name in nulls else 0.0 for each in view.features} if counts[at] else None
+        share = {name: float(column[at] / counts[at]) for name, column in nulls.items() if counts[at]}
+        rates[day] = {each.name: share.get(each.name, 0.0) for each in view.features} if counts[at] else None
     return rates
 
 

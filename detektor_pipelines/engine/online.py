@@ -53,9 +53,7 @@ def publish_online(settings: Settings, view: FeatureView) -> OnlinePublication:
     instant = clock.to_us(as_of)
     client = redis_client(settings)
     try:
-        counts = write_rows(
-            client, settings.project, view, rows, as_of_us=instant, valid_through_us=instant, snapshot=newest.snapshot
-        )
+        counts = write_rows(client, settings.project, view, rows, as_of_us=instant, valid_through_us=instant, snapshot=newest.snapshot)
     finally:
         client.close()
     return OnlinePublication(rows.num_rows, counts.written, as_of, time.perf_counter() - started)
@@ -77,7 +75,7 @@ def newest_rows(connection: Connection, view: FeatureView, at: datetime) -> pa.T
             SELECT {names} FROM {table} t WHERE t.agent_id = k.agent_id AND t.event_timestamp <= '{at.isoformat()}'
             ORDER BY t.event_timestamp DESC, t.created_at DESC, t.written_at DESC LIMIT 1
         ) newest
-    """  # noqa: S608  names come from the catalogue, the instant is a datetime
+    """
     with connection.cursor() as cursor:
         cursor.execute(statement)
         found = cursor.fetch_arrow_table()

@@ -3,18 +3,18 @@
 A measure that is null is ignored. An empty window gives 0 for ``count``, ``total`` and ``distinct``, null for the rest.
 """
 
+import re
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from detektor_pipelines.language.expressions import Canonical, Column, DefinitionError, Expression, Operand, Predicate
 
-Function: TypeAlias = Literal[
-    "count", "total", "mean", "rate", "minimum", "maximum", "std", "last", "distinct", "quantile"
-]
+Function: TypeAlias = Literal["count", "total", "mean", "rate", "minimum", "maximum", "std", "last", "distinct", "quantile"]
 ValueType: TypeAlias = Literal["int64", "float64", "instant"]
 
-MAXIMUM_EDGES = 64
+MAXIMUM_EDGES: Final = 64
+_SHARE: Final = re.compile(r"[01](\.\d{1,6})?\Z")
 
 
 @dataclass(frozen=True)
@@ -111,11 +111,8 @@ def quantile(value: Operand, q: str, *, edges: tuple[int, ...]) -> Aggregation:
         edges: 1 to 64 upper edges in the value's unit, within its range.
     """
     _integer("quantile", value)
-    share = Fraction(q)
-    if not 0 < share <= 1:
-        message = f"quantile(…, {q!r}): q lies in (0, 1]"
-        raise DefinitionError(message)
-    if not 1 <= len(edges) <= MAXIMUM_EDGES or list(edges) != sorted(set(edges)):
+    share = _share(q)
+    if not 1 <= len(edges) <= MAXIMUM_EDGES or list(edges) != sorted(set(edges)) or not all(type(edge) is int for edge in edges):
         message = f"quantile(…): edges are 1 to {MAXIMUM_EDGES} rising integers, here {edges}"
         raise DefinitionError(message)
     low, high = value.bounds
@@ -123,6 +120,14 @@ def quantile(value: Operand, q: str, *, edges: tuple[int, ...]) -> Aggregation:
         message = f"quantile(…): edges {edges[0]} … {edges[-1]} leave the value's range {low} … {high}"
         raise DefinitionError(message)
     return Aggregation("quantile", value, share, tuple(edges))
+
+
+def _share(q: str) -> Fraction:
+    """Few decimals, so that the rank, q's numerator times the number of values, stays within int64."""
+    if not isinstance(q, str) or not _SHARE.match(q) or not 0 < (share := Fraction(q)) <= 1:
+        message = f"quantile(…, {q!r}): q is a decimal in (0, 1] of at most six places, as text: '0.9'"
+        raise DefinitionError(message)
+    return share
 
 
 def _integer(function: str, value: Operand, *, instants: bool = False) -> Operand:

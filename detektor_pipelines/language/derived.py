@@ -7,6 +7,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal
 
+from typing_extensions import override
+
 from detektor_pipelines.language.expressions import Canonical, DefinitionError
 
 
@@ -40,9 +42,11 @@ class Reference(Derived):
 
     name: str
 
+    @override
     def canonical(self) -> Canonical:
         return ["feature", self.name]
 
+    @override
     def features(self) -> frozenset[str]:
         return frozenset((self.name,))
 
@@ -53,9 +57,11 @@ class Number(Derived):
 
     value: float
 
+    @override
     def canonical(self) -> Canonical:
         return ["number", self.value.hex()]
 
+    @override
     def features(self) -> frozenset[str]:
         return frozenset()
 
@@ -68,9 +74,11 @@ class Combination(Derived):
     left: Derived
     right: Derived
 
+    @override
     def canonical(self) -> Canonical:
         return [self.operator, self.left.canonical(), self.right.canonical()]
 
+    @override
     def features(self) -> frozenset[str]:
         return self.left.features() | self.right.features()
 

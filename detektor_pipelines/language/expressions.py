@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from typing_extensions import override
+
 from detektor_pipelines.language.events import AGENT_TYPES, CATEGORIES, IDENTITIES, MEASURES, OPERATIONS
 
 Scalar: TypeAlias = int | str | bool | None
@@ -17,6 +19,7 @@ Row: TypeAlias = Mapping[str, Scalar]
 Canonical: TypeAlias = "list[Canonical] | str | int | bool | None"
 Kind: TypeAlias = Literal["integer", "instant", "text", "truth"]
 
+INT64_MAXIMUM: Final = 2**63 - 1
 INSTANT_MAXIMUM: Final = 2**53
 """Instants stay below 2**53 µs (the year 2255), so that a float64 copy of one is exact."""
 
@@ -130,16 +133,20 @@ class Column(Operand):
     high: int = 0
     values: tuple[str, ...] = ()
 
+    @override
     def evaluate(self, row: Row) -> Scalar:
         return row.get(self.name)
 
+    @override
     def canonical(self) -> Canonical:
         return ["column", self.name]
 
+    @override
     def columns(self) -> frozenset[str]:
         return frozenset((self.name,))
 
     @property
+    @override
     def bounds(self) -> tuple[int, int]:
         if self.kind == "text":
             return super().bounds
@@ -153,19 +160,24 @@ class Constant(Operand):
     value: int | str
 
     @property
+    @override
     def kind(self) -> Kind:  # type: ignore[override]
         return "text" if isinstance(self.value, str) else "integer"
 
-    def evaluate(self, row: Row) -> Scalar:  # noqa: ARG002  a constant needs no row
+    @override
+    def evaluate(self, row: Row) -> Scalar:
         return self.value
 
+    @override
     def canonical(self) -> Canonical:
         return ["constant", self.value]
 
+    @override
     def columns(self) -> frozenset[str]:
         return frozenset()
 
     @property
+    @override
     def bounds(self) -> tuple[int, int]:
         if isinstance(self.value, str):
             return super().bounds
@@ -185,20 +197,28 @@ class Arithmetic(Operand):
         if "text" in (self.left.kind, self.right.kind):
             message = f"{self.left.canonical()} {self.operator} {self.right.canonical()}: text has no arithmetic"
             raise DefinitionError(message)
+        low, high = self.bounds
+        if low < -INT64_MAXIMUM or high > INT64_MAXIMUM:
+            message = f"{self.left.canonical()} {self.operator} {self.right.canonical()} reaches {low} … {high}: more than int64 holds"
+            raise DefinitionError(message)
 
+    @override
     def evaluate(self, row: Row) -> Scalar:
         left, right = self.left.evaluate(row), self.right.evaluate(row)
         if left is None or right is None:
             return None
         return _calculate(self.operator, int(left), int(right))
 
+    @override
     def canonical(self) -> Canonical:
         return [self.operator, self.left.canonical(), self.right.canonical()]
 
+    @override
     def columns(self) -> frozenset[str]:
         return self.left.columns() | self.right.columns()
 
     @property
+    @override
     def bounds(self) -> tuple[int, int]:
         corners = [_calculate(self.operator, a, b) for a in self.left.bounds for b in self.right.bounds]
         return min(corners), max(corners)
@@ -212,7 +232,8 @@ class Compare(Predicate):
     left: Operand
     right: Operand
 
-    def evaluate(self, row: Row) -> bool | None:
+    @override
+    def evaluate(self, row: Row) -> bool | None:  # noqa: PLR0911  one line an operator
         left, right = self.left.evaluate(row), self.right.evaluate(row)
         if left is None or right is None:
             return None
@@ -234,9 +255,11 @@ class Compare(Predicate):
             case ">=":
                 return a >= b
 
+    @override
     def canonical(self) -> Canonical:
         return [self.operator, self.left.canonical(), self.right.canonical()]
 
+    @override
     def columns(self) -> frozenset[str]:
         return self.left.columns() | self.right.columns()
 
@@ -249,6 +272,7 @@ class Logic(Predicate):
     left: Predicate
     right: Predicate
 
+    @override
     def evaluate(self, row: Row) -> bool | None:
         deciding = self.operator == "or"
         sides = (self.left.evaluate(row), self.right.evaluate(row))
@@ -256,9 +280,11 @@ class Logic(Predicate):
             return deciding
         return None if None in sides else not deciding
 
+    @override
     def canonical(self) -> Canonical:
         return [self.operator, self.left.canonical(), self.right.canonical()]
 
+    @override
     def columns(self) -> frozenset[str]:
         return self.left.columns() | self.right.columns()
 
@@ -269,13 +295,16 @@ class Not(Predicate):
 
     operand: Predicate
 
+    @override
     def evaluate(self, row: Row) -> bool | None:
         value = self.operand.evaluate(row)
         return None if value is None else not value
 
+    @override
     def canonical(self) -> Canonical:
         return ["not", self.operand.canonical()]
 
+    @override
     def columns(self) -> frozenset[str]:
         return self.operand.columns()
 
@@ -286,12 +315,15 @@ class IsNull(Predicate):
 
     operand: Operand
 
+    @override
     def evaluate(self, row: Row) -> bool:
         return self.operand.evaluate(row) is None
 
+    @override
     def canonical(self) -> Canonical:
         return ["is_null", self.operand.canonical()]
 
+    @override
     def columns(self) -> frozenset[str]:
         return self.operand.columns()
 
@@ -343,6 +375,9 @@ def _predicate(value: object) -> Predicate:
 def _operand(value: object) -> Operand:
     if isinstance(value, Operand):
         return value
+    if isinstance(value, int) and abs(value) > INT64_MAXIMUM:
+        message = f"{value} is more than int64 holds"
+        raise DefinitionError(message)
     if isinstance(value, int | str) and not isinstance(value, bool):
         return Constant(value)
     message = f"{value!r} cannot stand in an expression: use a column, an integer or a text"
@@ -358,8 +393,9 @@ def _compare(operator: Literal["=", "<>", "<", "<=", ">", ">="], left: Operand, 
         message = f"{left.canonical()} {operator} {right.canonical()}: text compares with == and != only"
         raise DefinitionError(message)
     for column, constant in ((left, right), (right, left)):
-        closed = column.values if isinstance(column, Column) else ()
-        if closed and isinstance(constant, Constant) and constant.value not in closed:
-            message = f"event.{column.canonical()[1]} is never {constant.value!r}; it is one of {', '.join(closed)}"  # type: ignore[index]
+        if not (isinstance(column, Column) and column.values and isinstance(constant, Constant)):
+            continue
+        if constant.value not in column.values:
+            message = f"event.{column.name} is never {constant.value!r}; it is one of {', '.join(column.values)}"
             raise DefinitionError(message)
     return Compare(operator, left, right)

@@ -43,9 +43,7 @@ def metadata_hash(view: FeatureView) -> str:
             "description": view.description,
             "max_age": view.max_age.size,
             "tags": [list(pair) for pair in view.tags],
-            "features": [
-                [each.name, each.description, each.unit, each.null_means, list(each.within)] for each in view.features
-            ],
+            "features": [[each.name, each.description, each.unit, each.null_means, list(each.within)] for each in view.features],
         },
     )
 

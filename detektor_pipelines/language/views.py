@@ -80,11 +80,12 @@ class Feature:
 class FeatureView:
     """The features of one agent: computed together, stored together, versioned together.
 
-    ``grain`` is the step of the stored rows in µs; it divides a day and is part of the data hash. ``max_age`` is how far
+    ``grain`` is the step of the stored rows in µs; it divides a day, divides or is divided by each window's hop, and is part of
+    the data hash. ``max_age`` is how far
     the online values' ``valid_through`` may lie behind now before a read says OUTSIDE_MAX_AGE.
 
     Raises:
-        DefinitionError: for a name used twice, a derived feature of an unknown one, a grain that divides no day.
+        DefinitionError: for a name used twice, a derived feature of an unknown one, a grain that does not fit.
     """
 
     name: str
@@ -110,12 +111,18 @@ class FeatureView:
         if not any(isinstance(feature.value, Aggregation) for feature in self.features):
             message = f"view {self.name} has no aggregation"
             raise DefinitionError(message)
+        for window in self.windows:
+            if self.grain % window.hop and window.hop % self.grain:
+                hop = f"the hop of a window of {window.label} ({window.hop} µs)"
+                message = f"view {self.name}: of a grain of {self.grain} µs and {hop}, neither divides the other"
+                raise DefinitionError(message)
         self._check_names()
 
     def _check_names(self) -> None:
-        seen: set[str] = {"agent_id", "event_timestamp", "created_at", "written_at"}
+        taken = {"agent_id", "event_timestamp", "created_at", "written_at"}
+        seen: set[str] = set()
         for each in self.features:
-            if each.name in seen:
+            if each.name in taken | seen:
                 message = f"view {self.name}: the name {each.name} is taken"
                 raise DefinitionError(message)
             if isinstance(each.value, Derived) and (unknown := each.value.features() - seen):
@@ -159,7 +166,7 @@ def _prove_int64(name: str, aggregation: Aggregation) -> None:
     operand = aggregation.operand
     if operand is None:
         return
-    magnitude = max(map(abs, operand.bounds))  # type: ignore[attr-defined]
+    magnitude = max(map(abs, operand.bounds))
     if aggregation.function in ("total", "mean", "std") and magnitude * MAXIMUM_EVENTS >= 2**63:
         message = f"feature {name}: values up to {magnitude} overflow int64 when {MAXIMUM_EVENTS} events are summed"
         raise DefinitionError(message)

@@ -34,7 +34,7 @@ class Window:
     size: int
 
     def __post_init__(self) -> None:
-        if self.size <= 0 or self.size % self.hop:
+        if not isinstance(self.size, int) or self.size <= 0 or self.size % self.hop:
             message = f"a window of {self.size} µs is no positive multiple of its hop ({self.hop} µs)"
             raise DefinitionError(message)
 

@@ -30,7 +30,7 @@ def events_sql(agent: str, columns: Sequence[str], start: int, end: int, *, revi
                NOT e.retracted{superseded if revised else ""} AS live
         FROM ml_learning.agent_events e
         WHERE e.agent_type = '{agent}' AND e.occurred_at > {_instant(start)} AND e.occurred_at <= {_instant(end)}
-    """  # noqa: S608  the agent and the columns come from the catalogue, the instants are integers
+    """
 
 
 def integer_events_sql(agent: str, columns: Sequence[str], start: int, end: int) -> str:
@@ -40,7 +40,7 @@ def integer_events_sql(agent: str, columns: Sequence[str], start: int, end: int)
         SELECT (EXTRACT(EPOCH FROM ts) * 1000000)::bigint AS ts, (EXTRACT(EPOCH FROM known) * 1000000)::bigint AS known,
                event_id, project{chosen}, live
         FROM ({events_sql(agent, columns, start, end)}) raw
-    """  # noqa: S608
+    """
 
 
 def begin_snapshot(connection: Connection) -> str:

@@ -75,8 +75,7 @@ def ensure_tables(settings: Settings, views: Sequence[FeatureView]) -> None:
     with connect(settings) as connection:
         marks = dict(
             connection.execute(
-                "SELECT relname, obj_description(oid, 'pg_class') FROM pg_class"
-                " WHERE relnamespace = to_regnamespace(%s) AND relkind = 'v'",
+                "SELECT relname, obj_description(oid, 'pg_class') FROM pg_class WHERE relnamespace = to_regnamespace(%s) AND relkind = 'v'",
                 (SCHEMA,),
             ).fetchall(),
         )
@@ -101,7 +100,7 @@ def _create(connection: psycopg.Connection, view: FeatureView) -> None:
         "CREATE TABLE IF NOT EXISTS {} (agent_id text NOT NULL, event_timestamp timestamptz NOT NULL, created_at timestamptz NOT NULL,"
         f" written_at timestamptz NOT NULL, {columns}, PRIMARY KEY (agent_id, event_timestamp, created_at, written_at))"
     )
-    connection.execute(sql.SQL(statement).format(table))  # type: ignore[arg-type]  names and types come from the catalogue
+    connection.execute(sql.SQL(statement).format(table))
     connection.execute(sql.SQL("DROP VIEW IF EXISTS {} CASCADE").format(plain))
     connection.execute(sql.SQL("CREATE VIEW {} AS SELECT * FROM {}").format(plain, table))
     connection.execute(sql.SQL("COMMENT ON VIEW {} IS {}").format(plain, sql.Literal(_mark(view))))
@@ -119,7 +118,10 @@ def _create_historical(connection: psycopg.Connection) -> None:
     stamps = sql.SQL(", ").join(map(sql.Identifier, STAMPS))
     parts = [
         sql.SQL(one).format(
-            sql.Literal(name), sql.Literal(agent), stamps, sql.SQL("ARRAY[{}]").format(sql.SQL(", ").join(map(sql.Literal, STAMPS))),
+            sql.Literal(name),
+            sql.Literal(agent),
+            stamps,
+            sql.SQL("ARRAY[{}]").format(sql.SQL(", ").join(map(sql.Literal, STAMPS))),
             sql.Identifier(SCHEMA, name),
         )
         for name, agent in known
@@ -161,7 +163,7 @@ def published_days(connection: Connection, view: FeatureView) -> list[PublishedD
     """Return what is published of the view's current version, oldest day first."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT partition, snapshot::text, rows, hash, published_at FROM ml_learning.partition_state"  # noqa: S608
+            "SELECT partition, snapshot::text, rows, hash, published_at FROM ml_learning.partition_state"
             f" WHERE view = '{view.name}' AND data_hash = '{data_hash(view)}' ORDER BY partition",
         )
         return [PublishedDay(*row) for row in cursor.fetchall()]
@@ -215,7 +217,7 @@ def _instants(days: Sequence[date]) -> tuple[datetime, datetime]:
 
 def _states(cursor: Cursor, view: FeatureView, days: Sequence[date]) -> dict[date, str]:
     cursor.execute(
-        "SELECT partition, snapshot::text FROM ml_learning.partition_state"  # noqa: S608  the name and the hash are ours
+        "SELECT partition, snapshot::text FROM ml_learning.partition_state"
         f" WHERE view = '{view.name}' AND data_hash = '{data_hash(view)}'"
         f" AND partition BETWEEN '{min(days)}' AND '{max(days)}'",
     )
@@ -249,15 +251,15 @@ def _parsed(snapshot: str) -> tuple[int, int, set[int]]:
 def _written_at(cursor: Cursor) -> int:
     """Return the server's clock in µs: under the view's lock it orders the publications."""
     cursor.execute("SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint")
-    return int(cursor.fetchone()[0])  # type: ignore[index]
+    return int(cursor.fetchone()[0])
 
 
 def _holds_rows(cursor: Cursor, table: str, span: tuple[datetime, datetime]) -> bool:
     cursor.execute(
-        f'SELECT EXISTS (SELECT FROM {SCHEMA}."{table}" WHERE event_timestamp > '  # noqa: S608
+        f'SELECT EXISTS (SELECT FROM {SCHEMA}."{table}" WHERE event_timestamp > '
         f"'{span[0].isoformat()}' AND event_timestamp <= '{span[1].isoformat()}')",
     )
-    return bool(cursor.fetchone()[0])  # type: ignore[index]
+    return bool(cursor.fetchone()[0])
 
 
 def _append(cursor: Cursor, table: str, rows: pa.Table, instant: datetime, *, temporary: bool = False) -> None:
@@ -289,7 +291,7 @@ def _insert_differences(
     )
     counts = {day: int(count) for day, count in cursor.fetchall()}
     names = ", ".join(f'"{name}"' for name in (*STAMPS, *(each.name for each in view.features)))
-    cursor.execute(f'INSERT INTO {SCHEMA}."{row_table(view)}" ({names}) SELECT {names} FROM differing')  # noqa: S608
+    cursor.execute(f'INSERT INTO {SCHEMA}."{row_table(view)}" ({names}) SELECT {names} FROM differing')
     cursor.execute("DROP TABLE differing, incoming")
     return counts
 
@@ -326,7 +328,7 @@ def _differences_sql(view: FeatureView, span: tuple[datetime, datetime]) -> str:
         FROM final i LEFT JOIN newest s USING ({key})
         WHERE CASE WHEN s.created_at > event_timestamp THEN {ours} IS DISTINCT FROM {theirs}
                    ELSE i.created_at > event_timestamp END
-    """  # noqa: S608  names come from the catalogue
+    """
 
 
 def _record(cursor: Cursor, view: FeatureView, hashes: Mapping[date, tuple[int, str]], snapshot: str) -> None:
@@ -337,7 +339,7 @@ def _record(cursor: Cursor, view: FeatureView, hashes: Mapping[date, tuple[int, 
         for day, (count, digest) in hashes.items()
     )
     cursor.execute(
-        "INSERT INTO ml_learning.partition_state"  # noqa: S608
+        "INSERT INTO ml_learning.partition_state"
         f" (view, data_hash, partition, snapshot, system_identifier, rows, hash, published_at) VALUES {rows}"
         " ON CONFLICT (view, data_hash, partition) DO UPDATE SET snapshot = EXCLUDED.snapshot,"
         " system_identifier = EXCLUDED.system_identifier, rows = EXCLUDED.rows, hash = EXCLUDED.hash, published_at = EXCLUDED.published_at",

@@ -1,64 +1,140 @@
-"""The engine against the naive oracle, to the bit."""
+"""The engine against the naive oracle, to the bit.
+
+DuckDB plans a view in tenths of a second whatever it then reads, so an example is several histories side by side in one computation, and
+the windows are taken one or two at a time; the `long` tests take all of them at once.
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
-from engine_cases import HISTORY, ORIGIN, comparable, event_table, everything, histories, instants_strategy
+from engine_cases import (
+    APART,
+    FILTERS,
+    HISTORY,
+    ORIGIN,
+    WINDOWS,
+    comparable,
+    crafted,
+    event_table,
+    everything,
+    histories,
+    instants_strategy,
+    side_by_side,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracle import Event, rows
 
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.engine.compute import compute
-from detektor_pipelines.language import days, hours, minutes
-from detektor_pipelines.language.windows import DAY, HOUR
+from detektor_pipelines.language import FeatureView, days, hours, minutes
+from detektor_pipelines.language.windows import DAY, HOUR, MINUTE
+
+if TYPE_CHECKING:
+    from detektor_pipelines.language import Window
 
 EVERYTHING = everything()
-FEW = everything((minutes(45), days(7), days(30)))
-patient = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+END = ORIGIN + (HISTORY + 45) * DAY
+slow_checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
+few = settings(max_examples=5, deadline=None, suppress_health_check=slow_checks)
+many = settings(max_examples=200, deadline=None, suppress_health_check=slow_checks)
+
+filters = st.sampled_from(tuple((name,) for name in FILTERS))
+several = st.lists(histories(size=10), min_size=5, max_size=5)
+punctual = st.lists(histories(size=10, late=False), min_size=5, max_size=5)
 
 
-def assert_same(view, events, start, end, cutoff=None):
+def assert_same(view: FeatureView, batches: list[list[Event]], start: int, end: int, cutoff: int | None = None) -> None:
+    """Hold one computation over all batches against the oracle on each of them."""
+    events = [event for batch in batches for event in batch]
     ours = comparable(compute(view, event_table(view, events), start=start, end=end, cutoff=cutoff))
-    naive = rows(view, events, start=start, end=end, cutoff=cutoff)
+    naive = sorted(
+        (row for batch in batches for row in rows(view, batch, start=start, end=end, cutoff=cutoff)),
+        key=lambda row: (row[0].encode(), row[1], row[2]),
+    )
     assert [row[:3] for row in ours] == [row[:3] for row in naive]
+    names = [each.name for each in view.features]
     for mine, theirs in zip(ours, naive, strict=True):
-        names = [each.name for each in view.features]
         assert dict(zip(names, mine[3], strict=True)) == dict(zip(names, theirs[3], strict=True)), mine[:3]
 
 
-@patient
-@given(histories(late=True))
-def test_whole_history_equals_oracle(events):
-    assert_same(EVERYTHING, events, ORIGIN - DAY, ORIGIN + (HISTORY + 45) * DAY)
+def assert_same_throughout(view: FeatureView, batches: list[list[Event]]) -> None:
+    assert_same(view, side_by_side(batches), ORIGIN - DAY, END + len(batches) * APART)
 
 
-@patient
-@given(histories(late=False))
-def test_history_without_late_events_equals_oracle(events):
-    assert_same(FEW, events, ORIGIN - DAY, ORIGIN + (HISTORY + 35) * DAY)
+@pytest.mark.parametrize("window", WINDOWS, ids=lambda window: window.label)
+@few
+@given(several, filters)
+def test_a_window_equals_oracle(window: Window, batches: list[list[Event]], chosen: tuple[str, ...]) -> None:
+    assert_same_throughout(everything((window,), filters=chosen), batches)
 
 
-@patient
-@given(histories(late=True), st.integers(0, HISTORY + 31), st.integers(1, 3), instants_strategy(HISTORY + 30))
-def test_any_range_equals_oracle(events, first, length, cutoff):
+@pytest.mark.parametrize("window", WINDOWS, ids=lambda window: window.label)
+def test_a_window_over_the_crafted_history_equals_oracle(window: Window) -> None:
+    assert_same_throughout(everything((window,)), [crafted()])
+
+
+@pytest.mark.parametrize("window", [minutes(45), days(1), days(30)], ids=lambda window: window.label)
+@few
+@given(punctual, filters)
+def test_a_window_without_late_events_equals_oracle(window: Window, batches: list[list[Event]], chosen: tuple[str, ...]) -> None:
+    assert_same_throughout(everything((window,), filters=chosen), batches)
+
+
+@few
+@given(several, st.sampled_from(((minutes(45), days(30)), (hours(6), days(12)), (days(1), days(7)))), filters)
+def test_windows_that_share_states_equal_oracle(batches: list[list[Event]], windows: tuple[Window, ...], chosen: tuple[str, ...]) -> None:
+    assert_same_throughout(everything(windows, filters=chosen), batches)
+
+
+@few
+@given(several, st.integers(0, 5 * APART // DAY), st.integers(1, 60), instants_strategy(5 * APART // DAY), filters)
+def test_any_range_equals_oracle(batches: list[list[Event]], first: int, length: int, cutoff: int, chosen: tuple[str, ...]) -> None:
     start = ORIGIN + first * DAY
-    assert_same(FEW, events, start, start + length * DAY, cutoff)
+    view = everything((minutes(45), days(30)), filters=chosen)
+    assert_same(view, side_by_side(batches), start, start + length * DAY, cutoff)
 
 
-@patient
-@given(histories(late=True), st.sampled_from((HOUR // 4, 6 * HOUR, DAY)))
-def test_other_grains_equal_oracle(events, grain):
-    view = everything((hours(1), days(1), days(30)), grain)
-    assert_same(view, events, ORIGIN - DAY, ORIGIN + (HISTORY + 35) * DAY)
+@pytest.mark.parametrize("grain", [5 * MINUTE, 15 * MINUTE, 6 * HOUR, DAY], ids=lambda grain: f"{grain // MINUTE}m")
+@few
+@given(several, st.sampled_from((hours(1), days(1), days(30))), filters)
+def test_other_grains_equal_oracle(grain: int, batches: list[list[Event]], window: Window, chosen: tuple[str, ...]) -> None:
+    assert_same_throughout(everything((window,), grain, filters=chosen), batches)
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
-def test_no_events_no_rows(view):
+def test_no_events_no_rows(view: FeatureView) -> None:
     assert compute(view, event_table(view, []), start=ORIGIN, end=ORIGIN + DAY).num_rows == 0
 
 
-def test_one_event_of_each_view_equals_oracle():
-    for view in VIEWS:
-        event = Event("e", ORIGIN + 10 * HOUR, ORIGIN + 30 * HOUR, "p")
-        assert_same(view, [event], ORIGIN, ORIGIN + 40 * DAY)
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
+def test_one_late_event_of_each_view_equals_oracle(view: FeatureView) -> None:
+    event = Event("e", ORIGIN + 10 * HOUR, ORIGIN + 30 * HOUR, "p")
+    assert_same(view, [[event]], ORIGIN, ORIGIN + 40 * DAY)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@many
+@given(st.lists(histories(size=25), min_size=4, max_size=4))
+def test_everything_at_once_equals_oracle(batches: list[list[Event]]) -> None:
+    assert_same_throughout(EVERYTHING, batches)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@many
+@given(st.lists(histories(size=25, late=False), min_size=4, max_size=4))
+def test_everything_without_late_events_equals_oracle(batches: list[list[Event]]) -> None:
+    assert_same_throughout(EVERYTHING, batches)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@many
+@given(several, st.integers(0, 5 * APART // DAY), st.integers(1, 60), instants_strategy(5 * APART // DAY))
+def test_any_range_of_everything_equals_oracle(batches: list[list[Event]], first: int, length: int, cutoff: int) -> None:
+    start = ORIGIN + first * DAY
+    assert_same(EVERYTHING, side_by_side(batches), start, start + length * DAY, cutoff)
