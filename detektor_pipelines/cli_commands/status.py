@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from detektor_pipelines.cli_commands.output import JsonOption, print_json, print_table
+from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,13 +75,21 @@ def status(*, as_json: JsonOption = False) -> None:
 
     settings = get_settings()
     servers = stack.status(settings)
-    sections = [section(settings) for section in SECTIONS] if servers["postgres"].ready else []
+    sections = [_asked(section, settings) for section in SECTIONS] if servers["postgres"].ready else []
     if as_json:
         print_json(servers_as_json(servers) | {section.key: section.data for section in sections})
         return
     print_servers(servers)
     for section in sections:
         print_section(section)
+
+
+def _asked(section: Callable[[Settings], Section], settings: Settings) -> Section:
+    """Return a section; one that cannot be answered says why, and the others are shown all the same."""
+    try:
+        return section(settings)
+    except UserError as error:
+        return Section(section.__name__, f"{section.__name__}: {error}", (), (), {"error": str(error)})
 
 
 def print_section(section: Section) -> None:
