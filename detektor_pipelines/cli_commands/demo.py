@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
 
 SIMULATED_DAYS = 184
+NAMED = ("postgres", "redis", "mlflow")
 PROJECTS = 8
 EVENTS = 200_000
 
@@ -153,8 +154,8 @@ def _servers(settings: Settings, say: _Steps) -> Settings:
     with say.step("Servers") as step:
         begun = stack.up(settings, free_ports=True, wait=("postgres", "redis"), on_progress=step.update)
         migrate(begun.settings)
-        addresses = ", ".join(f"{each.title} {each.address}" for each in begun.services if each.name in ("postgres", "redis", "mlflow"))
-        say.result(addresses)
+        ports = ", ".join(f"{each.title} {each.address.rpartition(':')[2]}" for each in begun.services if each.name in NAMED)
+        say.result(f"on ports {ports}")
     get_settings.cache_clear()
     return begun.settings
 
