@@ -185,10 +185,13 @@ def _expectation(view: FeatureView, content: Any, where: str) -> dict[str, Any]:
     if not isinstance(content, dict) or "at" not in content or not isinstance(content.get("values"), dict) or not content["values"]:
         raise _wrong(where, "an expectation wants at and values")
     _only(content, _EXPECTATION_KEYS, "an expectation", where)
+    agent_id = str(content.get("agent_id", view.agent))
+    if agent_id.partition("@")[0] != view.agent:
+        raise _wrong(where, f"agent_id {agent_id} is neither {view.agent} nor {view.agent}@PROJECT")
     return {
         "at": _instant(content["at"], where),
         "known_at": _instant(content["known_at"], where) if "known_at" in content else _FOR_EVER,
-        "agent_id": str(content.get("agent_id", view.agent)),
+        "agent_id": agent_id,
         "values": {name: _expected(view, name, value, where) for name, value in content["values"].items()},
     }
 
