@@ -1,6 +1,6 @@
-"""Throw-away servers for tests: real PostgreSQL and real Redis, each in its own process group, gone afterwards.
+"""Throw-away servers for tests and benchmarks: real PostgreSQL and real Redis, each in its own process group, gone afterwards.
 
-What a person's data lives in is started by `lifecycle`; these give up durability for speed.
+What a person's data lives in is started by `lifecycle`; these give up durability for speed, unless a benchmark wants what people get.
 """
 
 from __future__ import annotations
@@ -59,8 +59,10 @@ class RedisServer:
 
 
 @contextmanager
-def start_postgres(directory: Path, port: int | None = None) -> Iterator[PostgresServer]:
+def start_postgres(directory: Path, port: int | None = None, *, durable: bool = False) -> Iterator[PostgresServer]:
     """Run a PostgreSQL cluster in `directory` (made, and removed at the end) on `port`, by default a free one.
+
+    `durable`: with the settings and the fsync of a person's cluster.
 
     Raises:
         UserError: It did not start; the end of its log is in the message.
@@ -70,8 +72,8 @@ def start_postgres(directory: Path, port: int | None = None) -> Iterator[Postgre
     data = directory / "data"
     directory.mkdir(parents=True, exist_ok=True)
     try:
-        postgres.initialise(data, login, durable=False)
-        words = postgres.command(data, login.port, durable=False)
+        postgres.initialise(data, login, durable=durable)
+        words = postgres.command(data, login.port, durable=durable)
         with _running(words, directory, signal.SIGINT, lambda: postgres.is_ready(login)) as pid:
             yield PostgresServer(login, pid)
     finally:
