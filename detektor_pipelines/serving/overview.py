@@ -88,7 +88,7 @@ def _rows(connection: psycopg.Connection, view: FeatureView) -> int:
     exists = connection.execute("SELECT to_regclass(%s) IS NOT NULL", (table,)).fetchone()
     if exists != (True,):
         return 0
-    found = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608  the name is ours
+    found = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
     return int(found[0]) if found else 0
 
 

@@ -57,7 +57,7 @@ FROM differing
 JOIN ml_learning.event_ids AS identity USING (event_id)
 JOIN ml_learning.agent_events AS event
   ON event.event_id = identity.event_id AND event.revision = identity.revision AND event.occurred_at = identity.occurred_at
-"""  # noqa: S608 - our own column names
+"""
 _UPDATE_IDENTITIES: Final = """
 UPDATE ml_learning.event_ids AS identity
 SET revision = revised.revision, body_hash = revised.body_hash, occurred_at = revised.occurred_at
@@ -87,7 +87,7 @@ def claim_origin(cursor: Cursor, parts: Sequence[pa.Table], *, mix: bool) -> Non
     """
     kinds = {kind for part in parts for kind in part["simulated"].unique().to_pylist()}
     cursor.execute(
-        f"INSERT INTO ml_learning.log_origin (simulated) VALUES ({min(kinds)}) ON CONFLICT DO NOTHING"  # noqa: S608 - a boolean
+        f"INSERT INTO ml_learning.log_origin (simulated) VALUES ({min(kinds)}) ON CONFLICT DO NOTHING"
     )
     cursor.execute("SELECT simulated, mixed FROM ml_learning.log_origin")
     simulated, mixed = cursor.fetchone()

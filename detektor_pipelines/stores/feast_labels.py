@@ -87,7 +87,7 @@ class QueryLabels:
     def __init__(self, dsn: str, query: str) -> None:
         self._dsn = dsn
         self._query = query
-        empty = fetch(dsn, f"SELECT * FROM ({query}) AS q LIMIT 0").to_pandas()  # noqa: S608 - the caller's own query is what it asks for
+        empty = fetch(dsn, f"SELECT * FROM ({query}) AS q LIMIT 0").to_pandas()
         self.schema: dict[str, Any] = empty.dtypes.to_dict()
         self.at: str = offline_utils.infer_event_timestamp_from_entity_df(self.schema)
         self.joined: Sequence[str] = list(self.schema)
@@ -95,13 +95,13 @@ class QueryLabels:
     def extent(self) -> tuple[datetime | None, datetime | None]:
         """Return the first and the last instant, None when there is no label."""
         at = f"{quoted(self.at)}::timestamptz"
-        bounds = fetch(self._dsn, f"SELECT min({at}) AS first, max({at}) AS last FROM ({self._query}) AS q")  # noqa: S608 - as above
+        bounds = fetch(self._dsn, f"SELECT min({at}) AS first, max({at}) AS last FROM ({self._query}) AS q")
         return bounds.column("first")[0].as_py(), bounds.column("last")[0].as_py()
 
     def answer(self, query: str, keys: Sequence[str]) -> pa.Table:
         """Fill the temporary table, run the join over it, return the labels' columns and the features."""
         del keys
-        labels = f"SELECT q.*, row_number() OVER () AS {ROW}, {quoted(self.at)}::timestamptz AS {AT} FROM ({self._query}) AS q"  # noqa: S608
+        labels = f"SELECT q.*, row_number() OVER () AS {ROW}, {quoted(self.at)}::timestamptz AS {AT} FROM ({self._query}) AS q"
         with connected(self._dsn) as connection, connection.cursor() as cursor:
             cursor.execute(f"CREATE TEMPORARY TABLE {TABLE} ON COMMIT DROP AS {labels}")
             cursor.execute(query)

@@ -44,7 +44,7 @@ def ensure_months(connection: Connection, months: set[str]) -> None:
 
 def _is_attached(cursor: object, month: str) -> bool:
     cursor.execute(  # type: ignore[attr-defined]
-        f"SELECT count(*) FROM pg_inherits WHERE inhrelid = to_regclass('ml_learning.{partition_name(month)}')"  # noqa: S608 - our own name
+        f"SELECT count(*) FROM pg_inherits WHERE inhrelid = to_regclass('ml_learning.{partition_name(month)}')"
     )
     return bool(cursor.fetchone()[0])  # type: ignore[attr-defined]
 

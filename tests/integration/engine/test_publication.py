@@ -48,14 +48,21 @@ def log(module_database: Settings) -> Settings:
 
 
 def newest(settings: Settings, view=VIEW):
+    return [(key, t, values) for key, t, _, values in stored(settings, view, "TRUE")]
+
+
+def as_served(settings: Settings, view=VIEW):
+    return stored(settings, view, "created_at = event_timestamp")
+
+
+def stored(settings: Settings, view, where: str):
     names = ", ".join(engine.row_schema(view).names)
     with connect_arrow(settings) as connection, connection.cursor() as cursor:
         cursor.execute(
-            f'SELECT DISTINCT ON (agent_id, event_timestamp) {names} FROM feast."{row_table(view)}"'
+            f'SELECT DISTINCT ON (agent_id, event_timestamp) {names} FROM feast."{row_table(view)}" WHERE {where}'
             " ORDER BY agent_id, event_timestamp, created_at DESC, written_at DESC",
         )
-        found = cursor.fetch_arrow_table().cast(engine.row_schema(view))
-    return [(key, t, values) for key, t, _, values in comparable(found)]
+        return comparable(cursor.fetch_arrow_table().cast(engine.row_schema(view)))
 
 
 def states(settings: Settings, view):
@@ -81,11 +88,12 @@ def test_repair_after_late_events_equals_rebuild(log, batches, random):
     fresh(log)
     events = []
     for number, batch in enumerate(batches):
-        batch = [replace(event, event_id=f"{event.event_id}.{number}") for event in batch]
-        insert(log, batch)
-        events += batch
+        fresh_ones = [replace(event, event_id=f"{event.event_id}.{number}") for event in batch]
+        insert(log, fresh_ones)
+        events += fresh_ones
         materialize(log, VIEW, DAYS)
     assert newest(log) == true_now(events)
+    assert as_served(log) == [row for row in rows(VIEW, events, start=ORIGIN, end=END) if row[1] == row[2]]
     repaired = {each.day: (each.rows, each.hash) for each in states(log, VIEW)}
     with connect(log) as connection:
         connection.execute(f'TRUNCATE feast."{row_table(VIEW)}", ml_learning.partition_state')
@@ -94,6 +102,7 @@ def test_repair_after_late_events_equals_rebuild(log, batches, random):
         materialize(log, VIEW, some)
     assert {each.day: (each.rows, each.hash) for each in states(log, VIEW)} == repaired
     assert newest(log) == true_now(events)
+    assert as_served(log) == [row for row in rows(VIEW, events, start=ORIGIN, end=END) if row[1] == row[2]]
 
 
 @pytest.mark.slow
@@ -103,7 +112,7 @@ def test_postgres_equals_duckdb(log, view):
 
     @patient
     @given(histories())
-    def same(events):
+    def same(events: list[Event]) -> None:
         fresh(log, view)
         insert(log, events)
         start, end = ORIGIN - reach_back(compiled), END
