@@ -48,20 +48,25 @@ def locked(settings: Settings) -> Iterator[None]:
 
 def with_secrets(settings: Settings) -> Settings:
     """Generate the passwords of embedded servers that have none yet, keep them, and return settings that hold them."""
-    missing = {
-        name: secrets.token_urlsafe(24)
+    wanted = [
+        name
         for name, external, present in (
             ("postgres_password", settings.external_postgres_url, settings.postgres_password),
             ("redis_password", settings.external_redis_url, settings.redis_password),
         )
         if not external and not present
-    }
-    if not missing:
+    ]
+    if not wanted:
         return settings
     lines = settings.secrets_file.read_text(encoding="utf-8").splitlines() if settings.secrets_file.exists() else []
-    lines += [f"DETEKTOR_{name.upper()}={value}" for name, value in missing.items()]
-    _write_private(settings.secrets_file, "\n".join(lines) + "\n")
-    return changed(settings, **missing)
+    # Another command may have made them since these settings were read.
+    kept = dict(line.partition("=")[::2] for line in lines)
+    found = {name: kept.get(f"DETEKTOR_{name.upper()}") for name in wanted}
+    made = {name: secrets.token_urlsafe(24) for name, value in found.items() if not value}
+    if made:
+        lines += [f"DETEKTOR_{name.upper()}={value}" for name, value in made.items()]
+        _write_private(settings.secrets_file, "\n".join(lines) + "\n")
+    return changed(settings, **(found | made))
 
 
 def remember(settings: Settings, port_fields: tuple[str, ...]) -> None:
