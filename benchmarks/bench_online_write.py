@@ -1,6 +1,6 @@
 """Online bulk write: ours beside stock Feast, same rows, same servers, same process, taking turns.
 
-    .venv/bin/python benchmarks/online_write.py [--agents 10000] [--turns 5] [--json]
+    .venv/bin/python benchmarks/bench_online_write.py [--agents 10000] [--turns 5] [--json]
 
 Both go from the offline rows in PostgreSQL to values in an empty Redis. Stock is `FeatureStore.materialize` with Feast's own PostgreSQL
 and Redis stores, told to pull only the latest rows, which suits it best. `write_rows` and `online_write_batch` are the two stores' parts
