@@ -11,6 +11,8 @@ from detektor_pipelines.language.events import AGENT_TYPES, UNMAPPED
 from detektor_pipelines.stores.connections import connect
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from detektor_pipelines.settings import Settings
 
 _EDGE: Final = """
@@ -66,14 +68,16 @@ def event_counts(settings: Settings) -> list[EventCount]:
 
 
 def oldest_event_day(settings: Settings) -> date | None:
-    """Return the UTC day of the oldest event, None when there is none: where the daily partitions begin.
+    """Return the UTC day that owns the oldest event of a mapped agent, None when there is none: where the daily partitions begin.
+
+    Midnight belongs to the day that ends there, as everywhere.
 
     Raises:
         UserError: The database cannot be read.
 
     """
-    oldest = _edge(settings, "min")
-    return None if oldest is None else from_us(oldest).date()
+    oldest = _edge(settings, "min", AGENT_TYPES)
+    return None if oldest is None else from_us(oldest - 1).date()
 
 
 def newest_event_us(settings: Settings) -> int | None:
@@ -83,7 +87,7 @@ def newest_event_us(settings: Settings) -> int | None:
         UserError: The database cannot be read.
 
     """
-    return _edge(settings, "max")
+    return _edge(settings, "max", (*AGENT_TYPES, UNMAPPED))
 
 
 def recent_rejections(settings: Settings, hours: float = 24) -> list[RejectionCount]:
@@ -101,9 +105,9 @@ def recent_rejections(settings: Settings, hours: float = 24) -> list[RejectionCo
     ]
 
 
-def _edge(settings: Settings, edge: str) -> int | None:
+def _edge(settings: Settings, edge: str, agents: Sequence[str]) -> int | None:
     """Ask each agent's index for its first or last instant: no scan of the log."""
     with connect(settings) as connection:
-        rows = connection.execute(_EDGE.format(edge=edge), ([*AGENT_TYPES, UNMAPPED],)).fetchall()
+        rows = connection.execute(_EDGE.format(edge=edge), (list(agents),)).fetchall()
     instants = [row[0] for row in rows if row[0] is not None]
     return {"min": min, "max": max}[edge](instants, default=None)

@@ -270,12 +270,17 @@ def test_reingest_keeps_when_a_live_event_became_known(database: Settings, monke
 def test_the_log_says_how_much_it_holds_and_from_when(database: Settings) -> None:
     assert (log_state.oldest_event_day(database), log_state.newest_event_us(database), log_state.event_counts(database)) == (None, None, [])
     append(database, [review(), review("r2", agent_type="unmapped", occurred_at=MARCH - DAY_US), review("r3", occurred_at=MARCH + 5)])
-    assert str(log_state.oldest_event_day(database)) == "2026-03-04"
+    assert str(log_state.oldest_event_day(database)) == "2026-03-05"  # an unmapped event is in no feature
     assert log_state.newest_event_us(database) == MARCH + 5
     assert [(row.agent_type, row.operation, row.events) for row in log_state.event_counts(database)] == [
         ("code-reviewer", "review", 2),
         ("unmapped", "review", 1),
     ]
+
+
+def test_midnight_belongs_to_the_day_that_ends_there(database: Settings) -> None:
+    append(database, [review(occurred_at=MARCH // DAY_US * DAY_US)])
+    assert str(log_state.oldest_event_day(database)) == "2026-03-04"
 
 
 def test_a_full_disk_is_named(database: Settings) -> None:
