@@ -190,7 +190,8 @@ class _Text:
         picking = {name: name for name in self.lasts}
         for pick in self._running_extremes():
             over = _ceil(_ceil("b", pick.window.hop), self.grain)
-            picking[f"{pick.name}_part"] = f"CASE WHEN te <= {over} THEN {self._shared_name(pick)} END"
+            # A span may begin inside a hop: of what is folded into its start, only that hop is still under way.
+            picking[f"{pick.name}_part"] = f"CASE WHEN te <= {over} AND {over} > {self.span.start} THEN {self._shared_name(pick)} END"
         return picking
 
     def _delta(self, instant: str, relation: str, values: dict[str, str], where: str = "TRUE") -> str:

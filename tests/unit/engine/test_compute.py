@@ -90,9 +90,9 @@ def test_windows_that_share_states_equal_oracle(batches: list[list[Event]], wind
 
 
 @few
-@given(several, st.integers(0, 5 * APART // DAY), st.integers(1, 60), instants_strategy(5 * APART // DAY), filters)
+@given(several, st.integers(0, 5 * APART // HOUR), st.integers(1, 60), instants_strategy(5 * APART // DAY), filters)
 def test_any_range_equals_oracle(batches: list[list[Event]], first: int, length: int, cutoff: int, chosen: tuple[str, ...]) -> None:
-    start = ORIGIN + first * DAY
+    start = ORIGIN + first * HOUR
     view = everything((minutes(45), days(30)), filters=chosen)
     assert_same(view, side_by_side(batches), start, start + length * DAY, cutoff)
 
@@ -102,6 +102,16 @@ def test_any_range_equals_oracle(batches: list[list[Event]], first: int, length:
 @given(several, st.sampled_from((hours(1), days(1), days(30))), filters)
 def test_other_grains_equal_oracle(grain: int, batches: list[list[Event]], window: Window, chosen: tuple[str, ...]) -> None:
     assert_same_throughout(everything((window,), grain, filters=chosen), batches)
+
+
+def test_a_range_that_begins_inside_a_hop_equals_oracle() -> None:
+    view = everything((days(30),))
+    old, new = (
+        Event(name, at, at, "p", values={"duration_ms": at % 7, "issues_found": 1})
+        for name, at in (("o", ORIGIN), ("n", ORIGIN + 40 * DAY + 9 * HOUR))
+    )
+    start = ORIGIN + 40 * DAY + 8 * HOUR
+    assert_same(view, [[old, new]], start, start + DAY)
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
