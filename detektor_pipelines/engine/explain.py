@@ -89,7 +89,7 @@ def explain(connection: Connection, view: FeatureView, feature: Feature, agent_i
             fix="Give another agent (--agent-id), a later instant (--at), or materialize the days before it.",
         )
     instant, known = clock.to_us(row.event_timestamp), clock.to_us(row.created_at)
-    events = read_events(connection, view.agent, plan(view).columns, instant - reach_back(plan(view)), instant)
+    events = read_events(connection, view.agent, plan(view).columns, instant - view.grain - reach_back(plan(view)), instant)
     return Explanation(
         row,
         feature,
@@ -111,12 +111,11 @@ def aggregations(view: FeatureView, feature: Feature) -> list[Feature]:
 
 
 def _recomputed(view: FeatureView, events: Any, row: StoredRow, feature: Feature) -> Any:
+    """Return what the log says with the row's knowledge; a repair may have left that without a version of its own."""
     instant = clock.to_us(row.event_timestamp)
-    rows = compute(view, events, start=instant - view.grain, end=instant)
-    for each in rows.to_pylist():
-        if each["agent_id"] == row.agent_id and each["created_at"] == row.created_at:
-            return each[feature.name]
-    return None
+    versions = compute(view, events, start=instant - view.grain, end=instant).to_pylist()
+    known = [each for each in versions if each["agent_id"] == row.agent_id and each["created_at"] <= row.created_at]
+    return known[-1][feature.name] if known else None
 
 
 def _present(feature: Feature, events: list[dict[str, Any]], agent_id: str, instant: int, known: int) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ psycopg for statements, ADBC for whole Arrow tables. Both import slowly, so they
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -48,6 +49,8 @@ _BY_TEXT: Final = (
     ("the database system is", "57P03"),
     ("No space left on device", "53100"),
 )
+_ROW_TABLE: Final = re.compile(r'relation "feast\.\w+__[0-9a-f]{12}"')
+_NO_ROWS: Final = ("The feature view was never materialized in its present version.", "`detektor status` prints the command that does it.")
 _LOST: Final = ("08000", "08001", "08003", "08006", "57P01", "57P02")
 
 
@@ -109,7 +112,7 @@ def explain(error: BaseException, settings: Settings) -> UserError | None:
     state = getattr(cause, "sqlstate", None) or next((state for mark, state in _BY_TEXT if mark in text), None)
     where = f"PostgreSQL at {settings.postgres_host}:{settings.postgres_port}, database {settings.postgres_database}"
     if state in _BY_SQLSTATE:
-        what, fix = _BY_SQLSTATE[state]
+        what, fix = _NO_ROWS if _ROW_TABLE.search(text) else _BY_SQLSTATE[state]
         return UserError(what, where=f"{where}: {_first_line(text)}", fix=fix)
     if (state is None and _is_operational(cause)) or state in _LOST:
         return UserError("PostgreSQL does not answer.", where=where, fix=_fix_for_silence(settings))

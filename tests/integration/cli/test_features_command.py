@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
@@ -15,7 +16,7 @@ from detektor_pipelines.engine.backfill import backfill
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.records import AgentEvent
 from detektor_pipelines.stores.connections import connect
-from detektor_pipelines.stores.events import append
+from detektor_pipelines.stores.events import EventWriter, append
 from detektor_pipelines.stores.staleness import stale_days
 
 VIEW = view_named("code_review_features")
@@ -106,6 +107,26 @@ def test_explain_lists_the_very_events(history):
     assert [event["event_id"] for event in found["parts"][0]["events"]] == ["e2", "e1"]
     derived = json.loads(call("features", "explain", "code_review_features:review_load_trend", "--at", "2026-03-05T11:00", "--json").stdout)
     assert [part["feature"] for part in derived["parts"]] == ["recent_reviews_count", "weekly_reviews_count"]
+
+
+def test_explain_after_a_retraction_is_not_stale(history):
+    late = review(3, datetime(2026, 3, 5, 11, tzinfo=UTC), verdict="rejected")
+    append(history, [replace(late, known_at=to_us(datetime(2026, 3, 7, 9, 20, tzinfo=UTC)))])
+    days = [date(2026, 3, day) for day in (5, 6, 7)]
+    list(backfill(history, [VIEW], days))
+    with EventWriter(history, reingest=True) as writer:
+        writer.write([replace(late, agent_type="debugger", known_at=None, reader_revision=2)])
+    list(backfill(history, [VIEW], days))
+    words = ("features", "explain", "code_review_features:weekly_reviews_count", "--at", "2026-03-07T09:40", "--json")
+    found = json.loads(call(*words).stdout)
+    assert (found["value"], found["recomputed"], found["stale"]) == (2, 2, False)
+
+
+def test_values_of_a_view_never_materialized_name_the_command(servers):
+    error = call("features", "get", "debugger", "--at", "2026-03-05").exception
+    assert isinstance(error, UserError)
+    assert "never materialized" in str(error)
+    assert "detektor status" in str(error)
 
 
 def test_printed_sql_gives_the_value_in_postgres(history):
