@@ -83,14 +83,15 @@ def materialize(settings: Settings, view: FeatureView, days: Sequence[date], *, 
         raise UserError("No day to materialize.", where=view.name, fix="Give at least one day, such as 2026-05-01.")
     started = time.perf_counter()
     ordered = sorted(set(days))
+    now = clock.now_us()  # once: a day that ends while it is computed is still an open one
     ensure_tables(settings, (view,))
     with connect_arrow(settings) as connection:
-        events, snapshot = _read(connection, view, ordered)
-        rows = compute_days(view, events, ordered, cutoff=clock.now_us())
+        events, snapshot = _read(connection, view, ordered, now)
+        rows = compute_days(view, events, ordered, cutoff=now)
         failures = failures_by_day(view, rows) if rows.num_rows else {}
         failed = {_EPOCH + timedelta(days=number): cases for number, cases in failures.items()}
         good = [day for day in ordered if day not in failed]
-        published = publish(connection, view, good, _of_days(rows, good) if failed else rows, snapshot) if good else {}
+        published = publish(connection, view, good, _of_days(rows, good) if failed else rows, snapshot, at=now) if good else {}
     rates = _null_rates(view, rows, ordered)
     computed = hashes_by_day(rows, list(failed)) if failed else {}
     results = tuple(
@@ -114,11 +115,11 @@ def midnight(day: date) -> int:
     return (day - _EPOCH).days * DAY
 
 
-def _read(connection: Connection, view: FeatureView, days: Sequence[date]) -> tuple[pa.Table, str]:
+def _read(connection: Connection, view: FeatureView, days: Sequence[date], now: int) -> tuple[pa.Table, str]:
     compiled = plan(view)
     start, end = midnight(days[0]) - reach_back(compiled), midnight(days[-1]) + DAY
     snapshot = begin_snapshot(connection)
-    events = read_events(connection, view.agent, compiled.columns, start, min(end, clock.now_us()))
+    events = read_events(connection, view.agent, compiled.columns, start, min(end, now))
     connection.rollback()
     return events, snapshot
 

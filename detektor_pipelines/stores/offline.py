@@ -51,7 +51,7 @@ class DayRows:
 
 @dataclass(frozen=True, slots=True)
 class PublishedDay:
-    """One row of `partition_state`."""
+    """One row of `partition_state`; `published_at` is the clock's instant that its rows were cut off at."""
 
     day: date
     snapshot: str
@@ -131,11 +131,13 @@ def _create_historical(connection: psycopg.Connection) -> None:
     connection.execute(sql.SQL("CREATE VIEW {} AS {}").format(historical, sql.SQL(" UNION ALL ").join(parts)))
 
 
-def publish(connection: Connection, view: FeatureView, days: Sequence[date], rows: pa.Table, snapshot: str) -> dict[date, DayRows]:
+def publish(
+    connection: Connection, view: FeatureView, days: Sequence[date], rows: pa.Table, snapshot: str, *, at: int | None = None
+) -> dict[date, DayRows]:
     """Publish the rows of `days` in one transaction: insert what differs from its newest version, record each day's state.
 
     `connection` has no transaction under way. `rows` are all rows of those days in the layout of `engine.compute.row_schema`, sorted by
-    its key; `snapshot` is the one they were computed from.
+    its key; `snapshot` is the one they were computed from, `at` the clock's instant they were cut off at (µs, by default now).
 
     Raises:
         UserError: A day was published from newer knowledge meanwhile.
@@ -154,7 +156,7 @@ def publish(connection: Connection, view: FeatureView, days: Sequence[date], row
         else:
             _append(cursor, target, rows, instant)
             written = _count_by_day(rows)
-        _record(cursor, view, hashes, snapshot)
+        _record(cursor, view, hashes, snapshot, clock.now_us() if at is None else at)
     connection.commit()
     return {day: DayRows(count, digest, written.get(day, 0)) for day, (count, digest) in hashes.items()}
 
@@ -216,10 +218,12 @@ def _instants(days: Sequence[date]) -> tuple[datetime, datetime]:
 
 
 def _states(cursor: Cursor, view: FeatureView, days: Sequence[date]) -> dict[date, str]:
+    """Return the snapshots of those days that are published; not of another cluster, whose transactions say nothing about ours."""
     cursor.execute(
         "SELECT partition, snapshot::text FROM ml_learning.partition_state"
         f" WHERE view = '{view.name}' AND data_hash = '{data_hash(view)}'"
-        f" AND partition BETWEEN '{min(days)}' AND '{max(days)}'",
+        f" AND partition BETWEEN '{min(days)}' AND '{max(days)}'"
+        " AND system_identifier = (SELECT system_identifier FROM pg_control_system())",
     )
     wanted = set(days)
     return {day: snapshot for day, snapshot in cursor.fetchall() if day in wanted}
@@ -331,8 +335,8 @@ def _differences_sql(view: FeatureView, span: tuple[datetime, datetime]) -> str:
     """
 
 
-def _record(cursor: Cursor, view: FeatureView, hashes: Mapping[date, tuple[int, str]], snapshot: str) -> None:
-    published = clock.from_us(clock.now_us()).isoformat()
+def _record(cursor: Cursor, view: FeatureView, hashes: Mapping[date, tuple[int, str]], snapshot: str, at: int) -> None:
+    published = clock.from_us(at).isoformat()
     rows = ", ".join(
         f"('{view.name}', '{data_hash(view)}', '{day}', '{snapshot}'::pg_snapshot,"
         f" (SELECT system_identifier FROM pg_control_system()), {count}, '{digest}', '{published}')"

@@ -14,16 +14,18 @@ from hypothesis import strategies as st
 from log_rows import clear, insert, partition_log
 from oracle import Event, rows
 
+from detektor_pipelines import clock
 from detektor_pipelines.compile.plan import plan
 from detektor_pipelines.compile.sql import POSTGRES, Span, reach_back, states_sql
 from detektor_pipelines.engine import compute as engine
-from detektor_pipelines.engine.materialize import materialize, midnight
+from detektor_pipelines.engine.materialize import compute_days, materialize, midnight
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language import days, minutes
 from detektor_pipelines.language.windows import DAY, HOUR
 from detektor_pipelines.stores.connections import connect, connect_arrow
 from detektor_pipelines.stores.log_reader import integer_events_sql, read_events
 from detektor_pipelines.stores.offline import publish, published_days, row_table
+from detektor_pipelines.stores.staleness import stale_days
 
 if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
@@ -152,6 +154,33 @@ def test_older_snapshot_does_not_overwrite_newer_knowledge(log):
     table = engine.compute(VIEW, engine.event_schema(VIEW).empty_table(), start=midnight(FIRST), end=midnight(FIRST) + DAY)
     with connect_arrow(log) as connection, pytest.raises(UserError, match="newer knowledge"):
         publish(connection, VIEW, DAYS[:1], table, "3:3:")
+
+
+def test_what_another_cluster_published_is_not_newer_knowledge(log):
+    fresh(log)
+    insert(log, [Event("e", ORIGIN + 10 * HOUR, ORIGIN + 10 * HOUR, "p")])
+    materialize(log, VIEW, DAYS[:1])
+    with connect(log) as connection:
+        connection.execute("UPDATE ml_learning.partition_state SET snapshot = '900000:900000:', system_identifier = 1")
+        assert stale_days(connection, VIEW) == DAYS[:1]
+    assert materialize(log, VIEW, DAYS[:1]).days[0].status == "unchanged"
+    with connect(log) as connection:
+        assert stale_days(connection, VIEW) == []
+
+
+def test_a_day_that_ends_during_its_run_is_still_open(log, monkeypatch):
+    fresh(log)
+    noon = ORIGIN + 12 * HOUR
+    insert(log, [Event("e", noon - HOUR, noon - HOUR, "p")])
+
+    def compute_slowly(*arguments: object, **options: object) -> object:
+        monkeypatch.setenv("DETEKTOR_NOW", clock.from_us(ORIGIN + DAY + HOUR).isoformat())
+        return compute_days(*arguments, **options)
+
+    monkeypatch.setattr("detektor_pipelines.engine.materialize.compute_days", compute_slowly)
+    monkeypatch.setenv("DETEKTOR_NOW", clock.from_us(noon).isoformat())
+    materialize(log, VIEW, DAYS[:1])
+    assert [each.published_at for each in states(log, VIEW)] == [clock.from_us(noon)]
 
 
 def test_bad_day_publishes_nothing_and_the_others_stand(log):
