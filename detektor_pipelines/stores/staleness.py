@@ -50,8 +50,8 @@ def stale_days(connection: psycopg.Connection, view: FeatureView) -> list[date]:
         ), fresh AS MATERIALIZED (
             SELECT xid, (EXTRACT(EPOCH FROM occurred_at) * 1000000)::bigint AS ts FROM ml_learning.agent_events
             WHERE agent_type = %(agent)s AND xid >= (SELECT min(pg_snapshot_xmin(snapshot)::text::bigint)::text::xid8 FROM state)
-        ), reach AS (
-            SELECT xid, (ts - 1) / %(day)s AS first,
+        ), reach AS MATERIALIZED (
+            SELECT DISTINCT xid, (ts - 1) / %(day)s AS first,
                    (ts + MOD(%(hop)s - MOD(ts, %(hop)s), %(hop)s) + %(size)s - 1) / %(day)s AS last
             FROM fresh
         )
