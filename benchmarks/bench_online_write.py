@@ -9,18 +9,18 @@ alone: ours from an Arrow table, stock from protobuf values that are already bui
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import datetime as dt
 import io
 import json
-import os
 import statistics
 import tempfile
 import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import measuring
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,49 +30,40 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.settings import Settings
 
-NOW = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
-DAY = dt.date(2026, 10, 31)
+NOW = dt.datetime.combine(measuring.END, dt.time(), dt.UTC)
 STOCK_DATABASE = 1
-os.environ["DETEKTOR_NOW"] = NOW.isoformat()
 warnings.filterwarnings("ignore")
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = measuring.options(__doc__)
     parser.add_argument("--agents", type=int, default=10_000)
     parser.add_argument("--turns", type=int, default=5)
-    parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as directory:
-        figures = measure(Path(directory), arguments.agents, arguments.turns)
+    measuring.stop_the_clock()
+    figures = measuring.machine()
+    with tempfile.TemporaryDirectory() as directory, measuring.servers() as (settings,):
+        figures |= measure(settings, Path(directory), arguments.agents, arguments.turns)
     print(json.dumps(figures) if arguments.json else _table(figures))
 
 
-def measure(directory: Path, agents: int, turns: int) -> dict[str, Any]:
-    """Start servers, publish the rows offline, then let the ways take turns."""
-    from detektor_pipelines.settings import Settings
-    from detektor_pipelines.stack import embedded, postgres
+def measure(settings: Settings, directory: Path, agents: int, turns: int) -> dict[str, Any]:
+    """Publish the rows offline, then let the ways take turns; `directory` is for stock Feast's registry."""
     from detektor_pipelines.stores import feast_repo
-    from detektor_pipelines.stores.schema import migrate
 
-    with embedded.start_postgres(directory / "pg") as pg, embedded.start_redis(directory / "redis") as redis:
-        postgres.create_database(pg.dsn(), "detektor")
-        postgres.create_schemas(pg.dsn("detektor"))
-        settings = Settings(home=directory / "home", external_postgres_url=pg.dsn("detektor"), external_redis_url=redis.url())
-        migrate(settings)
-        rows = _publish_offline(settings, agents)
-        feast_repo.apply(settings)
-        with feast_repo.closing_store(settings) as store:
-            ways = _ways(settings, rows, store, _stock_store(directory, settings))
-            seconds: dict[str, list[float]] = {name: [] for name in ways}
-            for turn in range(turns + 1):
-                for name, run in ways.items():
-                    _empty(settings)
-                    spent = _timed(run)
-                    _check(settings, name, agents)
-                    if turn:  # the first warms caches and connections
-                        seconds[name].append(spent)
+    rows = _publish_offline(settings, agents)
+    feast_repo.apply(settings)
+    with feast_repo.closing_store(settings) as store:
+        ways = _ways(settings, rows, store, _stock_store(directory, settings))
+        seconds: dict[str, list[float]] = {name: [] for name in ways}
+        for turn in range(turns + 1):
+            for name, run in ways.items():
+                _empty(settings)
+                spent = _timed(run)
+                _check(settings, name, agents)
+                if turn:  # the first warms caches and connections
+                    seconds[name].append(spent)
     rates = {name: agents / statistics.median(spent) for name, spent in seconds.items()}
     return {
         "agents": agents,
@@ -136,7 +127,7 @@ def _publish_offline(settings: Settings, agents: int) -> pa.Table:
     rows = pa.table(columns).cast(row_schema(view))
     offline.ensure_tables(settings, VIEWS)
     with connect_arrow(settings) as connection:
-        offline.publish(connection, view, [DAY], rows, "1:1:")
+        offline.publish(connection, view, measuring.last_days(1), rows, "1:1:")
     return rows
 
 
@@ -202,7 +193,8 @@ def _timed(run: Callable[[], object]) -> float:
 
 
 def _table(figures: dict[str, Any]) -> str:
-    lines = [f"{figures['agents']:,} agent_ids x {figures['features']} features, median of {figures['turns']} turns"]
+    lines = [f"{figures['cores']} cores, load {figures['load_before']:.1f} before"]
+    lines += [f"{figures['agents']:,} agent_ids x {figures['features']} features, median of {figures['turns']} turns"]
     lines.append(f"{'way':<28}{'rows/s':>12}{'slowest':>12}{'fastest':>12}")
     for name, rate in figures["rows_per_second"].items():
         lines.append(f"{name:<28}{rate:>12,.0f}{figures['slowest'][name]:>12,.0f}{figures['fastest'][name]:>12,.0f}")
