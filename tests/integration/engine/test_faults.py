@@ -10,6 +10,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -22,6 +23,9 @@ from detektor_pipelines.settings import Settings
 from detektor_pipelines.stores import offline
 from detektor_pipelines.stores.connections import connect, connect_arrow
 from detektor_pipelines.stores.events import append_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 VIEW = VIEWS[0]
 END = date(2026, 5, 1)
@@ -43,25 +47,25 @@ for start in range(0, 40, 4):
 
 
 @pytest.fixture
-def history(database, monkeypatch):
+def history(database: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("DETEKTOR_NOW", "2026-05-01T00:00:00Z")
     append_table(database, simulate_table(days=60, projects=2, seed=3, end=END, events=4_000))
     return database
 
 
-def published(settings):
+def published(settings: Settings) -> dict[date, tuple[int, str]]:
     with connect_arrow(settings) as connection:
         return {each.day: (each.rows, each.hash) for each in offline.published_days(connection, VIEW)}
 
 
-def stored_days(settings):
+def stored_days(settings: Settings) -> dict[date, int]:
     with connect(settings) as connection:
         statement = f"""SELECT ((event_timestamp AT TIME ZONE 'UTC') - interval '1 us')::date, count(DISTINCT (agent_id, event_timestamp))
                         FROM feast."{offline.row_table(VIEW)}" GROUP BY 1"""
         return dict(connection.execute(statement).fetchall())
 
 
-def test_failure_half_way_publishes_nothing(history, monkeypatch):
+def test_failure_half_way_publishes_nothing(history: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("the disk is full")
 
@@ -75,7 +79,7 @@ def test_failure_half_way_publishes_nothing(history, monkeypatch):
     assert {day: rows for day, (rows, _) in published(history).items() if rows} == stored_days(history)
 
 
-def test_two_runs_at_once_publish_each_row_once(history):
+def test_two_runs_at_once_publish_each_row_once(history: Settings) -> None:
     with ThreadPoolExecutor(2) as pool:
         runs = [pool.submit(materialize, history, VIEW, DAYS) for _ in range(2)]
         results = [run.result() for run in runs]
@@ -84,7 +88,7 @@ def test_two_runs_at_once_publish_each_row_once(history):
 
 
 @pytest.mark.slow
-def test_killed_runs_leave_whole_days_and_can_be_finished(history):
+def test_killed_runs_leave_whole_days_and_can_be_finished(history: Settings) -> None:
     undisturbed = {day.day: (day.rows, day.hash) for day in materialize(history, VIEW, DAYS).days}
     with connect(history) as connection:
         connection.execute(f'TRUNCATE feast."{offline.row_table(VIEW)}", ml_learning.partition_state')
@@ -105,20 +109,20 @@ def test_killed_runs_leave_whole_days_and_can_be_finished(history):
     assert published(history) == undisturbed
 
 
-def test_missing_server_is_named_with_what_starts_it(tmp_path):
+def test_missing_server_is_named_with_what_starts_it(tmp_path: Path) -> None:
     nowhere = Settings(home=tmp_path, postgres_port=1)
     with pytest.raises(UserError, match="detektor up") as told:
         materialize(nowhere, VIEW, DAYS[:1])
     assert "127.0.0.1:1" in str(told.value)
 
 
-def test_missing_redis_is_named(history, tmp_path):
+def test_missing_redis_is_named(history: Settings, tmp_path: Path) -> None:
     materialize(history, VIEW, DAYS[:1])
     nowhere = Settings(home=tmp_path, external_postgres_url=history.postgres_dsn, redis_port=1)
     with pytest.raises(UserError, match="Redis does not answer"):
         publish_online(nowhere, VIEW)
 
 
-def test_no_days_is_a_mistake(database):
+def test_no_days_is_a_mistake(database: Settings) -> None:
     with pytest.raises(UserError, match="No day"):
         materialize(database, VIEW, [])

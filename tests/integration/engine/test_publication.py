@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from engine_cases import ORIGIN, comparable, everything, histories
@@ -28,7 +28,14 @@ from detektor_pipelines.stores.offline import publish, published_days, row_table
 from detektor_pipelines.stores.staleness import stale_days
 
 if TYPE_CHECKING:
+    from random import Random
+
+    import pyarrow as pa
+    from oracle import Row, Value
+
+    from detektor_pipelines.language import FeatureView
     from detektor_pipelines.settings import Settings
+    from detektor_pipelines.stores.offline import PublishedDay
 
 VIEW = replace(everything((days(1), days(7))), name="everything")
 SMALL = replace(everything((minutes(45), days(30))), name="small")
@@ -49,15 +56,15 @@ def log(module_database: Settings) -> Settings:
     return module_database
 
 
-def newest(settings: Settings, view=VIEW):
+def newest(settings: Settings, view: FeatureView = VIEW) -> list[tuple[str, int, tuple[Value, ...]]]:
     return [(key, t, values) for key, t, _, values in stored(settings, view, "TRUE")]
 
 
-def as_served(settings: Settings, view=VIEW):
+def as_served(settings: Settings, view: FeatureView = VIEW) -> list[Row]:
     return stored(settings, view, "created_at = event_timestamp")
 
 
-def stored(settings: Settings, view, where: str):
+def stored(settings: Settings, view: FeatureView, where: str) -> list[Row]:
     names = ", ".join(engine.row_schema(view).names)
     with connect_arrow(settings) as connection, connection.cursor() as cursor:
         cursor.execute(
@@ -67,17 +74,17 @@ def stored(settings: Settings, view, where: str):
         return comparable(cursor.fetch_arrow_table().cast(engine.row_schema(view)))
 
 
-def states(settings: Settings, view):
+def states(settings: Settings, view: FeatureView) -> list[PublishedDay]:
     with connect_arrow(settings) as connection:
         return published_days(connection, view)
 
 
-def true_now(events, view=VIEW):
+def true_now(events: list[Event], view: FeatureView = VIEW) -> list[tuple[str, int, tuple[Value, ...]]]:
     latest = {(key, t): values for key, t, _, values in rows(view, events, start=ORIGIN, end=END)}
     return [(key, t, values) for (key, t), values in latest.items()]
 
 
-def fresh(settings: Settings, view=VIEW) -> None:
+def fresh(settings: Settings, view: FeatureView = VIEW) -> None:
     clear(settings)
     with connect(settings) as connection:
         connection.execute(f'DROP TABLE IF EXISTS feast."{row_table(view)}" CASCADE')
@@ -86,9 +93,9 @@ def fresh(settings: Settings, view=VIEW) -> None:
 @pytest.mark.slow
 @patient
 @given(st.lists(histories(size=8), min_size=1, max_size=4), st.randoms(use_true_random=False))
-def test_repair_after_late_events_equals_rebuild(log, batches, random):
+def test_repair_after_late_events_equals_rebuild(log: Settings, batches: list[list[Event]], random: Random) -> None:
     fresh(log)
-    events = []
+    events: list[Event] = []
     for number, batch in enumerate(batches):
         fresh_ones = [replace(event, event_id=f"{event.event_id}.{number}") for event in batch]
         insert(log, fresh_ones)
@@ -109,7 +116,7 @@ def test_repair_after_late_events_equals_rebuild(log, batches, random):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("view", [VIEW, SMALL], ids=lambda view: view.name)
-def test_postgres_equals_duckdb(log, view):
+def test_postgres_equals_duckdb(log: Settings, view: FeatureView) -> None:
     compiled = plan(view)
 
     @patient
@@ -137,7 +144,7 @@ def test_postgres_equals_duckdb(log, view):
     same()
 
 
-def test_second_run_writes_nothing(log):
+def test_second_run_writes_nothing(log: Settings) -> None:
     fresh(log)
     insert(log, [Event("e", ORIGIN + 10 * HOUR, ORIGIN + 10 * HOUR, "p", values={"verdict": "approved"})])
     first = materialize(log, VIEW, DAYS[:3])
@@ -147,7 +154,7 @@ def test_second_run_writes_nothing(log):
     assert [day.hash for day in first.days] == [day.hash for day in again.days]
 
 
-def test_older_snapshot_does_not_overwrite_newer_knowledge(log):
+def test_older_snapshot_does_not_overwrite_newer_knowledge(log: Settings) -> None:
     fresh(log)
     insert(log, [Event("e", ORIGIN + 10 * HOUR, ORIGIN + 10 * HOUR, "p")])
     materialize(log, VIEW, DAYS[:1])
@@ -156,7 +163,7 @@ def test_older_snapshot_does_not_overwrite_newer_knowledge(log):
         publish(connection, VIEW, DAYS[:1], table, "3:3:")
 
 
-def test_what_another_cluster_published_is_not_newer_knowledge(log):
+def test_what_another_cluster_published_is_not_newer_knowledge(log: Settings) -> None:
     fresh(log)
     insert(log, [Event("e", ORIGIN + 10 * HOUR, ORIGIN + 10 * HOUR, "p")])
     materialize(log, VIEW, DAYS[:1])
@@ -168,12 +175,12 @@ def test_what_another_cluster_published_is_not_newer_knowledge(log):
         assert stale_days(connection, VIEW) == []
 
 
-def test_a_day_that_ends_during_its_run_is_still_open(log, monkeypatch):
+def test_a_day_that_ends_during_its_run_is_still_open(log: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     fresh(log)
     noon = ORIGIN + 12 * HOUR
     insert(log, [Event("e", noon - HOUR, noon - HOUR, "p")])
 
-    def compute_slowly(*arguments: object, **options: object) -> object:
+    def compute_slowly(*arguments: Any, **options: Any) -> pa.Table:
         monkeypatch.setenv("DETEKTOR_NOW", clock.from_us(ORIGIN + DAY + HOUR).isoformat())
         return compute_days(*arguments, **options)
 
@@ -183,7 +190,7 @@ def test_a_day_that_ends_during_its_run_is_still_open(log, monkeypatch):
     assert [each.published_at for each in states(log, VIEW)] == [clock.from_us(noon)]
 
 
-def test_bad_day_publishes_nothing_and_the_others_stand(log):
+def test_bad_day_publishes_nothing_and_the_others_stand(log: Settings) -> None:
     bound = [replace(each, within=(0, 1)) if each.name == "count_1d" else each for each in VIEW.features]
     view = replace(VIEW, features=tuple(bound))
     fresh(log, view)
@@ -192,7 +199,9 @@ def test_bad_day_publishes_nothing_and_the_others_stand(log):
     by_day = {day.day: day for day in done.days}
     assert done.failed
     assert by_day[DAYS[3]].status == "failed"
-    assert by_day[DAYS[3]].failures[0]["column"] == "count_1d"
+    failures = by_day[DAYS[3]].failures
+    assert failures
+    assert failures[0]["column"] == "count_1d"
     assert by_day[DAYS[0]].status == "published"
     assert DAYS[3] not in {each.day for each in states(log, view)}
     with connect(log) as connection:
