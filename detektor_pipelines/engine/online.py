@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from detektor_pipelines import clock
 from detektor_pipelines.engine.compute import row_schema
+from detektor_pipelines.language.windows import floor_to
 from detektor_pipelines.stores.connections import connect_arrow
 from detektor_pipelines.stores.offline import SCHEMA, published_days, row_table
 
@@ -33,7 +34,8 @@ class OnlinePublication:
 def publish_online(settings: Settings, view: FeatureView) -> OnlinePublication:
     """Write each agent_id's newest row to the online store; a key that already holds newer knowledge keeps it.
 
-    The values are true up to the end of the newest published day, or up to when that day was published while it was open.
+    The values are true up to the end of the newest published day, or, of one that was published while it was open, up to the last instant
+    of the grain that could have a row: what happened since is in none of them.
 
     Raises:
         UserError: PostgreSQL or Redis cannot be reached.
@@ -48,7 +50,7 @@ def publish_online(settings: Settings, view: FeatureView) -> OnlinePublication:
             return OnlinePublication(0, 0, None, time.perf_counter() - started)
         newest = days[-1]
         end = datetime.combine(newest.day, datetime.min.time(), UTC) + timedelta(days=1)
-        as_of = min(end, newest.published_at)
+        as_of = min(end, clock.from_us(floor_to(clock.to_us(newest.published_at), view.grain)))
         rows = newest_rows(connection, view, as_of)
     instant = clock.to_us(as_of)
     client = redis_client(settings)
