@@ -1,0 +1,55 @@
+"""The benchmarks run, at a size that says nothing about speed: so that they do not rot, and pandas goes on agreeing with the engine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+def figures(script: str, *arguments: str) -> dict[str, Any]:
+    done = subprocess.run([sys.executable, BENCHMARKS / script, *arguments, "--json"], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.mark.slow
+def test_pandas_computes_what_the_engine_computes() -> None:
+    found = figures(
+        "bench_backfill.py", "--events", "6000", "--projects", "3", "--days", "50", "--turns", "1", "--ways", "ours,floor,pandas"
+    )
+    assert found["rows"] > 500
+    assert found["pandas_rows_unlike_ours"] == 0
+    assert found["pandas_greatest_relative_difference"] < 1e-12
+
+
+@pytest.mark.long
+def test_a_backfill_through_dagster_publishes_the_same() -> None:
+    found = figures("bench_backfill.py", "--events", "3000", "--projects", "2", "--days", "3", "--turns", "1", "--ways", "ours,dagster")
+    assert found["dagster_s"] > found["dagster_engine_s"] > 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("script", "arguments", "figure"),
+    [
+        ("bench_ingest.py", ("no-such-log.jsonl", "--events", "3000", "--turns", "1"), "append_s"),
+        ("bench_startup.py", ("--turns", "1"), "help_s"),
+        ("bench_dagster.py", ("--days", "2"), "ours_range_s"),
+        ("bench_online_write.py", ("--agents", "20", "--turns", "1"), "rows_per_second"),
+    ],
+)
+def test_the_others_run(script: str, arguments: tuple[str, ...], figure: str) -> None:
+    assert figures(script, *arguments)[figure]
+
+
+def test_every_benchmark_has_its_section() -> None:
+    readme = (BENCHMARKS / "README.md").read_text(encoding="utf-8")
+    assert [script.name for script in BENCHMARKS.glob("bench_*.py") if f"benchmarks/{script.name}" not in readme] == []
