@@ -110,6 +110,10 @@ def shutdown(settings: Settings) -> None:
     with suppress(OSError):
         _call(settings, "supervisor.shutdown")
     _wait_until(lambda: not _alive(pid))
+    if (path := socket_path(settings)).parent != settings.home:
+        with suppress(OSError):  # another command may just be starting
+            path.unlink(missing_ok=True)
+            path.parent.rmdir()
 
 
 def _start(settings: Settings) -> None:
