@@ -27,7 +27,8 @@ def publish_online(views: Sequence[FeatureView]) -> dg.SensorDefinition:
     """Return the sensor that brings `online` up to date after `features` was materialized without it.
 
     Dagster starts no downstream asset when one day of a range failed, or when only `features` was selected; the good days' values would
-    wait for the next full run. A run under way that will publish, or has just written features, is left to end first.
+    wait for the next full run. A run under way that will publish, or has just written features, is left to end first; one that failed is
+    asked for again.
     """
 
     @dg.sensor(
@@ -58,8 +59,10 @@ def _request(instance: dg.DagsterInstance, views: Sequence[FeatureView]) -> dg.R
     }
     if not ready:
         return dg.SkipReason("A run that writes these views is under way." if behind else "Online values are as new as the features.")
+    # Dagster starts one run a key, however it ends: the last run is part of it, so that a failed one is followed by another.
+    last = {key: entry.last_run_id for key, entry in entries.items()}
     return dg.RunRequest(
-        run_key=",".join(f"{key.path[0]}:{number}" for key, number in ready.items()),
+        run_key=",".join(f"{key.path[0]}:{number}:{last.get(key)}" for key, number in ready.items()),
         asset_selection=list(ready),
     )
 

@@ -56,6 +56,18 @@ def test_the_same_features_are_asked_for_once(dg: ModuleType, instance: Any) -> 
     assert tick(dg, instance).run_key != before
 
 
+def test_a_publication_that_failed_is_asked_for_again(dg: ModuleType, instance: Any) -> None:
+    happened(dg, instance, "code_reviewer/features")
+    before = tick(dg, instance).run_key
+
+    @dg.asset(key=["code_reviewer", "online"])
+    def online() -> None:
+        raise dg.Failure("Redis does not answer.")
+
+    assert not dg.materialize([online], instance=instance, raise_on_error=False).success
+    assert tick(dg, instance).run_key != before  # Dagster starts one run a key, however it ends
+
+
 def test_a_run_that_still_works_on_the_view_is_left_to_end(dg: ModuleType, instance: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from detektor_pipelines.orchestration import sensors
 
