@@ -33,6 +33,8 @@ def failures_by_day(view: FeatureView, rows: pa.Table) -> Mapping[int, list[dict
         cases = error.failure_cases
     else:
         return {}
+    # A check of whole rows lists every column of a failing row: one case a row is enough, and none of the columns is its own.
+    cases.loc[cases["schema_context"] == "DataFrameSchema", "column"] = ""
     owner = (rows["event_timestamp"].cast("int64").to_numpy() - 1) // DAY
     found: dict[int, list[dict[str, Any]]] = {}
     for case in cases.drop_duplicates(subset=["index", "column", "check"]).to_dict("records"):

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from log_rows import insert, partition_log
 from rule_log import run, stale, stored
-from rule_views import view_of
+from rule_views import happened, view_of
 
 from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.language import count, days, event, total
@@ -84,3 +85,13 @@ def test_04_reading_again_without_reingest_changes_nothing(read_once: Settings) 
     run(read_once, VIEW, "2026-03-05")
 
     assert newest(read_once)["code-reviewer", "03-05 10:00"] == (1, 3)
+
+
+def test_04_a_retracted_event_counts_no_more(database: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A retraction is a revision like any other; without one above it the event counts nowhere, its rows stay."""
+    monkeypatch.setenv("DETEKTOR_NOW", "2026-06-01T00:00:00Z")
+    partition_log(database)
+    insert(database, [happened("2026-03-05 10:00", event_id="kept"), happened("2026-03-05 10:00", event_id="gone", live=False)])
+    run(database, VIEW, "2026-03-05")
+
+    assert newest(database)["code-reviewer", "03-05 10:00"] == (1, 0)

@@ -67,8 +67,10 @@ def test_09_enter_as_known_now_is_occurred_at_and_as_served_the_later_of_both() 
 def test_09_knowledge_from_before_the_event_changes_nothing() -> None:
     """Clocks differ: greatest(occurred_at, known_at) is occurred_at."""
     early = happened("2026-03-05 10:20", known="2026-03-05 08:00")
+    late = happened("2026-03-05 10:40", event_id="late", known="2026-03-05 12:00")
 
     assert rows_of(VIEW, [early]) == rows_of(VIEW, [happened("2026-03-05 10:20")])
+    assert rows_of(VIEW, [early, late]) == rows_of(VIEW, [happened("2026-03-05 10:20"), late])
 
 
 def test_09_what_became_known_after_it_left_is_never_served() -> None:
