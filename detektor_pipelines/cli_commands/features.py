@@ -221,9 +221,14 @@ def _instant(text: str) -> datetime:
     from detektor_pipelines.clock import from_us, parse_instant
 
     try:
-        return from_us(parse_instant(text))
+        instant = parse_instant(text)
+        if instant >= 0:
+            return from_us(instant)
     except ValueError as error:
         raise UserError(f"{error}.", where="--at") from None
+    except OverflowError:
+        raise UserError(f"{text} is after the year 9999 in UTC.", where="--at") from None
+    raise UserError(f"{text} is before 1970: no agent had features then.", where="--at")
 
 
 def _alone(view: FeatureView, feature: Feature) -> FeatureView:
