@@ -78,9 +78,15 @@ def versions(view: FeatureView, key: str, events: Sequence[Event], t: int) -> li
     late = [
         event.known_at
         for event in events
-        if event.live and event.occurred_at <= t < min(event.known_at, view.longest.leave(event.occurred_at))
+        if takes_part(view, event) and event.occurred_at <= t < min(event.known_at, view.longest.leave(event.occurred_at))
     ]
     return [(key, t, t, served), (key, t, max(late), now)]
+
+
+def takes_part(view: FeatureView, event: Event) -> bool:
+    """Whether the event can make a difference: some feature lets it through."""
+    filters = [each.where for each in view.features if isinstance(each.value, Aggregation)]
+    return event.live and any(where is None or where.evaluate(event.row()) is True for where in filters)
 
 
 def values(view: FeatureView, events: Sequence[Event], t: int, *, as_served: bool) -> tuple[Value, ...]:

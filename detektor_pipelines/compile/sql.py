@@ -101,7 +101,7 @@ class _Text:
     def _prepared(self) -> str:
         columns = ["project", "ts", f"{_ceil('ts', self.resolution)} AS b"]
         columns.append(f"{_ceil('GREATEST(ts, known)', self.grain)} AS tk")
-        columns.append("CASE WHEN live THEN known END AS knowledge")
+        columns.append(f"CASE WHEN {self._taking_part()} THEN known END AS knowledge")
         columns += [f"{_contribution(each, self.dialect)} AS {each.name}" for each in self.plan.prepared]
         for name, pick in self.lasts.items():
             value = operand(pick.operand)
@@ -116,6 +116,13 @@ class _Text:
         for distinct in self.plan.distincts:
             columns.append(f"CASE WHEN {passing(distinct.where)} THEN {distinct.column.name} END AS {distinct.name}")
         return f"prepared AS (SELECT {', '.join(columns)} FROM events)"
+
+    def _taking_part(self) -> str:
+        """TRUE for an event that some feature lets through: no other makes a difference to what is known."""
+        filters = [each.where for each in self.plan.prepared]
+        filters += [*(each.where for each in self.plan.picks), *(each.where for each in self.plan.distincts)]
+        tests = dict.fromkeys("TRUE" if where is None else condition(where) for where in filters)
+        return f"live AND ({' OR '.join(tests)})" if "TRUE" not in tests else "live"
 
     def _merged(self) -> list[str]:
         merged = [f"SUM({each.name}) AS {each.name}" for each in self.plan.prepared]

@@ -63,6 +63,18 @@ def test_14_created_at_is_the_greatest_knowledge_of_those_that_make_the_differen
     assert versions(events, "03-06 10:00") == [("03-06 10:00", 3, 4), ("03-07 20:00", 4, 5)]
 
 
+def test_14_an_event_that_no_feature_lets_through_makes_no_difference() -> None:
+    view = view_of(
+        rejected=(count(), days(1), event.verdict == "rejected"), latest=(last(event.issues_found), days(1), event.issues_found > 5)
+    )
+    counted = happened("2026-03-05 10:00", event_id="counted", known="2026-03-05 15:30", verdict="rejected")
+    other = happened("2026-03-05 10:00", event_id="other", known="2026-03-20 10:00", verdict="approved")
+    second = happened("2026-03-05 10:00", event_id="second", known="2026-03-05 18:00", issues_found=6)
+
+    assert [row["known"] for row in rows_of(view, [counted, other]) if row["at"] == "03-05 10:00"] == ["03-05 10:00", "03-05 15:30"]
+    assert [row["known"] for row in rows_of(view, [counted, other, second]) if row["at"] == "03-05 10:00"] == ["03-05 10:00", "03-05 18:00"]
+
+
 def test_14_what_was_known_by_then_makes_no_difference_any_more() -> None:
     """Of two late events, the row after the first became known waits for the second alone."""
     soon = happened("2026-03-05 10:00", event_id="soon", known="2026-03-05 11:30")

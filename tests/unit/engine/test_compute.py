@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 EVERYTHING = everything()
 END = ORIGIN + (HISTORY + 45) * DAY
 slow_checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
-few = settings(max_examples=5, deadline=None, suppress_health_check=slow_checks)
+few = settings(max_examples=4, deadline=None, suppress_health_check=slow_checks)
 many = settings(max_examples=200, deadline=None, suppress_health_check=slow_checks)
 
 filters = st.sampled_from(tuple((name,) for name in FILTERS))
