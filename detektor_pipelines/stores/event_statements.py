@@ -86,9 +86,7 @@ def claim_origin(cursor: Cursor, parts: Sequence[pa.Table], *, mix: bool) -> Non
 
     """
     kinds = {kind for part in parts for kind in part["simulated"].unique().to_pylist()}
-    cursor.execute(
-        f"INSERT INTO ml_learning.log_origin (simulated) VALUES ({min(kinds)}) ON CONFLICT DO NOTHING"
-    )
+    cursor.execute(f"INSERT INTO ml_learning.log_origin (simulated) VALUES ({min(kinds)}) ON CONFLICT DO NOTHING")
     cursor.execute("SELECT simulated, mixed FROM ml_learning.log_origin")
     simulated, mixed = cursor.fetchone()
     if mixed or kinds == {simulated}:

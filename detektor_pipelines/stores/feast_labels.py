@@ -76,7 +76,6 @@ class FrameLabels:
             table = table.append_column(name, features.column(name))
         return table
 
-
     def _instants(self) -> pd.Series[pd.Timestamp]:
         return pd.to_datetime(self._frame[self.at], utc=True, format="ISO8601")
 

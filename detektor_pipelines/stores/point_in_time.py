@@ -4,7 +4,6 @@ Belongs here: text, no connection. One index look-up a label and relation: LATER
 newest first. Label rows carry a number of their own, so that equal labels stay two rows and keys are never glued into one text.
 """
 
-
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -28,11 +28,14 @@ def test_the_history_is_stored_once_and_ends_at_midnight(database: Settings, mon
     assert (first["events"], first["added"]) == (4000, 4000)
     assert (second["added"], second["known"], second["conflicts"]) == (0, 4000, 0)
     with psycopg.connect(database.postgres_dsn) as connection:
-        events, agents, simulated, inside = connection.execute(
-            """SELECT count(*), count(DISTINCT agent_type), bool_and(simulated),
+        events, agents, simulated, inside = (
+            connection.execute(
+                """SELECT count(*), count(DISTINCT agent_type), bool_and(simulated),
                       bool_and(occurred_at > '2026-05-21T00:00Z' AND occurred_at <= '2026-06-10T00:00Z')
                FROM ml_learning.agent_events"""
-        ).fetchone() or ()
+            ).fetchone()
+            or ()
+        )
     assert (events, agents, simulated, inside) == (4000, len(AGENT_TYPES), True, True)
 
 
