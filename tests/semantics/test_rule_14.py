@@ -75,6 +75,12 @@ def test_14_an_event_that_no_feature_lets_through_makes_no_difference() -> None:
     assert [row["known"] for row in rows_of(view, [counted, other, second]) if row["at"] == "03-05 10:00"] == ["03-05 10:00", "03-05 18:00"]
 
 
+def test_14_a_superseded_event_makes_no_difference() -> None:
+    superseded = happened("2026-03-05 10:00", event_id="superseded", known="2026-03-20 10:00", live=False)
+
+    assert versions([LATE, superseded, *ON_TIME], "03-05 10:00") == [("03-05 10:00", 0, 0), ("03-06 09:30", 1, 1)]
+
+
 def test_14_what_was_known_by_then_makes_no_difference_any_more() -> None:
     """Of two late events, the row after the first became known waits for the second alone."""
     soon = happened("2026-03-05 10:00", event_id="soon", known="2026-03-05 11:30")
