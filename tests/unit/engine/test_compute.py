@@ -23,7 +23,7 @@ from engine_cases import (
     instants_strategy,
     side_by_side,
 )
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from oracle import Event, rows
 
@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 EVERYTHING = everything()
 END = ORIGIN + (HISTORY + 45) * DAY
 slow_checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
-few = settings(max_examples=4, deadline=None, suppress_health_check=slow_checks)
+# Shrinking a failure takes minutes: the `long` tests do it.
+at_once = (Phase.explicit, Phase.reuse, Phase.generate)
+few = settings(max_examples=4, deadline=None, suppress_health_check=slow_checks, phases=at_once)
 many = settings(max_examples=200, deadline=None, suppress_health_check=slow_checks)
 
 filters = st.sampled_from(tuple((name,) for name in FILTERS))
