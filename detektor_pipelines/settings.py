@@ -68,6 +68,7 @@ class Settings(BaseSettings):
     serve_port: int = Field(default=6566, ge=1, le=65535)
     registry_port: int = Field(default=6567, ge=1, le=65535)
     dagster_port: int = Field(default=3000, ge=1, le=65535)
+    dagster_code_port: int = Field(default=3001, ge=1, le=65535)
 
     external_postgres_url: str | None = Field(default=None, repr=False)
     external_redis_url: str | None = Field(default=None, repr=False)

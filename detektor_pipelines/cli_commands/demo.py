@@ -152,7 +152,7 @@ def _servers(settings: Settings, say: _Steps) -> Settings:
     from detektor_pipelines.stores.schema import migrate
 
     with say.step("Servers") as step:
-        begun = stack.up(settings, free_ports=True, wait=("postgres", "redis"), on_progress=step.update)
+        begun = stack.up(settings, NAMED, free_ports=True, wait=("postgres", "redis"), on_progress=step.update)
         migrate(begun.settings)
         ports = ", ".join(f"{each.title} {each.address.rpartition(':')[2]}" for each in begun.services if each.name in NAMED)
         say.result(f"on ports {ports}")

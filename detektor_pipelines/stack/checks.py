@@ -134,12 +134,13 @@ def _root(settings: Settings) -> Check:
 def _server(settings: Settings, service: ServiceStatus) -> Check:
     program = PROGRAMS[service.name]
     if service.ready:
-        return Check(service.title, "ok", f"{service.state} at {service.address}")
-    if service.state == "stopped" and not ports.is_free(program.port(settings)):
+        return Check(service.title, "ok", f"{service.state} at {service.address}" if service.address else service.state)
+    port = program.port(settings)
+    if service.state == "stopped" and port and not ports.is_free(port):
         return Check(
             service.title,
             "failed",
-            f"stopped, and port {program.port(settings)} is taken by another program",
+            f"stopped, and port {port} is taken by another program",
             f"{program.port_variable}={ports.free_port()} detektor up, or detektor up --free-ports",
         )
     if service.state == "unreachable":

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.settings import Settings
 
-DEFAULT_SERVICES = ("postgres", "redis", "mlflow")
+DEFAULT_SERVICES = ("postgres", "redis", "mlflow", "dagster-code", "dagster", "dagster-daemon")
 
 _ALIVE = {"STARTING", "RUNNING", "BACKOFF", "STOPPING"}
 
@@ -92,7 +92,7 @@ def up(
             survivors.end(settings)  # of a process manager that was killed: they hold ports and data
         ours = [program for program in programs if not program.external(settings)]
         settings = _settle_ports(settings, ours, running, tell, free_ports=free_ports)
-        remembered.remember(settings, tuple(program.port_field for program in PROGRAMS.values()))
+        remembered.remember(settings, tuple(program.port_field for program in PROGRAMS.values() if program.port_field))
         if ours:
             _prepare_directories(settings)
             supervisor.ensure(settings, [program for program in PROGRAMS.values() if not program.external(settings)])
@@ -169,8 +169,10 @@ def _settle_ports(
     moved: dict[str, int] = {}
     for program in programs:
         port = program.port(settings)
+        if port is None or program.port_field is None:
+            continue
         if program.name in running:
-            port = moved[program.port_field] = _port_in_use(settings, program, port)
+            port = moved[program.port_field] = _port_in_use(settings, program.port_field, program, port)
         elif port in taken or not ports.is_free(port):
             # A port set in the environment is what every later command will use: another one would not be found.
             if not free_ports or os.environ.get(program.port_variable):
@@ -182,9 +184,9 @@ def _settle_ports(
     return remembered.changed(settings, **moved)
 
 
-def _port_in_use(settings: Settings, program: Program, port: int) -> int:
+def _port_in_use(settings: Settings, field: str, program: Program, port: int) -> int:
     """Return the port on which a program runs: another command may have moved it since these settings were read."""
-    used = remembered.port_of(settings, program.port_field) or port
+    used = remembered.port_of(settings, field) or port
     if used != port and os.environ.get(program.port_variable):
         raise UserError(
             f"{program.title} runs on port {used} already, but {program.port_variable} asks for {port}.",
@@ -212,7 +214,7 @@ def _start_in_order(settings: Settings, programs: list[Program], tell: Callable[
     for program in programs:
         _wait(settings, program.needs, tell)
         if program.external(settings) is None and program.name not in running:
-            tell(f"Starting {program.title} on port {program.port(settings)}")
+            tell(f"Starting {program.title}" + (f" on port {program.port(settings)}" if program.port_field else ""))
             program.prepare(settings)
             supervisor.start(settings, program.name)
         if program.finish is not None:

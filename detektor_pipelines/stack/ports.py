@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import random
 import socket
 
@@ -32,6 +33,18 @@ def answers(port: int, host: str = LOOPBACK, timeout: float = 1.0) -> bool:
             return True
     except OSError:
         return False
+
+
+def http_answers(port: int, path: str, host: str = LOOPBACK) -> bool:
+    """Tell whether `GET path` answers with status 200."""
+    connection = http.client.HTTPConnection(host, port, timeout=2)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def free_port(avoid: frozenset[int] = frozenset()) -> int:

@@ -5,14 +5,13 @@ A further server is one more `Program` in `PROGRAMS`; nothing else changes.
 
 from __future__ import annotations
 
-import http.client
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.stack import binaries, ports, postgres, redis_server
+from detektor_pipelines.stack import binaries, dagster_servers, ports, postgres, redis_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +35,8 @@ class Program:
     Attributes:
         name: What commands call it.
         title: What a person reads.
-        port_field: The field of `Settings` with its port; the environment variable is `DETEKTOR_` and this in capitals.
+        port_field: The field of `Settings` with its port, None when it listens on none; the environment variable is `DETEKTOR_` and
+            this in capitals.
         command: Its command line, in the foreground.
         ready: Whether it answers as it should; called often, takes milliseconds.
         external: The address of a server to use instead, or None.
@@ -51,7 +51,7 @@ class Program:
 
     name: str
     title: str
-    port_field: str
+    port_field: str | None
     command: Callable[[Settings], list[str]]
     ready: Callable[[Settings], bool]
     external: Callable[[Settings], str | None] = field(default=lambda _: None)
@@ -62,14 +62,14 @@ class Program:
     stop_signal: str = "TERM"
     start_seconds: int = 60
 
-    def port(self, settings: Settings) -> int:
-        """Return the port it listens on when it is ours."""
-        return int(getattr(settings, self.port_field))
+    def port(self, settings: Settings) -> int | None:
+        """Return the port it listens on when it is ours, None when it listens on none."""
+        return int(getattr(settings, self.port_field)) if self.port_field else None
 
     @property
     def port_variable(self) -> str:
-        """The environment variable that sets its port."""
-        return f"DETEKTOR_{self.port_field.upper()}"
+        """The environment variable that sets its port; empty when it has none."""
+        return f"DETEKTOR_{self.port_field.upper()}" if self.port_field else ""
 
     def directory(self, settings: Settings) -> Path:
         """Return the directory it runs in."""
@@ -80,24 +80,12 @@ class Program:
         return settings.home / "logs" / f"{self.name}.log"
 
     def address(self, settings: Settings) -> str:
-        """Return where it is, without credentials."""
+        """Return where it is, without credentials; empty when it listens nowhere."""
         external = self.external(settings)
         if external is None:
-            return f"{ports.LOOPBACK}:{self.port(settings)}"
+            return f"{ports.LOOPBACK}:{self.port(settings)}" if self.port_field else ""
         parts = urlsplit(external)
         return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
-
-
-def http_answers(port: int, path: str, host: str = ports.LOOPBACK) -> bool:
-    """Tell whether `GET path` answers with status 200."""
-    connection = http.client.HTTPConnection(host, port, timeout=2)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
 
 
 def chosen(names: tuple[str, ...]) -> list[Program]:
@@ -181,28 +169,11 @@ def _mlflow_environment(settings: Settings) -> dict[str, str]:
 
 def _mlflow_ready(settings: Settings) -> bool:
     if not settings.mlflow_tracking_uri:
-        return http_answers(settings.mlflow_port, "/health")
+        return ports.http_answers(settings.mlflow_port, "/health")
     parts = urlsplit(settings.mlflow_tracking_uri)
     if parts.scheme not in {"http", "https"}:  # a directory or a database: nothing listens
         return True
     return ports.answers(parts.port or (443 if parts.scheme == "https" else 80), parts.hostname or ports.LOOPBACK)
-
-
-# Dagster ---------------------------------------------------------------------------------------------------------------------
-
-
-def _dagster_command(settings: Settings) -> list[str]:
-    workspace = settings.dagster_home.parent / "workspace.yaml"
-    where = ["--host", ports.LOOPBACK, "--port", str(settings.dagster_port)]
-    return [binaries.script("dagster"), "dev", *where, "--workspace", str(workspace)]
-
-
-def _dagster_environment(settings: Settings) -> dict[str, str]:
-    return {
-        "DAGSTER_HOME": str(settings.dagster_home),
-        "DETEKTOR_HOME": str(settings.home),  # where the definitions and Dagster's storage find addresses and passwords
-        "PATH": os.pathsep.join([os.path.dirname(binaries.script("dagster")), os.environ.get("PATH", os.defpath)]),  # noqa: PTH120
-    }
 
 
 PROGRAMS: dict[str, Program] = {
@@ -240,13 +211,33 @@ PROGRAMS: dict[str, Program] = {
             start_seconds=180,  # its first start migrates a schema: 17 s alone, longer on a busy machine
         ),
         Program(
-            name="dagster",
-            title="Dagster",
-            port_field="dagster_port",
-            command=_dagster_command,  # pages, daemon and one code server for both, in one process group
-            environment=_dagster_environment,
-            ready=lambda settings: http_answers(settings.dagster_port, "/server_info"),
+            name="dagster-code",
+            title="Dagster's code server",
+            port_field="dagster_code_port",
+            command=dagster_servers.code_server_command,
+            environment=dagster_servers.environment,
+            ready=dagster_servers.code_server_ready,
             needs=("postgres",),
+            start_seconds=180,
+        ),
+        Program(
+            name="dagster",
+            title="Dagster's pages",
+            port_field="dagster_port",
+            command=dagster_servers.webserver_command,
+            environment=dagster_servers.environment,
+            ready=dagster_servers.webserver_ready,
+            needs=("postgres", "dagster-code"),
+            start_seconds=180,
+        ),
+        Program(
+            name="dagster-daemon",
+            title="Dagster's daemon",
+            port_field=None,
+            command=dagster_servers.daemon_command,
+            environment=dagster_servers.environment,
+            ready=dagster_servers.daemon_ready,
+            needs=("postgres", "dagster-code"),
             start_seconds=180,
         ),
     )
