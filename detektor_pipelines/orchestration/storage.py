@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Self, cast
+from weakref import WeakSet
 
 from dagster import DagsterEventType, Field, StringSource
 from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage, PostgresScheduleStorage
@@ -99,8 +100,24 @@ class PooledEventLogStorage(_Pooled, PostgresEventLogStorage):
 
 
 def _pooled(url: str) -> Engine:
-    """Return an engine as dagster-postgres makes it, but for the pool; a connection that the server closed is replaced unnoticed."""
-    return create_engine(url, isolation_level="AUTOCOMMIT", pool_size=5, max_overflow=15, pool_pre_ping=True, pool_recycle=1800)
+    """Return an engine as dagster-postgres makes it, but for the pool.
+
+    A connection that the server closed is replaced unnoticed. Threads beyond two get connections that are closed after use: each of
+    Dagster's processes has three of these pools, and a server a few hundred places.
+    """
+    engine = create_engine(url, isolation_level="AUTOCOMMIT", pool_size=2, max_overflow=30, pool_pre_ping=True, pool_recycle=1800)
+    _engines.add(engine)
+    return engine
+
+
+def _forget_inherited() -> None:
+    """Let a forked child open connections of its own: two processes on one socket would read each other's answers."""
+    for engine in _engines:
+        engine.dispose(close=False)
+
+
+_engines: WeakSet[Engine] = WeakSet()
+os.register_at_fork(after_in_child=_forget_inherited)
 
 
 @cache

@@ -1,0 +1,68 @@
+"""Starts runs as Dagster's default launcher does, and knows whether a run's process is still alive.
+
+Dagster's code server notices within a second when a run's process dies, but not when it died with it: after a crash of the machine or of
+the code server such a run would stay "started" for ever and keep its place in the pool. Dagster's run monitor asks a launcher that can
+tell; the default one cannot. `dagster_home/dagster.yaml` names this one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Final
+
+from dagster import DagsterEventType
+from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
+from dagster._core.storage.tags import GRPC_INFO_TAG
+
+if TYPE_CHECKING:
+    from dagster import DagsterRun
+
+_LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
+_STARTED: Final = re.compile(r"Started process for run \(pid: (\d+)\)")
+_FIRST_EVENTS: Final = 20
+_CLOCK_SECONDS: Final = 2.0
+"""A process is older than its first event; the kernel's clock of process starts is this inexact."""
+
+
+class WatchedRunLauncher(DefaultRunLauncher):
+    """The default launcher, with a health check for runs on this machine."""
+
+    @property
+    def supports_check_run_worker_health(self) -> bool:
+        """Say to the run monitor that it may ask."""
+        return True
+
+    def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
+        """Look for the process that the run's first events name.
+
+        On another machine (the code server has an address there) nothing can be seen; such a run counts as running.
+        """
+        if not _is_here(run):
+            return CheckRunHealthResult(WorkerStatus.RUNNING, "on another machine")
+        records = self._instance.get_records_for_run(run.run_id, of_type=DagsterEventType.ENGINE_EVENT, limit=_FIRST_EVENTS).records
+        for entry in (record.event_log_entry for record in records):
+            started = _STARTED.search(entry.message or "")
+            if started:
+                number = int(started[1])
+                if _lives(number, entry.timestamp):
+                    return CheckRunHealthResult(WorkerStatus.RUNNING, run_worker_id=str(number))
+                return CheckRunHealthResult(WorkerStatus.NOT_FOUND, f"Its process {number} is gone.", run_worker_id=str(number))
+        return CheckRunHealthResult(WorkerStatus.RUNNING, "no process is recorded: not started by this launcher")
+
+
+def _is_here(run: DagsterRun) -> bool:
+    """Tell whether the code server that started the run is on this machine; without one the run was not launched by us."""
+    server = json.loads(run.tags.get(GRPC_INFO_TAG, "{}"))
+    return "socket" in server or server.get("host") in _LOOPBACK
+
+
+def _lives(number: int, seen: float) -> bool:
+    """Tell whether process `number` lives and existed at instant `seen` (seconds); a later process has only inherited the number."""
+    import psutil
+
+    try:
+        process = psutil.Process(number)
+        return bool(process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= seen + _CLOCK_SECONDS)
+    except psutil.NoSuchProcess:
+        return False
