@@ -1,27 +1,29 @@
-"""Write, audit, publish: a view's days from the raw log to the offline store.
+"""Write, audit, publish: a view's days from the raw log to the offline store, chunk by chunk.
 
-One REPEATABLE READ snapshot is read, the rows are computed in memory and held against the gate; the days that pass are
-published in one transaction, a day that does not publishes nothing.
+Of each chunk one REPEATABLE READ snapshot is read, the rows are computed in memory and held against the gate; the days that pass are
+published in one transaction, a day that does not publishes nothing. What is published stands, whatever becomes of the chunks after it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from detektor_pipelines import clock
 from detektor_pipelines.compile.plan import plan
 from detektor_pipelines.compile.sql import reach_back
+from detektor_pipelines.engine.chunks import chunks
 from detektor_pipelines.engine.compute import compute
 from detektor_pipelines.engine.gate import failures_by_day
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.windows import DAY
-from detektor_pipelines.stores.connections import connect_arrow
-from detektor_pipelines.stores.log_reader import begin_snapshot, read_events
-from detektor_pipelines.stores.offline import DayRows, ensure_tables, hashes_by_day, publish
+from detektor_pipelines.stores.connections import connect, connect_arrow
+from detektor_pipelines.stores.log_reader import begin_snapshot, events_by_day, read_events
+from detektor_pipelines.stores.offline import DayRows, ensure_tables, hashes_by_day, publish, states
+from detektor_pipelines.stores.staleness import days_to_materialize
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,7 +32,10 @@ if TYPE_CHECKING:
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
 
-Status: TypeAlias = Literal["published", "unchanged", "failed"]
+Status: TypeAlias = Literal["published", "unchanged", "failed", "kept"]
+CHUNK_EVENTS: Final = 1_000_000
+"""Events that one chunk reads, about."""
+
 _EPOCH = date(1970, 1, 1)
 
 
@@ -38,7 +43,8 @@ _EPOCH = date(1970, 1, 1)
 class DayResult:
     """What became of one day. `rows` and `hash` are of the newest versions, `written` counts inserted rows.
 
-    `null_rates`: share of nulls by feature, None without rows. `failures`: the rows that broke the gate (agent_id,
+    A `kept` day was published earlier and still says what the log says: it was not computed.
+    `null_rates`: share of nulls by feature, None without rows and for a kept day. `failures`: the rows that broke the gate (agent_id,
     event_timestamp, column, check, value), None for a day that passed.
     """
 
@@ -51,12 +57,12 @@ class DayResult:
     failures: list[dict[str, Any]] | None = None
 
 
-OnDay: TypeAlias = Callable[[DayResult], None]
-
-
 @dataclass(frozen=True, slots=True)
 class Materialization:
-    """One run over some days of a view."""
+    """One run over some days of a view, or one chunk of it.
+
+    `snapshot` is the last one that was read, empty when all days were kept.
+    """
 
     days: tuple[DayResult, ...]
     snapshot: str
@@ -70,38 +76,97 @@ class Materialization:
         return any(day.status == "failed" for day in self.days)
 
 
-def materialize(settings: Settings, view: FeatureView, days: Sequence[date], *, on_day: OnDay | None = None) -> Materialization:
+OnPart: TypeAlias = Callable[[Materialization], None]
+
+
+def materialize(
+    settings: Settings,
+    view: FeatureView,
+    days: Sequence[date],
+    *,
+    resume: bool = False,
+    on_part: OnPart | None = None,
+    chunk_events: int = CHUNK_EVENTS,
+) -> Materialization:
     """Compute, audit and publish `days` (UTC; day D owns the instants in (D 00:00, D+1 00:00]); no row is later than the clock.
 
-    `on_day` hears of each day when the run is published.
+    Args:
+        settings: Where PostgreSQL is.
+        view: The definition.
+        days: At least one.
+        resume: Keep the days that are published and still say what the log says, instead of computing them again.
+        on_part: Hears of the kept days, then of each chunk as soon as it is published.
+        chunk_events: How many events a chunk reads, about.
 
     Raises:
-        UserError: No days, a missing server or table, or a day that was published from newer knowledge meanwhile.
+        UserError: No days, a missing server or table, or a day that was published from newer knowledge meanwhile. Chunks that were
+            published before stand.
 
     """
     if not days:
         raise UserError("No day to materialize.", where=view.name, fix="Give at least one day, such as 2026-05-01.")
     started = time.perf_counter()
-    ordered = sorted(set(days))
-    now = clock.now_us()  # once: a day that ends while it is computed is still an open one
     ensure_tables(settings, (view,))
-    with connect_arrow(settings) as connection:
-        events, snapshot = _read(connection, view, ordered, now)
-        rows = compute_days(view, events, ordered, cutoff=now)
-        failures = failures_by_day(view, rows) if rows.num_rows else {}
-        failed = {_EPOCH + timedelta(days=number): cases for number, cases in failures.items()}
-        good = [day for day in ordered if day not in failed]
-        published = publish(connection, view, good, _of_days(rows, good) if failed else rows, snapshot, at=now) if good else {}
-    rates = _null_rates(view, rows, ordered)
+    parts = []
+    for part in _parts(settings, view, sorted(set(days)), resume=resume, chunk_events=chunk_events):
+        parts.append(part)
+        if on_part:
+            on_part(part)
+    return _joined(parts, time.perf_counter() - started)
+
+
+def _parts(settings: Settings, view: FeatureView, days: list[date], *, resume: bool, chunk_events: int) -> Iterator[Materialization]:
+    now = clock.now_us()  # once: a day that ends while it is computed is still an open one
+    if resume:
+        kept = _kept(settings, view, days)
+        if kept:
+            yield Materialization(tuple(kept), "", 0, None, 0.0)
+        days = sorted(set(days) - {each.day for each in kept})
+    if days:
+        with connect_arrow(settings) as connection:
+            for chunk in _chunks(connection, view, days, now, chunk_events):
+                yield _publish(connection, view, chunk, now)
+
+
+def _kept(settings: Settings, view: FeatureView, days: list[date]) -> list[DayResult]:
+    with connect(settings) as connection:
+        due = set(days_to_materialize(connection, view, days))
+        published = states(connection, view, [day for day in days if day not in due])
+    return [DayResult(each.day, "kept", each.rows, each.hash, 0, None) for each in published]
+
+
+def _chunks(connection: Connection, view: FeatureView, days: list[date], now: int, limit: int) -> list[list[date]]:
+    if len(days) == 1:
+        return [days]
+    reach = reach_back(plan(view))
+    events = events_by_day(connection, view.agent, midnight(days[0]) - reach, min(midnight(days[-1]) + DAY, now))
+    connection.rollback()
+    return chunks(days, events, reach=-(-reach // DAY), limit=limit)
+
+
+def _publish(connection: Connection, view: FeatureView, days: list[date], now: int) -> Materialization:
+    started = time.perf_counter()
+    events, snapshot = _read(connection, view, days, now)
+    rows = compute_days(view, events, days, cutoff=now)
+    failures = failures_by_day(view, rows) if rows.num_rows else {}
+    failed = {_EPOCH + timedelta(days=number): cases for number, cases in failures.items()}
+    good = [day for day in days if day not in failed]
+    published = publish(connection, view, good, _of_days(rows, good) if failed else rows, snapshot, at=now) if good else {}
+    rates = _null_rates(view, rows, days)
     computed = hashes_by_day(rows, list(failed)) if failed else {}
     results = tuple(
         _failed(day, computed[day], rates[day], failed[day]) if day in failed else _published(day, published[day], rates[day])
-        for day in ordered
+        for day in days
     )
-    if on_day:
-        for each in results:
-            on_day(each)
     return Materialization(results, snapshot, events.num_rows, _range(events), time.perf_counter() - started)
+
+
+def _joined(parts: Sequence[Materialization], seconds: float) -> Materialization:
+    """Return the parts as one; an event that two chunks read counts twice."""
+    days = sorted((day for part in parts for day in part.days), key=lambda each: each.day)
+    spans = [part.event_range for part in parts if part.event_range]
+    span = (min(first for first, _ in spans), max(last for _, last in spans)) if spans else None
+    return Materialization(tuple(days), parts[-1].snapshot, sum(part.event_count for part in parts), span, seconds)
 
 
 def compute_days(view: FeatureView, events: pa.Table, days: Sequence[date], *, cutoff: int | None) -> pa.Table:
@@ -171,4 +236,4 @@ def _failed(day: date, computed: tuple[int, str], rates: dict[str, float] | None
     return DayResult(day, "failed", computed[0], computed[1], 0, rates, cases)
 
 
-__all__ = ["DayResult", "Materialization", "OnDay", "compute_days", "materialize", "midnight"]
+__all__ = ["DayResult", "Materialization", "OnPart", "compute_days", "materialize", "midnight"]

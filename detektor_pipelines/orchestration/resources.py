@@ -12,15 +12,13 @@ from detektor_pipelines.settings import get_settings
 from detektor_pipelines.stores.tracking import EXPERIMENT, Logged, MaterializationRecord, Status, Tracker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import date
 
-    from detektor_pipelines.engine.materialize import DayResult, Materialization
+    from detektor_pipelines.engine.materialize import Materialization, OnPart
     from detektor_pipelines.engine.online import OnlinePublication
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
-
-    OnDay = Callable[[DayResult], None]
 
 _NEWEST_ROWS: Final = 3
 
@@ -28,8 +26,10 @@ _NEWEST_ROWS: Final = 3
 class Engine(Protocol):
     """What computes and publishes; `LocalEngine` is the real one."""
 
-    def materialize(self, view: FeatureView, days: Sequence[date], on_day: OnDay | None = None) -> Materialization:
-        """Compute, audit and publish `days` of `view`; `on_day` hears of each."""
+    def materialize(
+        self, view: FeatureView, days: Sequence[date], *, resume: bool = False, on_part: OnPart | None = None
+    ) -> Materialization:
+        """Compute, audit and publish `days` of `view`, with `resume` only those that have to be; `on_part` hears of each part."""
 
     def publish_online(self, view: FeatureView) -> OnlinePublication:
         """Write each agent_id's newest row to the online store."""
@@ -49,8 +49,10 @@ class LocalEngine:
         """Return the settings in force."""
         return self._given or get_settings()
 
-    def materialize(self, view: FeatureView, days: Sequence[date], on_day: OnDay | None = None) -> Materialization:
-        """Compute, audit and publish `days` of `view`; `on_day` hears of each.
+    def materialize(
+        self, view: FeatureView, days: Sequence[date], *, resume: bool = False, on_part: OnPart | None = None
+    ) -> Materialization:
+        """Compute, audit and publish `days` of `view`, with `resume` only those that have to be; `on_part` hears of each part.
 
         Raises:
             UserError: A server is down.
@@ -58,7 +60,7 @@ class LocalEngine:
         """
         from detektor_pipelines.engine.materialize import materialize
 
-        return materialize(self.settings, view, days, on_day=on_day)
+        return materialize(self.settings, view, days, resume=resume, on_part=on_part)
 
     def publish_online(self, view: FeatureView) -> OnlinePublication:
         """Write each agent_id's newest row to the online store.

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import date
 
-    from detektor_pipelines.engine.materialize import DayResult, Materialization
+    from detektor_pipelines.engine.materialize import DayResult, Materialization, OnPart
     from detektor_pipelines.engine.online import OnlinePublication
     from detektor_pipelines.language.views import FeatureView
-    from detektor_pipelines.orchestration.resources import Engine, OnDay
+    from detektor_pipelines.orchestration.resources import Engine
     from detektor_pipelines.settings import Settings
 
 _QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -113,8 +113,17 @@ class _Watched:
         self._summary = summary
         self._on_progress = on_progress
 
-    def materialize(self, view: FeatureView, days: Sequence[date], on_day: OnDay | None = None) -> Materialization:
-        result = self._engine.materialize(view, days, self._reporter(view) or on_day)
+    def materialize(
+        self, view: FeatureView, days: Sequence[date], *, resume: bool = False, on_part: OnPart | None = None
+    ) -> Materialization:
+        def report(part: Materialization) -> None:
+            if on_part:
+                on_part(part)
+            if self._on_progress:
+                for day in part.days:
+                    self._on_progress(view, day)
+
+        result = self._engine.materialize(view, days, resume=resume, on_part=report)
         self._summary.materializations[view.name] = result
         return result
 
@@ -122,10 +131,6 @@ class _Watched:
         publication = self._engine.publish_online(view)
         self._summary.publications[view.name] = publication
         return publication
-
-    def _reporter(self, view: FeatureView) -> OnDay | None:
-        report = self._on_progress
-        return None if report is None else lambda day: report(view, day)
 
     def newest_rows(self, view: FeatureView, day: date) -> tuple[list[str], list[tuple[object, ...]]]:
         return self._engine.newest_rows(view, day)

@@ -9,6 +9,7 @@ from detektor_pipelines.language.events import MEASURES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date
 
     import pyarrow as pa
     from adbc_driver_postgresql.dbapi import Connection
@@ -68,6 +69,16 @@ def read_events(connection: Connection, agent: str, columns: Sequence[str], star
     names = ["ts", "known", "event_id", "live", "project", *columns]
     wanted = pa.schema([(name, types.get(name, pa.int64() if name in MEASURES else pa.string())) for name in names])
     return table.select(names).cast(wanted)
+
+
+def events_by_day(connection: Connection, agent: str, start: int, end: int) -> dict[date, int]:
+    """Return how many of one agent's events with occurred_at in (start, end] (µs) each UTC day owns; from the index alone, if it can."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT ((occurred_at AT TIME ZONE 'UTC') - interval '1 microsecond')::date, count(*) FROM ml_learning.agent_events"
+            f" WHERE agent_type = '{agent}' AND occurred_at > {_instant(start)} AND occurred_at <= {_instant(end)} GROUP BY 1"
+        )
+        return dict(cursor.fetchall())
 
 
 def _instant(us: int) -> str:

@@ -19,7 +19,7 @@ from detektor_pipelines import clock
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.hashes import data_hash, short_hash
 from detektor_pipelines.language.windows import DAY
-from detektor_pipelines.stores.connections import connect
+from detektor_pipelines.stores.connections import connect, sqlstate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,6 +36,7 @@ HISTORICAL: Final = "agent_features_historical"
 STAMPS: Final = ("agent_id", "event_timestamp", "created_at", "written_at")
 
 _LOCK: Final = 0x6F66_666C_696E
+_LOCK_NOT_AVAILABLE: Final = "55P03"
 _TYPES: Final = {"int64": "bigint", "float64": "double precision", "instant": "timestamptz"}
 _EPOCH: Final = date(1970, 1, 1)
 
@@ -145,7 +146,7 @@ def publish(
     """
     hashes = hashes_by_day(rows, days)
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT pg_advisory_xact_lock({_lock_key(view)})")
+        _lock(connection, cursor, view)
         known = _states(cursor, view, days)
         _refuse_older(view, known, snapshot)
         target = row_table(view)
@@ -169,6 +170,16 @@ def published_days(connection: Connection, view: FeatureView) -> list[PublishedD
             f" WHERE view = '{view.name}' AND data_hash = '{data_hash(view)}' ORDER BY partition",
         )
         return [PublishedDay(*row) for row in cursor.fetchall()]
+
+
+def states(connection: psycopg.Connection, view: FeatureView, days: Sequence[date]) -> list[PublishedDay]:
+    """Return what is published of those `days`, ascending."""
+    rows = connection.execute(
+        "SELECT partition, snapshot::text, rows, hash, published_at FROM ml_learning.partition_state"
+        " WHERE view = %s AND data_hash = %s AND partition = ANY(%s) ORDER BY partition",
+        (view.name, data_hash(view), list(days)),
+    ).fetchall()
+    return [PublishedDay(*row) for row in rows]
 
 
 def hashes_by_day(rows: pa.Table, days: Sequence[date]) -> dict[date, tuple[int, str]]:
@@ -208,7 +219,26 @@ def hashes_by_day(rows: pa.Table, days: Sequence[date]) -> dict[date, tuple[int,
     return found
 
 
-def _lock_key(view: FeatureView) -> int:
+def _lock(connection: Connection, cursor: Cursor, view: FeatureView) -> None:
+    """Take the view's lock in a new transaction, waiting for it a second at a time.
+
+    Python hears no signal while it waits for the server: a run that stands behind another one could not be cancelled.
+    """
+    while True:
+        cursor.execute("SET LOCAL lock_timeout = '1s'")
+        try:
+            cursor.execute(f"SELECT pg_advisory_xact_lock({publication_lock(view)})")
+        except Exception as error:
+            if sqlstate(error) != _LOCK_NOT_AVAILABLE:
+                raise
+            connection.rollback()
+        else:
+            cursor.execute("SET LOCAL lock_timeout = 0")
+            return
+
+
+def publication_lock(view: FeatureView) -> int:
+    """Key of the advisory lock that a view's publication holds until it is committed."""
     return int.from_bytes(hashlib.sha256(f"publish {view.name}".encode()).digest()[:8], "big", signed=True)
 
 

@@ -16,6 +16,8 @@ from detektor_pipelines.language.hashes import data_hash
 from detektor_pipelines.language.windows import DAY
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import psycopg
 
     from detektor_pipelines.language.views import FeatureView
@@ -65,15 +67,35 @@ def stale_days(connection: psycopg.Connection, view: FeatureView) -> list[date]:
     return [day for (day,) in rows]
 
 
+def days_to_materialize(connection: psycopg.Connection, view: FeatureView, days: Sequence[date]) -> list[date]:
+    """Return those of `days` that a run has to compute, ascending: not published, stale, or published while they were open.
+
+    The others say what the log says: a run that was interrupted goes on without them.
+    """
+    if not days:
+        return []
+    published = connection.execute(
+        "SELECT partition, published_at FROM ml_learning.partition_state"
+        " WHERE view = %s AND data_hash = %s AND partition BETWEEN %s AND %s",
+        (view.name, data_hash(view), min(days), max(days)),
+    ).fetchall()
+    settled = {day for day, at in published if _was_over(day, clock.to_us(at))} - set(stale_days(connection, view))
+    return sorted(set(days) - settled)
+
+
 def view_state(connection: psycopg.Connection, view: FeatureView, first: date, last: date) -> ViewState:
     """Return how far the view is published over the days from `first` to `last`, the last of which may still be open."""
     published = connection.execute(
         "SELECT partition, published_at FROM ml_learning.partition_state WHERE view = %s AND data_hash = %s ORDER BY partition",
         (view.name, data_hash(view)),
     ).fetchall()
-    closed = [day for day, at in published if clock.to_us(at) >= ((day - _EPOCH).days + 1) * DAY]
+    closed = [day for day, at in published if _was_over(day, clock.to_us(at))]
     stale = [day for day in stale_days(connection, view) if first <= day <= last]
     now = clock.now_us()
     done = {day for day, at in published if day in closed or clock.to_us(at) > now - OPEN_DAY_AGE}
     missing = [day for day in (first + timedelta(days=n) for n in range((last - first).days + 1)) if day not in done]
     return ViewState(closed[-1] if closed else None, tuple(stale), tuple(missing))
+
+
+def _was_over(day: date, instant: int) -> bool:
+    return instant >= ((day - _EPOCH).days + 1) * DAY

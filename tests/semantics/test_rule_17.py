@@ -51,7 +51,7 @@ def test_17_a_second_publication_waits_for_the_views_lock(log: Settings) -> None
     run(log, VIEW, "2026-03-01")  # so that the tables are there
     waiting = threading.Thread(target=run, args=(log, VIEW, "2026-03-05"))
     with connect(log) as holder:
-        holder.execute("SELECT pg_advisory_xact_lock(%s)", (offline._lock_key(VIEW),))
+        holder.execute("SELECT pg_advisory_xact_lock(%s)", (offline.publication_lock(VIEW),))
         waiting.start()
         wait_for_a_waiting_lock(log)
         assert stored(log, VIEW) == []
@@ -59,7 +59,7 @@ def test_17_a_second_publication_waits_for_the_views_lock(log: Settings) -> None
         waiting.join(60)
 
     assert len(stored(log, VIEW)) == 5
-    assert offline._lock_key(VIEW) != offline._lock_key(replace(VIEW, name="other_features"))
+    assert offline.publication_lock(VIEW) != offline.publication_lock(replace(VIEW, name="other_features"))
 
 
 WAITING = """

@@ -18,23 +18,33 @@ if TYPE_CHECKING:
 
 @dataclass
 class FakeEngine:
-    """Publishes nothing; days in `bad` fail the gate, views in `raising` raise."""
+    """Publishes nothing; days in `bad` fail the gate, days in `kept` are not computed in a resumed run, views in `raising` raise."""
 
     bad: set[date] = field(default_factory=set)
     raising: dict[str, Exception] = field(default_factory=dict)
     computed: list[tuple[str, list[date]]] = field(default_factory=list)
     published: list[str] = field(default_factory=list)
+    kept: set[date] = field(default_factory=set)
+    resumed: list[bool] = field(default_factory=list)
+    chunk: int = 1_000
 
-    def materialize(self, view: FeatureView, days: Sequence[date], on_day: Any = None) -> SimpleNamespace:
+    def materialize(self, view: FeatureView, days: Sequence[date], *, resume: bool = False, on_part: Any = None) -> SimpleNamespace:
         if view.name in self.raising:
             raise self.raising[view.name]
-        self.computed.append((view.name, list(days)))
-        results = tuple(self._day(view, day) for day in days)
-        for each in results if on_day else ():
-            on_day(each)
+        self.resumed.append(resume)
+        kept = [day for day in days if resume and day in self.kept]
+        due = [day for day in days if day not in kept]
+        parts = [self._part([self._kept(day) for day in kept])] if kept else []
+        parts += [self._part([self._day(view, day) for day in due[start : start + self.chunk]]) for start in range(0, len(due), self.chunk)]
+        self.computed.append((view.name, due))
+        for part in parts if on_part else ():
+            on_part(part)
+        return self._part(sorted((day for part in parts for day in part.days), key=lambda each: each.day))
+
+    def _part(self, days: list[SimpleNamespace]) -> SimpleNamespace:
         return SimpleNamespace(
-            days=results,
-            failed=any(each.status == "failed" for each in results),
+            days=tuple(days),
+            failed=any(each.status == "failed" for each in days),
             snapshot="771:771:",
             event_count=10 * len(days),
             event_range=(datetime(2026, 5, 1, tzinfo=UTC), datetime(2026, 5, 9, tzinfo=UTC)),
@@ -47,6 +57,9 @@ class FakeEngine:
 
     def newest_rows(self, view: FeatureView, day: date) -> tuple[list[str], list[tuple[object, ...]]]:
         return ["agent_id", view.features[0].name], [(view.agent, 4), (f"{view.agent}@{day}", None)]
+
+    def _kept(self, day: date) -> SimpleNamespace:
+        return SimpleNamespace(day=day, status="kept", rows=24, hash=f"hash-of-{day}", written=0, null_rates=None, failures=None)
 
     def _day(self, view: FeatureView, day: date) -> SimpleNamespace:
         bad = day in self.bad

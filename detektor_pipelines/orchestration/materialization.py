@@ -1,0 +1,139 @@
+"""What the step of a `features` asset does: the run's days through the engine, each recorded as soon as it is published."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from datetime import date
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
+
+import dagster as dg
+from dagster._core.definitions.data_version import CODE_VERSION_TAG, DATA_VERSION_IS_USER_PROVIDED_TAG, DATA_VERSION_TAG
+from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
+from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata
+from dagster._core.storage.tags import BACKFILL_ID_TAG, PARENT_BACKFILL_ID_TAG
+
+from detektor_pipelines.errors import UserError
+from detektor_pipelines.language.hashes import data_hash
+from detektor_pipelines.orchestration import checks, lineage, metadata
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from detektor_pipelines.engine.materialize import DayResult, Materialization
+    from detektor_pipelines.language.views import FeatureView
+    from detektor_pipelines.orchestration.resources import Engine, MlflowRun
+
+RESUME_TAG: Final = "detektor/resume"
+"""Run tag: "true" keeps the days that are published and not stale."""
+
+_RECORDED: Final = {SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
+"""Metadata of a result whose events are in the log already: by it Dagster knows that it need not write them once more."""
+
+
+def materialize(
+    context: dg.AssetExecutionContext, key: dg.AssetKey, view: FeatureView, engine: Engine, mlflow: MlflowRun
+) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
+    """Materialize the run's partitions of `view`; record the good days even when others fail the gate.
+
+    Raises:
+        dagster.Failure: A day did not pass, or a server is down.
+
+    """
+    days = [date.fromisoformat(each) for each in context.partition_keys]
+    if not days:
+        raise dg.Failure("The range holds no day: its first day is after its last. Give the earlier one first.", allow_retries=False)
+    record = _Recorder(context, key, view, engine, mlflow)
+    with explained():
+        result = engine.materialize(view, days, resume=resumes(context.instance, context.run), on_part=record.part)
+    yield checks.gate_result(key, result.days)
+    if any(day.status == "failed" for day in result.days):
+        raise dg.Failure(checks.summary(result.days), metadata=_failure(result), allow_retries=False)
+    yield dg.MaterializeResult(asset_key=key, metadata=_RECORDED)
+
+
+def resumes(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Say whether a run goes on with what an earlier one began, rather than computing all its days anew.
+
+    It does when asked to by its tag, when it retries another run, and within a backfill of which a run was ended.
+    """
+    if RESUME_TAG in run.tags:
+        return run.tags[RESUME_TAG] == "true"
+    if run.parent_run_id or PARENT_BACKFILL_ID_TAG in run.tags:
+        return True
+    backfill = run.tags.get(BACKFILL_ID_TAG)
+    if backfill is None:
+        return False
+    ended = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+    return instance.get_runs_count(dg.RunsFilter(tags={BACKFILL_ID_TAG: backfill}, statuses=ended)) > 0
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn a mistake that a person can mend into a failure with its words, without a stack."""
+    try:
+        yield
+    except UserError as error:
+        raise dg.Failure(str(error)) from None
+
+
+class _Recorder:
+    """Tells MLflow and Dagster of each part of a materialization when it is published: partitions turn green while the run goes on."""
+
+    def __init__(self, context: dg.AssetExecutionContext, key: dg.AssetKey, view: FeatureView, engine: Engine, mlflow: MlflowRun) -> None:
+        self._context, self._key, self._view, self._engine, self._mlflow = context, key, view, engine, mlflow
+        self._started = time.time_ns()
+        backfill = context.run.tags.get(BACKFILL_ID_TAG)
+        self._tags = {CODE_VERSION_TAG: data_hash(view)} | ({BACKFILL_ID_TAG: backfill} if backfill else {})
+
+    def part(self, part: Materialization) -> None:
+        """Record the days of `part` that passed."""
+        good = [day for day in part.days if day.status != "failed"]
+        kept = all(day.status == "kept" for day in part.days)
+        shared = metadata.of_run(self._view, part)
+        if kept:
+            shared = {name: shared[name] for name in ("feature_version", "data_hash")}
+        else:
+            shared |= {"mlflow_run": self._logged(part)}
+        events = [self._event(day, shared) for day in good]
+        if good and not kept:
+            events[-1] = events[-1].with_metadata({**events[-1].metadata, **_preview(self._view, self._engine, good[-1])})
+        _record(self._context, events)
+        self._started = time.time_ns()
+
+    def _logged(self, part: Materialization) -> str:
+        about = lineage.record(self._view, part, root=self._mlflow.root, dagster=self._mlflow.dagster, started_ns=self._started)
+        logged = self._mlflow.log(about)
+        if logged.problem:
+            self._context.log.warning("Published, but not logged to MLflow; the next materialization sends it.\n%s", logged.problem)
+        return logged.run_id or "kept for later: MLflow was down"
+
+    def _event(self, day: DayResult, shared: metadata.Metadata) -> dg.AssetMaterialization:
+        """Return the day's materialization: as DataVersion its rows' hash, so that equal rows are no change to what reads them."""
+        tags = self._tags | {DATA_VERSION_TAG: day.hash, DATA_VERSION_IS_USER_PROVIDED_TAG: "true"}
+        details = metadata.of_day(day)
+        if day.status == "kept":
+            del details["null_rates"]  # they were counted by the run that computed the day
+        return dg.AssetMaterialization(self._key, partition=day.day.isoformat(), metadata=shared | details, tags=tags)
+
+
+def _record(context: dg.AssetExecutionContext, events: Sequence[dg.AssetMaterialization]) -> None:
+    """Do what `context.log_event` does, in one statement for all instead of one for each."""
+    step, batch = context.get_step_execution_context(), str(uuid4())
+    for number, event in enumerate(events, 1):
+        recorded = DagsterEvent.asset_materialization(step, event, DagsterEventBatchMetadata(batch, number == len(events)))
+        context.op_execution_context._events.append(recorded)  # noqa: SLF001  else the run's result would not know of them
+
+
+def _failure(result: Materialization) -> dict[str, Any]:
+    return {"failing_rows": checks.failing_rows([day for day in result.days if day.status == "failed"])}
+
+
+def _preview(view: FeatureView, engine: Engine, day: DayResult) -> metadata.Metadata:
+    """Return the newest rows of the day; what cannot be shown is no reason to fail what is published."""
+    try:
+        columns, rows = engine.newest_rows(view, day.day)
+    except UserError as error:
+        return {"preview": dg.MetadataValue.text(f"not available: {error.what}")}
+    return {"preview": metadata.preview(columns, rows)}
