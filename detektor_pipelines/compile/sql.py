@@ -47,10 +47,21 @@ POSTGRES: Final = Dialect("postgres", "NUMERIC(38,0)", "DIV({value}, {by})")
 
 @dataclass(frozen=True)
 class Span:
-    """Instants in µs: rows lie in (start, end]."""
+    """Instants in µs: rows lie in (start, end], or in [start, end] where ``start_too``."""
 
     start: int
     end: int
+    start_too: bool = False
+
+    @classmethod
+    def instant(cls, at: int) -> "Span":
+        """The one instant ``at``: a row for each key that has events, whether or not something enters or leaves just then."""
+        return cls(at, at, start_too=True)
+
+    @property
+    def wanted(self) -> str:
+        """Which of the rows r are asked for: the one at the start is what all deltas before it add up to."""
+        return f"r.t {'>=' if self.start_too else '>'} {self.start}"
 
 
 def states_sql(plan: Plan, span: Span, *, form: Form, late: bool, dialect: Dialect = DUCKDB) -> str:
@@ -293,7 +304,7 @@ class _Text:
         if self.late:
             columns.append("late_known.known AS late_known")
             joins.append("LEFT JOIN late_known ON late_known.agent_id = r.agent_id AND late_known.t = r.t")
-        return f"SELECT {', '.join(columns)}\nFROM running r\n{' '.join(joins)}\nWHERE r.t > {self.span.start} ORDER BY r.agent_id, r.t"
+        return f"SELECT {', '.join(columns)}\nFROM running r\n{' '.join(joins)}\nWHERE {self.span.wanted} ORDER BY r.agent_id, r.t"
 
     def _narrow(self) -> list[SumState | DistinctState]:
         return [each for each in self._summed() if not (isinstance(each, SumState) and each.wide)]

@@ -1,0 +1,42 @@
+"""The batch's values at one exact instant, not at the grain: what a live value is held against, and what a training label sees."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias
+
+from detektor_pipelines.compile.plan import plan
+from detektor_pipelines.compile.sql import Span, states_sql
+from detektor_pipelines.engine.compute import finalise, loaded, states_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from detektor_pipelines.language.views import FeatureView
+
+Values: TypeAlias = "dict[str, tuple[int | float | None, ...]]"
+"""agent_id → the view's features in its order; instants as µs UTC."""
+
+
+def values_at(view: FeatureView, events: pa.Table, instant: int) -> Values:
+    """Return the values at `instant` (µs UTC), by the SQL that computes the rows, as known now.
+
+    Args:
+        view: The definition.
+        events: Columns as `engine.compute.event_schema`: those that are known; those with ts in (instant − longest window − its hop,
+            instant] are needed, others do no harm.
+        instant: Any, no multiple of the grain.
+
+    Returns:
+        The agent_ids that have such events. Any other one's windows are empty.
+
+    """
+    exact = plan(replace(view, grain=1))
+    with loaded(events, exact) as engine:
+        text = states_sql(exact, Span.instant(instant), form="known_now", late=False)
+        states = states_of(engine.sql(text).to_arrow_table())
+    columns = [
+        [value if known else None for value, known in zip(values.tolist(), valid.tolist(), strict=True)]
+        for values, valid in finalise(exact, states)
+    ]
+    return dict(zip(states.keys.to_pylist(), zip(*columns, strict=True), strict=True))

@@ -1,0 +1,49 @@
+"""Values at an exact instant against the naive oracle, to the bit."""
+
+from __future__ import annotations
+
+import pytest
+from engine_cases import HISTORY, ORIGIN, WINDOWS, crafted, event_table, everything, histories
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from oracle import Event, values
+
+from detektor_pipelines.engine.as_of import values_at
+from detektor_pipelines.language import FeatureView, days
+from detektor_pipelines.language.windows import DAY, HOUR
+
+few = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+
+
+def assert_same(view: FeatureView, events: list[Event], instant: int) -> None:
+    keys = {view.agent, *(f"{view.agent}@{event.project}" for event in events if event.project is not None)}
+    found = values_at(view, event_table(view, events), instant)
+    names = [each.name for each in view.features]
+    empty = values(view, [], instant, as_served=False)
+    for key in keys:
+        own = [event for event in events if key in {view.agent, f"{view.agent}@{event.project}"}]
+        expected = values(view, own, instant, as_served=False)
+        assert dict(zip(names, found.get(key, empty), strict=True)) == dict(zip(names, expected, strict=True)), (key, instant)
+    assert set(found) <= keys
+
+
+@few
+@given(histories(), st.sampled_from(WINDOWS), st.integers(ORIGIN, ORIGIN + (HISTORY + 31) * DAY))
+def test_any_instant_equals_oracle(events: list[Event], window, instant: int) -> None:
+    assert_same(everything((window,)), events, instant)
+
+
+@pytest.mark.parametrize(
+    "instant",
+    [ORIGIN, ORIGIN + 12 * HOUR, ORIGIN + 12 * HOUR + 1, ORIGIN + DAY + 12 * HOUR, ORIGIN + DAY + 12 * HOUR - 1, ORIGIN + 31 * DAY],
+)
+def test_boundaries_of_the_crafted_history_equal_oracle(instant: int) -> None:
+    assert_same(everything((days(1), days(30))), crafted(), instant)
+
+
+def test_what_has_not_happened_yet_is_not_in_it() -> None:
+    view = everything((days(1),))
+    events = [Event("a", ORIGIN + 5, ORIGIN + 5, "p"), Event("b", ORIGIN + 6, ORIGIN + 6, "p")]
+    count = [each.name for each in view.features].index("count_1d")
+    assert values_at(view, event_table(view, events), ORIGIN + 5)[f"{view.agent}@p"][count] == 1
+    assert f"{view.agent}@p" not in values_at(view, event_table(view, events), ORIGIN + 4)
