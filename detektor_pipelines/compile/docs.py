@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines.catalog import VIEWS
-from detektor_pipelines.compile import words
+from detektor_pipelines.compile import lineage, words
 from detektor_pipelines.language.aggregations import Aggregation
 from detektor_pipelines.language.derived import Derived
 from detektor_pipelines.language.events import AGENTS, CATEGORIES, MEASURES, OPERATIONS
@@ -135,6 +135,8 @@ def _page(view: FeatureView) -> str:
         "How windows, nulls and quantiles work: [feature guide](feature-guide.md).",
         "## Events it reads",
         _events(view),
+        "## Made from",
+        _made_from(view),
         "## Features",
         *(_feature(view, each) for each in view.features),
     ]
@@ -168,6 +170,19 @@ def _events(view: FeatureView) -> str:
             _table(("operation", "when", "columns that features read"), rows),
             _table(("column", "unit", "range or values", "meaning"), declared),
         )
+    )
+
+
+def _made_from(view: FeatureView) -> str:
+    """Say which columns of the raw log each column of the view's table depends on."""
+    through = {each.name: lineage.made_of(each) for each in view.features}
+    rows = (
+        (f"`{column}`", ", ".join(f"`{name}`" for name in through.get(column, ())), ", ".join(f"`{name}`" for name in read))
+        for column, read in lineage.columns_read(view).items()
+    )
+    return (
+        "What a change in the log can change. A derived feature has the columns of all that it is made of; which revision of an event"
+        " counts, and whose it is, concerns every row.\n\n" + _table(("column", "through the features", "columns of the raw log"), rows)
     )
 
 

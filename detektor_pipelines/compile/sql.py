@@ -113,7 +113,7 @@ class _Text:
         columns = ["project", "ts", f"{_ceil('ts', self.resolution)} AS b"]
         columns.append(f"{_ceil('GREATEST(ts, known)', self.grain)} AS tk")
         columns.append(f"CASE WHEN {self._taking_part()} THEN known END AS knowledge")
-        columns += [f"{_contribution(each, self.dialect)} AS {each.name}" for each in self.plan.prepared]
+        columns += [f"{contribution(each, self.dialect)} AS {each.name}" for each in self.plan.prepared]
         for name, pick in self.lasts.items():
             value = operand(pick.operand)
             chosen = "ts" if _is_instant(pick) else "seq"
@@ -339,7 +339,8 @@ class _Text:
         return f"CAST({choose}({', '.join(parts)}) AS BIGINT)" if len(parts) > 1 else f"CAST({parts[0]} AS BIGINT)", joins
 
 
-def _contribution(prepared: Prepared, dialect: Dialect) -> str:
+def contribution(prepared: Prepared, dialect: Dialect) -> str:
+    """The integer that an event contributes, as SQL over a row of ``events``."""
     where = passing(prepared.where)
     if prepared.role == "one" or prepared.operand is None:
         return f"CASE WHEN {where} THEN 1 ELSE 0 END"
