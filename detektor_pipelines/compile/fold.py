@@ -43,11 +43,11 @@ class Fold:
 
     Attributes:
         plan: Of the view.
-        columns: The event's columns, in the order in which `contribution` takes them behind `ts`.
+        columns: The event's columns, in the order in which `contribution` takes them behind instant and project.
         lasts: Picks of the latest event that differ in more than their window.
         extremes: The same for minimum and maximum.
         distincts: Filter and column of the distinct counts that differ in more than their window.
-        contribution: `(ts, *columns) -> Contribution`, or None for an event that no feature lets through.
+        contribution: `(ts, project, *columns) -> Contribution`, or None for an event that no feature lets through.
 
     """
 
@@ -102,7 +102,7 @@ class _Writer:
     def function(self, values: Sequence[str], prepared: int) -> str:
         """Return the function's text; of its `values` the first `prepared` are integers, the rest may be None."""
         empty = " and ".join([*(f"not {value}" for value in values[:prepared]), *(f"{value} is None" for value in values[prepared:])])
-        arguments = ", ".join(("ts", *(f"c_{name}" for name in self._columns)))
+        arguments = ", ".join(("ts", "c_project", *(f"c_{name}" for name in self._columns)))
         body = [*self._lines, f"if {empty}:", "    return None", f"return ({', '.join(values)},)"]
         return "\n".join([f"def contribution({arguments}):", *(f"    {line}" for line in body)])
 

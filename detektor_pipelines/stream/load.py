@@ -39,7 +39,7 @@ def state_of(fold: Fold, events: pa.Table, instant: int, *, owned: Callable[[str
     state.settle_all()
     ahead = events.filter(pc.greater(events["ts"], instant))
     for event in ahead.to_pylist():
-        contribution = fold.contribution(event["ts"], *(event[name] for name in fold.columns)) if event["live"] else None
+        contribution = fold.contribution(event["ts"], event["project"], *(event[name] for name in fold.columns)) if event["live"] else None
         if contribution is not None:
             for key in keys_of(fold.plan.view.agent, event["project"]):
                 if owned(key):

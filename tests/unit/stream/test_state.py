@@ -9,10 +9,12 @@ from engine_cases import HISTORY, ORIGIN, WINDOWS, crafted, everything, historie
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracle import Event, values
+from rule_views import view_of
 
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.compile.fold import fold
 from detektor_pipelines.compile.plan import plan
+from detektor_pipelines.language import days, distinct, event, last
 from detektor_pipelines.language.windows import DAY, HOUR, MINUTE, ceil_to
 from detektor_pipelines.stream.state import ViewState
 
@@ -35,7 +37,7 @@ def keys_of(event: Event) -> list[str]:
 
 def arrive(state: ViewState, event: Event) -> None:
     row = event.row()
-    contribution = state.fold.contribution(event.occurred_at, *(row.get(name) for name in state.fold.columns))
+    contribution = state.fold.contribution(event.occurred_at, event.project, *(row.get(name) for name in state.fold.columns))
     if event.live and contribution is not None:
         for key in keys_of(event):
             state.add(key, event.occurred_at, event.event_id, contribution)
@@ -44,7 +46,7 @@ def arrive(state: ViewState, event: Event) -> None:
 def assert_equal(state: ViewState, arrived: list[Event], view: FeatureView = EVERYTHING) -> None:
     names = [each.name for each in view.features]
     for key in (AGENT, f"{AGENT}@p", f"{AGENT}@q"):
-        own = [event for event in arrived if key in keys_of(event)]
+        own = [each for each in arrived if key in keys_of(each)]
         expected = values(view, own, state.instant, as_served=False)
         assert dict(zip(names, state.values(key), strict=True)) == dict(zip(names, expected, strict=True)), (key, state.instant)
 
@@ -57,9 +59,9 @@ def test_any_order_of_arrival_equals_oracle(events: list[Event], random, moves: 
     arrived: list[Event] = []
     shares = [events[number :: len(moves)] for number in range(len(moves))]
     for share, move in zip(shares, moves, strict=True):
-        for event in share:
-            arrive(state, event)
-            arrived.append(event)
+        for each in share:
+            arrive(state, each)
+            arrived.append(each)
         assert_equal(state, arrived)
         state.advance(state.instant + move)
         assert_equal(state, arrived)
@@ -74,9 +76,9 @@ def test_any_order_of_arrival_equals_oracle(events: list[Event], random, moves: 
 def test_each_boundary_of_the_crafted_history_equals_oracle() -> None:
     events = crafted()
     state = ViewState(FOLD, ORIGIN - DAY)
-    for event in events:
-        arrive(state, event)
-    exact = {event.occurred_at for event in events} | {window.leave(event.occurred_at) for event in events for window in WINDOWS}
+    for each in events:
+        arrive(state, each)
+    exact = {each.occurred_at for each in events} | {window.leave(each.occurred_at) for each in events for window in WINDOWS}
     for instant in sorted(exact | {each - 1 for each in exact}):
         state.advance(instant)
         assert_equal(state, events)
@@ -86,8 +88,8 @@ def test_each_boundary_of_the_crafted_history_equals_oracle() -> None:
 @given(histories(), st.integers(ORIGIN, ORIGIN + HISTORY * DAY), st.integers(0, 40 * DAY))
 def test_a_key_is_dirty_whenever_its_values_changed(events: list[Event], instant: int, move: int) -> None:
     state = ViewState(FOLD, instant)
-    for event in events:
-        arrive(state, event)
+    for each in events:
+        arrive(state, each)
     known = {key: state.values(key) for key in (AGENT, f"{AGENT}@p", f"{AGENT}@q")}
     state.changes()
     state.advance(instant + move)
@@ -100,24 +102,24 @@ def test_a_key_is_dirty_whenever_its_values_changed(events: list[Event], instant
 @given(histories(), st.integers(ORIGIN, ORIGIN + HISTORY * DAY), st.data())
 def test_a_tile_put_in_the_place_of_another_counts_at_once(events: list[Event], instant: int, data: st.DataObject) -> None:
     state = ViewState(FOLD, instant)
-    for event in events:
-        arrive(state, event)
+    for each in events:
+        arrive(state, each)
     gone = set(data.draw(st.sets(st.sampled_from(range(len(events)))))) if events else set()
-    left = [event for number, event in enumerate(events) if number not in gone]
-    now = [event for event in left if event.occurred_at <= instant]
+    left = [each for number, each in enumerate(events) if number not in gone]
+    now = [each for each in left if each.occurred_at <= instant]
     for number in gone:
-        event = events[number]
-        if event.occurred_at > instant:
-            left.append(event)  # it waits: no tile holds it yet
+        lost = events[number]
+        if lost.occurred_at > instant:
+            left.append(lost)  # it waits: no tile holds it yet
             continue
-        for key in keys_of(event):
+        for key in keys_of(lost):
             for hop in state.hops:
-                bucket = ceil_to(event.occurred_at, hop.size)
+                bucket = ceil_to(lost.occurred_at, hop.size)
                 tile = hop.empty()
                 inside = 0
                 for other in now:
                     row = other.row()
-                    contribution = FOLD.contribution(other.occurred_at, *(row.get(name) for name in FOLD.columns))
+                    contribution = FOLD.contribution(other.occurred_at, other.project, *(row.get(name) for name in FOLD.columns))
                     if other.live and contribution and key in keys_of(other) and ceil_to(other.occurred_at, hop.size) == bucket:
                         hop.add(tile, other.occurred_at, other.event_id, contribution)
                         inside += 1
@@ -141,3 +143,12 @@ def test_an_earlier_instant_changes_nothing() -> None:
     state = ViewState(FOLD, ORIGIN)
     state.advance(ORIGIN - HOUR)
     assert state.instant == ORIGIN
+
+
+def test_every_column_of_an_event_can_be_counted() -> None:
+    view = view_of(projects=(distinct(event.project), days(1)), when=(last(event.occurred_at), days(1), event.project != "q"))
+    state = ViewState(fold(plan(view)), ORIGIN)
+    for number, project in enumerate(("p", "q", "p", None)):
+        arrive(state, Event(str(number), ORIGIN - number, ORIGIN, project))
+    assert state.values(AGENT) == [2, ORIGIN]
+    assert state.values(f"{AGENT}@q") == [1, None]
