@@ -4,27 +4,16 @@ No `from __future__ import annotations` here: Dagster reads the annotations of a
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any
 
 import dagster as dg
 
 from detektor_pipelines.language.hashes import data_hash
 from detektor_pipelines.language.views import FeatureView
-from detektor_pipelines.orchestration import checks, metadata
+from detektor_pipelines.orchestration import checks, links, metadata
 from detektor_pipelines.orchestration.materialization import explained, materialize
+from detektor_pipelines.orchestration.raw_log import RAW_LOG, raw_log
 from detektor_pipelines.orchestration.resources import Engine, MlflowRun
-
-RAW_LOG: Final = dg.AssetKey("agent_events")
-
-
-def raw_log() -> dg.AssetSpec:
-    """Return the log of agent events: written by `detektor ingest`, read by every `features` asset."""
-    return dg.AssetSpec(
-        RAW_LOG,
-        group_name="raw_logs",
-        description="What the agents did: table ml_learning.agent_events, append-only, written by `detektor ingest` and the hooks.",
-        kinds={"postgres"},
-    )
 
 
 def features_key(view: FeatureView) -> dg.AssetKey:
@@ -37,12 +26,13 @@ def online_key(view: FeatureView) -> dg.AssetKey:
     return dg.AssetKey([view.group, "online"])
 
 
-def view_assets(view: FeatureView, partitions: dg.PartitionsDefinition[str]) -> list[dg.AssetsDefinition]:
-    """Return the assets of one view."""
-    return [_features(view, partitions), _online(view)]
+def view_assets(view: FeatureView, partitions: dg.PartitionsDefinition[str], *, source_url: str | None = None) -> list[dg.AssetsDefinition]:
+    """Return the assets of one view; `source_url` is where the repository's files are shown, if anywhere."""
+    about = {**metadata.of_definition(view), **links.of_view(view, source_url)}
+    return [_features(view, partitions, about), _online(view, about)]
 
 
-def _features(view: FeatureView, partitions: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
+def _features(view: FeatureView, partitions: dg.PartitionsDefinition[str], about: metadata.Metadata) -> dg.AssetsDefinition:
     @dg.asset(
         key=features_key(view),
         deps=[RAW_LOG],
@@ -53,7 +43,7 @@ def _features(view: FeatureView, partitions: dg.PartitionsDefinition[str]) -> dg
         description=f"{view.description}\n\nOne partition is one UTC day of rows in Feast's offline store: computed, audited, published.",
         kinds={"postgres", "duckdb", "feast"},
         code_version=data_hash(view),
-        metadata=metadata.of_definition(view),
+        metadata=about | {"dagster/column_lineage": links.from_log(view)},
         group_name=view.group,
         owners=_owners(view),
         tags=_tags(view),
@@ -66,7 +56,7 @@ def _features(view: FeatureView, partitions: dg.PartitionsDefinition[str]) -> dg
     return features
 
 
-def _online(view: FeatureView) -> dg.AssetsDefinition:
+def _online(view: FeatureView, about: metadata.Metadata) -> dg.AssetsDefinition:
     @dg.asset(
         key=online_key(view),
         deps=[features_key(view)],
@@ -75,7 +65,7 @@ def _online(view: FeatureView) -> dg.AssetsDefinition:
         description=f"The newest row of each agent_id of {view.name} in Feast's online store.",
         kinds={"redis", "feast"},
         code_version=data_hash(view),
-        metadata=metadata.of_definition(view),
+        metadata=about | {"dagster/column_lineage": links.from_features(view, features_key(view))},
         group_name=view.group,
         owners=_owners(view),
         tags=_tags(view),
@@ -96,6 +86,8 @@ def _tags(view: FeatureView) -> dict[str, str]:
     return {"detektor/agent": view.agent, "detektor/version": view.version, **dict(view.tags)}
 
 
-def all_assets(views: Sequence[FeatureView], partitions: dg.PartitionsDefinition[str]) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+def all_assets(
+    views: Sequence[FeatureView], partitions: dg.PartitionsDefinition[str], *, source_url: str | None = None
+) -> list[dg.AssetsDefinition]:
     """Return the log and the assets of all views."""
-    return [raw_log(), *(asset for view in views for asset in view_assets(view, partitions))]
+    return [raw_log(), *(asset for view in views for asset in view_assets(view, partitions, source_url=source_url))]

@@ -6,6 +6,7 @@ import hashlib
 import time
 from typing import TYPE_CHECKING
 
+from detektor_pipelines.compile.lineage import columns_read
 from detektor_pipelines.language.hashes import data_hash, metadata_hash
 from detektor_pipelines.stores.tracking import MaterializationRecord, code_revision
 
@@ -36,6 +37,7 @@ def record(view: FeatureView, result: Materialization, *, root: str, dagster: di
         null_rates=_null_rates(result.days),
         events=(str(first), str(last)) if first is not None else None,
         snapshot=str(result.snapshot),
+        made_from=columns_read(view),
         dagster=dagster,
         started_ms=started_ns // 1_000_000,
         ended_ms=time.time_ns() // 1_000_000,

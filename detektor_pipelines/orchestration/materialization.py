@@ -102,12 +102,12 @@ class _Recorder:
         _record(self._context, events)
         self._started = time.time_ns()
 
-    def _logged(self, part: Materialization) -> str:
+    def _logged(self, part: Materialization) -> dg.MetadataValue[Any]:
         about = lineage.record(self._view, part, root=self._mlflow.root, dagster=self._mlflow.dagster, started_ns=self._started)
         logged = self._mlflow.log(about)
         if logged.problem:
             self._context.log.warning("Published, but not logged to MLflow; the next materialization sends it.\n%s", logged.problem)
-        return logged.run_id or "kept for later: MLflow was down"
+        return dg.MetadataValue.url(logged.url) if logged.url else dg.MetadataValue.text("kept for later: MLflow was down")
 
     def _event(self, day: DayResult, shared: metadata.Metadata) -> dg.AssetMaterialization:
         """Return the day's materialization: as DataVersion its rows' hash, so that equal rows are no change to what reads them."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from detektor_pipelines.engine.online import OnlinePublication
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
+    from detektor_pipelines.stores.log_volume import LogVolume, Settled
 
 _NEWEST_ROWS: Final = 3
 
@@ -36,6 +37,9 @@ class Engine(Protocol):
 
     def newest_rows(self, view: FeatureView, day: date) -> tuple[list[str], list[tuple[object, ...]]]:
         """Return column names and a few of the newest rows of `day`."""
+
+    def log_volume(self, known: Settled | None = None) -> LogVolume:
+        """Measure the raw log; `known` are the totals that an earlier answer settled."""
 
 
 class LocalEngine:
@@ -78,6 +82,17 @@ class LocalEngine:
         from detektor_pipelines.stores.preview import newest_rows
 
         return newest_rows(self.settings, view, day, limit=_NEWEST_ROWS)
+
+    def log_volume(self, known: Settled | None = None) -> LogVolume:
+        """Measure the raw log; `known` are the totals that an earlier answer settled.
+
+        Raises:
+            UserError: The database cannot be read.
+
+        """
+        from detektor_pipelines.stores.log_volume import log_volume
+
+        return log_volume(self.settings, known)
 
 
 class MlflowRun:

@@ -32,7 +32,9 @@ class Rest:
         self._prefix = parts.path.rstrip("/") + "/api/2.0/mlflow/"
         self._authorization = _authorization(parts.username, parts.password)
         self._connection: http.client.HTTPConnection | None = None
-        self.address = f"MLflow at {parts.scheme}://{self._host}{f':{self._port}' if self._port else ''}"
+        server = f"{parts.scheme}://{self._host}{f':{self._port}' if self._port else ''}"
+        self.address = f"MLflow at {server}"
+        self.page = server + parts.path.rstrip("/")
 
     def answer(self, method: str, endpoint: str, body: dict[str, Any]) -> dict[str, Any]:
         """Return the answer's JSON object.

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 EXPERIMENT: Final = "feature_materialization"
 ROOT_TAG: Final = "detektor.root"
+LINEAGE_TAG: Final = "detektor.column_lineage"
+"""Tag with a line for each feature: the columns of the raw log that it is made from."""
 
 _LONGEST_TEXT: Final = 4_000
 """Characters of a parameter or tag; MLflow refuses more than 6,000."""
@@ -55,6 +57,7 @@ class MaterializationRecord:
         events: First and last instant of the events read (ISO), or None.
         snapshot: The `pg_snapshot` of the run's one transaction.
         rows_hash: Over the hashes of the days.
+        made_from: By feature, the columns of the raw log that it is made from.
         dagster: `dagster_run_id`, `dagster_root_run_id`, `dagster_backfill_id` (absent without a backfill).
         started_ms, ended_ms: Unix milliseconds, real time.
         code_revision: The git commit that computed it.
@@ -77,6 +80,7 @@ class MaterializationRecord:
     null_rates: dict[str, float] = field(default_factory=dict)
     events: tuple[str, str] | None = None
     snapshot: str = ""
+    made_from: dict[str, tuple[str, ...]] = field(default_factory=dict)
     dagster: dict[str, str] = field(default_factory=dict)
     code_revision: str = "unknown"
 
@@ -90,7 +94,11 @@ class MaterializationRecord:
             "rows_hash": self.rows_hash,
             "code_revision": self.code_revision,
             ROOT_TAG: self.root,
+            **({LINEAGE_TAG: self._lineage()} if self.made_from else {}),
         } | self.dagster
+
+    def _lineage(self) -> str:
+        return "\n".join(f"{feature}: {', '.join(columns)}" for feature, columns in self.made_from.items())
 
     def params(self) -> dict[str, str]:
         """Return what the run was asked to do and what it read."""
@@ -118,10 +126,11 @@ class MaterializationRecord:
 
 
 class Logged(NamedTuple):
-    """Where a record went: an MLflow run, or the outbox and why."""
+    """Where a record went: an MLflow run and its page, or the outbox and why."""
 
     run_id: str | None
     problem: str | None
+    url: str | None = None
 
 
 class Tracker:
@@ -192,7 +201,7 @@ class Tracker:
             except TrackingUnavailableError as error:
                 self._problem = str(error)
             else:
-                return Logged(run_id, None)
+                return Logged(run_id, None, self._page(run_id))
         self._keep(record)
         return Logged(None, self._problem)
 
@@ -211,6 +220,10 @@ class Tracker:
     def kept(self) -> int:
         """Return how many records wait in the outbox."""
         return len(list(self._outbox.glob("*.json")))
+
+    def _page(self, run_id: str) -> str:
+        """Return the run's page in MLflow's user interface."""
+        return f"{self._rest.page}/#/experiments/{self.ensure_experiment()}/runs/{run_id}"
 
     # Runs and experiments ------------------------------------------------------------------------------------------------
 

@@ -30,7 +30,8 @@ def test_a_page_names_both_hashes() -> None:
 
 def test_a_page_names_the_operations_that_its_filters_name_and_no_other() -> None:
     page = docs.render()["docs/self-learning-agents/coding_features.md"]
-    operations = {line.split("`")[1] for line in page.splitlines() if line.startswith("| `") and line.count("|") == 4}
+    section = page.split("## Events it reads")[1].split("\n## ")[0]
+    operations = {line.split("`")[1] for line in section.splitlines() if line.startswith("| `") and line.count("|") == 4}
 
     assert operations == {"implement", "test_run", "tool_call", "feedback"}
 
@@ -39,6 +40,13 @@ def test_a_derived_feature_names_what_it_is_made_of() -> None:
     page = docs.render((view_named("documentation-keeper"),))["docs/self-learning-agents/documentation_features.md"]
 
     assert "**Made of:** `docs_checked_total` (7 days), `docs_in_sync_total` (7 days)." in page
+
+
+def test_a_page_says_which_columns_of_the_log_each_feature_is_made_from() -> None:
+    page = docs.render((view_named("code-reviewer"),))["docs/self-learning-agents/code_review_features.md"]
+
+    assert "| `critical_review_rate` |  | `issues_critical`, `occurred_at`, `operation` |" in page
+    assert "| `review_load_trend` | `recent_reviews_count`, `weekly_reviews_count` | `occurred_at`, `operation` |" in page
 
 
 def test_every_row_of_a_table_has_as_many_cells_as_its_heading() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from detektor_pipelines.stores.log_volume import AgentVolume, LogVolume, Settled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +29,7 @@ class FakeEngine:
     kept: set[date] = field(default_factory=set)
     resumed: list[bool] = field(default_factory=list)
     chunk: int = 1_000
+    asked: list[Settled | None] = field(default_factory=list)
 
     def materialize(self, view: FeatureView, days: Sequence[date], *, resume: bool = False, on_part: Any = None) -> SimpleNamespace:
         if view.name in self.raising:
@@ -57,6 +60,17 @@ class FakeEngine:
 
     def newest_rows(self, view: FeatureView, day: date) -> tuple[list[str], list[tuple[object, ...]]]:
         return ["agent_id", view.features[0].name], [(view.agent, 4), (f"{view.agent}@{day}", None)]
+
+    def log_volume(self, known: Settled | None = None) -> LogVolume:
+        self.asked.append(known)
+        now = datetime(2026, 5, 9, 12, tzinfo=UTC)
+        agents = (
+            AgentVolume("code-reviewer", 1_234, 5, 60, now - timedelta(minutes=40), now - timedelta(minutes=30)),
+            AgentVolume("pisarz", 0, 0, 0, None, None),
+        )
+        return LogVolume(
+            now, "771-1234", agents, now - timedelta(minutes=30), 3, Settled(7_711_498_557_084_967_289, 771, {"code-reviewer": 1_234})
+        )
 
     def _kept(self, day: date) -> SimpleNamespace:
         return SimpleNamespace(day=day, status="kept", rows=24, hash=f"hash-of-{day}", written=0, null_rates=None, failures=None)

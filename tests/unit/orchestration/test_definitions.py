@@ -5,10 +5,14 @@ import subprocess
 import sys
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from detektor_pipelines.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 pytestmark = pytest.mark.slow
 
@@ -31,6 +35,11 @@ def asset_graph() -> dict[str, object]:
             "backfill": graph.get(key).backfill_policy.policy_type.name if graph.get(key).backfill_policy else None,
             "kinds": sorted(graph.get(key).kinds),
             "owners": list(graph.get(key).owners),
+            "tags": {name: value for name, value in sorted(graph.get(key).tags.items()) if not name.startswith("dagster/kind/")},
+            "description": graph.get(key).description,
+            "columns": columns(graph.get(key).metadata),
+            "metadata": sorted(graph.get(key).metadata),
+            "observable": graph.get(key).is_observable,
             "executable": graph.get(key).is_executable,
         }
         for key in sorted(graph.get_all_asset_keys())
@@ -48,6 +57,21 @@ def asset_graph() -> dict[str, object]:
     return {"assets": assets, "sensors": sensors, "schedules": [each.name for each in repository.schedule_defs]}
 
 
+def columns(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """Return each column's type and what it is made from: `float ← agent_events: issues_found, occurred_at`."""
+    lineage = metadata.get("dagster/column_lineage")
+    made_from = lineage.deps_by_column if lineage else {}
+    return {
+        column.name: column.type + "".join(f" ← {asset}: {', '.join(names)}" for asset, names in grouped(made_from.get(column.name, ())))
+        for column in metadata["dagster/column_schema"].columns
+    }
+
+
+def grouped(deps: Sequence[Any]) -> list[tuple[str, list[str]]]:
+    assets = dict.fromkeys(dep.asset_key.to_user_string() for dep in deps)
+    return [(asset, [dep.column_name for dep in deps if dep.asset_key.to_user_string() == asset]) for asset in assets]
+
+
 def describe(partitions: object) -> str | None:
     if partitions is None:
         return None
@@ -58,7 +82,7 @@ def describe(partitions: object) -> str | None:
 
 
 def test_the_asset_graph_is_as_written_down() -> None:
-    found = json.dumps(asset_graph(), indent=2, sort_keys=True) + "\n"
+    found = json.dumps(asset_graph(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     if not SNAPSHOT.exists():
         SNAPSHOT.write_text(found, encoding="utf-8")
         pytest.fail(f"{SNAPSHOT.name} was missing and is written: look at it, then commit it")
