@@ -9,6 +9,7 @@ import dagster as dg
 
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.orchestration.assets import all_assets
+from detektor_pipelines.orchestration.housekeeping import trim_event_log, weekly_trim
 from detektor_pipelines.orchestration.partitions import daily_partitions
 from detektor_pipelines.orchestration.resources import default_resources
 from detektor_pipelines.orchestration.sensors import publish_online
@@ -39,10 +40,14 @@ def build_definitions(
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)  # backfill policies: beta for years, and the version is pinned
-        assets = all_assets(views, partitions or daily_partitions(settings or get_settings()))
+        given = settings or get_settings()
+        assets = all_assets(views, partitions or daily_partitions(given), source_url=given.source_url)
+    trim = trim_event_log()
     return dg.Definitions(
         assets=assets,
         sensors=[publish_online(views)],
+        jobs=[trim],
+        schedules=[weekly_trim(trim)],
         resources=default_resources(settings) | dict(resource_overrides or {}),
         # Few steps, each with many days: a process for each step would cost more than the steps
         executor=dg.in_process_executor,
