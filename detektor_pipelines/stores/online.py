@@ -4,7 +4,7 @@ Belongs here: keys, writes, reads, statuses. Does not belong here: the bytes of 
 and Feast, which reaches the same keys through `feast_online`; this module never imports it.
 
     feast:<project>:<view>@<hash>:<agent_id>           a packed value; <hash> is the start of the view's data hash
-    feast:<project>:<view>@<hash>#valid_through:<n>    µs UTC up to which the values of shard n are complete
+    feast:<project>:<view>@<hash>#valid_through        µs UTC up to which the values are complete, one number a shard: "n,n,…"
     feast:<project>:<view>@<hash>#layout               the features' names and kinds, so that a retired version stays readable
 
 No agent_id can collide with the last two: behind the hash stands ':' for a value and '#' for what is about the version. No key expires.
@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
+from zlib import crc32
 
 from detektor_pipelines import clock
 from detektor_pipelines.language.hashes import short_hash
@@ -41,10 +42,26 @@ ROWS_A_CALL: Final = 500
 
 CALLS_A_ROUND_TRIP: Final = 20
 
+SHARDS: Final = 8
+"""Parts of a view's agent_ids, by a hash of the name: each belongs to one stream worker, a batch writes all."""
+
+ALL_SHARDS: Final = tuple(range(SHARDS))
+
 _MOVE_FORWARD: Final = """
-local old = tonumber(redis.call('GET', KEYS[1]))
-if not old or tonumber(ARGV[1]) > old then redis.call('SET', KEYS[1], ARGV[1]) end
+local moved = {}
+local old = redis.pcall('GET', KEYS[1])
+local known = type(old) == 'string'
+if known then for number in string.gmatch(old, '[^,]+') do moved[#moved + 1] = tonumber(number) or 0 end end
+for shard = 1, tonumber(ARGV[2]) do moved[shard] = moved[shard] or 0 end
+for i = 3, #ARGV do
+    local shard = tonumber(ARGV[i]) + 1
+    if tonumber(ARGV[1]) > moved[shard] then moved[shard] = tonumber(ARGV[1]) end
+end
+for shard, number in ipairs(moved) do moved[shard] = string.format('%.0f', number) end
+redis.call('SET', KEYS[1], table.concat(moved, ','))
+return known and 1 or 0
 """
+"""Moves the shards of ARGV[3…] to ARGV[1], of ARGV[2] in all; returns whether the key was there. 0 stands for never."""
 
 __all__ = ["OnlineRow", "OnlineStoreDownError", "Status", "StoredView", "WriteCounts", "read", "read_views", "redis_client", "write_rows"]
 
@@ -109,9 +126,14 @@ def value_key(project: str, view: FeatureView | StoredView, agent_id: str) -> st
     return f"{version_prefix(project, view)}:{agent_id}"
 
 
-def valid_through_key(project: str, view: FeatureView | StoredView, shard: int = 0) -> str:
-    """Return the key that says up to when a view's values are complete; a shard is the part of the agent_ids that one worker owns."""
-    return f"{version_prefix(project, view)}#valid_through:{shard}"
+def valid_through_key(project: str, view: FeatureView | StoredView) -> str:
+    """Return the key that says up to when a view's values are complete, shard by shard."""
+    return f"{version_prefix(project, view)}#valid_through"
+
+
+def shard_of(agent_id: str) -> int:
+    """Return the shard that an agent_id belongs to, 0 to SHARDS − 1."""
+    return crc32(agent_id.encode()) % SHARDS
 
 
 def layout_key(project: str, view: FeatureView | StoredView) -> str:
@@ -168,19 +190,22 @@ def write_values(
     return _write(client, project, target, keys, packed, valid_through_us)
 
 
-def move_valid_through(client: Redis, project: str, view: FeatureView | StoredView, valid_through_us: int) -> None:
-    """Say that the view's values are complete up to an instant, though none changed; it never moves back.
+def move_valid_through(
+    client: Redis, project: str, view: FeatureView | StoredView, valid_through_us: int, shards: Sequence[int] = ALL_SHARDS
+) -> None:
+    """Say that the values of some shards are complete up to an instant, though none changed; it never moves back.
 
     Raises:
         OnlineStoreDownError: Redis does not answer.
 
     """
+    script, number, arguments = move_call(project, stored_view(view), valid_through_us, shards)
     with redis_errors(client):
-        client.eval(_MOVE_FORWARD, 1, valid_through_key(project, view), str(valid_through_us))
+        client.eval(script, number, *cast("list[str]", arguments))
 
 
 def valid_through(client: Redis, project: str, view: FeatureView | StoredView) -> int | None:
-    """Return up to when the view's values are complete, in µs UTC; None when nothing was ever written.
+    """Return up to when all of the view's values are complete, in µs UTC; None when that was never said of a shard.
 
     Raises:
         OnlineStoreDownError: Redis does not answer.
@@ -188,7 +213,8 @@ def valid_through(client: Redis, project: str, view: FeatureView | StoredView) -
     """
     with redis_errors(client):
         answers = cast("list[bytes | None]", client.mget([valid_through_key(project, view)]))
-    return _instant(answers[0])
+    instants = [instant for instant in map(_instants(answers[0]).get, ALL_SHARDS) if instant is not None]
+    return min(instants) if len(instants) == SHARDS else None
 
 
 def read(client: Redis, project: str, view: FeatureView | StoredView, agent_ids: Sequence[str]) -> list[OnlineRow | None]:
@@ -244,10 +270,9 @@ def rows_of(lookups: Iterable[Lookup], answers: Sequence[bytes | None]) -> list[
     now, position, result = clock.now_us(), 0, []
     for each in lookups:
         values = answers[position : position + len(each.agent_ids)]
-        through = _instant(answers[position + len(values)])
+        through = _instants(answers[position + len(values)])
         position += len(values) + 1
-        status: Status = "OUTSIDE_MAX_AGE" if _too_old(each.view, through, now) else "PRESENT"
-        result.append([_row(each, agent_id, value, through, status) for agent_id, value in zip(each.agent_ids, values, strict=True)])
+        result.append([_row(each, agent_id, value, through, now) for agent_id, value in zip(each.agent_ids, values, strict=True)])
     return result
 
 
@@ -265,8 +290,14 @@ def version_calls(project: str, view: StoredView, valid_through_us: int) -> list
     layout = json.dumps([list(each) for each in view.layout.fields], separators=(",", ":"))
     return [
         ("redis.call('SETNX', KEYS[1], ARGV[1])", 1, [layout_key(project, view), layout]),
-        (_MOVE_FORWARD, 1, [valid_through_key(project, view), str(valid_through_us)]),
+        move_call(project, view, valid_through_us, ALL_SHARDS),
     ]
+
+
+def move_call(project: str, view: StoredView, valid_through_us: int, shards: Sequence[int]) -> tuple[str, int, list[str | bytes]]:
+    """Return the EVAL call that moves `valid_through` of some shards; its answer is 0 when the key was not there: Redis is empty."""
+    numbers = [str(valid_through_us), str(SHARDS), *map(str, shards)]
+    return _MOVE_FORWARD, 1, [valid_through_key(project, view), *numbers]
 
 
 def _write(
@@ -285,9 +316,11 @@ def _write(
     return WriteCounts(written, len(keys) - written)
 
 
-def _row(lookup: Lookup, agent_id: str, value: bytes | None, through: int | None, status: Status) -> OnlineRow | None:
+def _row(lookup: Lookup, agent_id: str, value: bytes | None, instants: Mapping[int, int], now: int) -> OnlineRow | None:
     if value is None:
         return None
+    through = instants.get(shard_of(agent_id))
+    status: Status = "OUTSIDE_MAX_AGE" if _too_old(lookup.view, through, now) else "PRESENT"
     try:
         row = unpack(lookup.view.layout, value)
     except CorruptValueError as error:
@@ -301,9 +334,10 @@ def _too_old(view: StoredView, through: int | None, now: int) -> bool:
     return view.max_age_us is not None and (through is None or now - through > view.max_age_us)
 
 
-def _instant(answer: bytes | None) -> int | None:
-    """Read a stored instant; a damaged one is none, which makes the values count as too old until the next write."""
-    return int(answer) if answer is not None and answer.lstrip(b"-").isdigit() else None
+def _instants(answer: bytes | None) -> dict[int, int]:
+    """Read the instants by shard; one that was never set, or is damaged, is none: its values count as too old until the next write."""
+    numbers = answer.split(b",") if answer is not None else []
+    return {shard: int(number) for shard, number in enumerate(numbers) if number.isdigit() and number != b"0"}
 
 
 @lru_cache(maxsize=64)

@@ -81,7 +81,7 @@ def test_the_keys_are_the_documented_ones(client: Redis) -> None:
     version = f"feast:detektor:code_review_features@{short_hash(VIEW)}"
     assert sorted(key.decode() for key in client.scan_iter()) == [
         f"{version}#layout",
-        f"{version}#valid_through:0",
+        f"{version}#valid_through",
         f"{version}:code-reviewer",
     ]
     assert client.ttl(f"{version}:code-reviewer") == -1
@@ -220,6 +220,17 @@ class TestStatuses:
         assert online.valid_through(client, PROJECT, VIEW) is None
         online.move_valid_through(client, PROJECT, VIEW, NOON)
         write(client, rows(1), NOON - HOUR)
+        assert online.valid_through(client, PROJECT, VIEW) == NOON
+
+    def test_each_shard_has_its_own_valid_through(self, client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+        agents = [f"{AGENT}@p{number}" for number in range(40)]
+        write(client, rows(1, *agents))
+        monkeypatch.setenv("DETEKTOR_NOW", "2026-03-08T00:00:00Z")
+        online.move_valid_through(client, PROJECT, VIEW, NOON + 60 * HOUR, shards=(1, 6))
+        found = online.read(client, PROJECT, VIEW, agents)
+        fresh = {row.agent_id for row in found if row is not None and row.status == "PRESENT"}
+        assert fresh == {agent for agent in agents if online.shard_of(agent) in {1, 6}}
+        assert 0 < len(fresh) < len(agents)
         assert online.valid_through(client, PROJECT, VIEW) == NOON
 
     def test_a_batch_without_rows_moves_valid_through(self, client: Redis) -> None:
