@@ -116,9 +116,9 @@ def test_pages_show_the_same_after_a_trim_and_the_noise_is_gone(instance: Any, d
     recent = run(instance, DAYS[0], DAYS[0])
     for old, days in ((first, 60), (again, 40), (failed, 40)):
         age(database, old, days)
-    debug = (
-        "UPDATE event_logs SET event = replace(event, '\"level\": 30', '\"level\": 10') WHERE dagster_event_type IS NULL AND run_id = %s"
-    )
+    debug = """
+        UPDATE event_logs SET event = replace(event, '"level": 30', '"level": 10') WHERE dagster_event_type IS NULL AND run_id = %s
+    """
     sql(database, debug, failed)  # dagster.yaml lets no such line through; another installation's may
     before = pages(instance, database)
     assert before["status by partition"][BAD_DAY].value == "FAILED"
