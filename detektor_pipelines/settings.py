@@ -51,6 +51,7 @@ class Settings(BaseSettings):
     project: str = "detektor"
     start_date: date | None = None
     now: str | None = None
+    source_url: str | None = None  # where a browser shows this repository's files: https://<host>/<owner>/<name>/blob/main
 
     postgres_host: str = "127.0.0.1"
     postgres_port: int = Field(default=15432, ge=1, le=65535)
@@ -69,6 +70,10 @@ class Settings(BaseSettings):
     registry_port: int = Field(default=6567, ge=1, le=65535)
     dagster_port: int = Field(default=3000, ge=1, le=65535)
     dagster_code_port: int = Field(default=3001, ge=1, le=65535)
+    dagster_memory_mb: int = Field(default=1024, ge=256)
+
+    dagster_public_url: str | None = None  # where people reach Dagster's pages, for links in alerts; by default this machine's port
+    alert_webhook: SecretStr | None = Field(default=None, repr=False)
 
     external_postgres_url: str | None = Field(default=None, repr=False)
     external_redis_url: str | None = Field(default=None, repr=False)
@@ -134,6 +139,11 @@ class Settings(BaseSettings):
     def mlflow_uri(self) -> str:
         """MLflow's tracking address: the one given, else the embedded server's."""
         return self.mlflow_tracking_uri or f"http://127.0.0.1:{self.mlflow_port}"
+
+    @property
+    def dagster_url(self) -> str:
+        """The address of Dagster's pages."""
+        return self.dagster_public_url or f"http://127.0.0.1:{self.dagster_port}"
 
     @property
     def dagster_home(self) -> Path:

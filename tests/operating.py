@@ -12,7 +12,7 @@ import time
 import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -27,6 +27,8 @@ from detektor_pipelines.stores.schema import migrate
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    import pyarrow as pa
 
 PROGRAMS = ("postgres", "redis", "dagster-code", "dagster", "dagster-daemon")
 DAYS = 184
@@ -124,12 +126,19 @@ def operating(home: Path, *, events: int = 20_000) -> Iterator[OperatingStack]:
             table = simulate_table(days=DAYS, projects=2, seed=1, end=end, events=events)
             append_table(settings, table)
             settings = stack.up(settings, PROGRAMS).settings
-            first = date.fromordinal(end.toordinal() - DAYS)
-            yield OperatingStack(settings, first, end)
+            yield OperatingStack(settings, _owner(table), end)
         finally:
             stack.down(settings)
             get_settings.cache_clear()
     assert survivors.find(settings) == []
+
+
+def _owner(table: pa.Table) -> date:
+    """Return the day whose partition owns the oldest event: D owns (D 00:00, D+1 00:00]."""
+    import pyarrow.compute as pc
+
+    oldest: datetime = pc.min(table["occurred_at"]).as_py()
+    return (oldest.astimezone(UTC) - timedelta(microseconds=1)).date()
 
 
 def _own_ports(home: Path) -> Settings:

@@ -67,6 +67,7 @@ def variables_of(settings: Settings) -> dict[str, str]:
         **environment(settings),
         "MLFLOW_TRACKING_URI": settings.mlflow_uri,
         "DAGSTER_HOME": str(settings.dagster_home),
+        "DETEKTOR_DAGSTER_CODE_PORT": str(settings.dagster_code_port),
         "PGHOST": settings.postgres_host,
         "PGPORT": str(settings.postgres_port),
         "PGUSER": settings.postgres_user,

@@ -298,7 +298,7 @@ def _print_next(settings: Settings) -> None:
         ("detektor features get code_review_features --agent-id code-reviewer", "what is served"),
         ("detektor features explain code_review_features:rejection_rate --agent-id code-reviewer", "the events behind a value"),
         ("detektor status", "what is fresh, stale or rejected"),
-        ("detektor up dagster", f"then the Dagster UI at http://127.0.0.1:{settings.dagster_port}"),
+        ("detektor up", f"then the Dagster UI at {settings.dagster_url}: backfills, schedules, what is late"),
         (f"MLflow at {settings.mlflow_uri}", "which features were computed, by hash and version"),
         ("docs/self-learning-agents/feature-guide.md", "what each feature means"),
         ("detektor down", "ends the servers, the data stays"),

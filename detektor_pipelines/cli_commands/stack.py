@@ -11,6 +11,7 @@ from detektor_pipelines.cli_commands.status import print_servers, servers_as_jso
 
 if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
+    from detektor_pipelines.stack import StackStatus
 
 
 def register(app: typer.Typer) -> None:
@@ -27,7 +28,7 @@ def up(
     free_ports: Annotated[bool, typer.Option("--free-ports", help="Take another port for one that is taken, and say which.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Start the servers that do not run yet: PostgreSQL, Redis, MLflow.
+    """Start the servers that do not run yet: PostgreSQL, Redis, MLflow, Dagster.
 
     Harmless when they run. A server of your own is used instead when you give its address:
 
@@ -46,15 +47,21 @@ def up(
 
     names = tuple(services or DEFAULT_SERVICES)
     storage = tuple(name for name in names if name in {"postgres", "redis"})
+    before_dagster = tuple(name for name in names if not name.startswith("dagster"))
+    if before_dagster != names:  # its definitions ask for the oldest event: the tables come first
+        before_dagster, storage = ("postgres", *before_dagster), ("postgres", *storage)
     with console.status("Starting"):
-        begun = stack.up(get_settings(), names, free_ports=free_ports, on_progress=tell, wait=storage)
+        begun = stack.up(get_settings(), before_dagster, free_ports=free_ports, on_progress=tell, wait=storage)
         if begun["postgres"].ready:
             _migrate(begun.settings)  # while MLflow is still starting
+        if before_dagster != names:
+            begun = stack.up(begun.settings, names, free_ports=free_ports, on_progress=tell, wait=())
         finished = stack.wait(begun.settings, *names, on_progress=tell)
     if as_json:
         print_json(servers_as_json(finished))
     else:
         print_servers(finished)
+        _print_pages(finished)
 
 
 def down(*, as_json: JsonOption = False) -> None:
@@ -71,6 +78,14 @@ def down(*, as_json: JsonOption = False) -> None:
         print_json({"ended": ended})
     else:
         typer.echo(f"Ended: {', '.join(ended)}." if ended else "No server was running.")
+
+
+def _print_pages(status: StackStatus) -> None:
+    """Print what a person opens in a browser."""
+    if status["dagster"].ready:
+        typer.echo(f"Dagster UI: {status.settings.dagster_url}")
+    if status["mlflow"].ready:
+        typer.echo(f"MLflow: {status.settings.mlflow_uri}")
 
 
 def _migrate(settings: Settings) -> None:

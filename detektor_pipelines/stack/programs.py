@@ -5,7 +5,7 @@ A further server is one more `Program` in `PROGRAMS`; nothing else changes.
 
 from __future__ import annotations
 
-import os
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -162,8 +162,7 @@ def _mlflow_environment(settings: Settings) -> dict[str, str]:
         "MLFLOW_BACKEND_STORE_URI": settings.sqlalchemy_url("mlflow"),  # holds the password: not on the command line
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # else nine more processes
         "MLFLOW_DISABLE_TELEMETRY": "true",
-        # A virtual environment that was not activated: mlflow starts `uvicorn` by its bare name
-        "PATH": os.pathsep.join([os.path.dirname(binaries.script("mlflow")), os.environ.get("PATH", os.defpath)]),  # noqa: PTH120
+        "PATH": binaries.search_path(),  # mlflow starts `uvicorn` by its bare name
     }
 
 
@@ -212,7 +211,7 @@ PROGRAMS: dict[str, Program] = {
         ),
         Program(
             name="dagster-code",
-            title="Dagster's code server",
+            title="Dagster code server",
             port_field="dagster_code_port",
             command=dagster_servers.code_server_command,
             environment=dagster_servers.environment,
@@ -222,7 +221,7 @@ PROGRAMS: dict[str, Program] = {
         ),
         Program(
             name="dagster",
-            title="Dagster's pages",
+            title="Dagster UI",
             port_field="dagster_port",
             command=dagster_servers.webserver_command,
             environment=dagster_servers.environment,
@@ -232,7 +231,7 @@ PROGRAMS: dict[str, Program] = {
         ),
         Program(
             name="dagster-daemon",
-            title="Dagster's daemon",
+            title="Dagster daemon",
             port_field=None,
             command=dagster_servers.daemon_command,
             environment=dagster_servers.environment,
@@ -242,3 +241,13 @@ PROGRAMS: dict[str, Program] = {
         ),
     )
 }
+
+WATCHDOG = Program(
+    name="watchdog",
+    title="watchdog",
+    port_field=None,
+    command=lambda _: [sys.executable, "-m", "detektor_pipelines.stack.watchdog"],
+    environment=dagster_servers.environment,
+    ready=lambda _: True,
+)
+"""No server, so not in the table: it runs beside the code server and mends what the process manager does not see."""

@@ -5,6 +5,7 @@ All programs are in its configuration but start on request only (`autostart=fals
 
 from __future__ import annotations
 
+import configparser
 import hashlib
 import http.client
 import os
@@ -23,7 +24,7 @@ from detektor_pipelines.errors import UserError
 from detektor_pipelines.stack import binaries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from detektor_pipelines.settings import Settings
     from detektor_pipelines.stack.programs import Program
@@ -35,6 +36,9 @@ _LONGEST_SOCKET = 95
 _ALREADY_STARTED = 60
 _NOT_RUNNING = 70
 _SHUTTING_DOWN = 6
+ALIVE = frozenset({"STARTING", "RUNNING", "BACKOFF", "STOPPING", "EXITED"})
+"""supervisord's states of a program that runs, or will again by itself: one that exited is started again within a second."""
+
 _START_SECONDS = 20
 _SHUTDOWN_SECONDS = 90
 
@@ -68,11 +72,14 @@ def states(settings: Settings) -> dict[str, dict[str, Any]]:
 def ensure(settings: Settings, programs: list[Program]) -> None:
     """Write the configuration and have a running supervisord that knows it; running programs whose entry did not change keep running.
 
+    A running program's environment stays as it was when it was started: another shell with other variables must not restart it.
+
     Raises:
         UserError: supervisord did not start.
 
     """
-    _write_configuration(settings, programs)
+    running = {name for name, row in states(settings).items() if row["statename"] in ALIVE}
+    _write_configuration(settings, programs, running)
     if running_pid(settings) is None:
         _start(settings)
         return
@@ -142,8 +149,10 @@ def _start(settings: Settings) -> None:
         time.sleep(0.02)
 
 
-def _write_configuration(settings: Settings, programs: list[Program]) -> None:
+def _write_configuration(settings: Settings, programs: list[Program], running: Collection[str] = ()) -> None:
     home = settings.home
+    before = configparser.RawConfigParser()
+    before.read(_configuration(settings), encoding="utf-8")
     manager: dict[str, object] = {
         "directory": home,
         "logfile": home / "logs" / "supervisord.log",
@@ -160,8 +169,13 @@ def _write_configuration(settings: Settings, programs: list[Program]) -> None:
         ("supervisord", manager),
         ("unix_http_server", {"file": socket_path(settings), "chmod": "0700"}),
         ("rpcinterface:supervisor", {"supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"}),
-        *((f"program:{program.name}", _entry(settings, program, place)) for place, program in enumerate(programs)),
     ]
+    for place, program in enumerate(programs):
+        title = f"program:{program.name}"
+        entry = _entry(settings, program, place)
+        if program.name in running and before.has_option(title, "environment"):
+            entry["environment"] = before.get(title, "environment").replace("%%", "%")
+        sections.append((title, entry))
     text = "\n".join(_section(title, body, home) for title, body in sections)
     file = _configuration(settings)
     file.touch(mode=0o600)  # environments hold passwords
@@ -169,11 +183,11 @@ def _write_configuration(settings: Settings, programs: list[Program]) -> None:
 
 
 def _entry(settings: Settings, program: Program, place: int) -> dict[str, object]:
-    environment = {MARK: str(settings.home), **program.environment(settings)}
+    environment = {**_given(), **program.environment(settings), MARK: str(settings.home)}
     return {
         "command": shlex.join(program.command(settings)),
         "directory": program.directory(settings),
-        "environment": ",".join(f'{name}="{value}"' for name, value in environment.items()),
+        "environment": ",".join(f"{name}={_quoted(name, value)}" for name, value in environment.items()),
         "autostart": "false",
         "autorestart": "true",
         "startsecs": "1",
@@ -188,6 +202,28 @@ def _entry(settings: Settings, program: Program, place: int) -> dict[str, object
         "stdout_logfile_maxbytes": "20MB",
         "stdout_logfile_backups": "2",
     }
+
+
+def _given() -> dict[str, str]:
+    """Return the settings of this command's environment: supervisord may have been started with others, or none.
+
+    Ports are left out: the chosen ones are remembered.
+    """
+    given = {name: value for name, value in os.environ.items() if name.startswith("DETEKTOR_") and value}
+    return {name: value for name, value in given.items() if name not in {MARK, "DETEKTOR_HOME"} and not name.endswith("_PORT")}
+
+
+def _quoted(name: str, value: str) -> str:
+    """Quote a variable's value as supervisord reads it: no character is escaped inside quotes.
+
+    Raises:
+        UserError: It cannot be written down.
+
+    """
+    quote = '"' if '"' not in value else "'"
+    if quote in value or "\n" in value:
+        raise UserError(f"{name} holds characters that the process manager cannot write down.", fix="Leave out quotes and line breaks.")
+    return f"{quote}{value}{quote}"
 
 
 def _section(title: str, body: dict[str, object], home: Path) -> str:

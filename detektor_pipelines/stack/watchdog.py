@@ -1,0 +1,115 @@
+"""Watches what the process manager cannot see: Dagster programs that grew, and a code server that lost the process behind it.
+
+Dagster's daemon leaks. The kernel's limits do not fit: one on the address space counts what is only reserved, a cgroup needs root. So a
+program above `DETEKTOR_DAGSTER_MEMORY_MB` is ended cleanly here and started again; runs are other processes and go on.
+
+The code server is two processes: one that listens, and a loader that holds the definitions and starts the runs. When the loader dies
+(out of memory, for example) the other goes on listening and answers with errors for ever; a reload gives it a new loader.
+
+Started by `lifecycle.up` beside the code server, ended by `down`: `python -m detektor_pipelines.stack.watchdog`.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import psutil
+
+from detektor_pipelines.stack import dagster_servers, supervisor
+
+if TYPE_CHECKING:
+    from detektor_pipelines.settings import Settings
+
+_SECONDS: Final = 5
+_TRIES: Final = 5
+_MEGABYTE: Final = 1024**2
+_GROWING: Final = ("dagster", "dagster-daemon")
+_CODE_SERVER: Final = "dagster-code"
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Watchdog:
+    """What is remembered from one look to the next.
+
+    Attributes:
+        settings: Where the stack is.
+        restarted: Programs in order, each time one was ended for its size.
+        reloads: Reloads in a row that gave the code server no loader.
+
+    """
+
+    settings: Settings
+    restarted: list[str] = field(default_factory=list)
+    reloads: int = 0
+    _lost: int | None = None
+
+    def look(self) -> bool:
+        """Look once and mend what is found; False when the process manager has ended."""
+        rows = supervisor.states(self.settings)
+        if not rows:
+            return False
+        for name in _GROWING:
+            if (process := _process(rows, name)) and self._too_large(process, name):
+                supervisor.stop(self.settings, name)
+                supervisor.start(self.settings, name)
+                self.restarted.append(name)
+        if listener := _process(rows, _CODE_SERVER):
+            self._look_at_loader(listener)
+        return True
+
+    def _look_at_loader(self, listener: psutil.Process) -> None:
+        loaders = sorted(listener.children(), key=lambda child: float(child.create_time()))
+        if loaders:
+            self._lost, self.reloads = None, 0
+            if self._too_large(loaders[-1], "the code server's loader"):
+                dagster_servers.reload_definitions(self.settings)
+        elif self._lost != listener.pid:  # it may be starting one just now: the next look decides
+            self._lost = listener.pid
+        elif self.reloads < _TRIES:
+            self.reloads += 1
+            _logger.warning("The code server's loader is gone: reloading the definitions, attempt %d of %d", self.reloads, _TRIES)
+            dagster_servers.reload_definitions(self.settings)
+        elif self.reloads == _TRIES:
+            self.reloads += 1
+            _logger.error(
+                "The code server gets no loader. Read %s/logs/dagster-code.log, then: detektor down, detektor up", self.settings.home
+            )
+
+    def _too_large(self, process: psutil.Process, name: str) -> bool:
+        used = process.memory_info().rss // _MEGABYTE
+        if used <= self.settings.dagster_memory_mb:
+            return False
+        _logger.warning(
+            "%s uses %d MB, DETEKTOR_DAGSTER_MEMORY_MB is %d: it is started afresh", name, used, self.settings.dagster_memory_mb
+        )
+        return True
+
+
+def main() -> None:
+    """Look every few seconds until the process manager ends."""
+    from detektor_pipelines.settings import get_settings
+
+    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO, stream=sys.stdout)
+    watchdog = Watchdog(get_settings())
+    going = True
+    while going:
+        time.sleep(_SECONDS)
+        try:
+            going = watchdog.look()
+        except psutil.Error:
+            continue  # it ended while it was looked at: the process manager's business
+
+
+def _process(rows: dict[str, dict[str, Any]], name: str) -> psutil.Process | None:
+    row = rows.get(name)
+    return psutil.Process(row["pid"]) if row and row["statename"] == "RUNNING" and row["pid"] else None
+
+
+if __name__ == "__main__":
+    main()

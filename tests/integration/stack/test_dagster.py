@@ -1,0 +1,157 @@
+"""Dagster's three programs as `detektor up` runs them: found by everybody, back after a death, nothing left."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import psycopg
+import pytest
+from operating import OperatingStack, operating
+
+from detektor_pipelines import stack
+from detektor_pipelines.stack import dagster_servers, ports, supervisor, survivors
+from detektor_pipelines.stack.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.slow
+
+DETEKTOR = Path(sys.executable).parent / "detektor"
+LOCATION = "{ workspaceOrError { ... on Workspace { locationEntries { name locationOrLoadError { __typename } } } } }"
+PARTITIONS = '{ assetNodes(assetKeys: [{path: ["code_reviewer", "features"]}]) { partitionKeys } }'
+LAUNCH = """mutation($days: [String!]) { launchPartitionBackfill(backfillParams:
+    {partitionNames: $days, assetSelection: [{path: ["code_reviewer", "features"]}]}) { __typename } }"""
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatingStack]:
+    with operating(tmp_path_factory.mktemp("dagster") / "home", events=2_000) as installation:
+        yield installation
+
+
+def loaded(running: OperatingStack) -> bool:
+    entries = running.graphql(LOCATION)["workspaceOrError"]["locationEntries"]
+    return entries == [{"name": dagster_servers.LOCATION, "locationOrLoadError": {"__typename": "RepositoryLocation"}}]
+
+
+def partitions(running: OperatingStack) -> list[str]:
+    (asset,) = running.graphql(PARTITIONS)["assetNodes"]
+    return asset["partitionKeys"]
+
+
+def loader(running: OperatingStack) -> psutil.Process:
+    (found,) = psutil.Process(running.pid("dagster-code")).children()
+    return found
+
+
+def call(running: OperatingStack, *words: str) -> Any:
+    done = subprocess.run([DETEKTOR, *words, "--json"], env=os.environ | running.environment, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def test_the_definitions_are_in_the_code_server_and_begin_with_the_log(running: OperatingStack) -> None:
+    assert loaded(running)
+    assert (partitions(running)[0], partitions(running)[-1]) == (running.first.isoformat(), running.last.isoformat())
+
+
+def test_status_env_and_doctor_know_the_programs(running: OperatingStack) -> None:
+    servers = call(running, "status")["servers"]
+    assert {servers[name]["state"] for name in ("dagster-code", "dagster", "dagster-daemon")} == {"running"}
+    assert servers["dagster"]["address"] == f"127.0.0.1:{running.settings.dagster_port}"
+    assert call(running, "env")["DETEKTOR_DAGSTER_CODE_PORT"] == str(running.settings.dagster_code_port)
+
+
+def test_no_password_is_on_a_command_line(running: OperatingStack) -> None:
+    secret = running.settings.postgres_password
+    assert secret
+    for pid in survivors.find(running.settings):
+        assert secret.get_secret_value() not in " ".join(psutil.Process(pid).cmdline())
+
+
+@pytest.mark.parametrize("program", ["dagster-daemon", "dagster", "dagster-code"])
+def test_a_killed_program_comes_back(running: OperatingStack, program: str) -> None:
+    before = running.kill(program)
+    running.wait_for(lambda: stack.status(running.settings)[program].pid not in {None, before})
+    running.wait_until_ready(program)
+    assert running.wait_for(lambda: loaded(running))
+
+
+def test_a_code_server_without_its_loader_gets_another(running: OperatingStack) -> None:
+    loader(running).kill()
+    running.wait_for(lambda: not stack.status(running.settings)["dagster-code"].ready)
+    running.wait_until_ready("dagster-code")
+    assert running.wait_for(lambda: loaded(running))
+
+
+def test_a_program_that_grew_is_started_afresh(running: OperatingStack) -> None:
+    before = running.pid("dagster-daemon")
+    strict = Watchdog(running.settings.model_copy(update={"dagster_memory_mb": 16}))
+    assert strict.look()
+    assert strict.restarted == ["dagster", "dagster-daemon"]
+    running.wait_until_ready("dagster-daemon", "dagster", "dagster-code")
+    assert running.pid("dagster-daemon") != before
+
+
+def test_killed_postgres_is_survived_by_all(running: OperatingStack) -> None:
+    running.kill("postgres", whole_group=True)
+    running.wait_until_ready()
+    running.wait_for(lambda: loaded(running))
+
+
+def test_another_up_restarts_nothing(running: OperatingStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {program: running.pid(program) for program in ("dagster-code", "dagster", "dagster-daemon")}
+    monkeypatch.setenv("DETEKTOR_NOW", "2026-01-01T00:00:00Z")
+    monkeypatch.setenv("PATH", f"/somewhere/else{os.pathsep}{os.environ['PATH']}")
+    stack.up(running.settings, ("postgres", "redis", "dagster-code", "dagster", "dagster-daemon"))
+    assert before == {program: running.pid(program) for program in before}
+
+
+def test_definitions_that_load_without_postgres_keep_the_first_day(running: OperatingStack) -> None:
+    """Supervisor may start the code server again while PostgreSQL is not there yet."""
+    with closing(psycopg.connect(running.settings.postgres_dsn, autocommit=True)) as connection:
+        connection.execute("SELECT 1")
+    before = partitions(running)
+    supervisor.stop(running.settings, "postgres")
+    old = loader(running).pid
+    assert dagster_servers.reload_definitions(running.settings)
+    assert running.wait_for(lambda: loader(running).pid) != old
+    supervisor.start(running.settings, "postgres")
+    running.wait_until_ready()
+    running.wait_for(lambda: loaded(running))
+    assert partitions(running) == before
+
+
+def test_down_in_the_middle_of_a_run_leaves_nothing(tmp_path: Path) -> None:
+    with operating(tmp_path / "home", events=60_000) as installation:
+        first = installation.first
+        days = [(first + timedelta(days=number)).isoformat() for number in range(184)]
+        assert installation.graphql(LAUNCH, {"days": days})["launchPartitionBackfill"]["__typename"] == "LaunchBackfillSuccess"
+        workers = installation.wait_for(installation.run_workers, 90)
+        settings = installation.settings
+        pids = survivors.find(settings)
+        assert set(workers) <= set(pids)
+        temporary = dagster_servers.temporary_directory(settings)
+        assert any(temporary.iterdir())
+        stack.down(settings)
+        assert survivors.find(settings) == []
+        assert not [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]
+        for port in (settings.dagster_port, settings.dagster_code_port):
+            assert ports.is_free(port)
+        assert not temporary.exists()
+
+
+def test_killed_with_its_runs_the_code_server_comes_back(running: OperatingStack) -> None:
+    os.killpg(os.getpgid(running.pid("dagster-code")), signal.SIGKILL)
+    running.wait_for(lambda: not stack.status(running.settings)["dagster-code"].ready)
+    running.wait_until_ready("dagster-code")
+    assert running.wait_for(lambda: loaded(running))
