@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from socket import gethostname
 from typing import TYPE_CHECKING, Final
 
 from dagster import DagsterEventType
@@ -17,6 +18,9 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 
 if TYPE_CHECKING:
     from dagster import DagsterRun
+
+HOST_TAG: Final = "detektor/host"
+"""Run tag: the machine of a run that no code server started, such as one of `detektor backfill`."""
 
 _LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
 _STARTED: Final = re.compile(r"Started process for run \(pid: (\d+)\)")
@@ -52,7 +56,9 @@ class WatchedRunLauncher(DefaultRunLauncher):
 
 
 def _is_here(run: DagsterRun) -> bool:
-    """Tell whether the code server that started the run is on this machine; without one the run was not launched by us."""
+    """Tell whether the run's process is on this machine: as the run says itself, or as the code server that started it is."""
+    if HOST_TAG in run.tags:
+        return run.tags[HOST_TAG] == gethostname()
     server = json.loads(run.tags.get(GRPC_INFO_TAG, "{}"))
     return "socket" in server or server.get("host") in _LOOPBACK
 

@@ -67,6 +67,4 @@ def freshness(settings: Settings, views: Sequence[FeatureView]) -> list[Freshnes
 def _mend(view: FeatureView, days: Sequence[date]) -> str | None:
     if not days:
         return None
-    first, last = min(days), max(days)
-    which = f"--partition {first}" if first == last else f"--partition-range {first}...{last}"
-    return f"dagster asset materialize -m detektor_pipelines.definitions --select 'group:{view.group}' {which}"
+    return f"detektor backfill --view {view.name} --from {min(days)} --to {max(days)}"
