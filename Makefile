@@ -82,6 +82,10 @@ types: $(READY) ## Check types
 bench: $(READY) ## Measure; figures with their commands stand in benchmarks/README.md
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
 
+.PHONY: pictures
+pictures: $(READY) ## Take the pictures of Dagster's pages in docs/images anew (needs Chromium; ARGS="graph partitions")
+	@PYTHONPATH=tests $(BIN)/python docs/images/take_pictures.py $(ARGS)
+
 .PHONY: clean
 clean: ## Remove .venv, build products and caches; the state in .detektor stays (demo FRESH=1 empties it)
 	@if [ -x $(BIN)/detektor ]; then $(BIN)/detektor down; fi
