@@ -28,7 +28,7 @@ def values_at(view: FeatureView, events: pa.Table, instant: int) -> Values:
         instant: Any, no multiple of the grain.
 
     Returns:
-        The agent_ids that have such events. Any other one's windows are empty.
+        The agent_ids that have such events. Any other one's windows are empty: `values_of_nothing`.
 
     """
     exact = plan(replace(view, grain=1))
@@ -40,3 +40,12 @@ def values_at(view: FeatureView, events: pa.Table, instant: int) -> Values:
         for values, valid in finalise(exact, states)
     ]
     return dict(zip(states.keys.to_pylist(), zip(*columns, strict=True), strict=True))
+
+
+def values_of_nothing(view: FeatureView) -> tuple[int | float | None, ...]:
+    """Return the values of an agent_id whose windows are all empty."""
+    compiled = plan(view)
+    states: dict[str, int | None] = {each.name: None for each in compiled.picks}
+    for kind in (compiled.sums, compiled.spreads, compiled.distincts):
+        states |= {each.name: 0 for each in kind}
+    return tuple(tree.scalar(states) for _, tree in compiled.features)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines import clock
 from detektor_pipelines.language.events import MEASURES
@@ -14,23 +15,25 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from adbc_driver_postgresql.dbapi import Connection
 
+_SNAPSHOT: Final = re.compile(r"\d+:\d+:(\d+(,\d+)*)?")
 
-def events_sql(agent: str, columns: Sequence[str], start: int, end: int, *, revised: bool = True) -> str:
+
+def events_sql(agent: str, columns: Sequence[str], start: int, end: int, *, revised: bool = True, snapshot: str | None = None) -> str:
     """Return the SELECT of one agent's events with occurred_at in (start, end] (µs), instants still timestamptz.
 
     `live` is false for a retraction and for a revision that a higher one superseded; looking for those is dear, and needless where the
-    log holds no second revision (`revised` false).
+    log holds no second revision (`revised` false). With a `snapshot` the log is read as it was then.
     """
     chosen = "".join(f", e.{name}" for name in columns)
-    superseded = """ AND NOT EXISTS (
+    superseded = f""" AND NOT EXISTS (
             SELECT FROM ml_learning.agent_events newer
-            WHERE newer.revision > 1 AND newer.event_id = e.event_id AND newer.revision > e.revision
+            WHERE newer.revision > 1 AND newer.event_id = e.event_id AND newer.revision > e.revision{_visible("newer", snapshot)}
         )"""
     return f"""
         SELECT e.occurred_at AS ts, e.known_at AS known, e.event_id, e.project{chosen},
                NOT e.retracted{superseded if revised else ""} AS live
         FROM ml_learning.agent_events e
-        WHERE e.agent_type = '{agent}' AND e.occurred_at > {_instant(start)} AND e.occurred_at <= {_instant(end)}
+        WHERE e.agent_type = '{agent}' AND e.occurred_at > {_instant(start)} AND e.occurred_at <= {_instant(end)}{_visible("e", snapshot)}
     """
 
 
@@ -56,14 +59,19 @@ def begin_snapshot(connection: Connection) -> str:
     return str(row[0])
 
 
-def read_events(connection: Connection, agent: str, columns: Sequence[str], start: int, end: int) -> pa.Table:
-    """Return one agent's events with occurred_at in (start, end] (µs) in the layout of `engine.compute.event_schema`, unordered."""
+def read_events(
+    connection: Connection, agent: str, columns: Sequence[str], start: int, end: int, *, snapshot: str | None = None
+) -> pa.Table:
+    """Return one agent's events with occurred_at in (start, end] (µs) in the layout of `engine.compute.event_schema`, unordered.
+
+    With a `snapshot`, PostgreSQL's text of one, the log is read as it was then.
+    """
     import pyarrow as pa
 
     with connection.cursor() as cursor:
         cursor.execute("SELECT EXISTS (SELECT FROM ml_learning.agent_events WHERE revision > 1)")
         revised = cursor.fetchone() == (True,)
-        cursor.execute(events_sql(agent, columns, start, end, revised=revised))
+        cursor.execute(events_sql(agent, columns, start, end, revised=revised, snapshot=snapshot))
         table = cursor.fetch_arrow_table()
     types = {"ts": pa.int64(), "known": pa.int64(), "live": pa.bool_()}
     names = ["ts", "known", "event_id", "live", "project", *columns]
@@ -79,6 +87,15 @@ def events_by_day(connection: Connection, agent: str, start: int, end: int) -> d
             f" WHERE agent_type = '{agent}' AND occurred_at > {_instant(start)} AND occurred_at <= {_instant(end)} GROUP BY 1"
         )
         return dict(cursor.fetchall())
+
+
+def _visible(table: str, snapshot: str | None) -> str:
+    if snapshot is None:
+        return ""
+    if not _SNAPSHOT.fullmatch(snapshot):
+        message = f"{snapshot!r} is no snapshot"
+        raise ValueError(message)
+    return f" AND pg_visible_in_snapshot({table}.xid, '{snapshot}')"
 
 
 def _instant(us: int) -> str:

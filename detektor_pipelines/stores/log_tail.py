@@ -108,16 +108,16 @@ def places_of(connection: psycopg.Connection, event_ids: Sequence[str]) -> list[
 
 
 def events_between(
-    connection: psycopg.Connection, agent: str, columns: Sequence[str], span: tuple[int, int], snapshot: Snapshot
+    connection: psycopg.Connection, agent: str, columns: Sequence[str], span: tuple[int, int | None], snapshot: Snapshot
 ) -> list[tuple[Any, ...]]:
-    """Return (project, event_id, ts, *columns) of the live events of an agent with occurred_at in (start, end] µs, as of a snapshot."""
+    """Return (project, event_id, ts, *columns) of an agent's live events with occurred_at in (start, end] µs, as of a snapshot."""
     chosen = "".join(f", e.{name}" for name in columns)
-    start, end = map(clock.from_us, span)
+    start, end = (None if each is None else clock.from_us(each) for each in span)
     return connection.execute(
         f"""
         SELECT e.project, e.event_id, (EXTRACT(EPOCH FROM e.occurred_at) * 1000000)::bigint{chosen}
         FROM ml_learning.agent_events e
-        WHERE e.agent_type = %(agent)s AND e.occurred_at > %(start)s AND e.occurred_at <= %(end)s
+        WHERE e.agent_type = %(agent)s AND e.occurred_at > %(start)s AND e.occurred_at <= coalesce(%(end)s, 'infinity'::timestamptz)
           AND NOT e.retracted AND pg_visible_in_snapshot(e.xid, %(snapshot)s::text::pg_snapshot)
           AND NOT EXISTS (
             SELECT FROM ml_learning.agent_events newer

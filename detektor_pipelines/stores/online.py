@@ -287,11 +287,13 @@ def guard_calls(keys: Sequence[str], packed: Sequence[bytes]) -> list[tuple[str,
 
 def version_calls(project: str, view: StoredView, valid_through_us: int) -> list[tuple[str, int, list[str | bytes]]]:
     """Return the EVAL calls that record a version's layout and move its `valid_through`."""
+    return [layout_call(project, view), move_call(project, view, valid_through_us, ALL_SHARDS)]
+
+
+def layout_call(project: str, view: StoredView) -> tuple[str, int, list[str | bytes]]:
+    """Return the EVAL call that records a version's layout."""
     layout = json.dumps([list(each) for each in view.layout.fields], separators=(",", ":"))
-    return [
-        ("redis.call('SETNX', KEYS[1], ARGV[1])", 1, [layout_key(project, view), layout]),
-        move_call(project, view, valid_through_us, ALL_SHARDS),
-    ]
+    return "redis.call('SETNX', KEYS[1], ARGV[1])", 1, [layout_key(project, view), layout]
 
 
 def move_call(project: str, view: StoredView, valid_through_us: int, shards: Sequence[int]) -> tuple[str, int, list[str | bytes]]:

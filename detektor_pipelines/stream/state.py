@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from detektor_pipelines.language.windows import Window, ceil_to
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterator
 
     from detektor_pipelines.compile.fold import Contribution, Fold
 
@@ -143,7 +143,7 @@ class ViewState:
         self._sizes = (len(plan.sums), len(fold.lasts), len(self._extremes), len(plan.distincts))
 
     @property
-    def keys(self) -> Iterable[str]:
+    def keys(self) -> Collection[str]:
         """Keys with an event in some window."""
         return self._keys.keys()
 
@@ -194,6 +194,14 @@ class ViewState:
         while self._waiting and self._waiting[0][0] <= instant:
             ts, _, key, event_id, contribution = heappop(self._waiting)
             self.add(key, ts, event_id, contribution)
+
+    def mark_all(self) -> None:
+        """Count every key as changed."""
+        self.dirty.update(self._keys)
+
+    def forget_waiting(self) -> None:
+        """Drop the events that lie ahead."""
+        self._waiting.clear()
 
     def changes(self) -> list[tuple[str, list[int | float | None]]]:
         """Return the keys that may have changed since the last call, with their values; forget keys whose windows are all empty."""

@@ -1,0 +1,96 @@
+"""Is what was served what batch computes? Each value is computed again by the batch SQL for its own instant and its own knowledge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+from detektor_pipelines.compile.plan import plan
+from detektor_pipelines.compile.sql import reach_back
+from detektor_pipelines.engine.as_of import values_at, values_of_nothing
+from detektor_pipelines.stores.connections import connect_arrow
+from detektor_pipelines.stores.log_reader import read_events
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from detektor_pipelines.language.views import FeatureView
+    from detektor_pipelines.settings import Settings
+
+Value: TypeAlias = int | float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A value that was read: of which key, true as of which instant (µs UTC), from which snapshot of the log (None when unknown)."""
+
+    agent_id: str
+    as_of: int
+    snapshot: str | None
+    values: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """One feature of one served value that batch computes otherwise."""
+
+    agent_id: str
+    as_of: int
+    snapshot: str
+    feature: str
+    served: Value
+    batch: Value
+
+
+@dataclass(slots=True)
+class Parity:
+    """What a comparison found. `compared`: values with a snapshot; `skipped`: without one, as the stock command line writes them."""
+
+    view: str
+    compared: int = 0
+    skipped: int = 0
+    mismatches: list[Mismatch] = field(default_factory=list)
+
+    def by_feature(self) -> dict[str, int]:
+        """Count the mismatches by feature."""
+        counts: dict[str, int] = {}
+        for each in self.mismatches:
+            counts[each.feature] = counts.get(each.feature, 0) + 1
+        return counts
+
+
+def compare(settings: Settings, view: FeatureView, served: Sequence[Served]) -> Parity:
+    """Compute each value again and compare, to the bit.
+
+    Raises:
+        UserError: PostgreSQL cannot be reached.
+
+    """
+    found = Parity(view.name)
+    groups: dict[tuple[int, str], list[Served]] = {}
+    for each in served:
+        if each.snapshot is None:
+            found.skipped += 1
+        else:
+            groups.setdefault((each.as_of, each.snapshot), []).append(each)
+    names = [each.name for each in view.features]
+    compiled = plan(view)
+    with connect_arrow(settings) as connection:
+        for (as_of, snapshot), values in groups.items():
+            start = as_of - reach_back(compiled)
+            events = read_events(connection, view.agent, compiled.columns, start, as_of, snapshot=snapshot)
+            batch = values_at(view, events, as_of)
+            for each in values:
+                found.compared += 1
+                expected = dict(zip(names, batch.get(each.agent_id, values_of_nothing(view)), strict=True))
+                found.mismatches += [
+                    Mismatch(each.agent_id, as_of, snapshot, name, each.values.get(name), expected[name])
+                    for name in names
+                    if not _same(each.values.get(name), expected[name])
+                ]
+    return found
+
+
+def _same(one: Value, other: Value) -> bool:
+    """Equal to the bit: 1 is not 1.0, for they are stored as different types."""
+    return one == other and type(one) is type(other)

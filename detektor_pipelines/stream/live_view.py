@@ -1,0 +1,133 @@
+"""One view as the worker lives it: rows of the log in, packed online values out.
+
+Belongs here: which keys are ours, repairs after a revision, and packing. The windows are `state`'s, the log is `stores.log_tail`'s.
+"""
+
+from __future__ import annotations
+
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from detektor_pipelines.compile.fold import fold
+from detektor_pipelines.compile.plan import plan
+from detektor_pipelines.language.windows import ceil_to
+from detektor_pipelines.stores.log_tail import FIXED
+from detektor_pipelines.stores.online import shard_of, stored_view
+from detektor_pipelines.stores.packing import Unpacked, pack
+from detektor_pipelines.stream.load import keys_of, state_of
+from detektor_pipelines.stream.state import Tile, ViewState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    import pyarrow as pa
+
+    from detektor_pipelines.language.views import FeatureView
+
+    ReadSpan: TypeAlias = Callable[[int, int | None], Sequence[tuple[Any, ...]]]
+    """(start, end] in µs → the agent's live events as (project, event_id, ts, *columns); no end is all that lies ahead."""
+
+_PROJECT, _EVENT_ID, _TS = FIXED.index("project"), FIXED.index("event_id"), FIXED.index("ts")
+
+
+class LiveView:
+    """A view, the shards of it that are ours, and its state once `load` was called.
+
+    Args:
+        view: The definition.
+        columns: The tail's columns behind FIXED.
+
+    """
+
+    def __init__(self, view: FeatureView, columns: Sequence[str]) -> None:
+        self.view: Final = view
+        self.fold: Final = fold(plan(view))
+        self.stored: Final = stored_view(view)
+        self.shards: frozenset[int] = frozenset()
+        self._columns_of = _getter([len(FIXED) + columns.index(name) for name in self.fold.columns])
+        self._names = [each.name for each in view.features]
+        self._owned: dict[str, bool] = {}
+        self.state = ViewState(self.fold, 0)
+
+    @staticmethod
+    def columns_of(view: FeatureView) -> tuple[str, ...]:
+        """Return the columns of the log that a view reads."""
+        return plan(view).columns
+
+    def load(self, events: pa.Table, instant: int, shards: frozenset[int]) -> None:
+        """Begin anew at `instant` with the history that is known, owning `shards`; every key counts as changed."""
+        self.shards = shards
+        self._owned.clear()
+        self.state = state_of(self.fold, events, instant, owned=self.owns)
+
+    def owns(self, key: str) -> bool:
+        """Whether a key belongs to our shards."""
+        known = self._owned.get(key)
+        if known is None:
+            known = self._owned[key] = shard_of(key) in self.shards
+        return known
+
+    def hear(self, row: Sequence[Any]) -> None:
+        """Take one event of the tail, of revision 1 and not retracted."""
+        ts, project = row[_TS], row[_PROJECT]
+        contribution = self.fold.contribution(ts, project, *self._columns_of(row))
+        if contribution is not None:
+            for key in keys_of(self.view.agent, project):
+                if self.owns(key):
+                    self.state.add(key, ts, row[_EVENT_ID], contribution)
+
+    def repair(self, places: Iterable[tuple[str | None, int]], read: ReadSpan) -> None:
+        """Sum the tiles anew that hold these places (project, occurred_at), from the log as it is known now."""
+        days: dict[int, set[str]] = {}
+        whole = self.state.hops[-1].size
+        instant = self.state.instant
+        ahead = False
+        for project, ts in places:
+            ahead = ahead or ts > instant
+            days.setdefault(ceil_to(min(ts, instant), whole), set()).update(filter(self.owns, keys_of(self.view.agent, project)))
+        for end, keys in days.items():
+            self._sum_anew(end, keys, read(end - whole, min(end, instant)))
+        if ahead:
+            self.state.forget_waiting()
+            for project, event_id, ts, *values in read(instant, None):
+                contribution = self.fold.contribution(ts, project, *values)
+                if contribution is not None:
+                    for key in filter(self.owns, keys_of(self.view.agent, project)):
+                        self.state.add(key, ts, event_id, contribution)
+
+    def changes(self, as_of: int, snapshot: str) -> dict[str, bytes]:
+        """Return agent_id → packed value of what may have changed since the last call."""
+        packed = {}
+        for key, values in self.state.changes():
+            row = Unpacked(as_of, as_of, as_of, snapshot, dict(zip(self._names, values, strict=True)))
+            packed[key] = pack(self.stored.layout, row)
+        return packed
+
+    def _sum_anew(self, end: int, keys: set[str], events: Sequence[tuple[Any, ...]]) -> None:
+        """Replace all tiles of `keys` in the largest hop that ends at `end`; smaller hops lie within it."""
+        hops = self.state.hops
+        tiles: dict[tuple[str, int, int], Tile] = {}
+        for project, event_id, ts, *values in events:
+            contribution = self.fold.contribution(ts, project, *values)
+            if contribution is None:
+                continue
+            for key in keys.intersection(keys_of(self.view.agent, project)):
+                for number, hop in enumerate(hops):
+                    place = (key, number, ceil_to(ts, hop.size))
+                    tile = tiles.get(place) or tiles.setdefault(place, hop.empty())
+                    hop.add(tile, ts, event_id, contribution)
+        for key in keys:
+            for number, hop in enumerate(hops):
+                for bucket in range(end - hops[-1].size + hop.size, end + 1, hop.size):
+                    self.state.replace(key, hop, bucket, tiles.get((key, number, bucket)))
+            self.state.settle(key)
+
+
+def _getter(positions: Sequence[int]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
+    """Return what picks the positions of a row as a tuple, also for one position and for none."""
+    if not positions:
+        return lambda _: ()
+    if len(positions) == 1:
+        (only,) = positions
+        return lambda row: (row[only],)
+    return itemgetter(*positions)

@@ -1,0 +1,277 @@
+"""The stream worker: polls the log, moves the windows, writes what changed.
+
+One `tick` is: what became visible, the instant, the values of the keys that changed. A value carries the tick's instant and snapshot, so
+that batch can compute the same thing from the same knowledge. Nothing is kept on disk: a start reads the events of the longest windows.
+
+A lost connection to PostgreSQL loses the locks of our shards with it, so the worker begins anew. With Redis away it goes on counting, and
+writes the newest value of each changed key when Redis is back.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from detektor_pipelines import clock
+from detektor_pipelines.compile.sql import reach_back
+from detektor_pipelines.language.records import Rejection
+from detektor_pipelines.stores.connections import connect_arrow, postgres_errors
+from detektor_pipelines.stores.connections_redis import OnlineStoreDownError
+from detektor_pipelines.stores.log_reader import begin_snapshot, read_events
+from detektor_pipelines.stores.log_tail import FIXED, LogTail, Snapshot, events_between, places_of
+from detektor_pipelines.stream.leases import Leases
+from detektor_pipelines.stream.live_view import LiveView
+from detektor_pipelines.stream.publisher import Publisher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import psycopg
+
+    from detektor_pipelines.language.views import FeatureView
+    from detektor_pipelines.settings import Settings
+    from detektor_pipelines.stores.online import StoredView
+
+LIMIT: Final = 2_000
+"""Events a tick: a burst is worked off in parts, each written when it is counted."""
+
+_FAR: Final = 2**53 - 1
+_BALANCE_S: Final = 1.0
+_MOVE_S: Final = 0.2
+_REDIS_AGAIN_S: Final = 0.25
+_AGENT, _PROJECT, _EVENT_ID, _REVISION, _RETRACTED = map(FIXED.index, ("agent_type", "project", "event_id", "revision", "retracted"))
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Health:
+    """What a worker says of itself. Instants are µs UTC.
+
+    Attributes:
+        as_of: The newest tick's instant.
+        snapshot: What it had read.
+        shards: What it owns.
+        keys: In some window.
+        waiting: Events ahead of the clock.
+        pending: Values that Redis did not take yet.
+        behind: Whether the last poll left events for the next.
+        events: Heard since the start.
+        values: Written since the start.
+        rejected: Events that could not be counted.
+        loads: How often it began anew.
+        load_seconds: How long the last beginning took.
+
+    """
+
+    as_of: int = 0
+    snapshot: Snapshot = field(default_factory=lambda: Snapshot(0))
+    shards: frozenset[int] = frozenset()
+    keys: int = 0
+    waiting: int = 0
+    pending: int = 0
+    behind: bool = False
+    events: int = 0
+    values: int = 0
+    rejected: int = 0
+    loads: int = 0
+    load_seconds: float = 0.0
+
+
+class Worker:
+    """All views, on one connection to PostgreSQL and one to Redis; a context manager, not for several threads at once.
+
+    Args:
+        settings: Where the servers are.
+        views: What to keep fresh.
+        limit: Events a tick.
+        reject: Takes an event that cannot be counted; by default the rejected table.
+
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        views: Sequence[FeatureView],
+        *,
+        limit: int = LIMIT,
+        reject: Callable[[Settings, Rejection], None] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._limit = limit
+        self._reject = reject or _keep
+        self._columns = tuple(sorted({column for view in views for column in LiveView.columns_of(view)}))
+        self._views = [LiveView(view, self._columns) for view in views]
+        self._by_agent: dict[str, list[LiveView]] = {}
+        for view in self._views:
+            self._by_agent.setdefault(view.view.agent, []).append(view)
+        self._publisher = Publisher(settings)
+        self._connection: psycopg.Connection | None = None
+        self._leases: Leases | None = None
+        self._tail = LogTail(self._columns, Snapshot(0), limit)
+        self._balanced = self._moved = self._redis_down_until = 0.0
+        self.health = Health()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the shards back and close the connections."""
+        self._disconnect()
+        self._publisher.close()
+
+    def tick(self) -> int:
+        """Do one round: returns how many events became visible.
+
+        Raises:
+            UserError: PostgreSQL does not answer; the next tick begins anew.
+
+        """
+        with postgres_errors(self._settings):
+            try:
+                connection = self._ready()
+                poll = self._tail.poll(connection)
+                as_of = max(self.health.as_of, clock.now_us())
+                for view in self._views:
+                    view.state.advance(as_of)
+                self._hear(connection, poll.rows, poll.snapshot)
+            except Exception:
+                self._disconnect()
+                raise
+        for view in self._views:
+            if view.state.dirty:
+                self._publisher.take(view.stored, view.changes(as_of, str(poll.snapshot)))
+        self.health.as_of, self.health.snapshot, self.health.behind = as_of, poll.snapshot, poll.behind
+        self.health.events += len(poll.rows)
+        self._publish()
+        return len(poll.rows)
+
+    def _ready(self) -> psycopg.Connection:
+        """Return the connection, with the shards that are ours, and the state that belongs to them."""
+        now = time.monotonic()
+        if self._connection is not None and self._leases is not None and now < self._balanced + _BALANCE_S:
+            return self._connection
+        if self._connection is None or self._leases is None:
+            self._connection = _connect(self._settings)
+            self._leases = Leases(self._connection, self._settings.project)
+            self.health.shards = frozenset()
+        before = self.health.shards
+        shards = self._leases.balance()
+        if shards != before:
+            self._load(shards)
+        self._balanced = time.monotonic()
+        return self._connection
+
+    def _load(self, shards: frozenset[int]) -> None:
+        """Begin anew with what the log holds."""
+        started = time.perf_counter()
+        now = max(self.health.as_of, clock.now_us())
+        with connect_arrow(self._settings) as connection:
+            snapshot = begin_snapshot(connection)
+            for view in self._views:
+                columns = view.fold.plan.columns
+                start = now - reach_back(view.fold.plan)
+                events = read_events(connection, view.view.agent, columns, start, _FAR)
+                view.load(events, now, shards)
+            connection.rollback()
+        self._tail.snapshot = Snapshot.parse(snapshot)
+        self.health.as_of, self.health.shards = now, shards
+        self.health.loads += 1
+        self.health.load_seconds = time.perf_counter() - started
+        _logger.info("Began anew with shards %s in %.1f s", sorted(shards), self.health.load_seconds)
+
+    def _hear(self, connection: psycopg.Connection, rows: Sequence[tuple[Any, ...]], snapshot: Snapshot) -> None:
+        revised = []
+        for row in rows:
+            if row[_REVISION] > 1 or row[_RETRACTED]:
+                revised.append(row[_EVENT_ID])
+                continue
+            for view in self._by_agent.get(row[_AGENT], ()):
+                try:
+                    view.hear(row)
+                except Exception as error:  # noqa: BLE001  whatever it is: the others must not wait for it
+                    self._refuse(row, error)
+        if revised:
+            self._repair(connection, revised, snapshot)
+
+    def _repair(self, connection: psycopg.Connection, event_ids: Sequence[str], snapshot: Snapshot) -> None:
+        places: dict[str, set[tuple[str | None, int]]] = {}
+        for agent, project, at in places_of(connection, event_ids):
+            places.setdefault(agent, set()).add((project, at))
+        for agent, found in places.items():
+            for view in self._by_agent.get(agent, ()):
+                columns = view.fold.columns
+
+                def read(start: int, end: int | None, agent: str = agent, columns: tuple[str, ...] = columns) -> list[tuple[Any, ...]]:
+                    return events_between(connection, agent, columns, (start, end), snapshot)
+
+                view.repair(found, read)
+
+    def _refuse(self, row: Sequence[Any], error: Exception) -> None:
+        self.health.rejected += 1
+        reason = f"the stream cannot count it: {type(error).__name__}: {error}"
+        _logger.error("Event %s rejected: %s", row[_EVENT_ID], reason)
+        self._reject(self._settings, Rejection("stream", None, reason, excerpt=str(row)[:200], event_id=row[_EVENT_ID]))
+
+    def _publish(self) -> None:
+        """Write what changed, and now and then how far the values are complete."""
+        now = time.monotonic()
+        if now < self._redis_down_until:
+            return
+        try:
+            if self._publisher.pending:
+                self.health.values += self._publisher.write()
+            if now >= self._moved + _MOVE_S and self.health.shards:
+                lost = self._publisher.move([view.stored for view in self._views], self.health.as_of, self.health.shards)
+                self._moved = now
+                if lost:
+                    self._refill(lost)
+        except OnlineStoreDownError as error:
+            self._redis_down_until = now + _REDIS_AGAIN_S
+            _logger.warning("Redis did not take the values; %d wait. %s", self._publisher.pending, error)
+        finally:
+            self.health.pending = self._publisher.pending
+            self.health.keys = sum(len(view.state.keys) for view in self._views)
+            self.health.waiting = sum(view.state.waiting for view in self._views)
+
+    def _refill(self, lost: set[StoredView]) -> None:
+        """Write an emptied Redis full again: keys that are in no window from the offline store, the others from memory."""
+        from detektor_pipelines.engine.online import publish_online
+
+        for view in self._views:
+            if view.stored in lost:
+                publish_online(self._settings, view.view)
+                view.state.mark_all()
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = self._leases = None
+        self.health.shards = frozenset()
+
+
+def _connect(settings: Settings) -> psycopg.Connection:
+    """Open the session that polls and holds the locks; a dead peer is noticed within seconds."""
+    import psycopg
+
+    return psycopg.connect(
+        settings.postgres_dsn,
+        autocommit=True,
+        connect_timeout=5,
+        options="-c timezone=UTC -c statement_timeout=60s",
+        keepalives_idle=5,
+        keepalives_interval=2,
+        keepalives_count=3,
+        application_name="detektor stream",
+    )
+
+
+def _keep(settings: Settings, rejection: Rejection) -> None:
+    from detektor_pipelines.stores.events import append
+
+    append(settings, (), [rejection])
