@@ -39,7 +39,7 @@ def _features(view: FeatureView, partitions: dg.PartitionsDefinition[str], about
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool="compute",
-        check_specs=[checks.gate_spec(view, features_key(view))],
+        check_specs=[checks.gate_spec(view, features_key(view)), *checks.beside_specs(features_key(view))],
         description=f"{view.description}\n\nOne partition is one UTC day of rows in Feast's offline store: computed, audited, published.",
         kinds={"postgres", "duckdb", "feast"},
         code_version=data_hash(view),

@@ -48,6 +48,7 @@ def materialize(
     with explained():
         result = engine.materialize(view, days, resume=resumes(context.instance, context.run), on_part=record.part)
     yield checks.gate_result(key, result.days)
+    yield from checks.after_publication(key, view, [day.day for day in result.days if day.status != "failed"], engine)
     if any(day.status == "failed" for day in result.days):
         raise dg.Failure(checks.summary(result.days), metadata=_failure(result), allow_retries=False)
     yield dg.MaterializeResult(asset_key=key, metadata=_RECORDED)

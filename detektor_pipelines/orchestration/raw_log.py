@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import dagster as dg
+from dagster._core.definitions.data_version import DATA_VERSION_IS_USER_PROVIDED_TAG, DATA_VERSION_TAG
 
 from detektor_pipelines.clock import to_us
 from detektor_pipelines.language.events import CATEGORIES, MEASURES
@@ -57,6 +58,12 @@ def raw_log() -> dg.AssetsDefinition:
 
     observed: dg.AssetsDefinition = agent_events
     return observed
+
+
+def observation(volume: LogVolume) -> dg.AssetObservation:
+    """Return an observation that no run makes."""
+    tags = {DATA_VERSION_TAG: volume.version, DATA_VERSION_IS_USER_PROVIDED_TAG: "true"}
+    return dg.AssetObservation(RAW_LOG, metadata=of_volume(volume), tags=tags)
 
 
 def last_settled(instance: dg.DagsterInstance) -> Settled | None:

@@ -12,12 +12,13 @@ from detektor_pipelines.settings import get_settings
 from detektor_pipelines.stores.tracking import EXPERIMENT, Logged, MaterializationRecord, Status, Tracker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import date
 
     from detektor_pipelines.engine.materialize import Materialization, OnPart
     from detektor_pipelines.engine.online import OnlinePublication
     from detektor_pipelines.language.views import FeatureView
+    from detektor_pipelines.quality.findings import Finding
     from detektor_pipelines.settings import Settings
     from detektor_pipelines.stores.log_volume import LogVolume, Settled
 
@@ -40,6 +41,15 @@ class Engine(Protocol):
 
     def log_volume(self, known: Settled | None = None) -> LogVolume:
         """Measure the raw log; `known` are the totals that an earlier answer settled."""
+
+    def examine(self, view: FeatureView, days: Sequence[date]) -> Sequence[Finding]:
+        """Judge the published rows of `days` by the checks beside the gate."""
+
+    def freshness(self, views: Sequence[FeatureView]) -> Mapping[str, Finding]:
+        """Judge how far each view's rows are true, by its name."""
+
+    def log_freshness(self) -> Finding:
+        """Judge when something last arrived in the raw log."""
 
 
 class LocalEngine:
@@ -93,6 +103,39 @@ class LocalEngine:
         from detektor_pipelines.stores.log_volume import log_volume
 
         return log_volume(self.settings, known)
+
+    def examine(self, view: FeatureView, days: Sequence[date]) -> Sequence[Finding]:
+        """Judge the published rows of `days` by the checks beside the gate.
+
+        Raises:
+            UserError: The database cannot be read.
+
+        """
+        from detektor_pipelines.quality.examination import examine
+
+        return examine(self.settings, view, days)
+
+    def freshness(self, views: Sequence[FeatureView]) -> Mapping[str, Finding]:
+        """Judge how far each view's rows are true, by its name.
+
+        Raises:
+            UserError: The database cannot be read.
+
+        """
+        from detektor_pipelines.quality.freshness import views_freshness
+
+        return views_freshness(self.settings, views)
+
+    def log_freshness(self) -> Finding:
+        """Judge when something last arrived in the raw log.
+
+        Raises:
+            UserError: The database cannot be read.
+
+        """
+        from detektor_pipelines.quality.freshness import log_freshness
+
+        return log_freshness(self.settings)
 
 
 class MlflowRun:

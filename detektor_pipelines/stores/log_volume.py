@@ -128,6 +128,12 @@ def volume(connection: psycopg.Connection, known: Settled | None = None) -> LogV
     )
 
 
+def newest_arrival(connection: psycopg.Connection) -> datetime | None:
+    """Return when something last arrived, None for an empty log."""
+    row = connection.execute(_NEWEST).fetchone()
+    return row[1] if row else None
+
+
 def _added(before: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
     return {agent: before.get(agent, 0) + more.get(agent, 0) for agent in sorted({*before, *more})}
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from detektor_pipelines.quality.findings import BESIDE_THE_GATE, FRESH, Finding
 from detektor_pipelines.stores.log_volume import AgentVolume, LogVolume, Settled
 
 if TYPE_CHECKING:
@@ -16,11 +17,15 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from detektor_pipelines.language.views import FeatureView
+    from detektor_pipelines.quality.findings import Severity
 
 
 @dataclass
 class FakeEngine:
-    """Publishes nothing; days in `bad` fail the gate, days in `kept` are not computed in a resumed run, views in `raising` raise."""
+    """Publishes nothing; days in `bad` fail the gate, days in `kept` are not computed in a resumed run, views in `raising` raise.
+
+    Checks pass but for those in `findings`, and raise `blind`; views and the log (``) in `late` are not fresh.
+    """
 
     bad: set[date] = field(default_factory=set)
     raising: dict[str, Exception] = field(default_factory=dict)
@@ -30,6 +35,10 @@ class FakeEngine:
     resumed: list[bool] = field(default_factory=list)
     chunk: int = 1_000
     asked: list[Settled | None] = field(default_factory=list)
+    examined: list[tuple[str, list[date]]] = field(default_factory=list)
+    findings: dict[str, Finding] = field(default_factory=dict)
+    blind: Exception | None = None
+    late: dict[str, Severity] = field(default_factory=dict)
 
     def materialize(self, view: FeatureView, days: Sequence[date], *, resume: bool = False, on_part: Any = None) -> SimpleNamespace:
         if view.name in self.raising:
@@ -71,6 +80,25 @@ class FakeEngine:
         return LogVolume(
             now, "771-1234", agents, now - timedelta(minutes=30), 3, Settled(7_711_498_557_084_967_289, 771, {"code-reviewer": 1_234})
         )
+
+    def examine(self, view: FeatureView, days: Sequence[date]) -> list[Finding]:
+        if self.blind:
+            raise self.blind
+        self.examined.append((view.name, list(days)))
+        usual = {check.name: Finding(check.name, passed=True, summary="As it should be.") for check in BESIDE_THE_GATE}
+        return list((usual | self.findings).values())
+
+    def freshness(self, views: Sequence[FeatureView]) -> dict[str, Finding]:
+        if self.blind:
+            raise self.blind
+        return {view.name: self._fresh(view.name) for view in views}
+
+    def log_freshness(self) -> Finding:
+        return self._fresh("")
+
+    def _fresh(self, name: str) -> Finding:
+        late = self.late.get(name)
+        return Finding(FRESH.name, passed=late is None, summary="Late." if late else "Fresh.", severity=late or "warn")
 
     def _kept(self, day: date) -> SimpleNamespace:
         return SimpleNamespace(day=day, status="kept", rows=24, hash=f"hash-of-{day}", written=0, null_rates=None, failures=None)

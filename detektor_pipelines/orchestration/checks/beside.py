@@ -1,0 +1,95 @@
+"""The checks beside the gate: evaluated within the `features` step, once it has published, and never a reason to fail it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from detektor_pipelines.quality.findings import BESIDE_THE_GATE, not_computed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import date
+
+    from detektor_pipelines.language.views import FeatureView
+    from detektor_pipelines.orchestration.resources import Engine
+    from detektor_pipelines.quality.findings import Case, Check, Finding
+
+_SEVERITY = {"error": dg.AssetCheckSeverity.ERROR, "warn": dg.AssetCheckSeverity.WARN}
+
+
+def beside_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    """Declare the checks that each publication of `key` evaluates; none of them blocks."""
+    return [spec(check, key) for check in BESIDE_THE_GATE]
+
+
+def spec(check: Check, key: dg.AssetKey) -> dg.AssetCheckSpec:
+    """Declare `check` of `key`."""
+    return dg.AssetCheckSpec(name=check.name, asset=key, description=check.description)
+
+
+def after_publication(key: dg.AssetKey, view: FeatureView, days: Sequence[date], engine: Engine) -> Iterator[dg.AssetCheckResult]:
+    """Judge what was published of `view`; whatever goes wrong with that is a warning, since the rows stand.
+
+    Args:
+        key: The asset.
+        view: Its definition.
+        days: Those that were published, or kept.
+        engine: Looks.
+
+    """
+    try:
+        found = {finding.check: finding for finding in engine.examine(view, days)}
+    except Exception as error:  # noqa: BLE001  a check that cannot look must not fail what is published
+        found = {check.name: not_computed(check.name, str(error) or type(error).__name__) for check in BESIDE_THE_GATE}
+    for check in BESIDE_THE_GATE:
+        yield result(key, found.get(check.name) or not_computed(check.name, "the engine did not report it"))
+
+
+def result(key: dg.AssetKey, finding: Finding) -> dg.AssetCheckResult:
+    """Return a finding as the result of a check that runs."""
+    return dg.AssetCheckResult(
+        passed=finding.passed,
+        asset_key=key,
+        check_name=finding.check,
+        severity=_SEVERITY[finding.severity],
+        description=description(finding),
+        metadata=metadata(finding),
+    )
+
+
+def evaluation(key: dg.AssetKey, finding: Finding) -> dg.AssetCheckEvaluation:
+    """Return a finding as an event that no run wrote."""
+    return dg.AssetCheckEvaluation(
+        asset_key=key,
+        check_name=finding.check,
+        passed=finding.passed,
+        severity=_SEVERITY[finding.severity],
+        description=description(finding),
+        metadata=metadata(finding),
+    )
+
+
+def description(finding: Finding) -> str:
+    """Return what was found and what a person does about it."""
+    return f"{finding.summary} {finding.fix}".strip()
+
+
+def metadata(finding: Finding) -> Mapping[str, Any]:
+    """Return the figures, and for a failure what to do and the rows or days it is about."""
+    shown: dict[str, Any] = dict(finding.figures)
+    if finding.fix:
+        shown["what_to_do"] = finding.fix
+    if finding.cases:
+        shown["cases"] = table(finding.cases)
+    return shown
+
+
+def table(cases: Sequence[Case]) -> dg.TableMetadataValue:
+    """Return cases as a table of text."""
+    columns = list(dict.fromkeys(column for case in cases for column in case))
+    return dg.MetadataValue.table(
+        records=[dg.TableRecord({column: case.get(column, "") for column in columns}) for case in cases],
+        schema=dg.TableSchema(columns=[dg.TableColumn(column) for column in columns]),
+    )
