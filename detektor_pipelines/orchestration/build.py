@@ -9,10 +9,13 @@ import dagster as dg
 
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.orchestration.assets import all_assets
+from detektor_pipelines.orchestration.checks.freshness import freshness_checks, watch_freshness
 from detektor_pipelines.orchestration.housekeeping import trim_event_log, weekly_trim
 from detektor_pipelines.orchestration.partitions import daily_partitions
 from detektor_pipelines.orchestration.resources import default_resources
-from detektor_pipelines.orchestration.sensors import publish_online
+from detektor_pipelines.orchestration.schedules import hourly_open_day, nightly_close
+from detektor_pipelines.orchestration.sensors import definition_changed, publish_online, repair_late_data, run_failed
+from detektor_pipelines.orchestration.sensors.versions import version_checks
 from detektor_pipelines.settings import get_settings
 
 if TYPE_CHECKING:
@@ -41,13 +44,21 @@ def build_definitions(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)  # backfill policies: beta for years, and the version is pinned
         given = settings or get_settings()
-        assets = all_assets(views, partitions or daily_partitions(given), source_url=given.source_url)
+        days = partitions or daily_partitions(given)
+        assets = all_assets(views, days, source_url=given.source_url)
     trim = trim_event_log()
     return dg.Definitions(
         assets=assets,
-        sensors=[publish_online(views)],
+        asset_checks=[version_checks(views, settings), freshness_checks(views)],
+        sensors=[
+            publish_online(views, settings),
+            repair_late_data(views, days, settings),
+            run_failed(views, settings),
+            definition_changed(views, settings),
+            watch_freshness(views, settings),
+        ],
         jobs=[trim],
-        schedules=[weekly_trim(trim)],
+        schedules=[hourly_open_day(views, days, settings), nightly_close(views, days, settings), weekly_trim(trim)],
         resources=default_resources(settings) | dict(resource_overrides or {}),
         # Few steps, each with many days: a process for each step would cost more than the steps
         executor=dg.in_process_executor,

@@ -1,0 +1,81 @@
+"""Tells people that something needs them: one line in the log and, with `DETEKTOR_ALERT_WEBHOOK`, one message to a chat or pager.
+
+Whoever alerts goes on: a webhook that is down, slow or wrong is a line in the log and never an exception. At worst a call takes
+`TRIES * SECONDS` and its pauses, so that a sensor's tick with five of them ends within Dagster's minute.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from detektor_pipelines.settings import Settings
+
+TRIES: Final = 3
+SECONDS: Final = 2.5
+"""How long one try waits for a connection, and then for an answer."""
+
+_PAUSE_SECONDS: Final = 0.3
+_SERVER_ERROR: Final = 500
+_TOO_MANY: Final = 429
+_logger = logging.getLogger(__name__)
+
+
+def page(settings: Settings, path: str) -> str:
+    """Return the address of a page of Dagster's, such as `runs/<id>`."""
+    return f"{settings.dagster_url.rstrip('/')}/{path.lstrip('/')}"
+
+
+def alert(settings: Settings, text: str, *, link: str, **details: object) -> str | None:
+    """Log `text` and send it to the webhook; returns in words why it could not be sent, else None.
+
+    The message is JSON: `text` with the link in it (which Slack and Mattermost show), `link`, and those of `details` that are not None,
+    such as run_id, job, reason, views, days.
+    """
+    _logger.warning("%s %s", text, link)
+    if settings.alert_webhook is None:
+        return None
+    message = {"text": f"{text}\n{link}", "link": link} | {name: value for name, value in details.items() if value is not None}
+    problem = _send(settings.alert_webhook.get_secret_value(), json.dumps(message, default=str).encode())
+    if problem:
+        _logger.warning("The alert was not sent: %s", problem)
+    return problem
+
+
+def _send(url: str, body: bytes) -> str | None:
+    """Post `body`, up to three times when the server may do better next time. The address is a secret: only its host is told."""
+    host = urlsplit(url).hostname or ""
+    if urlsplit(url).scheme not in {"http", "https"} or not host:
+        return "DETEKTOR_ALERT_WEBHOOK is no http address."
+    problem: str | None = None
+    for attempt in range(TRIES):
+        time.sleep(_PAUSE_SECONDS * attempt)
+        again, problem = _post(url, body, host)
+        if not again:
+            break
+    return problem
+
+
+def _post(url: str, body: bytes, host: str) -> tuple[bool, str | None]:
+    """Return whether another try makes sense, and what was wrong."""
+    import http.client
+    import urllib.error
+    import urllib.request
+
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310  the scheme was looked at
+    try:
+        with urllib.request.urlopen(request, timeout=SECONDS):  # noqa: S310
+            return False, None
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code >= _SERVER_ERROR or error.code == _TOO_MANY, f"The webhook at {host} answers {error.code}."
+    except TimeoutError:
+        return True, f"The webhook at {host} does not answer within {SECONDS} s."
+    except (OSError, http.client.HTTPException) as error:
+        return True, f"The webhook at {host} cannot be reached: {getattr(error, 'reason', None) or type(error).__name__}."
+    except ValueError:
+        return False, "DETEKTOR_ALERT_WEBHOOK is no http address."

@@ -1,0 +1,150 @@
+"""Late events: the days that they reach are computed again, those and no others, offline and online."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import dagster as dg
+
+from detektor_pipelines import clock
+from detektor_pipelines.errors import UserError
+from detektor_pipelines.language.hashes import data_hash
+from detektor_pipelines.orchestration.alerts import alert, page
+from detektor_pipelines.orchestration.requests import both_assets, by_range, command, range_request, said, views_at_work
+from detektor_pipelines.orchestration.sensors.bounds import RUNS, Attempts, Said, Verdict, cause, digest
+from detektor_pipelines.settings import get_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from detektor_pipelines.language.views import FeatureView
+    from detektor_pipelines.orchestration.requests import Range
+    from detektor_pipelines.settings import Settings
+
+GRACE: Final = timedelta(minutes=30)
+"""For so long after midnight the day before is left to `nightly_close`."""
+
+_SECONDS: Final = 30
+_RUNS_A_TICK: Final = 20
+
+
+def repair_late_data(
+    views: Sequence[FeatureView], partitions: dg.PartitionsDefinition[str], settings: Settings | None = None
+) -> dg.SensorDefinition:
+    """Return the sensor that asks `partition_state` for closed days which late events reach, and runs exactly those again.
+
+    The open day is among them only when an event of a closed day reaches it; else it is the hourly run's. One run for each contiguous range
+    and the views that share it, none while a run or backfill of the same view is under way, three at most for the same events.
+    """
+
+    @dg.sensor(
+        name="repair_late_data",
+        target=dg.AssetSelection.assets(*both_assets(views)),
+        minimum_interval_seconds=_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Computes again the closed days that late events reach (found by their arrival, not by their time), online values too.",
+    )
+    def repair(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        given = settings or get_settings()
+        try:
+            late = {view: _with_partition(context, view, days, partitions) for view, days in _late(given, views).items()}
+        except UserError as error:
+            return dg.SkipReason(str(error))
+        return _tick(context, given, late)
+
+    return repair
+
+
+def _tick(
+    context: dg.SensorEvaluationContext, settings: Settings, late: Mapping[FeatureView, Mapping[date, int | None]]
+) -> dg.SensorResult:
+    told = Said(context.cursor)
+    if not any(late.values()):
+        return dg.SensorResult(skip_reason="No late event reaches a closed day that is published.", cursor=told.cursor)
+    busy = views_at_work(context.instance, list(late), backfills=True)
+    attempts = Attempts(context.instance, "late data")
+    requests, waits = [], []
+    for days, views in by_range(late).items():
+        tags: dict[str, str] = {}
+        ready = []
+        for view in views:
+            value = _cause(view, days, late[view])
+            verdict = attempts.verdict(view, value)
+            if verdict.last_run and told.first_time(value):
+                _give_up(settings, view, days, verdict.last_run)
+            if view in busy or not verdict.allowed:
+                waits.append(_wait(view, days, busy, verdict))
+            else:
+                ready.append(view)
+                tags |= cause(view, value)
+        if ready:
+            requests.append(range_request(ready, days, "late data", tags=tags))
+    if not requests:
+        return dg.SensorResult(skip_reason="; ".join(waits), cursor=told.cursor)
+    for wait in waits:
+        context.log.info(wait)
+    return dg.SensorResult(run_requests=requests[:_RUNS_A_TICK], cursor=told.cursor)
+
+
+def _late(settings: Settings, views: Sequence[FeatureView]) -> dict[FeatureView, dict[date, int | None]]:
+    """Return by view the days to repair, each with the xid of its newest late event.
+
+    Raises:
+        UserError: PostgreSQL does not answer, or lacks the tables.
+
+    """
+    from detektor_pipelines.stores.connections import connect
+    from detektor_pipelines.stores.staleness import stale_days
+    from detektor_pipelines.stores.upkeep import late_days
+
+    now = clock.from_us(clock.now_us())
+    today = now.date()
+    closed = (now - GRACE).date() - timedelta(days=1)
+    graced = closed < today - timedelta(days=1)
+    found: dict[FeatureView, dict[date, int | None]] = {}
+    with connect(settings) as connection:
+        for view in views:
+            stale = [day for day in stale_days(connection, view) if day <= closed or (day == today and not graced)]
+            if stale and stale[0] <= closed:
+                found[view] = late_days(connection, view, stale, datetime.combine(today, datetime.min.time(), UTC))
+    return found
+
+
+def _with_partition(
+    context: dg.SensorEvaluationContext, view: FeatureView, days: Mapping[date, int | None], partitions: dg.PartitionsDefinition[str]
+) -> dict[date, int | None]:
+    """Return the days that Dagster has a partition of; of others (a later first day was set since) no run can be asked for."""
+    kept = {day: newest for day, newest in days.items() if partitions.has_partition_key(day.isoformat())}
+    if len(kept) < len(days):
+        context.log.warning(
+            "%s: late events reach %d published days before the first partition. Set DETEKTOR_START_DATE earlier and reload the"
+            " definitions to repair them.",
+            *(view.name, len(days) - len(kept)),
+        )
+    return kept
+
+
+def _cause(view: FeatureView, days: Range, late: Mapping[date, int | None]) -> str:
+    """Return what stands for this staleness: another late event for the same days is another one, with three runs of its own."""
+    newest = max((late[day] or 0 for day in late if days[0] <= day <= days[1]), default=0)
+    return digest("late data", view.name, data_hash(view), *days, newest)
+
+
+def _wait(view: FeatureView, days: Range, busy: Mapping[FeatureView, str], verdict: Verdict) -> str:
+    if view in busy:
+        return f"{view.name} {said(days)}: {busy[view]} is under way"
+    return f"{verdict.why} ({said(days)})"
+
+
+def _give_up(settings: Settings, view: FeatureView, days: Range, run_id: str) -> None:
+    alert(
+        settings,
+        f"Late events of {view.name} for {said(days)} are not repaired: {RUNS} runs did not do it, and no more are started. Mend what the"
+        f" last run says, then run `{command(view, days)}`.",
+        link=page(settings, f"runs/{run_id}"),
+        run_id=run_id,
+        views=[view.name],
+        days=said(days),
+        reason="gave up repairing late data",
+    )
