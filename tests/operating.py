@@ -79,9 +79,9 @@ class OperatingStack:
         return pid
 
     def run_workers(self) -> list[int]:
-        """Return the process ids of the runs under way: what the code server's loader has started."""
-        (loader,) = psutil.Process(self.pid("dagster-code")).children()
-        return [child.pid for child in loader.children() if "resource_tracker" not in " ".join(child.cmdline())]
+        """Return the process ids of the runs under way, also of those whose code server was killed."""
+        processes = [psutil.Process(pid) for pid in survivors.find(self.settings)]
+        return [process.pid for process in processes if "spawn_main" in " ".join(process.cmdline())]
 
     def kill(self, program: str, *, whole_group: bool = False) -> int:
         """Kill a program (SIGKILL) and return the process id that it had; supervisor starts it again.

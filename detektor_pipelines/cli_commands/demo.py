@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
 
+from detektor_pipelines.cli_commands.earlier_days import dagster_hears_of_earlier_days
 from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table
 from detektor_pipelines.errors import UserError
 
@@ -57,11 +58,13 @@ def demo(
         with say.step("Emptying the state"):
             _empty(settings)
     settings = _servers(settings, say)
-    if logs is None:
-        with say.step("Logs"):
-            say.result(_simulate(settings, events))
-    else:
-        _ingest(settings, logs, say)
+    with dagster_hears_of_earlier_days(settings):
+        if logs is None:
+            with say.step("Logs"):
+                say.result(_simulate(settings, events))
+        else:
+            _ingest(settings, logs, say)
+    if logs is not None:
         _set_clock(settings, say)
     from detektor_pipelines.catalog import VIEWS
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from detektor_pipelines.cli_commands.earlier_days import dagster_hears_of_earlier_days
 from detektor_pipelines.cli_commands.output import JsonOption, print_json, print_table
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ def _store(table: pa.Table, *, mix: bool) -> IngestCounts:
 
     settings = get_settings()
     migrate(settings)
-    return append_table(settings, table, mix=mix)
+    with dagster_hears_of_earlier_days(settings):
+        return append_table(settings, table, mix=mix)
 
 
 def _print_summary(table: pa.Table, counts: IngestCounts, end: date, seconds: float, *, as_json: bool) -> None:

@@ -16,6 +16,7 @@ from detektor_pipelines.language.events import AGENT_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from dagster._core.definitions.partitions.context import PartitionLoadingContext
 
@@ -77,20 +78,27 @@ def first_day(settings: Settings) -> date:
     """Return `settings.start_date`, else the day of the oldest event, else the day six months ago.
 
     Dagster asks once, when it loads the definitions. A database that is down, or has no tables or events yet, must not keep the definitions
-    from loading: what is assumed then, and why, goes to the log.
+    from loading: what is assumed then, and why, goes to the log. Where the servers of `detektor up` are, the day is remembered: the code
+    server may come back before PostgreSQL does, and days that vanish would take their partitions' statuses with them.
     """
     if settings.start_date is not None:
         return settings.start_date
     assumed = _today() - timedelta(days=HISTORY_DAYS - 1)
+    memory = settings.home / "servers" / "dagster-code" / "first-partition"
     try:
         oldest = _oldest_event(settings)
     except UserError as error:
-        _logger.warning("Partitions start on %s (six months): the oldest event is not known. %s", assumed, error)
-        return assumed
+        first = _remembered(memory)
+        known = "as when the definitions were last loaded" if first else "six months"
+        _logger.warning("Partitions start on %s (%s): the oldest event is not known. %s", first or assumed, known, error)
+        return first or assumed
     if oldest is None:
         _logger.warning("Partitions start on %s (six months): the log is empty. After an ingest, reload the definitions.", assumed)
         return assumed
-    return _owner(oldest)
+    first = _owner(oldest)
+    if memory.parent.is_dir() and _remembered(memory) != first:
+        memory.write_text(first.isoformat(), encoding="utf-8")
+    return first
 
 
 def days_between(partitions: dg.DailyPartitionsDefinition, first: date, last: date) -> Sequence[str]:
@@ -107,6 +115,13 @@ def days_between(partitions: dg.DailyPartitionsDefinition, first: date, last: da
         if day.isoformat() not in keys:
             raise NoSuchPartitionError(day.isoformat(), keys)
     return keys[keys.index(first.isoformat()) : keys.index(last.isoformat()) + 1]
+
+
+def _remembered(memory: Path) -> date | None:
+    try:
+        return date.fromisoformat(memory.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def _oldest_event(settings: Settings) -> datetime | None:

@@ -1,0 +1,31 @@
+"""A running Dagster hears of events older than its first partition: its days are counted when the definitions are loaded."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from detektor_pipelines.cli_commands.output import errors_console
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from detektor_pipelines.settings import Settings
+
+
+@contextmanager
+def dagster_hears_of_earlier_days(settings: Settings) -> Iterator[None]:
+    """Let the code server, when it runs, load its definitions anew if the block added events before the oldest day there was.
+
+    Takes two quick look-ups, and some seconds when there is something to load. The tables are there already.
+    """
+    from detektor_pipelines.stack.dagster_servers import reload_definitions
+    from detektor_pipelines.stores.log_state import oldest_event_day
+
+    before = oldest_event_day(settings)
+    yield
+    if settings.start_date is not None:
+        return  # the partitions begin there, whatever the log holds
+    after = oldest_event_day(settings)
+    if after is not None and (before is None or after < before) and reload_definitions(settings):
+        errors_console().print(f"Dagster's partitions begin on {after} now.", style="dim", highlight=False)
