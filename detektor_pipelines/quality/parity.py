@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from detektor_pipelines.compile.plan import plan
 from detektor_pipelines.compile.sql import reach_back
 from detektor_pipelines.engine.as_of import values_at, values_of_nothing
+from detektor_pipelines.stores import online, read_log
 from detektor_pipelines.stores.connections import connect_arrow
+from detektor_pipelines.stores.connections_redis import redis_client
 from detektor_pipelines.stores.log_reader import read_events
+from detektor_pipelines.stores.packing import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from redis import Redis
 
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
@@ -51,12 +56,52 @@ class Parity:
     skipped: int = 0
     mismatches: list[Mismatch] = field(default_factory=list)
 
+    def as_data(self) -> dict[str, object]:
+        """Return it for JSON."""
+        return asdict(self) | {"by_feature": self.by_feature()}
+
     def by_feature(self) -> dict[str, int]:
         """Count the mismatches by feature."""
         counts: dict[str, int] = {}
         for each in self.mismatches:
             counts[each.feature] = counts.get(each.feature, 0) + 1
         return counts
+
+
+def check(settings: Settings, views: Sequence[FeatureView], sample: int) -> list[Parity]:
+    """Compare up to `sample` values over all views: those that were read lately, else what a read gives now.
+
+    Raises:
+        UserError: PostgreSQL or Redis cannot be reached.
+
+    """
+    client = redis_client(settings)
+    try:
+        taken = _sample(client, settings.project, views, sample)
+    finally:
+        client.close()
+    return [compare(settings, view, taken[view.name]) for view in views]
+
+
+def _sample(client: Redis, project: str, views: Sequence[FeatureView], sample: int) -> dict[str, list[Served]]:
+    """Return served values by view: from the sampled reads, and where those are fewer than a view's share, read now."""
+    share = -(-sample // len(views))
+    taken: dict[str, list[Served]] = {view.name: [] for view in views}
+    current = {online.stored_view(view).version: view for view in views}
+    for version, agent_id, packed in read_log.newest(client, project, sample):
+        if version in current:
+            taken[current[version].name].append(_served(agent_id, online.stored_view(current[version]), packed))
+    for view in views:
+        wanted = share - len(taken[view.name])
+        if wanted > 0:
+            rows = online.read(client, project, view, online.agent_ids(client, project, view, wanted))
+            taken[view.name] += [Served(row.agent_id, row.as_of, row.snapshot, row.values) for row in rows if row is not None]
+    return taken
+
+
+def _served(agent_id: str, view: online.StoredView, packed: bytes) -> Served:
+    row = unpack(view.layout, packed)
+    return Served(agent_id, row.as_of, row.snapshot, row.values)
 
 
 def compare(settings: Settings, view: FeatureView, served: Sequence[Served]) -> Parity:

@@ -53,6 +53,11 @@ def redis_client(settings: Settings) -> Redis:
     )
 
 
+def escaped(text: str) -> str:
+    """Return a text as Redis's MATCH takes it literally."""
+    return "".join(f"\\{each}" if each in "*?[]\\^" else each for each in text)
+
+
 @contextmanager
 def redis_errors(client: Redis) -> Iterator[None]:
     """Turn an error of the server into an `OnlineStoreDownError` that says what to do; a fault of ours passes through.

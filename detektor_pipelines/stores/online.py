@@ -18,13 +18,14 @@ import json
 import logging
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 from zlib import crc32
 
 from detektor_pipelines import clock
 from detektor_pipelines.language.hashes import short_hash
-from detektor_pipelines.stores.connections_redis import OnlineStoreDownError, redis_client, redis_errors
+from detektor_pipelines.stores.connections_redis import OnlineStoreDownError, escaped, redis_client, redis_errors
 from detektor_pipelines.stores.packing import CorruptValueError, Layout, Unpacked, Value, pack, pack_table, unpack
 
 if TYPE_CHECKING:
@@ -240,6 +241,19 @@ def read_views(
     with redis_errors(client):
         answers = client.mget(keys_of(lookups)) if lookups else []
     return rows_of(lookups, cast("list[bytes | None]", answers))
+
+
+def agent_ids(client: Redis, project: str, view: FeatureView | StoredView, limit: int) -> list[str]:
+    """Return up to `limit` agent_ids that have a value, in no order.
+
+    Raises:
+        OnlineStoreDownError: Redis does not answer.
+
+    """
+    prefix = f"{version_prefix(project, view)}:"
+    with redis_errors(client):
+        keys = islice(client.scan_iter(match=f"{escaped(prefix)}*", count=1_000), limit)
+        return [key.decode().removeprefix(prefix) for key in keys]
 
 
 @dataclass(frozen=True, slots=True)

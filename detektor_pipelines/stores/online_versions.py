@@ -9,7 +9,7 @@ import json
 import logging
 from typing import TYPE_CHECKING, cast
 
-from detektor_pipelines.stores.connections_redis import redis_errors
+from detektor_pipelines.stores.connections_redis import escaped, redis_errors
 from detektor_pipelines.stores.online import ROWS_A_CALL, StoredView, stored_view, version_prefix
 from detektor_pipelines.stores.packing import Layout
 
@@ -31,7 +31,7 @@ def versions(client: Redis, project: str) -> list[StoredView]:
 
     """
     with redis_errors(client):
-        keys = sorted(client.scan_iter(match=f"feast:{_escaped(project)}:*#layout", count=5_000))
+        keys = sorted(client.scan_iter(match=f"feast:{escaped(project)}:*#layout", count=5_000))
         layouts = cast("list[bytes]", client.mget(keys) if keys else [])
     found = []
     for key, layout in zip(keys, layouts, strict=True):
@@ -63,16 +63,11 @@ def drop_version(client: Redis, project: str, view: FeatureView | StoredView) ->
     """
     prefix, values = version_prefix(project, view), 0
     with redis_errors(client):
-        for some in _scanned(client, f"{_escaped(prefix)}:*"):
+        for some in _scanned(client, f"{escaped(prefix)}:*"):
             values += cast("int", client.unlink(*some))
-        for some in _scanned(client, f"{_escaped(prefix)}#*"):  # last: the layout is what `versions` finds an unfinished drop by
+        for some in _scanned(client, f"{escaped(prefix)}#*"):  # last: the layout is what `versions` finds an unfinished drop by
             client.unlink(*some)
     return values
-
-
-def _escaped(text: str) -> str:
-    """Escape what Redis's MATCH takes for a pattern."""
-    return "".join(f"\\{each}" if each in "*?[]\\^" else each for each in text)
 
 
 def _scanned(client: Redis, pattern: str) -> Iterator[list[bytes]]:

@@ -1,0 +1,55 @@
+"""A sample of what was really read online, kept in Redis: each value with its instant and snapshot, to be computed again.
+
+    feast:<project>#reads    a stream of (version, agent_id, packed value), the newest ten thousand or so
+
+Parity wants what readers got, not what stands there when somebody looks.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from detektor_pipelines.stores.connections_redis import redis_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from redis import Redis
+
+    from detektor_pipelines.stores.online import Lookup
+
+KEPT: Final = 10_000
+
+
+def key(project: str) -> str:
+    """Return the stream's key."""
+    return f"feast:{project}#reads"
+
+
+def sampled(lookups: Iterable[Lookup], answers: Sequence[bytes | None], rate: float) -> list[tuple[str, str, bytes]]:
+    """Choose of a read's answers, each with probability `rate`: (version, agent_id, packed). `answers` as `online.keys_of` asked."""
+    chosen, position = [], 0
+    for each in lookups:
+        for agent_id, packed in zip(each.agent_ids, answers[position:], strict=False):
+            if packed is not None and random.random() < rate:  # noqa: S311  a sample, no secret
+                chosen.append((each.view.version, agent_id, packed))
+        position += len(each.agent_ids) + 1
+    return chosen
+
+
+def commands(project: str, chosen: Iterable[tuple[str, str, bytes]]) -> list[tuple[Any, ...]]:
+    """Return the XADD commands that keep them."""
+    return [("XADD", key(project), "MAXLEN", "~", KEPT, "*", "v", version, "a", agent, "p", packed) for version, agent, packed in chosen]
+
+
+def newest(client: Redis, project: str, limit: int) -> list[tuple[str, str, bytes]]:
+    """Return up to `limit` of the sampled reads, newest first: (version, agent_id, packed).
+
+    Raises:
+        OnlineStoreDownError: Redis does not answer.
+
+    """
+    with redis_errors(client):
+        entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", client.xrevrange(key(project), count=limit))
+    return [(fields[b"v"].decode(), fields[b"a"].decode(), fields[b"p"]) for _, fields in entries]

@@ -1,0 +1,131 @@
+"""The worker as a program: ticks until told to stop, survives its servers, and says how it is."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from detektor_pipelines import clock
+from detektor_pipelines.errors import UserError
+from detektor_pipelines.stores.connections_redis import OnlineStoreDownError, escaped, redis_client, redis_errors
+from detektor_pipelines.stream.worker import LIMIT, Worker
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Sequence
+
+    from detektor_pipelines.language.views import FeatureView
+    from detektor_pipelines.settings import Settings
+    from detektor_pipelines.stream.worker import Health
+
+QUICK_S: Final = 0.002
+"""Between two polls while events come."""
+SLOW_S: Final = 0.008
+"""The longest pause: what the first event after a silence waits for."""
+_SLOWER: Final = 1.02
+_AGAIN_S: Final = 0.5
+_REPORT_S: Final = 1.0
+_REPORT_LIVES_S: Final = 15
+
+_logger = logging.getLogger(__name__)
+
+
+def run(
+    settings: Settings,
+    views: Sequence[FeatureView],
+    stop: threading.Event,
+    *,
+    limit: int = LIMIT,
+    on_report: Callable[[dict[str, Any]], None] | None = None,
+) -> None:
+    """Keep `views` fresh until `stop` is set; with a server away it says so once and goes on trying.
+
+    Args:
+        settings: Where the servers are.
+        views: What to keep fresh.
+        stop: Set by a signal.
+        limit: Events a tick.
+        on_report: Hears once a second how the worker is (`report`).
+
+    """
+    pause, reported, complaint = QUICK_S, 0.0, ""
+    with Worker(settings, views, limit=limit) as worker:
+        while not stop.is_set():
+            try:
+                rows = worker.tick()
+                complaint = ""
+            except UserError as error:
+                if str(error) != complaint:
+                    complaint = str(error)
+                    _logger.warning("Begins anew when the log can be read again. %s", error)
+                stop.wait(_AGAIN_S)
+                continue
+            if time.monotonic() >= reported + _REPORT_S:
+                reported = time.monotonic()
+                state = report(worker.health)
+                _tell(settings, state)
+                if on_report:
+                    on_report(state)
+            if not worker.health.behind:
+                pause = QUICK_S if rows else min(pause * _SLOWER, SLOW_S)
+                stop.wait(pause)
+
+
+def report(health: Health) -> dict[str, Any]:
+    """Return what a worker says of itself, as data for JSON; instants are µs UTC.
+
+    `lag_us`: how far the newest tick lies behind the clock. `horizon`: transactions of the log that were still running.
+    """
+    return {
+        "pid": os.getpid(),
+        "at": clock.now_us(),
+        "as_of": health.as_of,
+        "lag_us": max(clock.now_us() - health.as_of, 0),
+        "horizon": len(health.snapshot.running),
+        "behind": health.behind,
+        "shards": sorted(health.shards),
+        "keys": health.keys,
+        "waiting": health.waiting,
+        "pending": health.pending,
+        "events": health.events,
+        "values": health.values,
+        "rejected": health.rejected,
+        "loads": health.loads,
+        "load_seconds": round(health.load_seconds, 3),
+    }
+
+
+def workers(settings: Settings) -> list[dict[str, Any]]:
+    """Return the reports of the workers that lived within the last seconds.
+
+    Raises:
+        OnlineStoreDownError: Redis does not answer.
+
+    """
+    client = redis_client(settings)
+    try:
+        with redis_errors(client):
+            keys = sorted(client.scan_iter(match=f"{escaped(_key(settings, ''))}*", count=1_000))
+            answers = client.mget(keys) if keys else []
+    finally:
+        client.close()
+    return [json.loads(answer) for answer in answers if answer]  # type: ignore[union-attr]
+
+
+def _tell(settings: Settings, state: dict[str, Any]) -> None:
+    """Leave the report where others find it; it fades when the worker is gone."""
+    client = redis_client(settings)
+    try:
+        with redis_errors(client):
+            client.set(_key(settings, str(os.getpid())), json.dumps(state), ex=_REPORT_LIVES_S)
+    except OnlineStoreDownError:
+        _logger.debug("Redis is away: no report")
+    finally:
+        client.close()
+
+
+def _key(settings: Settings, worker: str) -> str:
+    return f"feast:{settings.project}#stream:{worker}"
