@@ -80,8 +80,7 @@ class OperatingStack:
 
     def run_workers(self) -> list[int]:
         """Return the process ids of the runs under way, also of those whose code server was killed."""
-        processes = [psutil.Process(pid) for pid in survivors.find(self.settings)]
-        return [process.pid for process in processes if "spawn_main" in " ".join(process.cmdline())]
+        return [pid for pid in survivors.find(self.settings) if "spawn_main" in _command_line(pid)]
 
     def kill(self, program: str, *, whole_group: bool = False) -> int:
         """Kill a program (SIGKILL) and return the process id that it had; supervisor starts it again.
@@ -131,6 +130,14 @@ def operating(home: Path, *, events: int = 20_000) -> Iterator[OperatingStack]:
             stack.down(settings)
             get_settings.cache_clear()
     assert survivors.find(settings) == []
+
+
+def _command_line(pid: int) -> str:
+    """Return what a process was called with; empty when it has just ended."""
+    try:
+        return " ".join(psutil.Process(pid).cmdline())
+    except psutil.Error:
+        return ""
 
 
 def _owner(table: pa.Table) -> date:
