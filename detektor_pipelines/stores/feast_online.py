@@ -11,6 +11,7 @@ a null and the year 1970); NULL_VALUE for a null; OUTSIDE_MAX_AGE when the view'
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -18,12 +19,14 @@ from feast import utils
 from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
 from feast.protos.feast.serving.ServingService_pb2 import FieldStatus
 from feast.protos.feast.types.Value_pb2 import Value as ValueProto
+from pydantic import Field
+from redis.exceptions import RedisError
 
 from detektor_pipelines import clock
 from detektor_pipelines.compile.feast import DATA_HASH, JOIN_KEY, MAX_AGE
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.hashes import SHORT
-from detektor_pipelines.stores import online, online_versions
+from detektor_pipelines.stores import online, online_versions, read_log
 from detektor_pipelines.stores.connections_redis import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S, CONNECTIONS, redis_errors
 from detektor_pipelines.stores.packing import Kind, Layout, Unpacked, Value, pack
 
@@ -60,6 +63,8 @@ class DetektorOnlineStoreConfig(RedisOnlineStoreConfig):
     """The section `online_store` of feature_store.yaml; `connection_string` is a `redis://` URL, or what Feast's own store takes."""
 
     type: Literal["detektor_pipelines.stores.feast_online.DetektorOnlineStore"] = _CLASS  # type: ignore[assignment]
+    read_sample: float = Field(default=0.01, ge=0, le=1)
+    """Which share of the values read is kept for `detektor parity` (`stores.read_log`)."""
 
 
 class DetektorOnlineStore(RedisOnlineStore):
@@ -192,12 +197,23 @@ class DetektorOnlineStore(RedisOnlineStore):
         client = self._get_client(config.online_store)
         with redis_errors(client):
             answers = client.mget(online.keys_of(lookups)) if lookups else []
+        if chosen := read_log.sampled(lookups, answers, config.online_store.read_sample):
+            with suppress(RedisError), client.pipeline(transaction=False) as pipe:  # a read does not fail for its sample
+                for command in read_log.commands(config.project, chosen):
+                    pipe.execute_command(*command)
+                pipe.execute()
         return online.rows_of(lookups, answers)
 
     async def _read_async(self, config: RepoConfig, lookups: Sequence[online.Lookup]) -> list[list[online.OnlineRow | None]]:
         client = await self._get_client_async(config.online_store)
         with redis_errors(client):
             answers = await client.mget(online.keys_of(lookups)) if lookups else []
+        if chosen := read_log.sampled(lookups, answers, config.online_store.read_sample):
+            with suppress(RedisError):
+                async with client.pipeline(transaction=False) as pipe:
+                    for command in read_log.commands(config.project, chosen):
+                        pipe.execute_command(*command)
+                    await pipe.execute()
         return online.rows_of(lookups, answers)
 
     def stored_view(self, table: FeatureView) -> online.StoredView:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from detektor_pipelines.catalog import view_named
-from detektor_pipelines.stores import feast_repo, online, online_versions
+from detektor_pipelines.stores import feast_repo, online, online_versions, read_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -241,3 +241,18 @@ def test_a_view_that_is_not_of_the_catalogue_is_refused_with_words() -> None:
     )
     with pytest.raises(UserError, match="feature t is STRING"):
         DetektorOnlineStore().stored_view(foreign)
+
+
+def test_what_was_read_is_kept_in_part_for_parity(store: FeatureStore, client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(client, table("code-reviewer", "code-reviewer@p"))
+    monkeypatch.setattr(store.config.online_store, "read_sample", 1.0)
+    ask(store, [COUNT, DEPLOYED], "code-reviewer", "nobody", "code-reviewer@p")
+    version = online.stored_view(VIEW).version
+    kept = read_log.newest(client, "detektor", 10)
+    assert {(each, agent) for each, agent, _ in kept} == {(version, "code-reviewer"), (version, "code-reviewer@p")}
+    assert all(packed == client.get(online.value_key("detektor", VIEW, agent)) for _, agent, packed in kept)
+    asyncio.run(store.get_online_features_async([COUNT], [{"agent_id": "code-reviewer"}]))
+    assert len(read_log.newest(client, "detektor", 10)) == 3
+    monkeypatch.setattr(store.config.online_store, "read_sample", 0.0)
+    ask(store, [COUNT], "code-reviewer")
+    assert len(read_log.newest(client, "detektor", 10)) == 3
