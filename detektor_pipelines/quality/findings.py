@@ -67,10 +67,10 @@ LOG_FRESH: Final = Check(
 )
 VOLUME: Final = Check(
     "volume_is_usual",
-    "The agent's events of a day against the same weekday of the eight weeks before. Unusual is more than five spreads from their median"
-    " and also more than twice the greatest or less than half the least of them; a spread is 1.4826 times the median absolute deviation,"
-    " at least the square root of the median. Three earlier days of that weekday are needed. An open day is judged for too many events"
-    " only.",
+    "The agent's events of a day against the same weekday of the eight weeks before. Too many is more than five spreads above their median"
+    " and more than twice the greatest of them, too few more than three spreads below and less than half of the least; a spread is 1.4826"
+    " times the median absolute deviation, at least the square root of the median. Three earlier days of that weekday are needed. An open"
+    " day is judged for too many events only.",
     "WARN: the rows are right either way, the agents' work or its logging may have changed.",
 )
 NULLS: Final = Check(

@@ -58,12 +58,12 @@ def day_states(connection: psycopg.Connection, view: FeatureView) -> dict[date, 
 def day_facts(connection: psycopg.Connection, view: FeatureView, days: Sequence[date]) -> dict[date, DayFacts]:
     """Return the facts of those `days` that have rows, in one pass over them."""
     nullable = [each.name for each in view.features if each.nullable]
-    nulls = "".join(f', count(*) FILTER (WHERE newest AND "{name}" IS NULL)' for name in nullable)
+    nulls = "".join(f', count(*) FILTER (WHERE _newest AND "{name}" IS NULL)' for name in nullable)
     found = connection.execute(
         f"""
-        SELECT day, count(*) FILTER (WHERE newest), count(*) FILTER (WHERE repeated),
-               count(*) FILTER (WHERE newest AND ({" OR ".join(f"({wrong})" for wrong, *_ in _rules(view))})){nulls}
-        FROM ({_versions(view, days)}) AS version GROUP BY day
+        SELECT _day, count(*) FILTER (WHERE _newest), count(*) FILTER (WHERE _repeated),
+               count(*) FILTER (WHERE _newest AND ({" OR ".join(f"({wrong})" for wrong, *_ in _rules(view))})){nulls}
+        FROM ({_versions(view, days)}) AS version GROUP BY _day
         """
     )
     return {day: DayFacts(rows, again, wrong, dict(zip(nullable, counts, strict=True))) for day, rows, again, wrong, *counts in found}
@@ -76,11 +76,11 @@ def repeated_rows(connection: psycopg.Connection, view: FeatureView, days: Seque
     found = connection.execute(
         f"""
         WITH version AS ({_versions(view, days)})
-        SELECT again.day, agent_id, event_timestamp, again.created_at, again.written_at, again.written_at = before.written_at
+        SELECT again._day, agent_id, event_timestamp, again.created_at, again.written_at, again.written_at = before.written_at
         FROM version AS before JOIN version AS again USING ({_KEY})
-        WHERE again.number = before.number + 1 AND again.created_at = before.created_at
+        WHERE again._number = before._number + 1 AND again.created_at = before.created_at
           AND (again.written_at = before.written_at OR {ours} IS NOT DISTINCT FROM {theirs})
-        ORDER BY event_timestamp, agent_id, again.number LIMIT {SHOWN}
+        ORDER BY event_timestamp, agent_id, again._number LIMIT {SHOWN}
         """
     )
     return [
@@ -103,9 +103,9 @@ def wrong_values(connection: psycopg.Connection, view: FeatureView, days: Sequen
     )
     found = connection.execute(
         f"""
-        SELECT day, agent_id, event_timestamp, test.name, test.value, test.rule
+        SELECT _day, agent_id, event_timestamp, test.name, test.value, test.rule
         FROM ({_versions(view, days)}) AS version CROSS JOIN LATERAL (VALUES {tests}) AS test (name, value, fails, rule)
-        WHERE newest AND test.fails ORDER BY event_timestamp, agent_id, test.name LIMIT {SHOWN}
+        WHERE _newest AND test.fails ORDER BY event_timestamp, agent_id, test.name LIMIT {SHOWN}
         """
     )
     return [
@@ -128,10 +128,13 @@ def keys_of(connection: psycopg.Connection, view: FeatureView, day: date) -> set
 
 
 def _versions(view: FeatureView, days: Sequence[date]) -> str:
-    """Return the SELECT of the days' rows: each with its day, its number among its key's versions, whether it is newest or repeated."""
+    """Return the SELECT of the days' rows: each with its day, its number among its key's versions, whether it is newest or repeated.
+
+    These begin with an underscore, which no feature's name does.
+    """
     return f"""
-        SELECT *, {_DAY} AS day, row_number() OVER version AS number, lead(written_at) OVER version IS NULL AS newest,
-               coalesce(lag(created_at) OVER version = created_at, false) AS repeated
+        SELECT *, {_DAY} AS _day, row_number() OVER version AS _number, lead(written_at) OVER version IS NULL AS _newest,
+               coalesce(lag(created_at) OVER version = created_at, false) AS _repeated
         FROM {SCHEMA}."{row_table(view)}" WHERE {_within(days)} WINDOW version AS {_BY_VERSION}
     """
 

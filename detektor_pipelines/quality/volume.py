@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 WEEKS: Final = 8
 FEWEST: Final = 3
-SPREADS: Final = 5
+SPREADS_ABOVE: Final = 5
+SPREADS_BELOW: Final = 3
+"""Counts end at 0 and are skewed upwards: five spreads below would let a silent day pass where twenty events are usual."""
+
 FACTOR: Final = 2
 _TO_DEVIATION: Final = 1.4826
 """A median absolute deviation times this is a normal distribution's standard deviation."""
@@ -35,7 +38,7 @@ def daily_events(connection: psycopg.Connection, agent: str, days: Sequence[date
     """Count the agent's events on `days` and the weeks before them, each event once, whatever its revisions say."""
     row = connection.execute(
         "SELECT (SELECT min(occurred_at) FROM ml_learning.agent_events WHERE agent_type = %s),"
-        " EXISTS (SELECT FROM ml_learning.agent_events WHERE revision > 1)",
+        " (SELECT true FROM ml_learning.agent_events WHERE revision > 1 ORDER BY event_id LIMIT 1) IS NOT NULL",  # the order: by its index
         (agent,),
     ).fetchone()
     oldest, revised = row or (None, False)
@@ -94,8 +97,8 @@ def limits(counts: Sequence[int]) -> tuple[float, float]:
 
     Agents work in bursts, so a day beyond the spread alone is nothing new: of simulated days one in ten is, one in fifty beyond both.
     """
-    middle, reach = median(counts), SPREADS * spread(counts)
-    return max(0.0, min(middle - reach, min(counts) / FACTOR)), max(middle + reach, max(counts) * FACTOR)
+    middle, one = median(counts), spread(counts)
+    return max(0.0, min(middle - SPREADS_BELOW * one, min(counts) / FACTOR)), max(middle + SPREADS_ABOVE * one, max(counts) * FACTOR)
 
 
 def spread(counts: Sequence[int]) -> float:
