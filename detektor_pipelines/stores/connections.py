@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import psycopg
     from adbc_driver_postgresql.dbapi import Connection as AdbcConnection
@@ -82,6 +82,7 @@ def connect_arrow(settings: Settings) -> Iterator[AdbcConnection]:
     from adbc_driver_manager import AdbcConnection
     from adbc_driver_postgresql import dbapi
 
+    _leave_signals_to_python()
     with postgres_errors(settings):
         database = _arrow_database(settings.postgres_dsn)
         with dbapi.Connection(database, AdbcConnection(database.kept)) as connection:
@@ -89,6 +90,21 @@ def connect_arrow(settings: Settings) -> Iterator[AdbcConnection]:
                 cursor.execute("SET TIME ZONE 'UTC'")
             connection.commit()
             yield connection
+
+
+@lru_cache(maxsize=1)
+def _leave_signals_to_python() -> None:
+    """Keep ADBC from taking SIGINT for itself while a statement runs.
+
+    It would cancel the statement and drop the signal: whoever asked for the end would see a failed statement, and the rest go on. So the
+    signal is heard when the statement is through; none of ours takes long, and locks are waited for a second at a time.
+    """
+    from adbc_driver_manager import dbapi
+
+    def call(function: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any], _cancel: Callable[[], None]) -> Any:
+        return function(*arguments, **options)
+
+    setattr(dbapi, "_blocking_call", call)  # noqa: B010  a private name, which type checkers do not see
 
 
 @contextmanager
