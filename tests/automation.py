@@ -47,13 +47,22 @@ def append(settings: Settings, view: FeatureView, *instants: str) -> None:
             connection.execute(_EVENT, {"id": f"{view.agent} {at}", "agent": view.agent, "at": f"{at}+00"})
 
 
-def made(instance: Any, status: str, tags: Mapping[str, str] | None = None, keys: Sequence[Any] | None = None) -> str:
-    """Make a run with this status, tags and asset selection; returns its id."""
+def made(
+    instance: Any, status: str, tags: Mapping[str, str] | None = None, keys: Sequence[Any] | None = None, job: str = "__ASSET_JOB"
+) -> str:
+    """Make a run with this status, tags and asset selection (of all assets); returns its id."""
     from dagster import DagsterRunStatus
+    from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
     from dagster._core.test_utils import create_run_for_test
 
-    selection = None if keys is None else frozenset(keys)
-    run = create_run_for_test(instance, "__ASSET_JOB", status=DagsterRunStatus[status], tags=dict(tags or {}), asset_selection=selection)
+    run = create_run_for_test(
+        instance,
+        job,
+        status=DagsterRunStatus[status],
+        tags=dict(tags or {}),
+        asset_selection=None if keys is None else frozenset(keys),
+        remote_job_origin=RemoteJobOrigin(RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("here"), "repository"), job),
+    )
     return str(run.run_id)
 
 

@@ -48,8 +48,8 @@ def alert(settings: Settings, text: str, *, link: str, **details: object) -> str
 
 def _send(url: str, body: bytes) -> str | None:
     """Post `body`, up to three times when the server may do better next time. The address is a secret: only its host is told."""
-    host = urlsplit(url).hostname or ""
-    if urlsplit(url).scheme not in {"http", "https"} or not host:
+    host = _host(url)
+    if host is None:
         return "DETEKTOR_ALERT_WEBHOOK is no http address."
     problem: str | None = None
     for attempt in range(TRIES):
@@ -77,5 +77,13 @@ def _post(url: str, body: bytes, host: str) -> tuple[bool, str | None]:
         return True, f"The webhook at {host} does not answer within {SECONDS} s."
     except (OSError, http.client.HTTPException) as error:
         return True, f"The webhook at {host} cannot be reached: {getattr(error, 'reason', None) or type(error).__name__}."
+
+
+def _host(url: str) -> str | None:
+    """Return the host of an http address, None for anything else."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # parsed on access: raises for a port that is no number
     except ValueError:
-        return False, "DETEKTOR_ALERT_WEBHOOK is no http address."
+        return None
+    return parts.hostname if parts.scheme in {"http", "https"} else None
