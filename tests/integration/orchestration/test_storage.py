@@ -130,5 +130,41 @@ def test_dagsters_own_commands_find_the_storage_by_the_settings(database: Settin
     with dg.DagsterInstance.get() as instance:
         run_id = run(instance)
         for storage in (instance.run_storage, instance.event_log_storage, instance.schedule_storage):
+            assert storage
             storage.dispose()
     assert records(database, run_id, "dagster")["assets"] == [('["first"]', True), ('["second"]', True)]
+
+
+@pytest.mark.usefixtures("batches")
+@pytest.mark.parametrize("batched", [True, False])
+def test_a_check_of_a_backfills_run_is_planned_once_and_completed(database: Settings, *, batched: bool) -> None:
+    import dagster as dg
+    from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluation, AssetCheckEvaluationPlanned
+    from dagster._core.events import DagsterEventBatchMetadata
+    from dagster._core.test_utils import create_run_for_test
+
+    from detektor_pipelines.orchestration.instance import persistent_instance
+
+    def event(kind: dg.DagsterEventType, data: Any) -> dg.DagsterEvent:
+        return dg.DagsterEvent(kind.value, "job", message="", event_specific_data=data)
+
+    keys = [dg.AssetCheckKey(dg.AssetKey("rows"), name) for name in ("one", "two")]
+    days = dg.DailyPartitionsDefinition("2026-05-01", end_date="2026-06-01")
+    subset = days.subset_with_partition_keys(DAYS).to_serializable_subset()  # the daemon gives it to each run of a backfill
+    with persistent_instance(database) as instance:
+        run_id = create_run_for_test(instance).run_id
+        for position, key in enumerate(keys):
+            planned = AssetCheckEvaluationPlanned(asset_key=key.asset_key, check_name=key.name, partitions_subset=subset)
+            batch = DagsterEventBatchMetadata("batch", is_end=position == len(keys) - 1) if batched else None
+            instance.report_dagster_event(
+                event(dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED, planned), run_id=run_id, batch_metadata=batch
+            )
+        for key in keys:
+            (waiting,) = instance.event_log_storage.get_asset_check_execution_history(key, limit=10)
+            assert (waiting.status.value, waiting.partition) == ("PLANNED", None)
+            done = AssetCheckEvaluation(asset_key=key.asset_key, check_name=key.name, passed=True, metadata={})
+            instance.report_dagster_event(event(dg.DagsterEventType.ASSET_CHECK_EVALUATION, done), run_id=run_id)
+            complete: Any
+            (complete,) = instance.event_log_storage.get_asset_check_execution_history(key, limit=10)
+            assert complete.status.value == "SUCCEEDED"
+            assert complete.event.dagster_event.asset_check_evaluation_data.passed
