@@ -251,7 +251,12 @@ def test_what_was_read_is_kept_in_part_for_parity(store: FeatureStore, client: R
     kept = read_log.newest(client, "detektor", 10)
     assert {(each, agent) for each, agent, _ in kept} == {(version, "code-reviewer"), (version, "code-reviewer@p")}
     assert all(packed == client.get(online.value_key("detektor", VIEW, agent)) for _, agent, packed in kept)
-    asyncio.run(store.get_online_features_async([COUNT], [{"agent_id": "code-reviewer"}]))
+
+    async def ask_without_blocking() -> None:
+        await store.get_online_features_async([COUNT], [{"agent_id": "code-reviewer"}])
+        await store._get_provider().online_store.close()
+
+    asyncio.run(ask_without_blocking())
     assert len(read_log.newest(client, "detektor", 10)) == 3
     monkeypatch.setattr(store.config.online_store, "read_sample", 0.0)
     ask(store, [COUNT], "code-reviewer")
