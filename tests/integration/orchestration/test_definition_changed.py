@@ -1,0 +1,125 @@
+"""The sensor `definition_changed` and its check, with published days of two versions as rows."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from automation import publish, span
+
+from detektor_pipelines.catalog import VIEWS, view_named
+from detektor_pipelines.language.hashes import data_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from detektor_pipelines.settings import Settings
+
+pytestmark = pytest.mark.slow
+
+REVIEWS = view_named("code_review_features")
+OLD = "0" * 64
+DAYS = span(date(2026, 5, 1), date(2026, 5, 10))
+COMMAND = "detektor backfill --view code_review_features --from 2026-05-01 --to 2026-05-10"
+
+
+class Sensor:
+    def __init__(self, settings: Settings, instance: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        from detektor_pipelines.orchestration.sensors import versions
+
+        self.settings, self.instance, self.cursor = settings, instance, None
+        self.alerts: list[tuple[str, dict[str, Any]]] = []
+        monkeypatch.setattr(versions, "alert", lambda _, text, **more: self.alerts.append((text, more)))
+
+    def tick(self) -> Any:
+        """Evaluate and do with the events what the daemon does; returns those of the one view."""
+        import dagster as dg
+
+        from detektor_pipelines.orchestration.sensors import definition_changed
+
+        result = definition_changed(VIEWS, self.settings)(dg.build_sensor_context(instance=self.instance, cursor=self.cursor))
+        self.cursor = result.cursor
+        for event in result.asset_events:
+            self.instance.report_runless_asset_event(event)
+        return [event for event in result.asset_events if event.asset_key.path[0] == "code_reviewer"]
+
+
+@pytest.fixture
+def sensor(database: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sensor]:
+    import dagster as dg
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Sensor(database, instance, monkeypatch)
+
+
+def test_days_that_only_an_older_version_has_are_a_warning_with_the_command(sensor: Sensor) -> None:
+    import dagster as dg
+
+    publish(sensor.settings, REVIEWS, DAYS, digest=OLD)
+    (event,) = sensor.tick()
+    assert (event.check_name, event.passed, event.severity) == ("rows_are_of_this_version", False, dg.AssetCheckSeverity.WARN)
+    metadata = {name: value.value for name, value in event.metadata.items()}
+    assert metadata == {
+        "data_hash": data_hash(REVIEWS),
+        "old_data_hash": OLD,
+        "days": 10,
+        "first_day": "2026-05-01",
+        "last_day": "2026-05-10",
+        "backfill": COMMAND,
+        "page": "http://127.0.0.1:3000/assets/code_reviewer/features?view=partitions",
+    }
+    ((text, details),) = sensor.alerts
+    assert COMMAND in text
+    assert details["views"] == ["code_review_features"]
+
+
+def test_it_is_evaluated_when_something_changes_and_told_once(sensor: Sensor) -> None:
+    publish(sensor.settings, REVIEWS, DAYS, digest=OLD)
+    assert [event.passed for event in sensor.tick()] == [False]
+    assert sensor.tick() == []
+    publish(sensor.settings, REVIEWS, DAYS[:4])  # the backfill is under way
+    (event,) = sensor.tick()
+    assert event.metadata["days"].value == 6
+    publish(sensor.settings, REVIEWS, DAYS[4:])
+    assert [event.passed for event in sensor.tick()] == [True]
+    assert sensor.tick() == []
+    assert len(sensor.alerts) == 1
+
+
+def test_days_that_both_versions_have_are_no_gap(sensor: Sensor) -> None:
+    publish(sensor.settings, REVIEWS, DAYS, digest=OLD)
+    publish(sensor.settings, REVIEWS, [*DAYS, date(2026, 5, 11)])
+    assert [event.passed for event in sensor.tick()] == [True]
+    assert sensor.alerts == []
+
+
+def test_several_older_versions_are_one_proposal(sensor: Sensor) -> None:
+    publish(sensor.settings, REVIEWS, DAYS[:6], digest=OLD, at="2026-05-20 00:00+00")
+    publish(sensor.settings, REVIEWS, DAYS[4:], digest="1" * 64, at="2026-05-21 00:00+00")
+    (event,) = sensor.tick()
+    assert event.metadata["days"].value == 10
+    assert event.metadata["backfill"].value == COMMAND
+    assert event.metadata["old_data_hash"].value == f"{'1' * 64}, {OLD}"
+
+
+def test_nothing_published_is_nothing_to_say(sensor: Sensor) -> None:
+    assert [event.passed for event in sensor.tick()] == [True]
+    assert sensor.tick() == []
+
+
+def test_a_person_evaluates_the_same_check(sensor: Sensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    import dagster as dg
+
+    from detektor_pipelines.orchestration.sensors.versions import version_checks
+
+    publish(sensor.settings, REVIEWS, DAYS, digest=OLD)
+    definitions = dg.Definitions(
+        assets=[dg.AssetSpec([view.group, "features"]) for view in VIEWS],
+        asset_checks=[version_checks(VIEWS, sensor.settings)],
+        jobs=[dg.define_asset_job("check", selection=dg.AssetSelection.all_asset_checks())],
+    )
+    result = definitions.resolve_job_def("check").execute_in_process(instance=sensor.instance)
+    found = {each.asset_key.path[0]: each for each in result.get_asset_check_evaluations()}
+    assert {name for name, each in found.items() if not each.passed} == {"code_reviewer"}
+    assert found["code_reviewer"].metadata["backfill"].value == COMMAND
