@@ -1,0 +1,144 @@
+"""Live events into the raw log: `detektor emit`, the HTTP endpoint, OpenTelemetry and the hooks' spool all end here.
+
+Every event passes the checks that a file's events pass, is stored once however often it comes, and is known from when it was stored: what a
+live source says of `known_at` does not count. What cannot be stored is kept in `rejected_events` with its reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from threading import Lock
+from typing import TYPE_CHECKING, Final, Self
+
+from detektor_pipelines.clock import now_us
+from detektor_pipelines.ingest.checks import problem
+from detektor_pipelines.ingest.masking import excerpt
+from detektor_pipelines.language.records import AgentEvent, Rejection
+from detektor_pipelines.stores.connections import postgres_errors
+from detektor_pipelines.stores.live_events import LiveLog, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from detektor_pipelines.settings import Settings
+
+_CONNECT_TIMEOUT_S: Final = 5
+_EXCERPT_OF_VALUE: Final = 80
+
+
+class LiveWriter:
+    """One connection, opened when it is first needed and again when it was lost; may be shared by threads, which wait for each other.
+
+    Args:
+        settings: Which database.
+        mix: Let simulated and real events share the database.
+
+    """
+
+    def __init__(self, settings: Settings, *, mix: bool = False) -> None:
+        self._settings = settings
+        self._mix = mix
+        self._log: LiveLog | None = None
+        self._close: Callable[[], None] = _nothing
+        self._lock = Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; the next `write` opens one."""
+        with self._lock:
+            self._disconnect()
+
+    def write(self, records: Sequence[AgentEvent | Rejection]) -> list[Outcome]:
+        """Store events, and rejections beside them; all is committed when this returns.
+
+        Args:
+            records: In any mixture; events need not be checked yet.
+
+        Returns:
+            One outcome a record, in order.
+
+        Raises:
+            UserError: PostgreSQL does not answer or refuses; repeating the same records is harmless.
+
+        """
+        now = now_us()
+        outcomes: list[Outcome | None] = []
+        events: list[AgentEvent] = []
+        rejections: list[Rejection] = []
+        for record in records:
+            rejection = record if isinstance(record, Rejection) else _rejection_of(record, now)
+            if rejection is not None:
+                rejections.append(rejection)
+                outcomes.append(Outcome(rejection.event_id, "rejected", rejection.reason))
+            elif isinstance(record, AgentEvent):
+                events.append(replace(record, known_at=None))
+                outcomes.append(None)
+        with self._lock, postgres_errors(self._settings):
+            stored = iter(self._store(events, rejections))
+        return [next(stored) if outcome is None else outcome for outcome in outcomes]
+
+    def _store(self, events: Sequence[AgentEvent], rejections: Sequence[Rejection]) -> list[Outcome]:
+        try:
+            return self._append(events, rejections)
+        except Exception as error:
+            if not _is_lost_connection(error):
+                self._disconnect()
+                raise
+        # The server was restarted, or closed an idle connection. What was committed before is found known.
+        self._disconnect()
+        try:
+            return self._append(events, rejections)
+        except Exception:
+            self._disconnect()
+            raise
+
+    def _append(self, events: Sequence[AgentEvent], rejections: Sequence[Rejection]) -> list[Outcome]:
+        log = self._connected()
+        outcomes = log.append(events) if events else []
+        log.keep(rejections)
+        return outcomes
+
+    def _connected(self) -> LiveLog:
+        if self._log is None:
+            import psycopg
+
+            connection = psycopg.connect(
+                self._settings.postgres_dsn,
+                autocommit=True,
+                connect_timeout=_CONNECT_TIMEOUT_S,
+                options="-c timezone=UTC",
+                application_name="detektor live",
+            )
+            self._log, self._close = LiveLog(connection, mix=self._mix), connection.close
+        return self._log
+
+    def _disconnect(self) -> None:
+        self._close()
+        self._log, self._close = None, _nothing
+
+
+def _rejection_of(event: AgentEvent, now: int) -> Rejection | None:
+    found = problem(event, now)
+    if found is None:
+        return None
+    reason, value = found
+    said = f"{value[:_EXCERPT_OF_VALUE]} in " if value else ""
+    whole = f"{said}{event.operation} of {event.raw_name}, {dict(event.measures)} {dict(event.categories)}"
+    return Rejection(str(event.source), None, reason, excerpt(whole), str(event.event_id)[:200])
+
+
+def _is_lost_connection(error: Exception) -> bool:
+    import psycopg
+
+    return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and (
+        error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))
+    )
+
+
+def _nothing() -> None:
+    """Close nothing: there is no connection."""
