@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 PROGRAMS = ("postgres", "redis", "dagster-code", "dagster", "dagster-daemon")
 DAYS = 184
 
+_AUTOMATION = """{ repositoriesOrError { ... on RepositoryConnection { nodes {
+    sensors { sensorState { id } } schedules { scheduleState { id } } } } } }"""
+_STOP_SENSOR = "mutation($id: String!) { stopSensor(id: $id) { __typename } }"
+_STOP_SCHEDULE = "mutation($id: String!) { stopRunningSchedule(id: $id) { __typename } }"
+
 
 @dataclass(frozen=True)
 class OperatingStack:
@@ -71,6 +76,16 @@ class OperatingStack:
             answer = json.load(response)
         assert "errors" not in answer, answer["errors"]
         return dict(answer["data"])
+
+    def pause_automation(self) -> None:
+        """Turn schedules and sensors off, for a test that wants no runs but its own."""
+        for repository in self.graphql(_AUTOMATION)["repositoriesOrError"]["nodes"]:
+            for sensor in repository["sensors"]:
+                answer = self.graphql(_STOP_SENSOR, {"id": sensor["sensorState"]["id"]})["stopSensor"]
+                assert answer["__typename"] == "StopSensorMutationResult", answer
+            for schedule in repository["schedules"]:
+                answer = self.graphql(_STOP_SCHEDULE, {"id": schedule["scheduleState"]["id"]})["stopRunningSchedule"]
+                assert answer["__typename"] == "ScheduleStateResult", answer
 
     def pid(self, program: str) -> int:
         """Return the process id of a program (`postgres`, `redis`, `dagster-code`, `dagster`, `dagster-daemon`) that runs."""

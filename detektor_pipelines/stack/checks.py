@@ -88,10 +88,11 @@ def _wheels() -> Iterator[Check]:
         "Redis program": binaries.redis_server,
         "process manager": lambda: binaries.script("supervisord"),
         "MLflow program": lambda: binaries.script("mlflow"),
+        "Dagster program": lambda: binaries.script("dagster-webserver"),
     }
     for name, find in programs.items():
         try:
-            yield Check(name, "ok", _first_line([find(), "--version"]) if "program" in name and "MLflow" not in name else find())
+            yield Check(name, "ok", _first_line([find(), "--version"]) if name in {"PostgreSQL program", "Redis program"} else find())
         except UserError as error:
             yield Check(name, "failed", error.what, error.fix or "")
 

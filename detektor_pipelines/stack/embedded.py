@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-_PASSWORD = "throw-away"  # noqa: S105  protects nothing: the server lives as long as a test
+PASSWORD = "throw-away"  # noqa: S105  protects nothing: the server lives as long as a test
 _START_SECONDS = 30
 _STOP_SECONDS = 20
 
@@ -68,7 +68,7 @@ def start_postgres(directory: Path, port: int | None = None, *, durable: bool = 
         UserError: It did not start; the end of its log is in the message.
 
     """
-    login = postgres.Login("detektor", _PASSWORD, port or ports.free_port())
+    login = postgres.Login("detektor", PASSWORD, port or ports.free_port())
     data = directory / "data"
     directory.mkdir(parents=True, exist_ok=True)
     try:
@@ -90,10 +90,10 @@ def start_redis(directory: Path, port: int | None = None) -> Iterator[RedisServe
     """
     port = port or ports.free_port()
     try:
-        configuration = redis_server.write_configuration(directory, port, _PASSWORD, durable=False)
+        configuration = redis_server.write_configuration(directory, port, PASSWORD, durable=False)
         words = redis_server.command(configuration)
-        with _running(words, directory, signal.SIGTERM, lambda: redis_server.is_ready(port, _PASSWORD)) as pid:
-            yield RedisServer(port, _PASSWORD, pid)
+        with _running(words, directory, signal.SIGTERM, lambda: redis_server.is_ready(port, PASSWORD)) as pid:
+            yield RedisServer(port, PASSWORD, pid)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ import pytest
 from operating import OperatingStack, operating
 
 from detektor_pipelines import stack
+from detektor_pipelines.settings import Settings
 from detektor_pipelines.stack import dagster_servers, ports, supervisor, survivors
 from detektor_pipelines.stack.watchdog import Watchdog
 
@@ -43,8 +43,8 @@ def loaded(running: OperatingStack) -> bool:
 
 
 def partitions(running: OperatingStack) -> list[str]:
-    (asset,) = running.graphql(PARTITIONS)["assetNodes"]
-    return asset["partitionKeys"]
+    assets = running.wait_for(lambda: running.graphql(PARTITIONS)["assetNodes"])  # none while the webserver turns to a new loader
+    return assets[0]["partitionKeys"]
 
 
 def loader(running: OperatingStack) -> psutil.Process:
@@ -141,23 +141,31 @@ def test_a_running_code_server_hears_of_older_events(running: OperatingStack) ->
     assert "partitions begin on" not in again.stderr
 
 
-def test_down_in_the_middle_of_a_run_leaves_nothing(tmp_path: Path) -> None:
-    with operating(tmp_path / "home", events=60_000) as installation:
-        first = installation.first
-        days = [(first + timedelta(days=number)).isoformat() for number in range(184)]
-        assert installation.graphql(LAUNCH, {"days": days})["launchPartitionBackfill"]["__typename"] == "LaunchBackfillSuccess"
-        workers = installation.wait_for(installation.run_workers, 90)
-        settings = installation.settings
-        pids = survivors.find(settings)
-        assert set(workers) <= set(pids)
-        temporary = dagster_servers.temporary_directory(settings)
-        assert any(temporary.iterdir())
-        stack.down(settings)
-        assert survivors.find(settings) == []
-        assert not [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]
-        for port in (settings.dagster_port, settings.dagster_code_port):
-            assert ports.is_free(port)
-        assert not temporary.exists()
+def test_automation_can_be_paused(running: OperatingStack) -> None:
+    running.pause_automation()
+    states = running.graphql("{ repositoriesOrError { ... on RepositoryConnection { nodes { sensors { sensorState { status } } } } } }")
+    assert all(
+        sensor["sensorState"]["status"] == "STOPPED" for each in states["repositoriesOrError"]["nodes"] for sensor in each["sensors"]
+    )
+
+
+def test_up_starts_the_ui_with_the_daemon_and_says_where(tmp_path: Path) -> None:
+    chosen = [ports.free_port() for _ in range(3)]
+    fields = ("POSTGRES", "DAGSTER", "DAGSTER_CODE")
+    environment = os.environ | {f"DETEKTOR_{name}_PORT": str(port) for name, port in zip(fields, chosen, strict=True)}
+    environment["DETEKTOR_HOME"] = str(tmp_path / "home")
+
+    def run(*words: str) -> str:
+        return subprocess.run([DETEKTOR, *words], env=environment, capture_output=True, text=True, check=True).stdout
+
+    try:
+        shown = run("up", "dagster", "dagster-daemon")
+        assert f"Dagster UI: http://127.0.0.1:{chosen[1]}" in shown
+        assert shown.count("running") == 4
+    finally:
+        ended = run("down")
+    assert "Dagster daemon" in ended
+    assert survivors.find(Settings(home=tmp_path / "home")) == []
 
 
 def test_killed_with_its_runs_the_code_server_comes_back(running: OperatingStack) -> None:
@@ -165,3 +173,20 @@ def test_killed_with_its_runs_the_code_server_comes_back(running: OperatingStack
     running.wait_for(lambda: not stack.status(running.settings)["dagster-code"].ready)
     running.wait_until_ready("dagster-code")
     assert running.wait_for(lambda: loaded(running))
+
+
+def test_down_in_the_middle_of_a_run_leaves_nothing(running: OperatingStack) -> None:
+    """The last test of this file: it ends what the others share."""
+    days = partitions(running)
+    assert running.graphql(LAUNCH, {"days": days})["launchPartitionBackfill"]["__typename"] == "LaunchBackfillSuccess"
+    workers = running.wait_for(running.run_workers, 120)
+    pids = survivors.find(running.settings)
+    assert set(workers) <= set(pids)
+    temporary = dagster_servers.temporary_directory(running.settings)
+    assert any(temporary.iterdir())
+    stack.down(running.settings)
+    assert survivors.find(running.settings) == []
+    assert not [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]
+    for port in (running.settings.dagster_port, running.settings.dagster_code_port):
+        assert ports.is_free(port)
+    assert not temporary.exists()

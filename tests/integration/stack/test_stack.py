@@ -333,7 +333,7 @@ def test_root_without_user_namespaces_uses_an_os_user(monkeypatch: pytest.Monkey
 
 @pytest.mark.slow
 def test_mlflow_runs_on_that_postgres_and_ends_whole(home: Path) -> None:
-    begun = stack.up(Settings(home=home), free_ports=True, wait=STORES)
+    begun = stack.up(Settings(home=home), (*STORES, "mlflow"), free_ports=True, wait=STORES)
     assert begun["postgres"].ready, "up came back before MLflow was there"
     status = stack.wait(begun.settings, "mlflow")
     assert status["mlflow"].state == "running"

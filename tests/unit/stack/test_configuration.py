@@ -55,6 +55,33 @@ def test_percent_signs_are_escaped() -> None:
     assert "search_path%%3Dmlflow" in environment
 
 
+def test_a_running_programs_environment_is_the_one_it_was_started_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = remembered.with_secrets(_with_home(Settings()))
+    monkeypatch.setenv("DETEKTOR_NOW", "2026-05-01T00:00:00Z")
+    first = written(settings)
+    monkeypatch.delenv("DETEKTOR_NOW")
+    supervisor._write_configuration(settings, list(PROGRAMS.values()), {"dagster-daemon"})
+    again = configparser.RawConfigParser()
+    again.read(settings.home / "supervisord.conf")
+    assert again["program:dagster-daemon"] == first["program:dagster-daemon"]
+    assert 'DETEKTOR_NOW="2026-05-01T00:00:00Z"' in again["program:dagster-daemon"]["environment"]
+    assert "DETEKTOR_NOW" not in again["program:dagster"]["environment"]
+
+
+def test_variables_reach_the_programs_whatever_they_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    from supervisor.datatypes import dict_of_key_value_pairs
+
+    given = {"DETEKTOR_ALERT_WEBHOOK": 'https://hooks.example/a?b="c",d=%20', "DETEKTOR_SOURCE_URL": "it's; # fine"}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    settings = remembered.with_secrets(_with_home(Settings()))
+    line = written(settings)["program:dagster"]["environment"].replace("%%", "%")
+    assert given.items() <= dict_of_key_value_pairs(line).items()
+    monkeypatch.setenv("DETEKTOR_ALERT_WEBHOOK", "both \" and '")
+    with pytest.raises(UserError, match="DETEKTOR_ALERT_WEBHOOK"):
+        written(settings)
+
+
 @pytest.mark.parametrize("name", ["a ;b", "a #b", "100%", 'a"b', "a\nb"])
 def test_a_path_that_cannot_be_written_down_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match="characters"):
