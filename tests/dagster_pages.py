@@ -22,8 +22,10 @@ INSTALL: Final = "apt-get install -y --no-install-recommends chromium"
 """The command that gives Debian and Ubuntu a browser."""
 
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
-_DAEMON_SECONDS: Final = 75
-"""A backfill waits for two of the daemon's ticks (30 s at most each) and for its run."""
+_PATIENCE_MS: Final = 30_000
+"""How long a page may take on a busy machine; nothing is slept for, so a quick one costs nothing."""
+_DAEMON_SECONDS: Final = 120
+"""A backfill waits for the daemon's tick (30 s at most), perhaps for another backfill, and for its run."""
 
 
 def chromium() -> str | None:
@@ -36,6 +38,7 @@ def browsing(executable: str) -> Iterator[Browser]:
     """Run the browser; it reaches servers of this machine only, by its own settings and not by a proxy."""
     # root has no sandbox, containers have little shared memory, servers have no graphics card
     flags = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-proxy-server"]
+    expect.set_options(timeout=_PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, headless=True, args=flags)
         try:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import re
 import sys
 import tempfile
 import time
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Page
 
-    from detektor_pipelines.language.views import FeatureView
-
 HERE: Final = Path(__file__).parent
 EVENTS: Final = 200_000
 BAD_DAYS_AGO: Final = 6
@@ -46,8 +43,7 @@ WIDTH, HEIGHT, SCALE = 1360, 850, 1.5
 WIDE: Final = 1480
 REVIEWS = view_named("code_review_features")
 FAULTS = view_named("pipeline_debugging_features")
-WATCHED = view_named("coding_features")
-SOME_DAYS: Final = 170
+SOME_STEPS: Final = 2
 
 _LAUNCH: Final = """mutation ($params: LaunchBackfillParams!) {
     launchPartitionBackfill(backfillParams: $params) { __typename ... on LaunchBackfillSuccess { backfillId } }
@@ -57,8 +53,8 @@ _STATUS: Final = """query ($id: String!) {
 }"""
 
 
-_STATS: Final = """query ($key: AssetKeyInput!) {
-    assetNodeOrError(assetKey: $key) { ... on AssetNode { partitionStats { numMaterialized } } }
+_STEPS: Final = """query ($filter: RunsFilter!) {
+    runsOrError(filter: $filter) { ... on Runs { results { id stepStats { status } } } }
 }"""
 
 
@@ -93,10 +89,11 @@ class Studio:
     def settle(self) -> None:
         """Let late answers and transitions come to rest: pages poll for ever, so that there is no event to wait for."""
         for words in ("fetching statuses", "Loading"):
-            expect(self.page.get_by_text(words)).to_have_count(0, timeout=30_000)
+            expect(self.page.get_by_text(words)).to_have_count(0)
         size = self.page.viewport_size
         if size:  # the trail of names at the top is laid out before its letters are there, and anew when the width changes
-            self.size(size["height"], size["width"] - 8)
+            self.size(size["height"], size["width"] - 200)
+            self.page.wait_for_timeout(300)
             self.size(**size)
         self.page.wait_for_timeout(1500)
 
@@ -112,10 +109,11 @@ class Studio:
         self.page.get_by_role("button", name="Observe").first.click()
         expect(self.page.get_by_text("Launched run").first).to_be_visible()
 
-    def published_days(self, view: FeatureView) -> int:
-        """Return how many days of the view Dagster counts as materialized."""
-        asset = self.stack.graphql(_STATS, {"key": {"path": [view.group, "features"]}})["assetNodeOrError"]
-        return int(asset["partitionStats"]["numMaterialized"])
+    def steps_done(self, backfill: str) -> int:
+        """Return how many steps of the backfill's run are done."""
+        filtered = {"tags": [{"key": "dagster/backfill", "value": backfill}], "statuses": ["STARTED"]}
+        runs = self.stack.graphql(_STEPS, {"filter": filtered})["runsOrError"]["results"]
+        return sum(each["status"] == "SUCCESS" for run in runs for each in run["stepStats"])
 
     def status(self, backfill: str) -> str:
         """Return the status of a backfill."""
@@ -153,7 +151,7 @@ def take(studio: Studio) -> None:
     studio.observe()
     assets = [[view.group, kind] for view in VIEWS for kind in ("features", "online")]
     backfill = studio.backfill(assets, stack.first, stack.last)
-    studio.size(820)
+    studio.size(980)
     _progress(studio, backfill)
     studio.wait(backfill)
     studio.size(780, WIDE)
@@ -164,19 +162,16 @@ def take(studio: Studio) -> None:
     _graph(studio)
     _view(studio, bad)
     _automation(studio)
+    _failed_check(studio)
 
 
 def _progress(studio: Studio, backfill: str) -> None:
-    """Keep a picture of a view's days while they are published: they count at once, the backfill's own page at the daemon's ticks."""
-    studio.pages.open_asset(WATCHED.group, "features", "partitions")
-    counted = studio.page.get_by_text(re.compile(r"^Materialized \(\d+\)$"))
-    expect(counted).to_be_visible()
+    """Keep a picture of the graph while the run computes: some views are done, one is at work."""
     deadline = time.monotonic() + 150
     while time.monotonic() < deadline and studio.status(backfill) == "REQUESTED":
-        if 0 < studio.published_days(WATCHED) < SOME_DAYS:
-            studio.page.get_by_role("button", name="refresh").first.click()
-            expect(counted).not_to_have_text("Materialized (0)")
-            studio.shoot("progress", rest=False)
+        if studio.steps_done(backfill) >= SOME_STEPS:
+            studio.pages.open_graph()
+            studio.shoot("progress")
             return
         time.sleep(0.1)
     print("The backfill was too quick for a picture of its middle.", file=sys.stderr)
@@ -223,12 +218,6 @@ def _view(studio: Studio, bad: date) -> None:
     studio.pages.wait_for_days("Failed", 1)
     studio.page.get_by_title(bad.isoformat()).first.click()
     studio.shoot("partitions")
-    studio.size(940)
-    studio.page.get_by_text("Hide navigation", exact=True).click()  # rows are wide
-    studio.pages.open_check(FAULTS.group, "features", "values_are_valid")
-    expect(studio.page.get_by_text("did not pass").first).to_be_visible()
-    studio.shoot("failed-check")
-    studio.page.get_by_role("button", name="Show navigation").or_(studio.page.get_by_text("Show navigation")).first.click()
 
 
 def _automation(studio: Studio) -> None:
@@ -243,6 +232,14 @@ def _automation(studio: Studio) -> None:
     studio.size(620, WIDE)
     studio.pages.open("/runs")
     studio.shoot("runs")
+
+
+def _failed_check(studio: Studio) -> None:
+    studio.size(940)
+    studio.pages.open_check(FAULTS.group, "features", "values_are_valid")
+    expect(studio.page.get_by_text("did not pass").first).to_be_visible()
+    studio.page.get_by_text("Hide navigation", exact=True).click()  # rows are wide
+    studio.shoot("failed-check")
 
 
 if __name__ == "__main__":

@@ -32,7 +32,6 @@ def pages(browser: Browser, operating_stack: OperatingStack) -> Iterator[Dagster
     """Return the pages of the stack in a tab of the test's own."""
     operating_stack.graphql("mutation { setNuxSeen }")  # else a welcome covers the first page
     page = browser.new_page(viewport=_SIZE)
-    page.set_default_timeout(20_000)
     yield DagsterPages(page, operating_stack.url)
     page.close()
 
