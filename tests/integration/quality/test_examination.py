@@ -94,6 +94,8 @@ def test_values_that_are_said_again_at_the_same_created_at_are_named_and_others_
     by_hand(log, other + " WHERE event_timestamp = '2026-03-05 12:00Z'")
     assert judged(log)["rows_are_unique"].passed
     by_hand(log, same + " WHERE agent_id = 'code-reviewer' AND event_timestamp = '2026-03-05 09:00Z'")
+    later = same.replace("created_at, written_at", "created_at + interval '1 h', written_at")
+    by_hand(log, later + " WHERE agent_id = 'code-reviewer@p'")  # the same values, but known anew
     finding = judged(log)["rows_are_unique"]
     assert [(case["agent_id"], case["event_timestamp"], case["what"]) for case in finding.cases] == [
         ("code-reviewer", "2026-03-05 09:00:00", "the same values again")
@@ -134,7 +136,8 @@ def test_rows_that_an_older_gate_let_through_are_named_and_an_older_version_of_a
     assert [(case["agent_id"], case["event_timestamp"], case["value"]) for case in finding.cases] == [
         ("code-reviewer", "2026-03-05 12:00:00", "3")
     ]
-    assert judged(log, bounded(VIEW, number=(3, None)))["values_are_in_bounds"].figures["rows_out_of_bounds"] == 3
+    finding = judged(log, bounded(VIEW, number=(3, None)))["values_are_in_bounds"]
+    assert finding.figures["rows_out_of_bounds"] == len(finding.cases) == 3
 
 
 def test_what_materializing_again_replaces_is_in_bounds_again(log: Settings) -> None:
@@ -207,8 +210,8 @@ def test_a_feature_that_loses_its_measure_is_named_by_day(log: Settings) -> None
     run(log, VIEW, "2026-03-11", "2026-03-12")
     finding = judged(log, first="2026-03-12")["nulls_are_usual"]
     assert [tuple(case.values()) for case in finding.cases] == [
-        ("2026-03-12", "average", "100%", "0%", "24"),
-        ("2026-03-12", "latest", "100%", "0%", "24"),
+        ("2026-03-12", "average", "100%", "8%", "24"),
+        ("2026-03-12", "latest", "100%", "8%", "24"),
     ]
     assert finding.severity == "warn"
 

@@ -12,12 +12,16 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from detektor_pipelines.catalog import VIEWS
+from detektor_pipelines.compile.lineage import columns_read
 from detektor_pipelines.settings import Settings
 from detektor_pipelines.stores.tracking import MaterializationRecord, Tracker, TrackingUnavailableError, code_revision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from detektor_pipelines.language.views import FeatureView
 
 RECORD = MaterializationRecord(
     root="backfill:abcdefghij",
@@ -173,6 +177,20 @@ def test_a_record_has_versions_hashes_partitions_and_the_runs_of_dagster(mlflow:
     )
     assert run["metrics"] == {"rows": 216.0, "events": 900.0, "null_rate/rejection_rate": 0.125}
     assert run["status"] == "FINISHED"
+
+
+def test_a_record_says_what_each_feature_is_made_from_and_leads_to_its_page(mlflow: FakeMlflow, tracker_of: Callable[[], Tracker]) -> None:
+    made_from = {"rejection_rate": ("occurred_at", "verdict"), "weekly": ("occurred_at",)}
+    logged = tracker_of().log_or_keep(replace(RECORD, made_from=made_from))
+    (run,) = mlflow.children()
+    assert run["tags"]["detektor.column_lineage"] == "rejection_rate: occurred_at, verdict\nweekly: occurred_at"
+    assert logged.url == f"{mlflow.address}/#/experiments/{mlflow.experiments['feature_materialization']}/runs/{logged.run_id}"
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
+def test_the_lineage_of_each_view_fits_a_tag(view: FeatureView) -> None:
+    whole = replace(RECORD, made_from=columns_read(view)).identity()["detektor.column_lineage"]
+    assert len(whole) < 4_000
 
 
 def test_the_runs_of_a_backfill_have_one_parent(mlflow: FakeMlflow, tracker_of: Callable[[], Tracker]) -> None:
