@@ -175,6 +175,21 @@ def test_an_event_ahead_of_the_clock_waits(stack: Settings, client: Redis, monke
         assert row.values["count_rejected_6h"] == 1
 
 
+def test_a_repair_of_an_event_that_still_waits_counts_once_it_is_due(stack: Settings, client: Redis, monkeypatch) -> None:
+    ahead = Event("a", START + HOUR, START, values={"verdict": "rejected"})
+    with Worker(stack, [VIEW]) as worker:
+        worker.tick()
+        insert(stack, [ahead, replace(ahead, event_id="b")])
+        worker.tick()
+        revise(stack, ahead, 2, live=False)
+        worker.tick()
+        assert worker.health.waiting == 1
+        at(monkeypatch, START + HOUR)
+        worker.tick()
+        assert [each.values["count_rejected_1d"] for each in served(stack, client)] == [1]
+        assert compare(stack, VIEW, served(stack, client)).mismatches == []
+
+
 def test_an_emptied_redis_is_filled_again(stack: Settings, client: Redis) -> None:
     insert(stack, [Event("a", START - HOUR, START, "p", values={"verdict": "rejected"})])
     with Worker(stack, [VIEW]) as worker:
