@@ -171,6 +171,8 @@ def _progress(studio: Studio, backfill: str) -> None:
     while time.monotonic() < deadline and studio.status(backfill) == "REQUESTED":
         if studio.steps_done(backfill) >= SOME_STEPS:
             studio.pages.open_graph()
+            expect(studio.page.get_by_text("raw_logs", exact=True).first).to_be_visible()
+            studio.page.wait_for_timeout(700)  # the groups are there before they ask for their statuses
             studio.shoot("progress")
             return
         time.sleep(0.1)
