@@ -13,8 +13,10 @@ from detektor_pipelines.language.hashes import data_hash
 from detektor_pipelines.language.views import FeatureView
 from detektor_pipelines.orchestration.alerts import alert, page
 from detektor_pipelines.orchestration.assets import features_key
+from detektor_pipelines.orchestration.checks.beside import result
 from detektor_pipelines.orchestration.requests import command
 from detektor_pipelines.orchestration.sensors.bounds import Said, digest
+from detektor_pipelines.quality.findings import not_computed
 from detektor_pipelines.settings import get_settings
 
 if TYPE_CHECKING:
@@ -79,8 +81,10 @@ def version_checks(views: Sequence[FeatureView], settings: "Settings | None" = N
         wanted = {key.asset_key for key in context.selected_asset_check_keys}
         try:
             found = _found(given, [view for view in views if features_key(view) in wanted])
-        except UserError as error:
-            raise dg.Failure(str(error)) from None
+        except UserError as error:  # a check that cannot look must not fail the run that published the rows
+            for key in sorted(wanted):
+                yield result(key, not_computed(CHECK, str(error)))
+            return
         for view, others in found.items():
             evaluation = _evaluation(given, view, others)
             yield dg.AssetCheckResult(
