@@ -159,10 +159,10 @@ def take(studio: Studio) -> None:
     expect(studio.page.get_by_text("Succeeded", exact=True).first).to_be_visible()
     studio.shoot("backfill")
     bad = _bad_day(studio, stack.last - timedelta(days=BAD_DAYS_AGO))
-    _graph(studio)
+    _failed_check(studio)  # at once, before repair_late_data tries the day again
     _view(studio, bad)
+    _graph(studio)
     _automation(studio)
-    _failed_check(studio)
 
 
 def _progress(studio: Studio, backfill: str) -> None:
@@ -226,11 +226,8 @@ def _automation(studio: Studio) -> None:
     studio.size(680)
     studio.pages.open("/automation")
     expect(studio.page.get_by_text("publish_online", exact=True).first).to_be_visible()
+    studio.page.wait_for_timeout(6000)  # each line asks for its own state
     studio.shoot("automation")
-    studio.size(420)
-    studio.pages.open("/overview/timeline")
-    studio.page.get_by_text("1hr", exact=True).click()
-    studio.shoot("timeline")
     studio.size(620, WIDE)
     studio.pages.open("/runs")
     studio.shoot("runs")
@@ -242,6 +239,7 @@ def _failed_check(studio: Studio) -> None:
     expect(studio.page.get_by_text("did not pass").first).to_be_visible()
     studio.page.get_by_text("Hide navigation", exact=True).click()  # rows are wide
     studio.shoot("failed-check")
+    studio.page.evaluate("localStorage.clear()")  # where the pages remember that it is hidden
 
 
 if __name__ == "__main__":
