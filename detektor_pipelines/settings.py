@@ -70,6 +70,7 @@ class Settings(BaseSettings):
     registry_port: int = Field(default=6567, ge=1, le=65535)
     dagster_port: int = Field(default=3000, ge=1, le=65535)
     dagster_code_port: int = Field(default=3001, ge=1, le=65535)
+    stream_metrics_port: int = Field(default=9465, ge=0, le=65535)
     dagster_memory_mb: int = Field(default=1024, ge=256)
 
     dagster_public_url: str | None = None  # where people reach Dagster's pages, for links in alerts; by default this machine's port

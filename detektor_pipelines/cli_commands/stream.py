@@ -21,6 +21,9 @@ def register(app: typer.Typer) -> None:
 def stream(
     *,
     limit: Annotated[int, typer.Option(help="Events to count at once; a burst is worked off in such parts.", min=1)] = 2_000,
+    metrics_port: Annotated[
+        int | None, typer.Option(help="Where Prometheus asks on loopback; 0 for nowhere. By default DETEKTOR_STREAM_METRICS_PORT, 9465.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Do not print how it goes.")] = False,
 ) -> None:
     """Keep the online features fresh: follows the raw log until you press Ctrl-C.
@@ -42,7 +45,9 @@ def stream(
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    run(get_settings(), VIEWS, stop, limit=limit, on_report=None if quiet or not sys.stderr.isatty() else _show)
+    settings = get_settings()
+    port = settings.stream_metrics_port if metrics_port is None else metrics_port
+    run(settings, VIEWS, stop, limit=limit, metrics_port=port, on_report=None if quiet or not sys.stderr.isatty() else _show)
 
 
 def parity(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+from detektor_pipelines import clock
 from detektor_pipelines.compile.plan import plan
 from detektor_pipelines.compile.sql import reach_back
 from detektor_pipelines.engine.as_of import values_at, values_of_nothing
 from detektor_pipelines.stores import online, read_log
 from detektor_pipelines.stores.connections import connect_arrow
-from detektor_pipelines.stores.connections_redis import redis_client
+from detektor_pipelines.stores.connections_redis import redis_client, redis_errors
 from detektor_pipelines.stores.log_reader import read_events
 from detektor_pipelines.stores.packing import unpack
 
@@ -69,7 +71,7 @@ class Parity:
 
 
 def check(settings: Settings, views: Sequence[FeatureView], sample: int) -> list[Parity]:
-    """Compare up to `sample` values over all views: those that were read lately, else what a read gives now.
+    """Compare up to `sample` values over all views: those that were read lately, else what a read gives now; keeps the counts for metrics.
 
     Raises:
         UserError: PostgreSQL or Redis cannot be reached.
@@ -78,9 +80,33 @@ def check(settings: Settings, views: Sequence[FeatureView], sample: int) -> list
     client = redis_client(settings)
     try:
         taken = _sample(client, settings.project, views, sample)
+        found = [compare(settings, view, taken[view.name]) for view in views]
+        counts = {each.view: {"compared": each.compared, "skipped": each.skipped, "by_feature": each.by_feature()} for each in found}
+        with redis_errors(client):
+            client.set(_results_key(settings), json.dumps({"at": clock.now_us(), "views": counts}))
     finally:
         client.close()
-    return [compare(settings, view, taken[view.name]) for view in views]
+    return found
+
+
+def last_results(settings: Settings) -> dict[str, Any] | None:
+    """Return when `check` last ran (`at`, µs UTC) and its counts by view (`compared`, `skipped`, `by_feature`); None before the first.
+
+    Raises:
+        UserError: Redis cannot be reached.
+
+    """
+    client = redis_client(settings)
+    try:
+        with redis_errors(client):
+            answer = cast("bytes | None", client.get(_results_key(settings)))
+    finally:
+        client.close()
+    return None if answer is None else json.loads(answer)
+
+
+def _results_key(settings: Settings) -> str:
+    return f"feast:{settings.project}#parity"
 
 
 def _sample(client: Redis, project: str, views: Sequence[FeatureView], sample: int) -> dict[str, list[Served]]:

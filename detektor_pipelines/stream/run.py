@@ -6,11 +6,13 @@ import json
 import logging
 import os
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines import clock
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError, escaped, redis_client, redis_errors
+from detektor_pipelines.stream import metrics
 from detektor_pipelines.stream.worker import LIMIT, Worker
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ def run(
     stop: threading.Event,
     *,
     limit: int = LIMIT,
+    metrics_port: int = 0,
     on_report: Callable[[dict[str, Any]], None] | None = None,
 ) -> None:
     """Keep `views` fresh until `stop` is set; with a server away it says so once and goes on trying.
@@ -48,11 +51,16 @@ def run(
         views: What to keep fresh.
         stop: Set by a signal.
         limit: Events a tick.
+        metrics_port: Where Prometheus asks; 0 for nowhere.
         on_report: Hears once a second how the worker is (`report`).
 
     """
     pause, reported, complaint = QUICK_S, 0.0, ""
-    with Worker(settings, views, limit=limit) as worker:
+    with Worker(settings, views, limit=limit) as worker, ExitStack() as stack:
+        server = metrics.serve(settings, lambda: report(worker.health), metrics_port) if metrics_port else None
+        if server is not None:
+            stack.callback(server.server_close)
+            stack.callback(server.shutdown)
         while not stop.is_set():
             try:
                 rows = worker.tick()
