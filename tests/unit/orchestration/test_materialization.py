@@ -1,0 +1,144 @@
+"""The step of a `features` asset: each part is recorded when it is published, once; which runs go on with what others began."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from detektor_pipelines.catalog import view_named
+from detektor_pipelines.language.hashes import data_hash
+from detektor_pipelines.settings import Settings, get_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from types import ModuleType
+
+pytestmark = pytest.mark.slow
+
+VIEW = view_named("code_review_features")
+KEY = [VIEW.group, "features"]
+DAYS = [date(2026, 5, number) for number in range(1, 7)]
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setenv("DETEKTOR_START_DATE", "2026-05-01")
+    monkeypatch.setenv("DETEKTOR_MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    get_settings.cache_clear()
+    return get_settings()
+
+
+@pytest.fixture
+def instance(dg: ModuleType) -> Iterator[Any]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+def run(engine: Any, instance: Any, tags: Mapping[str, str] | None = None) -> Any:
+    from dagster import AssetKey
+
+    from detektor_pipelines.orchestration.build import build_definitions
+
+    job = build_definitions({"engine": engine}, views=(VIEW,)).get_repository_def().get_implicit_job_def_for_assets([AssetKey(KEY)])
+    span = {"dagster/asset_partition_range_start": DAYS[0].isoformat(), "dagster/asset_partition_range_end": DAYS[-1].isoformat()}
+    return job.execute_in_process(instance=instance, raise_on_error=False, asset_selection=[AssetKey(KEY)], tags={**span, **(tags or {})})
+
+
+def recorded(instance: Any, run_id: str) -> dict[str, Any]:
+    """Return the run's materializations by partition; there is one of each."""
+    from dagster import DagsterEventType
+
+    entries = instance.all_logs(run_id, of_type=DagsterEventType.ASSET_MATERIALIZATION)
+    events = [entry.dagster_event.event_specific_data.materialization for entry in entries]
+    assert len({event.partition for event in events}) == len(events)
+    return {event.partition: event for event in events}
+
+
+class Interrupted(BaseException):
+    """The end of the process, half way."""
+
+
+def test_each_day_is_recorded_once_with_its_version(engine: Any, instance: Any) -> None:
+    engine.chunk = 4
+    result = run(engine, instance)
+    assert result.success
+    events = recorded(instance, result.run_id)
+    assert sorted(events) == [day.isoformat() for day in DAYS]
+    for day, event in events.items():
+        assert event.tags["dagster/code_version"] == data_hash(VIEW)
+        assert event.tags["dagster/data_version"] == f"hash-of-{day}"
+    assert [day for day, event in events.items() if "preview" in event.metadata] == ["2026-05-04", "2026-05-06"]
+
+
+def test_what_is_published_is_recorded_before_the_rest_is_computed(engine: Any, instance: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dagster import AssetKey, DagsterRunStatus
+
+    seen: list[set[str]] = []
+    original = engine.materialize
+
+    def materialize(view: Any, days: Any, *, resume: bool = False, on_part: Any = None) -> Any:
+        def part(done: Any) -> None:
+            on_part(done)
+            seen.append(instance.get_materialized_partitions(AssetKey(KEY)))
+            if len(seen) == 2:
+                raise Interrupted
+
+        return original(view, days, resume=resume, on_part=part)
+
+    monkeypatch.setattr(engine, "materialize", materialize)
+    engine.chunk = 2
+    result = run(engine, instance)
+    assert not result.success
+    assert [sorted(days) for days in seen] == [["2026-05-01", "2026-05-02"], ["2026-05-01", "2026-05-02", "2026-05-03", "2026-05-04"]]
+    assert instance.get_run_by_id(result.run_id).status == DagsterRunStatus.FAILURE
+    assert instance.get_materialized_partitions(AssetKey(KEY)) == seen[-1]
+
+
+def test_a_bad_day_in_one_part_leaves_the_days_of_the_others(engine: Any, instance: Any) -> None:
+    engine.chunk, engine.bad = 2, {DAYS[2]}
+    result = run(engine, instance)
+    assert not result.success
+    assert sorted(recorded(instance, result.run_id)) == [day.isoformat() for day in DAYS if day != DAYS[2]]
+
+
+def test_kept_days_are_shown_as_materialized_and_kept(engine: Any, instance: Any) -> None:
+    engine.kept = set(DAYS[:4])
+    result = run(engine, instance, {"detektor/resume": "true"})
+    assert result.success
+    assert engine.computed == [(VIEW.name, DAYS[4:])]
+    events = recorded(instance, result.run_id)
+    assert sorted(events) == [day.isoformat() for day in DAYS]
+    kept = events["2026-05-02"].metadata
+    assert kept["status"].value == "kept"
+    assert kept["rows_hash"].value == "hash-of-2026-05-02"
+    assert not {"snapshot", "null_rates", "mlflow_run"} & set(kept)
+
+
+def test_runs_that_go_on_and_runs_that_begin(engine: Any, instance: Any, dg: ModuleType) -> None:
+    def resumed(tags: Mapping[str, str]) -> bool:
+        run(engine, instance, tags)
+        return bool(engine.resumed[-1])
+
+    assert not resumed({})
+    assert resumed({"detektor/resume": "true"})
+    assert not resumed({"dagster/backfill": "first"})
+    engine.raising = {VIEW.name: RuntimeError("the process ended")}
+    assert not run(engine, instance, {"dagster/backfill": "second"}).success
+    engine.raising = {}
+    assert resumed({"dagster/backfill": "second"})
+    assert not resumed({"dagster/backfill": "third"})
+    assert not resumed({"dagster/backfill": "second", "detektor/resume": "false"})
+    assert resumed({"dagster/backfill": "fourth", "dagster/parent_backfill_id": "second"})
+
+
+def test_a_retried_run_goes_on(instance: Any, dg: ModuleType) -> None:
+    from dagster._core.utils import make_new_run_id
+
+    from detektor_pipelines.orchestration.materialization import resumes
+
+    first = dg.DagsterRun(job_name="x", run_id=make_new_run_id())
+    again = dg.DagsterRun(job_name="x", run_id=make_new_run_id(), parent_run_id=first.run_id, root_run_id=first.run_id)
+    assert not resumes(instance, first)
+    assert resumes(instance, again)
