@@ -261,7 +261,7 @@ def _backfill(settings: Settings, due: _Due, console: Console, say: _Steps) -> N
             following = views.index(view) + 1
             progress.update(task, advance=1, description=views[min(following, len(views) - 1)].name)
 
-        summary = materialize_range(settings, views, due.first, due.last, advance)
+        summary = materialize_range(settings, views, due.first, due.last, advance, resume=True)
     if not summary.succeeded:
         name, problem = next(iter(summary.problems.items()), ("", "The run failed."))
         raise UserError(

@@ -26,6 +26,7 @@ HALF_WAY = SOME[3]
 
 @pytest.fixture(scope="module")
 def reference(module_database: Settings, operating_stack: OperatingStack) -> States:
+    operating_stack.pause_automation()
     return undisturbed(module_database, closed_days(operating_stack))
 
 
