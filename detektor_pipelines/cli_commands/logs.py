@@ -13,12 +13,17 @@ import typer
 
 from detektor_pipelines.cli_commands.earlier_days import dagster_hears_of_earlier_days
 from detektor_pipelines.cli_commands.output import errors_console, print_table
+from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from detektor_pipelines.ingest.run import IngestReport
 
+OptionalPathsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(help="Log files (plain or gzip), directories, or - for standard input.", metavar="PATH...", show_default=False),
+]
 PathsArgument = Annotated[
     list[str], typer.Argument(help="Log files (plain or gzip), directories, or - for standard input.", metavar="PATH...")
 ]
@@ -27,6 +32,9 @@ AgentsOption = Annotated[
     Path | None, typer.Option(help="TOML file with further names of agents, beside DETEKTOR_HOME/agents.toml.", show_default=False)
 ]
 MixOption = Annotated[bool, typer.Option("--mix", help="Allow simulated events beside real ones.")]
+SpoolOption = Annotated[
+    bool, typer.Option("--spool", help="Read what detektor-hook noted, instead of files; `detektor stream` does it all the time.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one line of JSON at the end instead of tables.")]
 
 _LISTED = 10
@@ -39,8 +47,9 @@ def register(app: typer.Typer) -> None:
 
 
 def ingest(
-    paths: PathsArgument,
+    paths: OptionalPathsArgument = None,
     *,
+    spool: SpoolOption = False,
     project: ProjectOption = None,
     agents: AgentsOption = None,
     mix: MixOption = False,
@@ -51,8 +60,17 @@ def ingest(
     Harmless when repeated: what is known adds nothing. A line that cannot be read is kept in ml_learning.rejected_events with its reason.
 
     Examples: [bold]detektor ingest ~/.claude/projects[/], [bold]detektor ingest logs/ more.jsonl.gz --project shop[/],
-    [bold]zcat old.jsonl.gz | detektor ingest -[/]
+    [bold]zcat old.jsonl.gz | detektor ingest -[/], [bold]detektor ingest --spool[/]
     """
+    if spool == bool(paths):
+        raise UserError(
+            "--spool reads the hooks' spool, not files." if spool else "There is nothing to read.",
+            where="the arguments",
+            fix="Give paths, as in `detektor ingest ~/.claude/projects`, or --spool alone.",
+        )
+    if not paths:
+        _drain(mix=mix, as_json=as_json)
+        return
     _run(paths, project=project, agents=agents, mix=mix, as_json=as_json, again=False)
 
 
@@ -90,6 +108,25 @@ def _run(paths: list[str], *, project: str | None, agents: Path | None, mix: boo
         typer.echo(json.dumps(summary(report), ensure_ascii=False))
     else:
         _print(report, settings.home)
+
+
+def _drain(*, mix: bool, as_json: bool) -> None:
+    from detektor_pipelines.ingest.live import LiveWriter
+    from detektor_pipelines.ingest.spool import drain
+    from detektor_pipelines.settings import get_settings
+    from detektor_pipelines.stores.schema import migrate
+
+    settings = get_settings()
+    migrate(settings)
+    with LiveWriter(settings, mix=mix) as writer:
+        counts = drain(settings, writer)
+    if as_json:
+        typer.echo(json.dumps(asdict(counts)))
+        return
+    waiting = f"; {counts.waiting} subagents' ends wait for the results of their calls" if counts.waiting else ""
+    typer.echo(
+        f"{counts.accepted:,} events added, already known {counts.known:,}, rejected {counts.rejected:,}; {counts.lines:,} lines{waiting}."
+    )
 
 
 @contextmanager

@@ -1,0 +1,200 @@
+"""`detektor-hook`: what Claude Code's hooks run. Notes what happened in the spool, and is gone.
+
+    detektor-hook [SPOOL_DIRECTORY] < the hook's JSON
+
+The standard library alone, and of it as little as can be: an agent waits for this at each of its steps. Nothing of the package is
+imported and no database is asked. The hook's JSON holds no time, so this stamps it. Of the JSON only what events are made of is kept: never
+what a tool was given or gave back, but for a subagent's report, in which a review's verdict stands; that is masked first (`MASKS`).
+
+A line is one write to a file of the day, in append mode, so that any number of hooks may write at once. It begins with a line end too:
+after a line that was cut off (a full disk), the next stands alone all the same. When the spool cannot be written, the line goes to a
+directory in memory (`fallback_directory`) that the drainer reads too. The exit code is 0 whatever happens: an agent is never held up by
+its log.
+
+How the drainer removes a file without a lock: it renames it, reads it to its end, and deletes it. Whoever wrote meanwhile into a file that
+has lost its name writes the line again; the same line twice is one event.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+
+TIME = "at_ns"
+TEXT_LIMIT = 32_768
+ERROR_LIMIT = 600
+LINE_LIMIT = 131_072
+INPUT_LIMIT = 64 * 1024 * 1024
+FILE_PREFIX = "hook-"
+FILE_SUFFIX = ".jsonl"
+
+MASKS = (
+    (r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", "<secret>"),
+    (r"(?<=://)[^\s/@:]+:[^\s/@]+(?=@)", "<secret>"),
+    (r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}", "<email>"),
+    (r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{12,}", r"\1 <secret>"),
+    (
+        r"(?i)\b([\w-]*(?:password|passwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key))(\"?\s*[=:]\s*\"?)[^\s\"',;]{6,}",
+        r"\1\2<secret>",
+    ),
+    (r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?", "<secret>"),
+    (r"\b(?:sk|pk|rk)[-_][A-Za-z0-9_-]{16,}", "<secret>"),
+    (r"\b(?:gh[pousr]_|github_pat_|glpat-|xox[abeoprs]-|npm_|pypi-|hf_|AIza|phc_)[A-Za-z0-9_-]{16,}", "<secret>"),
+    (r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b", "<secret>"),
+    (r"\b[0-9a-fA-F]{32,}\b", "<secret>"),
+    (r"(?<![A-Za-z0-9+_-])(?=[A-Za-z0-9+_-]*[0-9])(?=[A-Za-z0-9+_-]*[a-z])(?=[A-Za-z0-9+_-]*[A-Z])[A-Za-z0-9+_-]{36,}=*", "<secret>"),
+    (r"(?i)((?:/Users|/home|\\Users)[/\\]+)[^/\\\s\"'`:,;)]+", r"\1<user>"),
+)
+"""(pattern, replacement): what must not be kept of a text. `ingest.masking` masks by the same list, which stands here because this file is
+read without the package."""
+
+_PLAIN = (
+    "hook_event_name",
+    "session_id",
+    "transcript_path",
+    "cwd",
+    "agent_id",
+    "agent_type",
+    "tool_name",
+    "tool_use_id",
+    "agent_transcript_path",
+    "reason",
+)
+_AGENT_TOOLS = ("Task", "Agent")
+_OF_RESULT = ("agentId", "agentType", "status", "isAsync", "totalDurationMs", "totalToolUseCount", "resolvedModel", "interrupted")
+_TOKENS = ("input_tokens", "output_tokens")
+
+
+def main() -> None:
+    """Note one hook; never fail."""
+    try:
+        at = time.time_ns()
+        text = sys.stdin.buffer.read(INPUT_LIMIT)
+        spool = sys.argv[1] if len(sys.argv) > 1 else _default_directory()
+        note(spool, line_of(text, at))
+    except BaseException:  # noqa: BLE001, S110  whatever it is: the agent must not wait for its log, nor fail by it
+        pass
+
+
+def line_of(text: bytes, at: int) -> bytes:
+    """Write what is kept of a hook's JSON as one line, stamped with `at` (ns since 1970) and this process; no JSON as masked text."""
+    stamp = {TIME: at, "pid": os.getpid()}
+    try:
+        record = json.loads(text)
+        kept = _kept(record) if isinstance(record, dict) else {"text": masked(text[:ERROR_LIMIT].decode("utf-8", "replace"))}
+    except (ValueError, RecursionError):
+        kept = {"text": masked(text[:ERROR_LIMIT].decode("utf-8", "replace"))}
+    return json.dumps({**stamp, **kept}, separators=(",", ":")).encode()
+
+
+def note(spool: str, line: bytes) -> None:
+    """Append the line to the day's file, or in memory when that cannot be done.
+
+    Raises:
+        OSError: Neither can be written.
+
+    """
+    try:
+        _append(spool, line)
+    except OSError:
+        _append(fallback_directory(spool), line)
+
+
+def fallback_directory(spool: str) -> str:
+    """Return where lines go when the spool cannot be written: a directory in memory, this user's and this spool's own."""
+    from zlib import crc32
+
+    memory = os.environ.get("XDG_RUNTIME_DIR") or ("/dev/shm" if os.path.isdir("/dev/shm") else os.environ.get("TMPDIR") or "/tmp")  # noqa: S108  made with mode 0700, and used only when it is ours
+    return os.path.join(memory, f"detektor-spool-{os.getuid()}-{crc32(os.path.abspath(spool).encode()):08x}")
+
+
+def masked(text: str) -> str:
+    """Replace what is shaped like a key, a password, an e-mail address or a user's name in a path."""
+    import re
+
+    for pattern, replacement in MASKS:
+        text = re.sub(pattern, replacement, text)
+    return text
+
+
+def _append(directory: str, line: bytes) -> None:
+    year, month, day = time.gmtime()[:3]
+    path = os.path.join(directory, f"{FILE_PREFIX}{year:04}{month:02}{day:02}{FILE_SUFFIX}")
+    whole = b"\n" + line + b"\n"
+    for _ in range(3):
+        try:
+            file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except FileNotFoundError:
+            os.makedirs(directory, mode=0o700, exist_ok=True)
+            continue
+        try:
+            mine = os.fstat(file)
+            if mine.st_uid != os.geteuid():
+                raise PermissionError(path)
+            if os.write(file, whole) != len(whole):
+                raise OSError(28, "No space left on device")
+            if _is_named(path, mine):
+                return
+        finally:
+            os.close(file)
+    raise OSError(path)
+
+
+def _is_named(path: str, mine: os.stat_result) -> bool:
+    """Whether the file still has its name; if not, the drainer may have read it for the last time."""
+    try:
+        named = os.stat(path)
+    except OSError:
+        return False
+    return (named.st_dev, named.st_ino) == (mine.st_dev, mine.st_ino)
+
+
+def _kept(record: dict[str, object]) -> dict[str, object]:
+    kept: dict[str, object] = {name: record[name][:1024] for name in _PLAIN if isinstance(record.get(name), str)}  # type: ignore[index]
+    for name in ("duration_ms", "is_interrupt"):
+        if isinstance(record.get(name), (int, float)):
+            kept[name] = record[name]
+    error = record.get("error")
+    if error is not None:
+        kept["error"] = masked(str(error)[:ERROR_LIMIT])
+    report = record.get("last_assistant_message")
+    if isinstance(report, str):
+        kept["last_assistant_message"] = _report(report)
+    result = record.get("tool_response")
+    if isinstance(result, dict):
+        kept["tool_response"] = _result(result, is_agent=record.get("tool_name") in _AGENT_TOOLS)
+    given = record.get("tool_input")
+    if isinstance(given, dict) and isinstance(given.get("subagent_type"), str):
+        kept["subagent_type"] = given["subagent_type"][:256]
+    return kept
+
+
+def _result(result: dict[str, object], *, is_agent: bool) -> dict[str, object]:
+    kept = {name: result[name] for name in _OF_RESULT if isinstance(result.get(name), (str, int, float, bool))}
+    usage, content = result.get("usage"), result.get("content")
+    if is_agent and isinstance(usage, dict):
+        kept["usage"] = {name: usage[name] for name in _TOKENS if isinstance(usage.get(name), int)}
+    if is_agent and isinstance(content, list):
+        parts = [block.get("text") for block in content if isinstance(block, dict)]
+        kept["report"] = _report("\n".join(part for part in parts if isinstance(part, str)))
+    return kept
+
+
+def _report(text: str) -> str:
+    """A report's beginning and end: a verdict stands in one of them."""
+    half = TEXT_LIMIT // 2
+    return masked(text if len(text) <= TEXT_LIMIT else f"{text[:half]}\n…\n{text[-half:]}")
+
+
+def _default_directory() -> str:
+    home = os.environ.get("DETEKTOR_HOME")
+    if not home:
+        above = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        home = os.path.join(above if os.path.isfile(os.path.join(above, "pyproject.toml")) else os.getcwd(), ".detektor")
+    return os.path.join(os.path.expanduser(home), "spool")
+
+
+if __name__ == "__main__":
+    main()
