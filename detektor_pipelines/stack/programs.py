@@ -46,6 +46,7 @@ class Program:
         needs: The programs that are ready before it starts.
         stop_signal: What ends it cleanly.
         start_seconds: How long it may take until it is ready.
+        stop_seconds: How long it may take to end before it is killed.
 
     """
 
@@ -61,6 +62,7 @@ class Program:
     needs: tuple[str, ...] = ()
     stop_signal: str = "TERM"
     start_seconds: int = 60
+    stop_seconds: int = 30
 
     def port(self, settings: Settings) -> int | None:
         """Return the port it listens on when it is ours, None when it listens on none."""
@@ -228,6 +230,7 @@ PROGRAMS: dict[str, Program] = {
             ready=dagster_servers.webserver_ready,
             needs=("postgres", "dagster-code"),
             start_seconds=180,
+            stop_seconds=10,  # all that it knows is in PostgreSQL
         ),
         Program(
             name="dagster-daemon",
@@ -238,6 +241,7 @@ PROGRAMS: dict[str, Program] = {
             ready=dagster_servers.daemon_ready,
             needs=("postgres", "dagster-code"),
             start_seconds=180,
+            stop_seconds=10,  # all that it knows is in PostgreSQL
         ),
     )
 }

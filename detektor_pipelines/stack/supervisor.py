@@ -193,7 +193,7 @@ def _entry(settings: Settings, program: Program, place: int) -> dict[str, object
         "startsecs": "1",
         "startretries": "3",  # six seconds: a killed PostgreSQL needs a moment until its last process has let go
         "stopsignal": program.stop_signal,
-        "stopwaitsecs": "30",
+        "stopwaitsecs": program.stop_seconds,
         "stopasgroup": "true",  # MLflow's and Feast's children outlive their parent's SIGTERM
         "killasgroup": "true",
         "priority": place,  # ended in reverse: PostgreSQL last
