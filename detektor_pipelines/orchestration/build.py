@@ -11,6 +11,7 @@ from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.orchestration.assets import all_assets
 from detektor_pipelines.orchestration.checks.freshness import freshness_checks, watch_freshness
 from detektor_pipelines.orchestration.housekeeping import trim_event_log, weekly_trim
+from detektor_pipelines.orchestration.online_state import hourly_parity, online_state, watch_stream
 from detektor_pipelines.orchestration.partitions import daily_partitions
 from detektor_pipelines.orchestration.resources import default_resources
 from detektor_pipelines.orchestration.schedules import hourly_open_day, nightly_close
@@ -42,10 +43,10 @@ def build_definitions(
 
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.BetaWarning)  # backfill policies: beta for years, and the version is pinned
+        warnings.simplefilter("ignore", dg.BetaWarning)  # backfill policies, observations: beta for years, and the version is pinned
         given = settings or get_settings()
         days = partitions or daily_partitions(given)
-        assets = all_assets(views, days, source_url=given.source_url)
+        assets = [*all_assets(views, days, source_url=given.source_url), online_state(views, settings)]
     trim = trim_event_log()
     return dg.Definitions(
         assets=assets,
@@ -56,9 +57,10 @@ def build_definitions(
             run_failed(views, settings),
             definition_changed(views, settings),
             watch_freshness(views, settings),
+            watch_stream(settings),
         ],
         jobs=[trim],
-        schedules=[hourly_open_day(views, days, settings), nightly_close(views, days, settings), weekly_trim(trim)],
+        schedules=[hourly_open_day(views, days, settings), nightly_close(views, days, settings), weekly_trim(trim), hourly_parity()],
         resources=default_resources(settings) | dict(resource_overrides or {}),
         # Few steps, each with many days: a process for each step would cost more than the steps
         executor=dg.in_process_executor,

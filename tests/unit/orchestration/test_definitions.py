@@ -63,7 +63,7 @@ def columns(metadata: Mapping[str, Any]) -> dict[str, str]:
     made_from = lineage.deps_by_column if lineage else {}
     return {
         column.name: column.type + "".join(f" ← {asset}: {', '.join(names)}" for asset, names in grouped(made_from.get(column.name, ())))
-        for column in metadata["dagster/column_schema"].columns
+        for column in (metadata["dagster/column_schema"].columns if "dagster/column_schema" in metadata else ())
     }
 
 
