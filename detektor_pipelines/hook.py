@@ -17,7 +17,6 @@ has lost its name writes the line again; the same line twice is one event.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -82,11 +81,11 @@ def line_of(text: bytes, at: int) -> bytes:
     """Write what is kept of a hook's JSON as one line, stamped with `at` (ns since 1970) and this process; no JSON as masked text."""
     stamp = {TIME: at, "pid": os.getpid()}
     try:
-        record = json.loads(text)
+        record = _parsed(text)
         kept = _kept(record) if isinstance(record, dict) else {"text": masked(text[:ERROR_LIMIT].decode("utf-8", "replace"))}
     except (ValueError, RecursionError):
         kept = {"text": masked(text[:ERROR_LIMIT].decode("utf-8", "replace"))}
-    return json.dumps({**stamp, **kept}, separators=(",", ":")).encode()
+    return _json_of({**stamp, **kept}).encode()
 
 
 def note(spool: str, line: bytes) -> None:
@@ -149,6 +148,58 @@ def _is_named(path: str, mine: os.stat_result) -> bool:
     except OSError:
         return False
     return (named.st_dev, named.st_ino) == (mine.st_dev, mine.st_ino)
+
+
+class _Plainly:
+    """How the json module would read: what its scanner, written in C, looks at."""
+
+    strict = True
+    object_hook = object_pairs_hook = None
+    parse_float = parse_constant = float
+    parse_int = int
+    memo: dict[str, str] = {}  # noqa: RUF012  the scanner's own
+
+
+def _parsed(text: bytes) -> object:
+    """Read JSON without the json module: importing that one takes as long as Python's start and all the rest together.
+
+    Raises:
+        ValueError: It is none.
+
+    """
+    try:
+        from _json import make_scanner
+    except ImportError:
+        import json
+
+        return json.loads(text)
+    whole = text.decode("utf-8").strip()
+    try:
+        value, end = make_scanner(_Plainly)(whole, 0)  # type: ignore[arg-type]  # it asks for attributes, not for a class
+    except (StopIteration, SystemError):  # the latter where it would raise the json module's own error, which nobody imported
+        raise ValueError(whole) from None
+    if end != len(whole):
+        raise ValueError(whole)
+    return value
+
+
+def _json_of(value: object) -> str:
+    """Write what `_kept` keeps as JSON, all of it ASCII."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{_json_of(name)}:{_json_of(each)}" for name, each in value.items()) + "}"
+    if isinstance(value, str):
+        return _quoted(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return repr(value) if value == value and value not in (float("inf"), float("-inf")) else "null"  # noqa: PLR0124  NaN is not itself
+
+
+def _quoted(text: str) -> str:
+    try:
+        from _json import encode_basestring_ascii
+    except ImportError:
+        from json import dumps as encode_basestring_ascii
+    return encode_basestring_ascii(text)
 
 
 def _kept(record: dict[str, object]) -> dict[str, object]:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from detektor_pipelines import hook
 from detektor_pipelines.ingest import masking
@@ -39,7 +41,7 @@ def test_it_needs_the_standard_library_alone() -> None:
     loaded = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True).stdout.split()
     tops = {name.partition(".")[0] for name in loaded}
     assert tops - sys.stdlib_module_names == {"__main__"}
-    assert not tops & {"pathlib", "datetime", "typing", "logging", "argparse", "subprocess", "socket", "dataclasses"}
+    assert not tops & {"json", "re", "pathlib", "datetime", "typing", "logging", "argparse", "subprocess", "socket", "dataclasses"}
 
 
 def test_a_note_is_one_line_of_the_days_file(tmp_path: Path) -> None:
@@ -81,6 +83,33 @@ def test_what_a_tool_was_given_and_gave_back_is_not_kept() -> None:
     assert {"command", "stdout", "permission_mode"} & set(json.dumps(said).replace('"', " ").split()) == set()
     assert said["tool_response"] == {"interrupted": False}
     assert (said["duration_ms"], said["cwd"], said["tool_use_id"]) == (12, "/home/ada/shop", "toolu_1")
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    ),
+    st.booleans(),
+)
+def test_json_is_read_as_the_json_module_reads_it(value: Any, in_ascii: bool) -> None:  # noqa: FBT001
+    text = json.dumps(value, ensure_ascii=in_ascii).encode("utf-8", "surrogatepass")
+    try:
+        expected = repr(json.loads(text.decode()))
+    except ValueError:
+        return
+    assert repr(hook._parsed(b" " + text + b"\n")) == expected
+
+
+@given(st.dictionaries(st.text(), st.text() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)))
+def test_json_is_written_as_the_json_module_reads_it(value: dict[str, Any]) -> None:
+    assert json.loads(hook._json_of({"outer": value})) == {"outer": value}
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"{} {}", b"{'a': 1}", b'{"a": 1,}', b"\xff", b"nul"])
+def test_what_is_no_json_is_a_value_error(text: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011
+        hook._parsed(text)
 
 
 def test_errors_and_reports_are_masked() -> None:
