@@ -16,7 +16,8 @@ from detektor_pipelines.language.hashes import data_hash
 from detektor_pipelines.language.windows import DAY
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
+    from datetime import datetime
 
     import psycopg
 
@@ -41,30 +42,73 @@ class ViewState:
     missing: tuple[date, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A snapshot, and days of which nothing that it sees was late."""
+
+    snapshot: str
+    days: frozenset[date]
+
+
 def stale_days(connection: psycopg.Connection, view: FeatureView) -> list[date]:
     """Return the published days of the view's current version that events committed since then reach, ascending."""
-    size, hop = view.longest.size, view.longest.hop
+    return list(unseen(connection, view))
+
+
+def unseen(
+    connection: psycopg.Connection,
+    view: FeatureView,
+    *,
+    days: Collection[date] | None = None,
+    before: datetime | None = None,
+    verified: Verified | None = None,
+) -> dict[date, int | None]:
+    """Return the stale days, ascending, each with the xid of the newest event that reaches it and that its snapshot does not see.
+
+    Only of `days`, and only for events of up to `before`, when given. Days that are known not to have been stale in a later snapshot
+    (`verified`) are held against that one, which saves reading what it has seen. A day that was published on another cluster (after a
+    restore) is stale with None: its snapshot says nothing of this cluster's transactions.
+
+    Of events with the same reach the newest tells, but for those that were under way when a snapshot was taken: they are few, and looked at
+    one by one. So the work is one pass over the events since the oldest snapshot, however many days are published.
+    """
     rows = connection.execute(
         """
-        WITH state AS (
-            SELECT partition, snapshot, system_identifier <> (SELECT system_identifier FROM pg_control_system()) AS foreign_cluster
+        WITH state AS MATERIALIZED (
+            SELECT partition, partition - date '1970-01-01' AS day,
+                   CASE WHEN partition = ANY(%(verified_days)s) THEN %(verified)s::pg_snapshot ELSE snapshot END AS snapshot,
+                   system_identifier <> (SELECT system_identifier FROM pg_control_system()) AS foreign_cluster
             FROM ml_learning.partition_state WHERE view = %(view)s AND data_hash = %(hash)s
-        ), fresh AS MATERIALIZED (
+            AND (%(days)s::date[] IS NULL OR partition = ANY(%(days)s))
+        ), instants AS MATERIALIZED (
             SELECT xid, (EXTRACT(EPOCH FROM occurred_at) * 1000000)::bigint AS ts FROM ml_learning.agent_events
-            WHERE agent_type = %(agent)s AND xid >= (SELECT min(pg_snapshot_xmin(snapshot)::text::bigint)::text::xid8 FROM state)
-        ), reach AS MATERIALIZED (
-            SELECT DISTINCT xid, (ts - 1) / %(day)s AS first,
-                   (ts + MOD(%(hop)s - MOD(ts, %(hop)s), %(hop)s) + %(size)s - 1) / %(day)s AS last
-            FROM fresh
+            WHERE agent_type = %(agent)s AND (%(before)s::timestamptz IS NULL OR occurred_at <= %(before)s) AND xid >=
+                (SELECT min(pg_snapshot_xmin(snapshot)::text::bigint)::text::xid8 FROM state WHERE NOT foreign_cluster)
+        ), fresh AS MATERIALIZED (
+            SELECT xid, (ts - 1) / %(day)s AS first, (ts + MOD(%(hop)s - MOD(ts, %(hop)s), %(hop)s) + %(size)s - 1) / %(day)s AS last
+            FROM instants
+        ), telling AS MATERIALIZED (
+            SELECT first, last, max(xid) AS xid FROM fresh GROUP BY first, last
+            UNION SELECT first, last, xid FROM fresh WHERE xid IN (SELECT pg_snapshot_xip(snapshot) FROM state)
         )
-        SELECT partition FROM state s WHERE foreign_cluster OR EXISTS (
-            SELECT FROM reach r WHERE s.partition - date '1970-01-01' BETWEEN r.first AND r.last
-            AND r.xid >= pg_snapshot_xmin(s.snapshot) AND NOT pg_visible_in_snapshot(r.xid, s.snapshot)
-        ) ORDER BY partition
+        SELECT s.partition, max(t.xid)::text::bigint FROM state s LEFT JOIN telling t
+            ON NOT s.foreign_cluster AND s.day BETWEEN t.first AND t.last AND NOT pg_visible_in_snapshot(t.xid, s.snapshot)
+        WHERE s.foreign_cluster OR t.xid IS NOT NULL GROUP BY s.partition ORDER BY s.partition
         """,
-        {"view": view.name, "hash": data_hash(view), "agent": view.agent, "day": DAY, "hop": hop, "size": size},
+        {
+            "view": view.name,
+            "hash": data_hash(view),
+            "agent": view.agent,
+            "day": DAY,
+            "hop": view.longest.hop,
+            "size": view.longest.size,
+            "days": None if days is None else sorted(days),
+            "before": before,
+            "verified": verified.snapshot if verified else None,
+            "verified_days": sorted(verified.days) if verified else [],
+        },
     ).fetchall()
-    return [day for (day,) in rows]
+    return dict(rows)
 
 
 def days_to_materialize(connection: psycopg.Connection, view: FeatureView, days: Sequence[date]) -> list[date]:

@@ -14,6 +14,7 @@ from detektor_pipelines.orchestration.alerts import alert, page
 from detektor_pipelines.orchestration.requests import both_assets, by_range, command, range_request, said, views_at_work
 from detektor_pipelines.orchestration.sensors.bounds import RUNS, Attempts, Said, Verdict, cause, digest
 from detektor_pipelines.settings import get_settings
+from detektor_pipelines.stores.staleness_watch import StalenessWatch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,6 +38,7 @@ def repair_late_data(
     The open day is among them only when an event of a closed day reaches it; else it is the hourly run's. One run for each contiguous range
     and the views that share it, none while a run or backfill of the same view is under way, three at most for the same events.
     """
+    watch = StalenessWatch()
 
     @dg.sensor(
         name="repair_late_data",
@@ -48,7 +50,7 @@ def repair_late_data(
     def repair(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         given = settings or get_settings()
         try:
-            late = {view: _with_partition(context, view, days, partitions) for view, days in _late(given, views).items()}
+            late = {view: _with_partition(context, view, days, partitions) for view, days in _late(given, views, watch).items()}
         except UserError as error:
             return dg.SkipReason(str(error))
         return _tick(context, given, late)
@@ -87,7 +89,7 @@ def _tick(
     return dg.SensorResult(run_requests=requests[:_RUNS_A_TICK], cursor=told.cursor)
 
 
-def _late(settings: Settings, views: Sequence[FeatureView]) -> dict[FeatureView, dict[date, int | None]]:
+def _late(settings: Settings, views: Sequence[FeatureView], watch: StalenessWatch) -> dict[FeatureView, dict[date, int | None]]:
     """Return by view the days to repair, each with the xid of its newest late event.
 
     Raises:
@@ -95,8 +97,7 @@ def _late(settings: Settings, views: Sequence[FeatureView]) -> dict[FeatureView,
 
     """
     from detektor_pipelines.stores.connections import connect
-    from detektor_pipelines.stores.staleness import stale_days
-    from detektor_pipelines.stores.upkeep import late_days
+    from detektor_pipelines.stores.staleness import unseen
 
     now = clock.from_us(clock.now_us())
     today = now.date()
@@ -105,9 +106,9 @@ def _late(settings: Settings, views: Sequence[FeatureView]) -> dict[FeatureView,
     found: dict[FeatureView, dict[date, int | None]] = {}
     with connect(settings) as connection:
         for view in views:
-            stale = [day for day in stale_days(connection, view) if day <= closed or (day == today and not graced)]
+            stale = [day for day in watch.stale_days(connection, view) if day <= closed or (day == today and not graced)]
             if stale and stale[0] <= closed:
-                found[view] = late_days(connection, view, stale, datetime.combine(today, datetime.min.time(), UTC))
+                found[view] = unseen(connection, view, days=stale, before=datetime.combine(today, datetime.min.time(), UTC))
     return found
 
 
