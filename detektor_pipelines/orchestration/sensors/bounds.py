@@ -17,6 +17,8 @@ import dagster as dg
 from detektor_pipelines.orchestration.requests import REASON_TAG, writes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.orchestration.requests import Reason
 
@@ -30,6 +32,7 @@ _PAUSES: Final = (60, 240, 960, 3600)
 """Seconds after the first, second, … failure in a row of one view, whatever the causes: causes may come by the minute (an agent that logs
 late, day after day, onto a day that fails the gate)."""
 _LOOKED_AT: Final = 40
+_NAMED: Final = 3
 _BAD: Final = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
 
@@ -63,13 +66,13 @@ class Attempts:
         """Say whether another run of `view` because of `value` may be asked for now."""
         made = self._instance.get_run_records(dg.RunsFilter(tags=cause(view, value)), limit=RUNS)
         if len(made) >= RUNS:
-            return Verdict(allowed=False, why=f"{view.name}: given up after {RUNS} runs", last_run=made[0].dagster_run.run_id)
+            return Verdict(allowed=False, why=f"given up after {RUNS} runs", last_run=made[0].dagster_run.run_id)
         failures = self._failures_in_a_row(view)
         if failures:
             pause = _PAUSES[min(len(failures), len(_PAUSES)) - 1]
             left = pause - (_now() - _ended(failures[0]))
             if left > 0:
-                return Verdict(allowed=False, why=f"{view.name}: the last run failed, the next is asked for in {left:.0f} s")
+                return Verdict(allowed=False, why=f"the last run failed, the next is asked for in {left:.0f} s")
         return Verdict(allowed=True)
 
     def _failures_in_a_row(self, view: FeatureView) -> list[dg.RunRecord]:
@@ -81,6 +84,21 @@ class Attempts:
                     break
                 failures.append(record)
         return failures
+
+
+class Waits:
+    """Why nothing is asked for, as a person reads it: views that wait for the same are named together."""
+
+    def __init__(self) -> None:
+        self._views: dict[str, list[str]] = {}
+
+    def add(self, view: FeatureView, why: str) -> None:
+        """Note that the view waits."""
+        self._views.setdefault(why, []).append(view.name)
+
+    def __str__(self) -> str:
+        """Give one sentence for each reason."""
+        return "; ".join(f"{_named(views)}: {why}" for why, views in self._views.items())
 
 
 class Said:
@@ -99,6 +117,11 @@ class Said:
     def cursor(self) -> str:
         """What to hand to the next tick."""
         return json.dumps(sorted(self._now))
+
+
+def _named(views: Sequence[str]) -> str:
+    more = len(views) - _NAMED
+    return ", ".join(views[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _read(cursor: str | None) -> frozenset[str]:

@@ -12,7 +12,7 @@ from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.hashes import data_hash
 from detektor_pipelines.orchestration.alerts import alert, page
 from detektor_pipelines.orchestration.requests import both_assets, by_range, command, range_request, said, views_at_work
-from detektor_pipelines.orchestration.sensors.bounds import RUNS, Attempts, Said, Verdict, cause, digest
+from detektor_pipelines.orchestration.sensors.bounds import RUNS, Attempts, Said, Waits, cause, digest
 from detektor_pipelines.settings import get_settings
 from detektor_pipelines.stores.staleness_watch import StalenessWatch
 
@@ -66,7 +66,7 @@ def _tick(
         return dg.SensorResult(skip_reason="No late event reaches a closed day that is published.", cursor=told.cursor)
     busy = views_at_work(context.instance, list(late), backfills=True)
     attempts = Attempts(context.instance, "late data")
-    requests, waits = [], []
+    requests, waits = [], Waits()
     for days, views in by_range(late).items():
         tags: dict[str, str] = {}
         ready = []
@@ -76,16 +76,16 @@ def _tick(
             if verdict.last_run and told.first_time(value):
                 _give_up(settings, view, days, verdict.last_run)
             if view in busy or not verdict.allowed:
-                waits.append(_wait(view, days, busy, verdict))
+                why = f"{busy[view]} is under way" if view in busy else verdict.why
+                waits.add(view, f"{said(days)}, {why}")
             else:
                 ready.append(view)
                 tags |= cause(view, value)
         if ready:
             requests.append(range_request(ready, days, "late data", tags=tags))
     if not requests:
-        return dg.SensorResult(skip_reason="; ".join(waits), cursor=told.cursor)
-    for wait in waits:
-        context.log.info(wait)
+        return dg.SensorResult(skip_reason=str(waits), cursor=told.cursor)
+    context.log.info("%d runs asked for. Waiting: %s", len(requests), str(waits) or "none")
     return dg.SensorResult(run_requests=requests[:_RUNS_A_TICK], cursor=told.cursor)
 
 
@@ -130,12 +130,6 @@ def _cause(view: FeatureView, days: Range, late: Mapping[date, int | None]) -> s
     """Return what stands for this staleness: another late event for the same days is another one, with three runs of its own."""
     newest = max((late[day] or 0 for day in late if days[0] <= day <= days[1]), default=0)
     return digest("late data", view.name, data_hash(view), *days, newest)
-
-
-def _wait(view: FeatureView, days: Range, busy: Mapping[FeatureView, str], verdict: Verdict) -> str:
-    if view in busy:
-        return f"{view.name} {said(days)}: {busy[view]} is under way"
-    return f"{verdict.why} ({said(days)})"
 
 
 def _give_up(settings: Settings, view: FeatureView, days: Range, run_id: str) -> None:

@@ -9,7 +9,7 @@ import dagster as dg
 from detektor_pipelines.orchestration.alerts import alert, page
 from detektor_pipelines.orchestration.assets import features_key, online_key
 from detektor_pipelines.orchestration.requests import tags_of, views_at_work
-from detektor_pipelines.orchestration.sensors.bounds import RUNS, Attempts, Said, cause, digest
+from detektor_pipelines.orchestration.sensors.bounds import RUNS, Attempts, Said, Waits, cause, digest
 from detektor_pipelines.settings import get_settings
 
 if TYPE_CHECKING:
@@ -51,20 +51,20 @@ def _tick(context: dg.SensorEvaluationContext, views: Sequence[FeatureView], set
     busy = views_at_work(context.instance, list(behind), backfills=False)
     attempts = Attempts(context.instance, "online")
     ready: dict[FeatureView, str] = {}
-    waits = []
+    waits = Waits()
     for view, materialized in behind.items():
         value = digest("online", view.name, materialized)
         verdict = attempts.verdict(view, value)
         if verdict.last_run and said.first_time(value):
             _give_up(settings, view, verdict.last_run)
         if view in busy:
-            waits.append(f"{view.name}: {busy[view]} is under way")
+            waits.add(view, f"{busy[view]} is under way")
         elif verdict.allowed:
             ready[view] = value
         else:
-            waits.append(verdict.why)
+            waits.add(view, verdict.why)
     if not ready:
-        return dg.SensorResult(skip_reason="; ".join(waits), cursor=said.cursor)
+        return dg.SensorResult(skip_reason=str(waits), cursor=said.cursor)
     tags = tags_of("online")
     for view, value in ready.items():
         tags |= cause(view, value)

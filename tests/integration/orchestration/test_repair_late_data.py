@@ -165,7 +165,7 @@ def test_it_waits_for_a_run_over_the_same_view_and_says_so(sensor: Sensor, statu
 
     append(sensor.settings, REVIEWS, "2026-05-17 10:30")
     run_id = made(sensor.instance, status, keys=[dg.AssetKey(["code_reviewer", "features"])])
-    assert sensor.why() == f"code_review_features 2026-05-17 to 2026-05-20: run {run_id[:8]} is under way"
+    assert sensor.why() == f"code_review_features: 2026-05-17 to 2026-05-20, run {run_id[:8]} is under way"
 
 
 def test_it_waits_for_a_backfill_that_has_not_made_its_runs_yet(sensor: Sensor) -> None:
