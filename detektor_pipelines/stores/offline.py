@@ -227,7 +227,8 @@ def _lock(connection: Connection, cursor: Cursor, view: FeatureView) -> None:
     while True:
         cursor.execute("SET LOCAL lock_timeout = '1s'")
         try:
-            cursor.execute(f"SELECT pg_advisory_xact_lock({publication_lock(view)})")
+            cursor.execute(f"SELECT pg_advisory_xact_lock({publication_lock(view)}) IS NULL")
+            cursor.fetchone()  # ADBC says how a query went when its rows are read
         except Exception as error:
             if sqlstate(error) != _LOCK_NOT_AVAILABLE:
                 raise
