@@ -10,11 +10,26 @@ import sys
 
 import typer
 
-from detektor_pipelines.cli_commands import about, backfill, demo, doctor, emit, features, generate, hook, logs, simulate, stack, status, stream
+from detektor_pipelines.cli_commands import (
+    about,
+    backfill,
+    collect,
+    demo,
+    doctor,
+    emit,
+    features,
+    generate,
+    hook,
+    logs,
+    simulate,
+    stack,
+    status,
+    stream,
+)
 from detektor_pipelines.cli_commands.failures import as_user_error
 from detektor_pipelines.errors import UserError
 
-GROUPS = (demo, stack, status, doctor, logs, emit, hook, simulate, backfill, features, generate, about, stream)
+GROUPS = (demo, stack, status, doctor, logs, emit, hook, collect, simulate, backfill, features, generate, about, stream)
 
 _FAILED = 1
 

@@ -68,6 +68,7 @@ class Settings(BaseSettings):
     mlflow_port: int = Field(default=15000, ge=1, le=65535)
     serve_port: int = Field(default=6566, ge=1, le=65535)
     registry_port: int = Field(default=6567, ge=1, le=65535)
+    collector_port: int = Field(default=4318, ge=1, le=65535)
     dagster_port: int = Field(default=3000, ge=1, le=65535)
     dagster_code_port: int = Field(default=3001, ge=1, le=65535)
     stream_metrics_port: int = Field(default=9465, ge=0, le=65535)

@@ -1,0 +1,57 @@
+"""`detektor collect`: take events over HTTP, and Claude Code's OpenTelemetry logs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from detektor_pipelines.errors import UserError
+
+LOOPBACK = "127.0.0.1"
+_STOP_S = 10
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command("collect")(collect)
+
+
+def collect(
+    *,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65_535, help="By default DETEKTOR_COLLECTOR_PORT, 4318.", show_default=False)
+    ] = None,
+    mix: Annotated[bool, typer.Option("--mix", help="Allow simulated events beside real ones.")] = False,
+) -> None:
+    """Take events over HTTP until Ctrl-C: POST /v1/events in our own format, POST /v1/logs in OpenTelemetry's.
+
+    Only this machine reaches it. When it is told to end, requests that have begun are answered first.
+
+    Example: [bold]detektor collect[/], then [bold]OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318[/] for Claude Code
+    """
+    import socket
+
+    import uvicorn
+
+    from detektor_pipelines.ingest.http import app
+    from detektor_pipelines.settings import get_settings
+    from detektor_pipelines.stores.schema import migrate
+
+    settings = get_settings()
+    chosen = port if port is not None else settings.collector_port
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((LOOPBACK, chosen))
+    except OSError as error:
+        raise UserError(
+            f"The port cannot be taken: {error.strerror}.",
+            where=f"{LOOPBACK}:{chosen}",
+            fix="Choose another one with --port or DETEKTOR_COLLECTOR_PORT, or end what listens there.",
+        ) from None
+    with listener:
+        migrate(settings)
+        typer.echo(f"Listening: http://{LOOPBACK}:{chosen}/v1/events and /v1/logs. Ctrl-C ends it.", err=True)
+        config = uvicorn.Config(app(settings, mix=mix), log_level="warning", timeout_graceful_shutdown=_STOP_S, server_header=False)
+        uvicorn.Server(config).run(sockets=[listener])

@@ -1,0 +1,257 @@
+"""Events over HTTP: `POST /v1/events` in our own format, `POST /v1/logs` in OpenTelemetry's; `detektor collect` serves it.
+
+Belongs here: requests and answers. What becomes an event is said by `ingest.jsonl` and `ingest.otlp`, how it is stored by `ingest.live`. An
+answer is sent when everything is committed, so a client that got none may send the same again: what is known adds nothing. Errors are
+problem details (RFC 9457). There is no password: it is bound to loopback, and a request that a browser's page could send is refused.
+"""
+
+from __future__ import annotations
+
+import zlib
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from queue import LifoQueue
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from detektor_pipelines.errors import UserError
+from detektor_pipelines.ingest import jsonl, otlp
+from detektor_pipelines.ingest.live import LiveWriter
+from detektor_pipelines.ingest.names import AgentNames, agent_names
+from detektor_pipelines.ingest.readers import ReadContext
+from detektor_pipelines.language.records import Rejection
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from detektor_pipelines.language.records import AgentEvent
+    from detektor_pipelines.settings import Settings
+    from detektor_pipelines.stores.live_events import Outcome
+
+SOURCE: Final = "http"
+BODY_LIMIT: Final = 8 * 1024 * 1024
+"""Bytes of a body, also when it is unpacked."""
+
+EVENTS_LIMIT: Final = 10_000
+WRITERS: Final = 4
+"""Connections to PostgreSQL: as many requests are stored at once, others wait for one of them."""
+
+RETRY_AFTER_S: Final = 5
+JSON: Final = "application/json"
+LINES: Final = ("application/x-ndjson", "application/jsonl", "application/ndjson")
+PROTOBUF: Final = "application/x-protobuf"
+
+
+class _ProblemError(Exception):
+    """A request that is answered by a problem detail."""
+
+    def __init__(self, status: int, title: str, detail: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(title)
+        self.status = status
+        self.title = title
+        self.detail = detail
+        self.headers = headers or {}
+
+
+def app(settings: Settings, *, mix: bool = False) -> Starlette:
+    """Return the ASGI application.
+
+    Args:
+        settings: Which database, and which table of agent names.
+        mix: Let simulated and real events share the database.
+
+    """
+    from starlette.applications import Starlette
+    from starlette.routing import Route
+
+    collector = _Collector(agent_names(settings.home), LifoQueue())
+    for writer in [LiveWriter(settings, mix=mix) for _ in range(WRITERS)]:
+        collector.writers.put(writer)
+
+    @asynccontextmanager
+    async def closing(_: Starlette) -> AsyncIterator[None]:
+        yield
+        for _number in range(WRITERS):
+            collector.writers.get().close()
+
+    routes = [
+        Route("/v1/events", _answered(collector.events), methods=["POST"]),
+        Route("/v1/logs", _answered(collector.logs), methods=["POST"]),
+        Route("/healthz", _answered(collector.health), methods=["GET"]),
+    ]
+    handlers: dict[Any, Any] = {404: _not_found, 405: _not_found, 500: _failed}
+    return Starlette(routes=routes, exception_handlers=handlers, lifespan=closing)
+
+
+@dataclass(frozen=True, slots=True)
+class _Collector:
+    """What the requests share."""
+
+    names: AgentNames
+    writers: LifoQueue[LiveWriter]
+
+    async def events(self, request: Request) -> Response:
+        kind = _content_type(request, (JSON, *LINES))
+        lines = _items(await _body(request)) if kind == JSON else [line for line in (await _body(request)).split(b"\n") if line.strip()]
+        if len(lines) > EVENTS_LIMIT:
+            raise _ProblemError(413, "Too many events", f"{len(lines):,} events; at most {EVENTS_LIMIT:,} a request.")
+        context = ReadContext(names=self.names)
+        outcomes = await self._write([record for number, line in enumerate(lines, 1) for record in _one(number, line, context)])
+        items = [
+            {"event_id": each.event_id, "status": each.status, **({"reason": each.reason} if each.reason else {})} for each in outcomes
+        ]
+        counts = {status: sum(each.status == status for each in outcomes) for status in ("accepted", "known", "rejected")}
+        return _response(orjson.dumps({**counts, "items": items}), JSON)
+
+    async def logs(self, request: Request) -> Response:
+        kind = _content_type(request, (JSON, PROTOBUF))
+        body = await _body(request)
+        try:
+            content = otlp.requests_of_json(body) if kind == JSON else otlp.requests_of_protobuf(body)
+            records = list(otlp.read(content, self.names))
+        except otlp.UnreadableRequestError as error:
+            raise _ProblemError(400, "The body cannot be read", str(error)) from None
+        except (AttributeError, TypeError, ValueError) as error:
+            raise _ProblemError(400, "The body cannot be read", f"it is no ExportLogsServiceRequest: {error}") from None
+        refused = [each.reason for each in await self._write(records) if each.status == "rejected"]
+        return _export_answer(kind, refused)
+
+    async def health(self, request: Request) -> Response:
+        """Answer while the program lives; the database is asked by requests."""
+        del request
+        return _response(b'{"status":"ok"}', JSON)
+
+    async def _write(self, records: Sequence[AgentEvent | Rejection]) -> list[Outcome]:
+        from starlette.concurrency import run_in_threadpool
+
+        if not records:
+            return []
+        try:
+            return await run_in_threadpool(self._write_blocking, records)
+        except UserError as error:
+            detail = f"{error.what} Nothing of this request is lost if it is sent again."
+            raise _ProblemError(503, "The log cannot be written", detail, {"Retry-After": str(RETRY_AFTER_S)}) from error
+
+    def _write_blocking(self, records: Sequence[AgentEvent | Rejection]) -> list[Outcome]:
+        writer = self.writers.get()
+        try:
+            return writer.write(records)
+        finally:
+            self.writers.put(writer)
+
+
+def _items(body: bytes) -> list[bytes]:
+    """Cut a JSON array into its items; a single object is one item."""
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise _ProblemError(400, "The body is no JSON", f"{error.msg} at line {error.lineno}, column {error.colno}.") from None
+    if not isinstance(content, list | dict):
+        raise _ProblemError(400, "The body is no list of events", "Send a JSON array of objects, or NDJSON as application/x-ndjson.")
+    return [orjson.dumps(item) for item in (content if isinstance(content, list) else [content])]
+
+
+def _item(outcome: Outcome) -> dict[str, str | None]:
+    said = {"event_id": outcome.event_id, "status": outcome.status}
+    return {**said, "reason": outcome.reason} if outcome.reason else dict(said)
+
+
+def _one(number: int, line: bytes, context: ReadContext) -> list[AgentEvent | Rejection]:
+    """Read one item. A rejection is kept without its number: its place in a request means nothing to who reads it later."""
+    found = list(jsonl.read([(number, line)], source=SOURCE, context=context))
+    return [replace(each, line=None) if isinstance(each, Rejection) else each for each in found]
+
+
+def _content_type(request: Request, allowed: Sequence[str]) -> str:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in allowed:
+        raise _ProblemError(415, "Unsupported media type", f"Content-Type is {kind or 'missing'}; send {' or '.join(allowed)}.")
+    if request.headers.get("origin"):
+        raise _ProblemError(403, "Not from a browser", "Requests with an Origin header are refused: a page could write into the log.")
+    return kind
+
+
+async def _body(request: Request) -> bytes:
+    """Read the body, unpacked; neither it nor what it unpacks to may pass BODY_LIMIT."""
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"identity", "gzip"}:
+        raise _ProblemError(415, "Unsupported content encoding", f"Content-Encoding is {encoding}; send gzip, or none.")
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > BODY_LIMIT:
+        raise _too_large()
+    unpack = zlib.decompressobj(wbits=31) if encoding == "gzip" else None
+    parts: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        part = chunk
+        if unpack is not None:
+            try:
+                part = unpack.decompress(chunk, BODY_LIMIT - size + 1)
+            except zlib.error as error:
+                raise _ProblemError(400, "The body cannot be unpacked", f"It is no gzip: {error}.") from None
+        size += len(part)
+        if size > BODY_LIMIT:
+            raise _too_large()
+        parts.append(part)
+    if unpack is not None and not unpack.eof:
+        raise _ProblemError(400, "The body cannot be unpacked", "It is no whole gzip.")
+    return b"".join(parts)
+
+
+def _too_large() -> _ProblemError:
+    return _ProblemError(413, "The body is too large", f"At most {BODY_LIMIT:,} bytes, also unpacked: send the events in several requests.")
+
+
+def _export_answer(kind: str, refused: Sequence[str]) -> Response:
+    """OTLP's answer: what was refused is not to be sent again, so it is a success in part."""
+    said = "; ".join(sorted(set(refused)))[:1_000]
+    if kind == JSON:
+        partial = {"partialSuccess": {"rejectedLogRecords": str(len(refused)), "errorMessage": said}} if refused else {}
+        return _response(orjson.dumps(partial), JSON)
+    from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+
+    message = ExportLogsServiceResponse()
+    if refused:
+        message.partial_success.rejected_log_records = len(refused)
+        message.partial_success.error_message = said
+    return _response(message.SerializeToString(), PROTOBUF)
+
+
+def _answered(handle: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        try:
+            return await handle(request)
+        except _ProblemError as problem:
+            return _problem(problem)
+
+    return answer
+
+
+async def _not_found(request: Request, error: Exception) -> Response:
+    status = getattr(error, "status_code", 404)
+    title = "There is no such page" if status == 404 else "Not so"  # noqa: PLR2004
+    detail = f"{request.method} {request.url.path}: there are POST /v1/events, POST /v1/logs and GET /healthz."
+    return _problem(_ProblemError(status, title, detail))
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    del error  # uvicorn writes it to the log
+    return _problem(
+        _ProblemError(500, "A fault of ours", f"{request.method} {request.url.path} failed; the log of `detektor collect` says how.")
+    )
+
+
+def _problem(problem: _ProblemError) -> Response:
+    content: dict[str, Any] = {"type": "about:blank", "title": problem.title, "status": problem.status, "detail": problem.detail}
+    return _response(orjson.dumps(content), "application/problem+json", problem.status, problem.headers)
+
+
+def _response(content: bytes, media_type: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    from starlette.responses import Response
+
+    return Response(content, status_code=status, media_type=media_type, headers=headers)
