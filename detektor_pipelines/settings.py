@@ -73,6 +73,7 @@ class Settings(BaseSettings):
     dagster_code_port: int = Field(default=3001, ge=1, le=65535)
     stream_metrics_port: int = Field(default=9465, ge=0, le=65535)
     dagster_memory_mb: int = Field(default=1024, ge=256)
+    postgres_wait_seconds: int = Field(default=0, ge=0)  # how long Dagster waits for PostgreSQL before it opens its storage
 
     dagster_public_url: str | None = None  # where people reach Dagster's pages, for links in alerts; by default this machine's port
     alert_webhook: SecretStr | None = Field(default=None, repr=False)

@@ -11,6 +11,7 @@ connections, batches all that a run plans, and plans a check without partitions 
 from __future__ import annotations
 
 import os
+import time
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Self, cast
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 SCHEMA: Final = "dagster"
 BATCH_VARIABLE: Final = "DAGSTER_EVENT_BATCH_SIZE"
 _BATCH: Final = "200"
+_AGAIN_SECONDS: Final = 0.5
 
 
 class _Pooled:
@@ -161,13 +163,17 @@ os.register_at_fork(after_in_child=_forget_inherited)
 def _prepare(url: str) -> None:
     """Make the schema, and say plainly when there is no server (the stock class tries six times, then shows its stack).
 
+    Dagster's servers wait for PostgreSQL, which may be starting again (`postgres_wait_seconds`): a code server that gave up would go on
+    answering with that error until somebody reloads it.
+
     Raises:
         UserError: PostgreSQL does not answer.
 
     """
     engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    deadline = time.monotonic() + get_settings().postgres_wait_seconds
     try:
-        with engine.connect() as connection:
+        with _connected(engine, deadline) as connection:
             if connection.scalar(text("SELECT to_regnamespace(:name)"), {"name": SCHEMA}) is None:
                 connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
     except OperationalError as error:
@@ -176,3 +182,14 @@ def _prepare(url: str) -> None:
             where=f"{engine.url.host}:{engine.url.port}, database {engine.url.database}",
             fix="Run `detektor up`, or correct DETEKTOR_EXTERNAL_POSTGRES_URL.",
         ) from error
+
+
+def _connected(engine: Engine, deadline: float) -> Connection:
+    """Connect, trying until `deadline` (of the monotonic clock)."""
+    while True:
+        try:
+            return engine.connect()
+        except OperationalError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_AGAIN_SECONDS)

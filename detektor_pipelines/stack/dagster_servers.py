@@ -20,6 +20,10 @@ _PING: Final = "/api.DagsterApi/Ping"
 _PING_SECONDS: Final = 2
 _RELOAD: Final = "/api.DagsterApi/ReloadCode"
 _RELOAD_SECONDS: Final = 120
+
+_POSTGRES_SECONDS: Final = 60
+"""A killed PostgreSQL recovers in seconds; after a crash of the machine it may take a minute."""
+
 _LONGEST_TEMPORARY: Final = 90
 """Dagster makes Unix sockets there, whose paths have 107 characters at most."""
 
@@ -56,6 +60,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "DAGSTER_HOME": str(settings.dagster_home),
         "DETEKTOR_HOME": str(settings.home),
         "DETEKTOR_DAGSTER_CODE_PORT": str(settings.dagster_code_port),
+        "DETEKTOR_POSTGRES_WAIT_SECONDS": str(settings.postgres_wait_seconds or _POSTGRES_SECONDS),
         "PATH": binaries.search_path(),  # the code server starts `dagster` by its bare name
     } | ({"TMPDIR": str(temporary)} if short else {})
 

@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,14 +115,17 @@ def test_another_up_restarts_nothing(running: OperatingStack, monkeypatch: pytes
     assert before == {program: running.pid(program) for program in before}
 
 
-def test_definitions_that_load_without_postgres_keep_the_first_day(running: OperatingStack) -> None:
-    """Supervisor may start the code server again while PostgreSQL is not there yet."""
+def test_definitions_that_load_before_postgres_is_back_wait_for_it(running: OperatingStack) -> None:
+    """The process manager may start both again at once, and the code server may be the first."""
     before = partitions(running)
     supervisor.stop(running.settings, "postgres")
     old = loader(running).pid
-    assert dagster_servers.reload_definitions(running.settings)
-    assert loader(running).pid != old
-    supervisor.start(running.settings, "postgres")
+    with ThreadPoolExecutor(1) as pool:
+        reloaded = pool.submit(dagster_servers.reload_definitions, running.settings)
+        running.wait_for(lambda: loader(running).pid != old)
+        time.sleep(3)  # by then it asks for its storage; when it does not yet, the test is only easier
+        supervisor.start(running.settings, "postgres")
+        assert reloaded.result()
     running.wait_until_ready()
     running.wait_for(lambda: loaded(running))
     assert partitions(running) == before

@@ -10,6 +10,7 @@ from detektor_pipelines.errors import UserError
 from detektor_pipelines.settings import Settings, get_settings
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import ModuleType
 
 pytestmark = pytest.mark.slow
@@ -86,3 +87,19 @@ def test_the_wrong_order_is_said(partitions: ModuleType) -> None:
 def test_the_oldest_events_partition_owns_it(partitions: ModuleType, instant: str, day: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(partitions, "_oldest_event", lambda _: datetime.fromisoformat(instant))
     assert partitions.first_day(get_settings()).isoformat() == day
+
+
+def test_without_postgres_the_first_day_is_the_last_one_known(
+    partitions: ModuleType, isolated_environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(_: object) -> datetime:
+        raise UserError("PostgreSQL does not answer.")
+
+    settings = get_settings()
+    monkeypatch.setattr(partitions, "_oldest_event", lambda _: datetime.fromisoformat("2024-02-03T10:00:00+00:00"))
+    partitions.first_day(settings)  # without servers of ours nothing is remembered
+    assert not isolated_environment.exists()
+    (isolated_environment / "servers" / "dagster-code").mkdir(parents=True)
+    partitions.first_day(settings)
+    monkeypatch.setattr(partitions, "_oldest_event", down)
+    assert partitions.first_day(settings) == date(2024, 2, 3)
