@@ -177,6 +177,13 @@ def _mlflow_ready(settings: Settings) -> bool:
     return ports.answers(parts.port or (443 if parts.scheme == "https" else 80), parts.hostname or ports.LOOPBACK)
 
 
+# The stream worker -----------------------------------------------------------------------------------------------------------
+
+
+def _stream_command(settings: Settings) -> list[str]:
+    return [binaries.script("detektor"), "stream", "--quiet", "--metrics-port", str(settings.stream_metrics_port)]
+
+
 PROGRAMS: dict[str, Program] = {
     program.name: program
     for program in (
@@ -210,6 +217,16 @@ PROGRAMS: dict[str, Program] = {
             ready=_mlflow_ready,
             needs=("postgres",),
             start_seconds=180,  # its first start migrates a schema: 17 s alone, longer on a busy machine
+        ),
+        Program(
+            name="stream",
+            title="Stream worker",
+            port_field="stream_metrics_port",
+            command=_stream_command,
+            environment=lambda settings: {"DETEKTOR_HOME": str(settings.home)},
+            ready=lambda settings: ports.http_answers(settings.stream_metrics_port, "/metrics"),
+            needs=("postgres", "redis"),
+            start_seconds=60,
         ),
         Program(
             name="dagster-code",
