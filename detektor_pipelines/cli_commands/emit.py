@@ -1,4 +1,7 @@
-"""`detektor emit`: one event into the raw log, by hand or from a script."""
+"""`detektor emit`: one event into the raw log, by hand or from a script.
+
+Its options are made from the declarations of measures and categories, when the command is asked for: other commands need not wait for that.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,10 @@ import uuid
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+from typer.core import TyperCommand
 
 from detektor_pipelines.cli_commands.output import print_json
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.language.events import AGENT_TYPES, CATEGORIES, MEASURES, OPERATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,41 +27,25 @@ _SOURCE: Final = "emit"
 _TAKEN: Final = "action"
 """The category that has no option of its own: `--action` says what the agent did."""
 
-_FIXED: Final[dict[str, tuple[Any, Any]]] = {
-    "agent": (
-        Annotated[str, typer.Option(help=f"Who: one of {', '.join(AGENT_TYPES)}, or a name that agents.toml maps to one.")],
-        inspect.Parameter.empty,
-    ),
-    "action": (Annotated[str, typer.Option(help=f"What it did: {', '.join(OPERATIONS)}.")], inspect.Parameter.empty),
-    "project": (Annotated[str | None, typer.Option(help="Name of the repository.", show_default=False)], None),
-    "task_id": (Annotated[str | None, typer.Option(help="The task that it belongs to.", show_default=False)], None),
-    "session_id": (Annotated[str | None, typer.Option(help="The conversation that it belongs to.", show_default=False)], None),
-    "at": (
-        Annotated[str | None, typer.Option(metavar="INSTANT", help="When it ended, ISO 8601; by default now.", show_default=False)],
-        None,
-    ),
-    "event_id": (
-        Annotated[str | None, typer.Option(help="Its identity: the same one twice is one event. New by default.", show_default=False)],
-        None,
-    ),
-    "measure": (Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Any measure; repeatable.", show_default=False)], None),
-    "category": (
-        Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Any category, repeatable.", show_default=False)],
-        None,
-    ),
-    "simulated": (
-        Annotated[bool, typer.Option("--simulated", help="It never happened: for a log of `detektor simulate` or the demo.")],
-        False,
-    ),
-    "mix": (Annotated[bool, typer.Option("--mix", help="Allow simulated events beside real ones.")], False),
-    "as_json": (Annotated[bool, typer.Option("--json", help="Print the result as JSON, for scripts.")], False),
-}
+
+class _EmitCommand(TyperCommand):
+    """The command with one option for each declared measure and category."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Add the options; the first call makes them."""
+        if not self.params:
+            alone = typer.Typer(add_completion=False)
+            emit.__signature__ = _signature()  # type: ignore[attr-defined]
+            alone.command()(emit)
+            whole = typer.main.get_command(alone)
+            self.params, self.callback = list(whole.params), whole.callback
+        return super().get_params(ctx)
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    emit.__signature__ = _signature()  # type: ignore[attr-defined]
-    app.command("emit")(emit)
+    emit.__signature__ = inspect.Signature()  # type: ignore[attr-defined]  # typer is to ask _EmitCommand
+    app.command("emit", cls=_EmitCommand)(emit)
 
 
 def emit(**given: Any) -> None:
@@ -104,6 +91,7 @@ def _event(given: Mapping[str, Any]) -> AgentEvent:
     from detektor_pipelines.ingest.checks import problem
     from detektor_pipelines.ingest.names import agent_names
     from detektor_pipelines.ingest.projects import project_name
+    from detektor_pipelines.language.events import CATEGORIES
     from detektor_pipelines.language.records import AgentEvent
     from detektor_pipelines.settings import get_settings
 
@@ -138,6 +126,8 @@ def _instant(text: str) -> int:
 
 
 def _measures(given: Mapping[str, Any]) -> dict[str, int]:
+    from detektor_pipelines.language.events import MEASURES
+
     named: dict[str, Any] = _named(MEASURES, given, "measure", given["measure"])
     for name, value in named.items():
         if isinstance(value, str):
@@ -151,6 +141,8 @@ def _measures(given: Mapping[str, Any]) -> dict[str, int]:
 
 def _named(declared: Mapping[str, Any], given: Mapping[str, Any], option: str, pairs: Iterable[str] | None) -> dict[str, Any]:
     """Collect the options of their own, then those written as `name=value`."""
+    from detektor_pipelines.language.events import OPERATIONS
+
     found = {name: given[name] for name in declared if name != _TAKEN and given.get(name) is not None}
     for pair in pairs or ():
         name, sign, value = pair.partition("=")
@@ -165,6 +157,8 @@ def _named(declared: Mapping[str, Any], given: Mapping[str, Any], option: str, p
 
 
 def _refusal(event: AgentEvent, reason: str, value: str) -> UserError:
+    from detektor_pipelines.language.events import OPERATIONS
+
     operation = OPERATIONS.get(event.operation)
     where = f"{value!r}" if value else "the options"
     if operation is None:
@@ -179,7 +173,40 @@ def _refusal(event: AgentEvent, reason: str, value: str) -> UserError:
 
 def _signature() -> inspect.Signature:
     """Write the command's options down: the fixed ones, and one for each declared measure and category."""
-    options = {name: (kind, default) for name, (kind, default) in _FIXED.items()}
+    from detektor_pipelines.language.events import AGENT_TYPES, CATEGORIES, MEASURES, OPERATIONS
+
+    options: dict[str, tuple[Any, Any]] = {
+        "agent": (
+            Annotated[str, typer.Option(help=f"Who: one of {', '.join(AGENT_TYPES)}, or a name that agents.toml maps to one.")],
+            inspect.Parameter.empty,
+        ),
+        "action": (Annotated[str, typer.Option(help=f"What it did: {', '.join(OPERATIONS)}.")], inspect.Parameter.empty),
+        "project": (Annotated[str | None, typer.Option(help="Name of the repository.", show_default=False)], None),
+        "task_id": (Annotated[str | None, typer.Option(help="The task that it belongs to.", show_default=False)], None),
+        "session_id": (Annotated[str | None, typer.Option(help="The conversation that it belongs to.", show_default=False)], None),
+        "at": (
+            Annotated[str | None, typer.Option(metavar="INSTANT", help="When it ended, ISO 8601; by default now.", show_default=False)],
+            None,
+        ),
+        "event_id": (
+            Annotated[str | None, typer.Option(help="Its identity: the same one twice is one event. New by default.", show_default=False)],
+            None,
+        ),
+        "measure": (
+            Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Any measure; repeatable.", show_default=False)],
+            None,
+        ),
+        "category": (
+            Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Any category, repeatable.", show_default=False)],
+            None,
+        ),
+        "simulated": (
+            Annotated[bool, typer.Option("--simulated", help="It never happened: for a log of `detektor simulate` or the demo.")],
+            False,
+        ),
+        "mix": (Annotated[bool, typer.Option("--mix", help="Allow simulated events beside real ones.")], False),
+        "as_json": (Annotated[bool, typer.Option("--json", help="Print the result as JSON, for scripts.")], False),
+    }
     for measure in MEASURES.values():
         flags = [f"--{measure.name.replace('_', '-')}", *([SHORT[measure.name]] if measure.name in SHORT else [])]
         said = f"{measure.description} {measure.minimum} to {measure.maximum} {measure.unit}; of {_operations_with(measure.name)}."
@@ -204,4 +231,6 @@ def _signature() -> inspect.Signature:
 
 
 def _operations_with(name: str) -> str:
+    from detektor_pipelines.language.events import OPERATIONS
+
     return ", ".join(each.name for each in OPERATIONS.values() if name in (*each.measures, *each.categories))
