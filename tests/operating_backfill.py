@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError
 
 import psycopg
 
@@ -63,8 +64,16 @@ class Backfill:
         assert self.stack.graphql(_CANCEL, {"id": self.id})["cancelPartitionBackfill"]["__typename"] == "CancelBackfillSuccess"
 
     def wait(self, seconds: float = 240) -> str:
-        """Return its last status."""
-        return str(self.stack.wait_for(lambda: self.status if self.status not in {"REQUESTED", "CANCELING"} else None, seconds))
+        """Return its last status; while PostgreSQL is away nobody knows it."""
+
+        def ended() -> str | None:
+            try:
+                status = self.status
+            except HTTPError:
+                return None
+            return None if status in {"REQUESTED", "CANCELING"} else status
+
+        return str(self.stack.wait_for(ended, seconds))
 
 
 def launch(stack: OperatingStack, views: Sequence[FeatureView], days: Sequence[date], *, online: bool = True) -> Backfill:

@@ -138,11 +138,11 @@ def _report(done: Backfill, views: Sequence[FeatureView], *, as_json: bool) -> N
         runs = [{"run_id": run.run_id, "succeeded": run.succeeded, "seconds": round(run.seconds, 3)} for run in done.runs]
         print_json({"succeeded": done.succeeded, "cancelled": done.cancelled, "runs": runs, "views": rows})
         return
-    runs = "one Dagster run" if len(done.runs) == 1 else f"{len(done.runs)} Dagster runs"
+    how = "one Dagster run" if len(done.runs) == 1 else f"{len(done.runs)} Dagster runs"
     print_table(
         ("view", *_STATUSES, "rows written", "keys online"),
         [(row["view"], *(row["days"][status] for status in _STATUSES), f"{row['rows_written']:,}", row["keys_online"]) for row in rows],
-        title=f"Days by view, {runs}, {sum(run.seconds for run in done.runs):.1f} s",
+        title=f"Days by view, {how}, {sum(run.seconds for run in done.runs):.1f} s",
     )
 
 
