@@ -44,6 +44,7 @@ def test_a_backfill_through_dagster_publishes_the_same() -> None:
         ("bench_startup.py", ("--turns", "1"), "help_s"),
         ("bench_dagster.py", ("--days", "2"), "ours_range_s"),
         ("bench_online_write.py", ("--agents", "20", "--turns", "1"), "rows_per_second"),
+        ("bench_operating.py", ("--events", "3000", "--days", "3", "--no-browser"), "online_s"),
     ],
 )
 def test_the_others_run(script: str, arguments: tuple[str, ...], figure: str) -> None:
