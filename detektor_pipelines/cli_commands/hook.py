@@ -26,11 +26,11 @@ _COLOURS = {"+": typer.colors.GREEN, "-": typer.colors.RED, "@": typer.colors.CY
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    group = typer.Typer(name="hook", help="Put detektor-hook into Claude Code's settings, or take it out again.", no_args_is_help=True)
+    group = typer.Typer(help="Put detektor-hook into Claude Code's settings, or take it out again.", no_args_is_help=True)
     group.command("install")(install)
     group.command("uninstall")(uninstall)
     group.command("status")(status)
-    app.add_typer(group)
+    app.add_typer(group, name="hook")
 
 
 def install(*, settings: SettingsOption = None, project: ProjectOption = False, yes: YesOption = False) -> None:

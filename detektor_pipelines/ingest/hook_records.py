@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import orjson
 
 from detektor_pipelines import clock
-from detektor_pipelines.clock import from_us
 from detektor_pipelines.hook import TIME
 from detektor_pipelines.ingest.claude_code.collect import SUBAGENT_TOOLS
 from detektor_pipelines.ingest.failures import INTERRUPTED, error_type
@@ -78,9 +77,13 @@ class HookReader:
         if not isinstance(at, int):
             return [Rejection(SOURCE, None, "the line is no note of detektor-hook", excerpt(line))]
         if "hook_event_name" not in record:
-            said = excerpt(f"{from_us(at // 1000).isoformat()} {record.get('text', line.decode(errors='replace'))}")
+            said = excerpt(f"{at} {record.get('text', line.decode(errors='replace'))}")
             return [Rejection(SOURCE, None, "the hook's input is no JSON object with a hook_event_name", said)]
-        return list(self._events(record, at // 1000 + _shift(), line))
+        try:
+            return list(self._events(record, at // 1000 + _shift(), line))
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+            reason = f"a note of a shape that is not known ({type(error).__name__})"
+            return [Rejection(SOURCE, None, reason, excerpt(line))]
 
     def overdue(self, now: int) -> list[AgentEvent | Rejection]:
         """Make events of stops that have waited long enough; `now` in µs UTC by the platform's clock."""

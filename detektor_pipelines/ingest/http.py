@@ -8,9 +8,9 @@ problem details (RFC 9457). There is no password: it is bound to loopback, and a
 from __future__ import annotations
 
 import zlib
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from queue import LifoQueue
+from queue import Empty, LifoQueue
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -76,8 +76,9 @@ def app(settings: Settings, *, mix: bool = False) -> Starlette:
     @asynccontextmanager
     async def closing(_: Starlette) -> AsyncIterator[None]:
         yield
-        for _number in range(WRITERS):
-            collector.writers.get().close()
+        with suppress(Empty):  # one that still writes closes with the process
+            while True:
+                collector.writers.get_nowait().close()
 
     routes = [
         Route("/v1/events", _answered(collector.events), methods=["POST"]),

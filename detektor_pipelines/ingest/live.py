@@ -98,10 +98,26 @@ class LiveWriter:
             raise
 
     def _append(self, events: Sequence[AgentEvent], rejections: Sequence[Rejection]) -> list[Outcome]:
+        import psycopg
+
         log = self._connected()
-        outcomes = log.append(events) if events else []
         log.keep(rejections)
-        return outcomes
+        try:
+            return log.append(events) if events else []
+        except (psycopg.DataError, psycopg.IntegrityError):
+            return [self._append_alone(log, event) for event in events]
+
+    def _append_alone(self, log: LiveLog, event: AgentEvent) -> Outcome:
+        """Store one event of a batch in which PostgreSQL refuses one: the others must not wait for it for ever."""
+        import psycopg
+
+        try:
+            return log.append([event])[0]
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
+            said = str(error).partition("\n")[0][:150]
+            rejection = _rejection(event, f"PostgreSQL refuses it ({error.sqlstate})", said)
+            log.keep([rejection])
+            return Outcome(event.event_id, "rejected", rejection.reason)
 
     def _connected(self) -> LiveLog:
         if self._log is None:
@@ -124,9 +140,10 @@ class LiveWriter:
 
 def _rejection_of(event: AgentEvent, now: int) -> Rejection | None:
     found = problem(event, now)
-    if found is None:
-        return None
-    reason, value = found
+    return _rejection(event, *found) if found else None
+
+
+def _rejection(event: AgentEvent, reason: str, value: str) -> Rejection:
     said = f"{value[:_EXCERPT_OF_VALUE]} in " if value else ""
     whole = f"{said}{event.operation} of {event.raw_name}, {dict(event.measures)} {dict(event.categories)}"
     return Rejection(str(event.source), None, reason, excerpt(whole), str(event.event_id)[:200])

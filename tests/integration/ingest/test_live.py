@@ -181,6 +181,14 @@ def test_a_lost_connection_is_opened_again(database: Settings, writer: LiveWrite
     assert statuses(writer, review("a2"), review("b")) == ["accepted", "accepted"]
 
 
+def test_what_only_postgres_refuses_does_not_hold_up_the_others(database: Settings, writer: LiveWriter) -> None:
+    with psycopg.connect(database.postgres_dsn) as connection:
+        connection.execute("ALTER TABLE ml_learning.agent_events ADD CHECK (project <> 'poison')")
+    assert statuses(writer, review("a"), review("b", project="poison"), review("c")) == ["accepted", "rejected", "accepted"]
+    assert [row[0] for row in stored(database)] == ["a", "c"]
+    assert rejected(database) == [("b", "PostgreSQL refuses it (23514)")]
+
+
 def test_a_server_that_is_away_is_said(settings: Settings) -> None:
     with LiveWriter(settings) as live, pytest.raises(UserError, match="PostgreSQL does not answer"):
         live.write([review("a")])

@@ -3,6 +3,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from detektor_pipelines.hook import TIME, line_of
 from detektor_pipelines.ingest.hook_records import WAIT_US, HookReader
 from detektor_pipelines.ingest.names import AgentNames
@@ -150,6 +153,36 @@ def test_a_session_keeps_the_project_that_it_began_in() -> None:
     session.note(1, "PostToolUse", tool_name="Bash", tool_use_id="t1")
     (event,) = session.note(2, "PostToolUse", tool_name="Bash", tool_use_id="t2", cwd="/home/ada/shop/backend")
     assert event.project == "shop"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+NAMES = st.sampled_from(["PostToolUse", "PostToolUseFailure", "SubagentStart", "SubagentStop", "SessionEnd"])
+FIELDS = (
+    "session_id",
+    "cwd",
+    "agent_id",
+    "agent_type",
+    "tool_name",
+    "tool_use_id",
+    "tool_response",
+    "duration_ms",
+    "error",
+    "transcript_path",
+)
+
+
+@given(
+    st.lists(st.tuples(NAMES | JSON, st.dictionaries(st.sampled_from(FIELDS), JSON | st.sampled_from(["Agent", "s", "a1"]))), max_size=5)
+)
+def test_no_note_stops_the_reader(notes: list[tuple[Any, dict[str, Any]]]) -> None:
+    reader = HookReader(AgentNames.load(), {}, {})
+    for hook, said in notes:
+        reader.read(json.dumps({TIME: START * 1000, "hook_event_name": hook, **said}).encode())
+    reader.overdue(START + 10 * WAIT_US)
 
 
 def test_lines_that_are_no_notes_are_rejected() -> None:
