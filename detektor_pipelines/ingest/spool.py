@@ -22,7 +22,7 @@ from detektor_pipelines.hook import FILE_PREFIX, FILE_SUFFIX, LINE_LIMIT, TIME, 
 from detektor_pipelines.ingest.hook_records import SOURCE, HookReader
 from detektor_pipelines.ingest.live import LiveWriter
 from detektor_pipelines.ingest.masking import excerpt
-from detektor_pipelines.ingest.names import agent_names
+from detektor_pipelines.ingest.names import FILE_NAME, AgentNames, agent_names
 from detektor_pipelines.language.records import AgentEvent, Rejection
 
 if TYPE_CHECKING:
@@ -84,6 +84,8 @@ class Spool:
         self._state = _State()
         self._stamp: tuple[int, int] | None = None
         self._is_current = False
+        self._names: AgentNames | None = None
+        self._names_stamp: tuple[int, int] | None = None
 
     def drain(self, writer: LiveWriter) -> SpoolCounts:
         """Take what is new to the log; another drainer's turn is left to it.
@@ -107,10 +109,7 @@ class Spool:
 
     def _drain(self, writer: LiveWriter, directories: Sequence[Path], counts: SpoolCounts) -> None:
         self._load()
-        names = agent_names(self._settings.home) if any(map(_files, directories)) or self._state.agents else None
-        if names is None:
-            return
-        reader = HookReader(names, self._state.agents, self._state.sessions)
+        reader = HookReader(self._agent_names(), self._state.agents, self._state.sessions)
         for directory in directories:
             for path in _files(directory):
                 self._drain_file(path, reader, writer, counts)
@@ -125,6 +124,13 @@ class Spool:
             self._store(writer, overdue, counts)
         self._save()
         counts.waiting = sum("stop" in agent for agent in self._state.agents.values())
+
+    def _agent_names(self) -> AgentNames:
+        """Read the table of names again when the installation's own part of it changed."""
+        stamp = _stamp_of(self._settings.home / FILE_NAME)
+        if self._names is None or stamp != self._names_stamp:
+            self._names, self._names_stamp = agent_names(self._settings.home), stamp
+        return self._names
 
     def _drain_file(self, path: Path, reader: HookReader, writer: LiveWriter, counts: SpoolCounts) -> str:
         """Read a file from where it was read to; returns what it is known by."""
