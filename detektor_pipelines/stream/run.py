@@ -13,6 +13,7 @@ from detektor_pipelines import clock
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError, escaped, redis_client, redis_errors
 from detektor_pipelines.stream import metrics
+from detektor_pipelines.stream.drainer import draining
 from detektor_pipelines.stream.worker import LIMIT, Worker
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def run(
 
     """
     pause, reported, complaint = QUICK_S, 0.0, ""
-    with Worker(settings, views, limit=limit) as worker, ExitStack() as stack:
+    with Worker(settings, views, limit=limit) as worker, draining(settings), ExitStack() as stack:
         server = metrics.serve(settings, lambda: report(worker.health), metrics_port) if metrics_port else None
         if server is not None:
             stack.callback(server.server_close)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 
 from detektor_pipelines import stack
@@ -44,6 +45,28 @@ def test_emit_moves_a_feature_and_the_next_day_it_falls(live: Live) -> None:
     live.start_worker(**tomorrow)
     live.wait_for(lambda: recent_reviews(live, "code-reviewer", **tomorrow) == 0)
     assert detektor(live, "parity", "--sample", "8", **tomorrow)[0]["mismatches"] == []
+
+
+def test_what_a_hook_notes_is_online_without_anybody_asking(live: Live) -> None:
+    live.start_worker()
+    live.wait_for(live.reports)
+    note = {
+        "hook_event_name": "SubagentStop",
+        "session_id": "s1",
+        "cwd": "/work/shop",
+        "agent_id": "a1",
+        "agent_type": "code-reviewer",
+        "last_assistant_message": "Approved: no issues found.",
+    }
+    hook = str(Path(sys.executable).with_name("detektor-hook"))
+    done = subprocess.run([hook], input=json.dumps(note), env=live.environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+    live.wait_for(lambda: read_events(live) != [])
+
+
+def read_events(live: Live) -> list[tuple[str, str]]:
+    with psycopg.connect(live.settings.postgres_dsn) as connection:
+        return connection.execute("SELECT agent_type, operation FROM ml_learning.agent_events").fetchall()
 
 
 def test_the_process_manager_keeps_a_worker_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
