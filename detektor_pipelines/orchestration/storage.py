@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Self, cast
@@ -27,11 +28,12 @@ from detektor_pipelines.errors import UserError
 from detektor_pipelines.settings import get_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from dagster import EventLogEntry
     from dagster._config.config_schema import UserConfigSchema
     from dagster._serdes import ConfigurableClassData
+    from dagster._utils.concurrency import ConcurrencyClaimStatus
     from sqlalchemy import Connection, Engine
 
 SCHEMA: Final = "dagster"
@@ -136,6 +138,26 @@ class PooledEventLogStorage(_Pooled, PostgresEventLogStorage):
             for planned in [event.get_dagster_event().asset_check_planned_data]
         ]
         connection.execute(AssetCheckExecutionsTable.insert(), rows)
+
+    def claim_concurrency_slot(
+        self, concurrency_key: str, run_id: str, step_key: str, priority: int | None = None
+    ) -> ConcurrencyClaimStatus:
+        """Claim a place of a pool for a step, one claim at a time: the stock class gives one place to several that ask at once."""
+        with self._alone_in([concurrency_key]):
+            return super().claim_concurrency_slot(concurrency_key, run_id, step_key, priority)
+
+    def assign_pending_steps(self, concurrency_keys: Sequence[str]) -> None:
+        """Give free places to waiting steps, the same way."""
+        with self._alone_in(concurrency_keys):
+            super().assign_pending_steps(concurrency_keys)
+
+    @contextmanager
+    def _alone_in(self, pools: Sequence[str]) -> Iterator[None]:
+        """Keep others, of any process, from the pools' places: the stock row locks end with their statement, which commits by itself."""
+        with self.index_transaction() as connection:
+            for pool in sorted(set(pools)):
+                connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:pool, 0))"), {"pool": f"dagster pool {pool}"})
+            yield
 
 
 def _pooled(url: str) -> Engine:

@@ -48,9 +48,11 @@ class Queue:
         from detektor_pipelines.orchestration.build import build_definitions
 
         self.instance = instance
-        self.launcher = instance._run_launcher = MockedRunLauncher()
+        self.launcher: Any = MockedRunLauncher()
+        instance._run_launcher = self.launcher
         keys = [key for view in VIEWS for key in (features_key(view), online_key(view))]
         self.job = build_definitions().get_repository_def().get_implicit_job_def_for_assets(keys)
+        assert self.job
         server = GrpcServerCodeLocationOrigin(host="127.0.0.1", port=4000, location_name="detektor_pipelines")
         self.origin = RemoteJobOrigin(RemoteRepositoryOrigin(server, "__repository__"), self.job.name)
         self.names: dict[str, str] = {}
@@ -237,7 +239,7 @@ def test_threads_never_hold_more_places_than_there_are(instance: Any) -> None:
 
     with ThreadPoolExecutor(12) as threads:
         claimed = sum(threads.map(claim, range(12)))
-    assert claimed <= 3
+    assert 1 <= claimed <= 3
     assert len(storage.get_concurrency_info("pool").claimed_slots) == claimed
 
 
