@@ -1,4 +1,4 @@
-"""The gate of a view's rows: types, nullability and bounds as a Pandera schema."""
+"""The gate of a view's rows: types, nullability and bounds as a Pandera schema, whose checks say in words what must be."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def schema(view: FeatureView) -> DataFrameSchema:
     """Return the schema that every published row of the view keeps; `frame` makes the frames it takes."""
     from pandera.pandas import Check, Column, DataFrameSchema
 
-    agent = Check.str_matches(rf"^{view.agent}(@[a-z0-9._-]+)?$")
+    agent = Check.str_matches(rf"^{view.agent}(@[a-z0-9._-]+)?$", error=f"{view.agent} or {view.agent}@<project>")
     columns = {
         "agent_id": Column(str, agent, nullable=False),
         "event_timestamp": Column("datetime64[us, UTC]", nullable=False),
@@ -45,9 +45,9 @@ def _column(feature: Feature) -> Column:
     low, high = feature.within
     checks = []
     if low is not None:
-        checks.append(Check.ge(low))
+        checks.append(Check.ge(low, error=f"at least {low:,}"))
     if high is not None:
-        checks.append(Check.le(high))
+        checks.append(Check.le(high, error=f"at most {high:,}"))
     return Column(kind, checks, nullable=feature.nullable)
 
 

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 SHOWN: Final = 50
 """Failing rows kept a day: enough to see what is wrong, few enough for a page."""
 
+_PANDERAS_OWN: Final = {"not_nullable": "not null", "multiple_fields_uniqueness": "a key of its own"}
+
 
 def failures_by_day(view: FeatureView, rows: pa.Table) -> Mapping[int, list[dict[str, Any]]]:
     """Return the failing cases by the day (days since 1970) that owns the row; empty when every row passes.
 
-    A case has the keys agent_id, event_timestamp, column, check, value.
+    A case has the keys agent_id, event_timestamp, column, value, check; the last says in words what must be.
     """
     import pandas as pd
     from pandera.errors import SchemaErrors
@@ -55,6 +57,6 @@ def _case(frame: Any, case: dict[str, Any]) -> dict[str, Any]:
         "agent_id": row.get("agent_id", ""),
         "event_timestamp": str(row.get("event_timestamp", "")),
         "column": str(column),
-        "check": str(case["check"]),
         "value": None if pd.isna(value) else str(value),
+        "check": _PANDERAS_OWN.get(str(case["check"]), str(case["check"])),
     }

@@ -9,14 +9,13 @@ import dagster as dg
 
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.orchestration.assets import all_assets
-from detektor_pipelines.orchestration.checks.freshness import freshness_checks, watch_freshness
+from detektor_pipelines.orchestration.checks.freshness import log_freshness_check, watch_freshness
 from detektor_pipelines.orchestration.housekeeping import trim_event_log, weekly_trim
 from detektor_pipelines.orchestration.online_state import hourly_parity, online_state, watch_stream
 from detektor_pipelines.orchestration.partitions import daily_partitions
 from detektor_pipelines.orchestration.resources import default_resources
 from detektor_pipelines.orchestration.schedules import hourly_open_day, nightly_close
 from detektor_pipelines.orchestration.sensors import definition_changed, publish_online, repair_late_data, run_failed
-from detektor_pipelines.orchestration.sensors.versions import version_checks
 from detektor_pipelines.settings import get_settings
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def build_definitions(
     trim = trim_event_log()
     return dg.Definitions(
         assets=assets,
-        asset_checks=[version_checks(views, settings), freshness_checks(views)],
+        asset_checks=[log_freshness_check()],
         sensors=[
             publish_online(views, settings),
             repair_late_data(views, days, settings),

@@ -48,6 +48,9 @@ class Engine(Protocol):
     def freshness(self, views: Sequence[FeatureView]) -> Mapping[str, Finding]:
         """Judge how far each view's rows are true, by its name."""
 
+    def versions(self, views: Sequence[FeatureView]) -> Mapping[str, Finding]:
+        """Judge of which version each view's published days are, by its name."""
+
     def log_freshness(self) -> Finding:
         """Judge when something last arrived in the raw log."""
 
@@ -125,6 +128,17 @@ class LocalEngine:
         from detektor_pipelines.quality.freshness import views_freshness
 
         return views_freshness(self.settings, views)
+
+    def versions(self, views: Sequence[FeatureView]) -> Mapping[str, Finding]:
+        """Judge of which version each view's published days are, by its name.
+
+        Raises:
+            UserError: The database cannot be read.
+
+        """
+        from detektor_pipelines.quality.versions import views_versions
+
+        return views_versions(self.settings, views)
 
     def log_freshness(self) -> Finding:
         """Judge when something last arrived in the raw log.

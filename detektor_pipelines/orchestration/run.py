@@ -184,6 +184,9 @@ class _Watched:
     def freshness(self, views: Sequence[FeatureView]) -> Mapping[str, Finding]:
         return self._engine.freshness(views)
 
+    def versions(self, views: Sequence[FeatureView]) -> Mapping[str, Finding]:
+        return self._engine.versions(views)
+
     def log_freshness(self) -> Finding:
         return self._engine.log_freshness()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines import clock
-from detektor_pipelines.quality import nulls, rows, volume
+from detektor_pipelines.quality import freshness, nulls, rows, versions, volume
 from detektor_pipelines.quality.published import day_facts, day_states
 from detektor_pipelines.stores.connections import connect
 
@@ -24,6 +24,8 @@ WATCHED: Final = 3
 def examine(settings: Settings, view: FeatureView, days: Sequence[date]) -> tuple[Finding, ...]:
     """Judge `days`, those of them that are published, and the newest published ones, in the order of `findings.BESIDE_THE_GATE`.
 
+    The volume is judged of the newest only: that Christmas was quiet is no news to whoever computes half a year.
+
     Raises:
         UserError: The database cannot be read.
 
@@ -32,14 +34,17 @@ def examine(settings: Settings, view: FeatureView, days: Sequence[date]) -> tupl
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         states = day_states(connection, view)
         published = list(states)
-        judged = sorted(set(days) & set(states) | set(published[-WATCHED:]))
+        watched = published[-WATCHED:]
+        judged = sorted(set(days) & set(states) | set(watched))
         needed = sorted({*judged, *(each for day in judged for each in nulls.before(day, published))})
         facts = day_facts(connection, view, needed) if needed else {}
-        events = volume.daily_events(connection, view.agent, judged)
+        events = volume.daily_events(connection, view.agent, watched)
         now = clock.from_us(clock.now_us())
         ours = {day: facts[day] for day in judged if day in facts}
         return (
-            volume.usual(events, judged, now=now),
+            freshness.of_views(connection, [view], now=now)[view.name],
+            versions.of_view(connection, view),
+            volume.usual(events, watched, now=now),
             nulls.usual(facts, judged, published),
             rows.unique(connection, view, ours),
             rows.in_bounds(connection, view, ours),

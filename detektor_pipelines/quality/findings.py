@@ -67,10 +67,9 @@ LOG_FRESH: Final = Check(
 )
 VOLUME: Final = Check(
     "volume_is_usual",
-    "The agent's events of a day against the same weekday of the eight weeks before. Too many is more than five spreads above their median"
-    " and more than twice the greatest of them, too few more than three spreads below and less than half of the least; a spread is 1.4826"
-    " times the median absolute deviation, at least the square root of the median. Three earlier days of that weekday are needed. An open"
-    " day is judged for too many events only.",
+    "The agent's events of the seven days up to a day against the same sum in each of the eight weeks before. Too many is more than four"
+    " times their median, too few less than a tenth of it, and either off by more than 300 events. Three earlier weeks are needed. A week"
+    " that ends with the open day is judged for too many events only. Judged are the weeks up to the three newest published days.",
     "WARN: the rows are right either way, the agents' work or its logging may have changed.",
 )
 NULLS: Final = Check(
@@ -97,8 +96,13 @@ SHRINK: Final = Check(
     " append-only, so a day computed again has all rows that it ever had.",
     "ERROR: rows were lost, or rows are served that the log does not give.",
 )
+VERSION: Final = Check(
+    "rows_are_of_this_version",
+    "All days that were ever published have rows of the view's present definition, by its data hash.",
+    "WARN, with the command of the backfill: earlier rows stay readable as what they are, and recomputing months is a person's decision.",
+)
 
-BESIDE_THE_GATE: Final = (VOLUME, NULLS, UNIQUE, BOUNDS, SHRINK)
+BESIDE_THE_GATE: Final = (FRESH, VERSION, VOLUME, NULLS, UNIQUE, BOUNDS, SHRINK)
 """Computed after each publication, in this order."""
 
 

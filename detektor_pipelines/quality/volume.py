@@ -1,8 +1,11 @@
-"""Check of the volume: a day's events against the same weekday of the weeks before."""
+"""Check of the volume: the events of the seven days up to a day against the same sum in the weeks before.
+
+Agents work in bursts and rest on holidays, so a single day tells nothing: on one simulated day in forty even five spreads and a
+factor of two against the same weekday are no fault. Weeks are steady.
+"""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from statistics import median
@@ -17,13 +20,10 @@ if TYPE_CHECKING:
 
 WEEKS: Final = 8
 FEWEST: Final = 3
-SPREADS_ABOVE: Final = 5
-SPREADS_BELOW: Final = 3
-"""Counts end at 0 and are skewed upwards: five spreads below would let a silent day pass where twenty events are usual."""
-
-FACTOR: Final = 2
-_TO_DEVIATION: Final = 1.4826
-"""A median absolute deviation times this is a normal distribution's standard deviation."""
+TIMES_ABOVE: Final = 4
+TIMES_BELOW: Final = 10
+LEAST: Final = 300
+"""Events that a week has to be off by: fewer are one good day of an agent that seldom works."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class DailyEvents:
 
 
 def daily_events(connection: psycopg.Connection, agent: str, days: Sequence[date]) -> DailyEvents:
-    """Count the agent's events on `days` and the weeks before them, each event once, whatever its revisions say."""
+    """Count the agent's events of the weeks up to `days` and of those before, each event once, whatever its revisions say."""
     row = connection.execute(
         "SELECT (SELECT min(occurred_at) FROM ml_learning.agent_events WHERE agent_type = %s),"
         " (SELECT true FROM ml_learning.agent_events WHERE revision > 1 ORDER BY event_id LIMIT 1) IS NOT NULL",  # the order: by its index
@@ -49,73 +49,67 @@ def daily_events(connection: psycopg.Connection, agent: str, days: Sequence[date
     found = connection.execute(
         "SELECT ((occurred_at AT TIME ZONE 'UTC') - interval '1 microsecond')::date, count(*) FROM ml_learning.agent_events"
         f" WHERE agent_type = %s AND occurred_at > %s AND occurred_at <= %s{once} GROUP BY 1",
-        (agent, _midnight(min(days) - timedelta(weeks=WEEKS)), _midnight(max(days) + timedelta(days=1))),
+        (agent, _midnight(min(days) - timedelta(weeks=WEEKS + 1)), _midnight(max(days) + timedelta(days=1))),
     )
     return DailyEvents(dict(found.fetchall()), (oldest.astimezone(UTC) - timedelta(microseconds=1)).date())
 
 
 def usual(events: DailyEvents, days: Sequence[date], *, now: datetime) -> Finding:
-    """Judge the volume of `days`, ascending; one that is not over at `now` for too many events only."""
+    """Judge the weeks that end with `days`, ascending; one that is not over at `now` for too many events only."""
     cases, judged = [], 0
     for day in days:
-        earlier = _same_weekdays(events, day)
+        earlier = _weeks_before(events, day)
         if len(earlier) < FEWEST:
             continue
         judged += 1
-        count = events.counts.get(day, 0)
+        count = _week(events, day)
         low, high = limits(earlier)
         is_open = _midnight(day + timedelta(days=1)) > now
         if count > high or (count < low and not is_open):
             cases.append(
                 {
-                    "day": f"{day:%a %Y-%m-%d}",
-                    "events": str(count),
-                    "usual": f"{low:.0f} … {high:.0f}",
-                    "same weekday before": ", ".join(map(str, earlier)),
+                    "seven days up to": f"{day:%a %Y-%m-%d}",
+                    "events": f"{count:,}",
+                    "usual": f"{low:,.0f} … {high:,.0f}",
+                    "weeks before": ", ".join(map(str, earlier)),
                 }
             )
-    figures = {"days_judged": judged, "unusual_days": len(cases)} | ({"events": events.counts.get(days[-1], 0)} if days else {})
+    figures = {"days_judged": judged, "unusual_days": len(cases)} | ({"events_of_week": _week(events, days[-1])} if days else {})
     if not judged:
-        need = f"Not judged: at least {FEWEST} earlier days of the same weekday are needed, there are {_most(events, days)}."
+        need = f"Not judged: at least {FEWEST} earlier weeks are needed, there are {_most(events, days)}."
         return Finding(VOLUME.name, passed=True, summary=need, figures=figures)
     if not cases:
-        return Finding(VOLUME.name, passed=True, summary=f"As many events as usual, on {judged} days.", figures=figures)
+        return Finding(VOLUME.name, passed=True, summary=f"As many events as usual, in the weeks up to {judged} days.", figures=figures)
     return Finding(
         VOLUME.name,
         passed=False,
-        summary=f"More or fewer events than usual on {listed(case['day'] for case in cases)}.",
-        fix="Too few: ask whether all logs of that day were ingested (what could not be read is in ml_learning.rejected_events); late ones"
-        " repair the day by themselves. Too many: look whether a source is read twice under other names. If the agent simply worked more or"
-        " less, nothing is wrong.",
+        summary=f"Far more or fewer events than usual in the seven days up to {listed(case['seven days up to'] for case in cases)}.",
+        fix="Too few: ask whether all logs of those days were ingested (what could not be read is in ml_learning.rejected_events); late"
+        " ones repair the days by themselves. Too many: look whether a source is read twice under other names. If the agent simply worked"
+        " more or less, nothing is wrong.",
         cases=tuple(cases[:SHOWN]),
         figures=figures,
     )
 
 
-def limits(counts: Sequence[int]) -> tuple[float, float]:
-    """Return the fewest and the most events that are usual after days with `counts`: far from their median and from each of them.
-
-    Agents work in bursts, so a day beyond the spread alone is nothing new: of simulated days one in ten is, one in fifty beyond both.
-    """
-    middle, one = median(counts), spread(counts)
-    return max(0.0, min(middle - SPREADS_BELOW * one, min(counts) / FACTOR)), max(middle + SPREADS_ABOVE * one, max(counts) * FACTOR)
+def limits(weeks: Sequence[int]) -> tuple[float, float]:
+    """Return the fewest and the most events that are usual after such weeks: far from their median by a factor and by a number."""
+    middle = median(weeks)
+    return max(0.0, min(middle / TIMES_BELOW, middle - LEAST)), max(middle * TIMES_ABOVE, middle + LEAST)
 
 
-def spread(counts: Sequence[int]) -> float:
-    """Return a robust standard deviation of counts: at least that of chance alone (the root of the median), and 1."""
-    middle = median(counts)
-    deviation = median(abs(each - middle) for each in counts)
-    return max(_TO_DEVIATION * deviation, math.sqrt(middle), 1.0)
+def _week(events: DailyEvents, day: date) -> int:
+    return sum(events.counts.get(day - timedelta(days=number), 0) for number in range(7))
 
 
-def _same_weekdays(events: DailyEvents, day: date) -> list[int]:
-    """Return the counts of the same weekday of the weeks before, the oldest first, none of before the agent's first event."""
-    days = (day - timedelta(weeks=number) for number in range(WEEKS, 0, -1))
-    return [events.counts.get(each, 0) for each in days if events.first is not None and each >= events.first]
+def _weeks_before(events: DailyEvents, day: date) -> list[int]:
+    """Return the counts of the weeks before the one that ends with `day`, the oldest first, none that began before the first event."""
+    ends = (day - timedelta(weeks=number) for number in range(WEEKS, 0, -1))
+    return [_week(events, end) for end in ends if events.first is not None and end - timedelta(days=6) >= events.first]
 
 
 def _most(events: DailyEvents, days: Sequence[date]) -> int:
-    return max((len(_same_weekdays(events, day)) for day in days), default=0)
+    return max((len(_weeks_before(events, day)) for day in days), default=0)
 
 
 def _midnight(day: date) -> datetime:

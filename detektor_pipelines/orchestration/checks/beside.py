@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from detektor_pipelines.quality.findings import BESIDE_THE_GATE, not_computed
 
@@ -12,11 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import date
 
+    from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
+
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.orchestration.resources import Engine
     from detektor_pipelines.quality.findings import Case, Check, Finding
 
-_SEVERITY = {"error": dg.AssetCheckSeverity.ERROR, "warn": dg.AssetCheckSeverity.WARN}
+_PLANNED_SECONDS: Final = 600
+"""How long a check that a run has planned is left to it: one that is not evaluated by then waits in the queue, or lost its process."""
+
+_SEVERITY: Final = {"error": dg.AssetCheckSeverity.ERROR, "warn": dg.AssetCheckSeverity.WARN}
 
 
 def beside_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
@@ -35,7 +42,7 @@ def after_publication(key: dg.AssetKey, view: FeatureView, days: Sequence[date],
     Args:
         key: The asset.
         view: Its definition.
-        days: Those that were published, or kept.
+        days: Those that were published, or kept; without any the newest published ones are judged.
         engine: Looks.
 
     """
@@ -49,31 +56,36 @@ def after_publication(key: dg.AssetKey, view: FeatureView, days: Sequence[date],
 
 def result(key: dg.AssetKey, finding: Finding) -> dg.AssetCheckResult:
     """Return a finding as the result of a check that runs."""
-    return dg.AssetCheckResult(
-        passed=finding.passed,
-        asset_key=key,
-        check_name=finding.check,
-        severity=_SEVERITY[finding.severity],
-        description=description(finding),
-        metadata=metadata(finding),
-    )
+    return dg.AssetCheckResult(asset_key=key, **_said(finding))
 
 
-def evaluation(key: dg.AssetKey, finding: Finding) -> dg.AssetCheckEvaluation:
-    """Return a finding as an event that no run wrote."""
-    return dg.AssetCheckEvaluation(
-        asset_key=key,
-        check_name=finding.check,
-        passed=finding.passed,
-        severity=_SEVERITY[finding.severity],
-        description=description(finding),
-        metadata=metadata(finding),
-    )
+def news(instance: dg.DagsterInstance, found: Mapping[dg.AssetKey, Finding]) -> list[dg.AssetCheckEvaluation]:
+    """Return those findings that Dagster does not show, as events that no run wrote.
+
+    Held against what it shows and not against what a sensor said before, so that a run may have said it, or failed to.
+    """
+    told = [dg.AssetCheckEvaluation(asset_key=key, **_said(finding)) for key, finding in found.items()]
+    shown = instance.event_log_storage.get_latest_asset_check_execution_by_key([each.asset_check_key for each in told])
+    return [each for each in told if not _is_shown(each, shown.get(each.asset_check_key))]
 
 
-def description(finding: Finding) -> str:
-    """Return what was found and what a person does about it."""
-    return f"{finding.summary} {finding.fix}".strip()
+def _is_shown(told: dg.AssetCheckEvaluation, record: AssetCheckExecutionRecord | None) -> bool:
+    if record is None:
+        return False
+    if record.status == AssetCheckExecutionRecordStatus.PLANNED:
+        return time.time() - record.create_timestamp < _PLANNED_SECONDS
+    shown = record.evaluation
+    return shown is not None and (shown.passed, shown.severity, shown.description) == (told.passed, told.severity, told.description)
+
+
+def _said(finding: Finding) -> dict[str, Any]:
+    return {
+        "check_name": finding.check,
+        "passed": finding.passed,
+        "severity": _SEVERITY[finding.severity],
+        "description": f"{finding.summary} {finding.fix}".strip(),
+        "metadata": metadata(finding),
+    }
 
 
 def metadata(finding: Finding) -> Mapping[str, Any]:

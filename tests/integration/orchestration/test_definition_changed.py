@@ -66,12 +66,13 @@ def test_days_that_only_an_older_version_has_are_a_warning_with_the_command(sens
         "days": 10,
         "first_day": "2026-05-01",
         "last_day": "2026-05-10",
-        "backfill": COMMAND,
-        "page": "http://127.0.0.1:3000/assets/code_reviewer/features?view=partitions",
+        "what_to_do": f"`{COMMAND}` computes them.",
     }
     ((text, details),) = sensor.alerts
     assert COMMAND in text
     assert details["views"] == ["code_review_features"]
+    assert details["link"] == "http://127.0.0.1:3000/assets/code_reviewer/features?view=partitions"
+    assert details["days"] == "2026-05-01 to 2026-05-10"
 
 
 def test_it_is_evaluated_when_something_changes_and_told_once(sensor: Sensor) -> None:
@@ -99,27 +100,10 @@ def test_several_older_versions_are_one_proposal(sensor: Sensor) -> None:
     publish(sensor.settings, REVIEWS, DAYS[4:], digest="1" * 64, at="2026-05-21 00:00+00")
     (event,) = sensor.tick()
     assert event.metadata["days"].value == 10
-    assert event.metadata["backfill"].value == COMMAND
+    assert COMMAND in event.metadata["what_to_do"].value
     assert event.metadata["old_data_hash"].value == f"{'1' * 64}, {OLD}"
 
 
 def test_nothing_published_is_nothing_to_say(sensor: Sensor) -> None:
     assert [event.passed for event in sensor.tick()] == [True]
     assert sensor.tick() == []
-
-
-def test_a_person_evaluates_the_same_check(sensor: Sensor, monkeypatch: pytest.MonkeyPatch) -> None:
-    import dagster as dg
-
-    from detektor_pipelines.orchestration.sensors.versions import version_checks
-
-    publish(sensor.settings, REVIEWS, DAYS, digest=OLD)
-    definitions = dg.Definitions(
-        assets=[dg.AssetSpec([view.group, "features"]) for view in VIEWS],
-        asset_checks=[version_checks(VIEWS, sensor.settings)],
-        jobs=[dg.define_asset_job("check", selection=dg.AssetSelection.all_asset_checks())],
-    )
-    result = definitions.resolve_job_def("check").execute_in_process(instance=sensor.instance)
-    found = {each.asset_key.path[0]: each for each in result.get_asset_check_evaluations()}
-    assert {name for name, each in found.items() if not each.passed} == {"code_reviewer"}
-    assert found["code_reviewer"].metadata["backfill"].value == COMMAND

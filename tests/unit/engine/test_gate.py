@@ -58,21 +58,18 @@ def test_good_rows_pass_nulls_and_bounds_among_them() -> None:
 @pytest.mark.parametrize(
     ("change", "column", "check"),
     [
-        ({"reviews_count": 11}, "reviews_count", "less_than_or_equal_to(10)"),
-        ({"reviews_count": -1}, "reviews_count", "greater_than_or_equal_to(0)"),
-        ({"issues_mean": 100.00000000000001}, "issues_mean", "less_than_or_equal_to(100)"),
-        ({"reviews_count": None}, "reviews_count", "not_nullable"),
-        ({"agent_id": "debugger"}, "agent_id", "str_matches"),
-        ({"agent_id": "code-reviewer@Shop"}, "agent_id", "str_matches"),
-        ({"agent_id": "code-reviewer@"}, "agent_id", "str_matches"),
+        ({"reviews_count": 11}, "reviews_count", "at most 10"),
+        ({"reviews_count": -1}, "reviews_count", "at least 0"),
+        ({"issues_mean": 100.00000000000001}, "issues_mean", "at most 100"),
+        ({"reviews_count": None}, "reviews_count", "not null"),
+        ({"agent_id": "debugger"}, "agent_id", "code-reviewer or code-reviewer@<project>"),
+        ({"agent_id": "code-reviewer@Shop"}, "agent_id", "code-reviewer or code-reviewer@<project>"),
+        ({"agent_id": "code-reviewer@"}, "agent_id", "code-reviewer or code-reviewer@<project>"),
         ({"created_at": NOON - 1}, "", "created_at is not before event_timestamp"),
     ],
 )
 def test_what_breaks_a_rule_is_named(change: dict[str, Any], column: str, check: str) -> None:
-    ((found_column, found_check),) = failed(change)[TODAY]
-
-    assert found_column == column
-    assert found_check.startswith(check)
+    assert failed(change)[TODAY] == [(column, check)]
 
 
 def test_a_case_says_which_row_and_which_value() -> None:
@@ -82,9 +79,10 @@ def test_a_case_says_which_row_and_which_value() -> None:
         "agent_id": "code-reviewer@shop",
         "event_timestamp": "2026-03-05 13:00:00+00:00",
         "column": "reviews_count",
-        "check": "less_than_or_equal_to(10)",
         "value": "11",
+        "check": "at most 10",
     }
+    assert list(case) == ["agent_id", "event_timestamp", "column", "value", "check"]
 
 
 def test_a_failure_belongs_to_the_day_that_owns_its_row() -> None:
@@ -99,7 +97,7 @@ def test_a_failure_belongs_to_the_day_that_owns_its_row() -> None:
 def test_a_key_twice_is_no_row() -> None:
     same = {"event_timestamp": NOON, "created_at": NOON}
 
-    assert failed(same, same) == {TODAY: [("", "multiple_fields_uniqueness")] * 2}
+    assert failed(same, same) == {TODAY: [("", "a key of its own")] * 2}
 
 
 def test_only_the_first_failures_of_a_day_are_kept() -> None:

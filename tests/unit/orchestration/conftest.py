@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from detektor_pipelines.quality.findings import BESIDE_THE_GATE, FRESH, Finding
+from detektor_pipelines.quality.findings import BESIDE_THE_GATE, FRESH, VERSION, Finding
 from detektor_pipelines.stores.log_volume import AgentVolume, LogVolume, Settled
 
 if TYPE_CHECKING:
@@ -93,7 +93,13 @@ class FakeEngine:
             raise self.blind
         return {view.name: self._fresh(view.name) for view in views}
 
+    def versions(self, views: Sequence[FeatureView]) -> dict[str, Finding]:
+        usual = Finding(VERSION.name, passed=True, summary="All of this version.", figures={"data_hash": "new"})
+        return {view.name: self.findings.get(VERSION.name, usual) for view in views}
+
     def log_freshness(self) -> Finding:
+        if self.blind:
+            raise self.blind
         return self._fresh("")
 
     def _fresh(self, name: str) -> Finding:
@@ -112,9 +118,7 @@ class FakeEngine:
             hash=f"hash-of-{day}",
             written=0 if bad else 24,
             null_rates={each.name: 0.25 for each in view.features if each.nullable},
-            failures=[{"agent_id": view.agent, "column": view.features[0].name, "check": "greater_than_or_equal_to(0)", "value": "-1"}]
-            if bad
-            else None,
+            failures=[{"agent_id": view.agent, "column": view.features[0].name, "value": "-1", "check": "at least 0"}] if bad else None,
         )
 
 

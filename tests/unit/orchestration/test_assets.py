@@ -115,7 +115,7 @@ def test_a_failed_day_is_not_materialized_and_the_others_are(engine: Any, instan
         "day": "2026-05-02",
         "agent_id": "code-reviewer",
         "column": "recent_reviews_count",
-        "check": "greater_than_or_equal_to(0)",
+        "check": "at least 0",
         "value": "-1",
     }
     (failure,) = [event for event in result.all_events if event.is_step_failure]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from detektor_pipelines.catalog import VIEWS, view_named
+from detektor_pipelines.catalog import view_named
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.quality.findings import BESIDE_THE_GATE, Finding
 from detektor_pipelines.settings import Settings, get_settings
@@ -62,6 +65,8 @@ def test_each_check_says_what_it_looks_at_and_why_it_is_an_error_or_a_warning() 
 
     specs = beside_specs(features_key(VIEW))
     assert [spec.name for spec in specs] == [
+        "data_is_fresh",
+        "rows_are_of_this_version",
         "volume_is_usual",
         "nulls_are_usual",
         "rows_are_unique",
@@ -70,7 +75,7 @@ def test_each_check_says_what_it_looks_at_and_why_it_is_an_error_or_a_warning() 
     ]
     for spec in specs:
         assert not spec.blocking
-        assert any(f"\n\n{severity}: " in spec.description for severity in ("WARN", "ERROR"))
+        assert any(f"\n\n{severity}" in spec.description for severity in ("WARN", "ERROR"))
 
 
 def test_they_are_evaluated_after_the_days_that_were_published(engine: Any, instance: Any) -> None:
@@ -113,62 +118,101 @@ def test_a_check_that_cannot_look_is_a_warning_with_the_reason(engine: Any, inst
         assert (str(error) or "ZeroDivisionError") in found[name].description
 
 
-def evaluate_freshness(engine: Any, instance: Any, keys: list[Any]) -> dict[str, Any]:
+def records(instance: Any, names: list[str]) -> dict[str, tuple[str, Any]]:
+    """Return of each check what the view's page shows: its status, resolved as Dagster does, and the evaluation."""
+    import dagster as dg
+    from dagster._core.loader import LoadingContextForTest
+
+    from detektor_pipelines.orchestration.assets import features_key
+
+    keys = [dg.AssetCheckKey(features_key(VIEW), name) for name in names]
+    found = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    assert set(found) == set(keys)
+    context = LoadingContextForTest(instance)
+    return {key.name: (asyncio.run(record.resolve_status(context)).name, record.evaluation) for key, record in found.items()}
+
+
+def whole_graph(engine: Any, instance: Any) -> Any:
+    """Run both assets of the view as a person does from its page: with all checks that the definitions have of them."""
+    from detektor_pipelines.orchestration.assets import features_key, online_key
+    from detektor_pipelines.orchestration.build import build_definitions
+
+    definitions = build_definitions({"engine": engine}, settings=get_settings())
+    keys = [features_key(VIEW), online_key(VIEW)]
+    tags = {"dagster/asset_partition_range_start": "2026-05-01", "dagster/asset_partition_range_end": "2026-05-03"}
+    job = definitions.get_repository_def().get_implicit_job_def_for_assets(keys)
+    return job.execute_in_process(instance=instance, raise_on_error=False, asset_selection=keys, tags=tags)
+
+
+def test_a_failed_day_leaves_every_other_check_of_the_asset_evaluated(engine: Any, instance: Any) -> None:
+    engine.bad = {date(2026, 5, 2)}
+    result = whole_graph(engine, instance)
+    assert not result.success
+    shown = records(instance, ["values_are_valid", *NAMES])
+    assert {name: status for name, (status, _) in shown.items()} == {"values_are_valid": "FAILED"} | dict.fromkeys(NAMES, "SUCCEEDED")
+    assert [event.step_key for event in result.all_events if event.is_step_start] == ["code_reviewer__features"]
+
+
+@pytest.mark.parametrize("error", [UserError("The lock is held.", fix="Wait."), ZeroDivisionError()])
+def test_a_step_that_raises_leaves_only_the_gate_unevaluated(engine: Any, instance: Any, error: Exception) -> None:
+    """What is published stands and is judged; the gate has judged nothing, and Dagster says so."""
+    engine.raising = {VIEW.name: error}
+    assert not whole_graph(engine, instance).success
+    shown = records(instance, ["values_are_valid", *NAMES])
+    assert {name: status for name, (status, _) in shown.items()} == {"values_are_valid": "EXECUTION_FAILED"} | dict.fromkeys(
+        NAMES, "SUCCEEDED"
+    )
+    assert engine.examined == [(VIEW.name, [])]
+
+
+def test_a_run_of_a_view_has_no_steps_but_its_two_assets(engine: Any, instance: Any) -> None:
+    result = whole_graph(engine, instance)
+    assert result.success
+    assert [event.step_key for event in result.all_events if event.is_step_start] == ["code_reviewer__features", "code_reviewer__online"]
+
+
+def evaluate_log(engine: Any, instance: Any) -> Any:
     import dagster as dg
 
-    from detektor_pipelines.orchestration.assets import all_assets
-    from detektor_pipelines.orchestration.checks.freshness import freshness_checks
-    from detektor_pipelines.orchestration.partitions import daily_partitions
-    from detektor_pipelines.orchestration.resources import default_resources
+    from detektor_pipelines.orchestration.checks.freshness import log_freshness_check
+    from detektor_pipelines.orchestration.raw_log import RAW_LOG, raw_log
 
-    views = (VIEW, OTHER)
     definitions = dg.Definitions(
-        all_assets(views, daily_partitions(get_settings())),
-        asset_checks=[freshness_checks(views)],
-        jobs=[dg.define_asset_job("fresh", dg.AssetSelection.checks(*(dg.AssetCheckKey(key, "data_is_fresh") for key in keys)))],
-        resources=default_resources() | {"engine": engine},
+        [raw_log()],
+        asset_checks=[log_freshness_check()],
+        jobs=[dg.define_asset_job("fresh", dg.AssetSelection.checks(dg.AssetCheckKey(RAW_LOG, "data_is_fresh")))],
+        resources={"engine": engine},
     )
     result = definitions.get_repository_def().get_job("fresh").execute_in_process(instance=instance)
     assert result.success
-    return {
-        event.asset_check_evaluation_data.asset_key.to_user_string(): event.asset_check_evaluation_data
-        for event in result.all_events
-        if event.event_type_value == "ASSET_CHECK_EVALUATION"
-    }
+    (check,) = result.get_asset_check_evaluations()
+    return check
 
 
-def test_a_person_can_evaluate_freshness_of_all_or_of_one(engine: Any, instance: Any, dg: ModuleType) -> None:
-    from detektor_pipelines.orchestration.assets import features_key
-    from detektor_pipelines.orchestration.raw_log import RAW_LOG
-
-    engine.late = {OTHER.name: "error"}
-    found = evaluate_freshness(engine, instance, [RAW_LOG, features_key(VIEW), features_key(OTHER)])
-    assert {key: check.passed for key, check in found.items()} == {
-        "agent_events": True,
-        "code_reviewer/features": True,
-        "deployment_specialist/features": False,
-    }
-    assert found["deployment_specialist/features"].severity == dg.AssetCheckSeverity.ERROR
-    assert list(evaluate_freshness(engine, instance, [features_key(VIEW)])) == ["code_reviewer/features"]
+def test_a_person_can_evaluate_the_freshness_of_the_log(engine: Any, instance: Any) -> None:
+    assert evaluate_log(engine, instance).passed
+    engine.late = {"": "warn"}
+    assert not evaluate_log(engine, instance).passed
 
 
-def test_freshness_that_cannot_be_asked_is_a_warning(engine: Any, instance: Any, dg: ModuleType) -> None:
-    from detektor_pipelines.orchestration.assets import features_key
-
+def test_freshness_of_the_log_that_cannot_be_asked_is_a_warning(engine: Any, instance: Any, dg: ModuleType) -> None:
     engine.blind = UserError("PostgreSQL does not answer.", fix="Run `detektor up`.")
-    (check,) = evaluate_freshness(engine, instance, [features_key(VIEW)]).values()
+    check = evaluate_log(engine, instance)
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert "PostgreSQL does not answer" in check.description
 
 
-def tick(engine: Any, cursor: str | None = None) -> Any:
+def tick(engine: Any, instance: Any, cursor: str | None = None) -> Any:
+    """Evaluate the sensor and do with its events what the daemon does."""
     import dagster as dg
 
     from detektor_pipelines.orchestration.checks.freshness import watch_freshness
 
-    sensor = watch_freshness((VIEW, OTHER), engine=engine)
-    with dg.DagsterInstance.ephemeral() as instance, dg.build_sensor_context(instance, cursor=cursor) as context:
-        return sensor.evaluate_tick(context)
+    with dg.build_sensor_context(instance, cursor=cursor) as context:
+        result = watch_freshness((VIEW, OTHER), engine=engine).evaluate_tick(context)
+    for event in result.asset_events:
+        instance.report_runless_asset_event(event)
+    return result
 
 
 def said(result: Any) -> list[tuple[str, str]]:
@@ -178,49 +222,76 @@ def said(result: Any) -> list[tuple[str, str]]:
     ]
 
 
-def test_the_sensor_says_everything_once_and_then_only_what_has_changed(engine: Any) -> None:
-    first = tick(engine)
+def test_the_sensor_says_everything_once_and_then_only_what_has_changed(engine: Any, instance: Any) -> None:
+    first = tick(engine, instance)
     assert said(first) == [
         ("agent_events", "True"),
         ("code_reviewer/features", "True"),
         ("deployment_specialist/features", "True"),
         ("agent_events", "observed"),
     ]
-    again = tick(engine, first.cursor)
+    again = tick(engine, instance, first.cursor)
     assert said(again) == []
     assert again.skip_message == "All data is fresh."
     engine.late = {VIEW.name: "warn"}
-    late = tick(engine, again.cursor)
+    late = tick(engine, instance, again.cursor)
     assert said(late) == [("code_reviewer/features", "False")]
     assert late.skip_message == "Not fresh: code_reviewer/features."
     engine.late = {VIEW.name: "error"}
-    later = tick(engine, late.cursor)
-    assert said(later) == [("code_reviewer/features", "False")]
+    assert said(tick(engine, instance, late.cursor)) == [("code_reviewer/features", "False")]
     engine.late = {}
-    assert said(tick(engine, later.cursor)) == [("code_reviewer/features", "True")]
+    assert said(tick(engine, instance, late.cursor)) == [("code_reviewer/features", "True")]
 
 
-def test_the_sensor_goes_on_from_the_totals_it_knows_and_from_nothing_it_cannot_read(engine: Any) -> None:
-    first = tick(engine)
-    tick(engine, first.cursor)
-    tick(engine, "no json")
-    tick(engine, "[1]")
+def test_what_a_run_has_evaluated_the_sensor_does_not_say_again(engine: Any, instance: Any) -> None:
+    usual = engine.freshness([VIEW])[VIEW.name]
+    engine.findings = {usual.check: usual}
+    first = tick(engine, instance)
+    materialize(engine, instance)
+    assert said(tick(engine, instance, first.cursor)) == []
+    engine.findings = {usual.check: replace(usual, passed=False)}  # as if a run had seen it late, and another than ours mended it
+    materialize(engine, instance)
+    assert said(tick(engine, instance, first.cursor)) == [("code_reviewer/features", "True")]
+
+
+def test_a_check_that_a_run_planned_and_lost_is_evaluated_by_the_sensor_but_not_at_once(
+    engine: Any, instance: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that is killed leaves the planned check, and the page says that it failed."""
+    from detektor_pipelines.orchestration.checks import beside
+
+    cursor = tick(engine, instance).cursor
+    monkeypatch.setattr(beside, "result", lambda *_: killed())
+    materialize(engine, instance)
+    assert records(instance, ["data_is_fresh"])["data_is_fresh"][0] == "EXECUTION_FAILED"
+    assert said(tick(engine, instance, cursor)) == []
+    now = time.time()
+    monkeypatch.setattr(beside.time, "time", lambda: now + 601)
+    assert said(tick(engine, instance, cursor)) == [("code_reviewer/features", "True")]
+    assert records(instance, ["data_is_fresh"])["data_is_fresh"][0] == "SUCCEEDED"
+
+
+def killed() -> None:
+    raise ZeroDivisionError
+
+
+def test_the_sensor_goes_on_from_the_totals_it_knows_and_from_nothing_it_cannot_read(engine: Any, instance: Any) -> None:
+    first = tick(engine, instance)
+    tick(engine, instance, first.cursor)
+    tick(engine, instance, "no json")
+    tick(engine, instance, "[1]")
     assert [known is None for known in engine.asked] == [True, False, True, True]
 
 
-def test_with_the_database_down_the_sensor_skips_and_keeps_what_it_knows(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_the_database_down_the_sensor_skips_and_keeps_what_it_knows(
+    engine: Any, instance: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def down(known: Any = None) -> None:
         raise UserError("PostgreSQL does not answer.", fix="Run `detektor up`.")
 
-    cursor = tick(engine).cursor
+    cursor = tick(engine, instance).cursor
     monkeypatch.setattr(engine, "log_volume", down)
-    result = tick(engine, cursor)
+    result = tick(engine, instance, cursor)
     assert "PostgreSQL does not answer" in result.skip_message
     assert not result.asset_events
     assert result.cursor == cursor
-
-
-def test_all_views_are_watched() -> None:
-    from detektor_pipelines.orchestration.checks.freshness import freshness_checks
-
-    assert len(list(freshness_checks(VIEWS).check_specs)) == len(VIEWS) + 1
