@@ -54,7 +54,7 @@ def backfill(
     span = _span(settings, first, last)
     wanted = _wanted(settings, views, span, everything=everything)
     if not wanted:
-        _nothing(views, span, as_json=as_json)
+        _nothing(span, as_json=as_json)
         return
     again = _command(span, view)
     try:
@@ -160,11 +160,11 @@ def _of_view(done: Backfill, view: FeatureView) -> dict[str, Any]:
     }
 
 
-def _nothing(views: Sequence[FeatureView], span: tuple[date, date], *, as_json: bool) -> None:
+def _nothing(span: tuple[date, date], *, as_json: bool) -> None:
     if as_json:
         print_json({"succeeded": True, "cancelled": False, "runs": [], "views": []})
     else:
-        typer.echo(f"Nothing to do: {len(views)} views are published from {span[0]} to {span[1]}, and nothing in them is stale.")
+        typer.echo(f"Nothing to do: all days from {span[0]} to {span[1]} are published, and none is stale.")
 
 
 def _say_failed(done: Backfill, again: str) -> None:
@@ -179,7 +179,8 @@ def _say_failed(done: Backfill, again: str) -> None:
         console.print(f"{text}, which breaks {case.get('check')}", markup=False, highlight=False, soft_wrap=True)
     if len(cases) > _ROWS_SHOWN:
         console.print(f"  … and {len(cases) - _ROWS_SHOWN} more rows; all of them on the run's page in Dagster.")
-    console.print(f"Mend the events or the definition, then: {again}", markup=False, highlight=False, soft_wrap=True)
+    first = "Mend the events or the definition" if cases else "When the cause is mended"
+    console.print(f"{first}, then: {again}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _say_cancelled(again: str, done: Backfill | None) -> None:

@@ -75,7 +75,7 @@ def _post(url: str, body: bytes, host: str) -> tuple[bool, str | None]:
         return error.code >= _SERVER_ERROR or error.code == _TOO_MANY, f"The webhook at {host} answers {error.code}."
     except TimeoutError:
         return True, f"The webhook at {host} does not answer within {SECONDS} s."
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: letters that an address cannot have
         return True, f"The webhook at {host} cannot be reached: {getattr(error, 'reason', None) or type(error).__name__}."
 
 

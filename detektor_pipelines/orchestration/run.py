@@ -23,6 +23,7 @@ from detektor_pipelines.orchestration.instance import persistent_instance
 from detektor_pipelines.orchestration.launcher import HOST_TAG
 from detektor_pipelines.orchestration.materialization import RESUME_TAG
 from detektor_pipelines.orchestration.partitions import daily_partitions, days_between
+from detektor_pipelines.orchestration.problems import reason
 from detektor_pipelines.orchestration.resources import LocalEngine
 
 if TYPE_CHECKING:
@@ -198,12 +199,5 @@ def _problems(result: dg.ExecuteInProcessResult, views: Sequence[FeatureView]) -
         for key in (features_key(view), online_key(view)):
             event = failures.get(key.to_python_identifier())
             if event is not None and view.name not in found:
-                found[view.name] = _words(event)
+                found[view.name] = reason(event)
     return found
-
-
-def _words(event: dg.DagsterEvent) -> str:
-    data = event.step_failure_data
-    if data.user_failure_data and data.user_failure_data.description:
-        return data.user_failure_data.description
-    return data.error.message.strip() if data.error else event.message or "failed"

@@ -15,6 +15,7 @@ from dagster._core.storage.tags import (
 from detektor_pipelines.orchestration.alerts import alert, page
 from detektor_pipelines.orchestration.assets import features_key, online_key
 from detektor_pipelines.orchestration.checks import GATE
+from detektor_pipelines.orchestration.problems import first_line, reason
 from detektor_pipelines.orchestration.requests import REASON_TAG
 from detektor_pipelines.settings import get_settings
 
@@ -42,7 +43,7 @@ def run_failed(views: Sequence[FeatureView], settings: Settings | None = None) -
         description="Tells of a failed run in the log and by webhook: views, days, reason and link.",
     )
     def failed(context: dg.RunFailureSensorContext) -> None:
-        if context.dagster_run.tags.get(WILL_RETRY_TAG) != "true":
+        if not _starts_again(context.dagster_run):
             _tell(context, views, settings or get_settings())
 
     return failed
@@ -102,25 +103,11 @@ def _days_of(run: dg.DagsterRun) -> str | None:
 
 
 def _why(context: dg.RunFailureSensorContext, steps: Sequence[dg.DagsterEvent]) -> str:
-    """Return the first line of each different reason; the run's own words when no step failed."""
-    words = [_words(event) for event in steps] or [_last_line(context.failure_event.message)]
+    """Return each different reason in one line; the run's own words when no step failed."""
+    words = [" ".join(reason(event).split()) for event in steps] or [first_line(context.failure_event.message)]
     return " ".join(dict.fromkeys(words))[:_LETTERS]
 
 
-def _words(event: dg.DagsterEvent) -> str:
-    data = event.step_failure_data
-    if data.user_failure_data and data.user_failure_data.description:
-        return " ".join(data.user_failure_data.description.split())
-    return _last_line(_innermost(data.error))
-
-
-def _innermost(error: Any) -> str | None:
-    while error is not None and error.cause is not None:
-        error = error.cause
-    return error.message if error else None
-
-
-def _last_line(text: str | None) -> str:
-    """Return the last line that says something: of an exception `Type: message`."""
-    lines = [line.strip() for line in (text or "").splitlines() if line.strip()]
-    return lines[-1] if lines else "No reason was recorded."
+def _starts_again(run: dg.DagsterRun) -> bool:
+    """Say whether Dagster retries the run: it marks one of a command line too, and then finds that it does not know where to start it."""
+    return run.tags.get(WILL_RETRY_TAG) == "true" and run.remote_job_origin is not None

@@ -122,6 +122,14 @@ def test_what_is_no_address_is_said_to_be_none(url: str) -> None:
     assert tell(url) == "DETEKTOR_ALERT_WEBHOOK is no http address."
 
 
+@pytest.mark.parametrize("url", [f"http://…/{SECRET}", f"http://127.0.0.1:9/…/{SECRET}", f"http://a..b/{SECRET}", f"http://h/a b{SECRET}"])
+def test_an_address_that_cannot_be_written_down_raises_nothing(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    problem = tell(url)
+    assert problem
+    assert "cannot be reached" in problem
+    assert SECRET not in caplog.text
+
+
 def test_the_webhook_is_a_secret_in_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     from detektor_pipelines.settings import origins
 

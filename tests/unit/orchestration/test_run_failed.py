@@ -110,18 +110,37 @@ def test_each_failure_is_told_once_and_a_success_not_at_all(
 
 
 def test_a_run_that_will_be_started_again_is_told_of_at_its_last_attempt(
+    instance: Any, sensor: Sensor, alerts: list[dict[str, Any]]
+) -> None:
+    for again, told in (("true", 0), ("false", 1)):
+        run = instance.get_run_by_id(made(instance, "STARTED", {"dagster/will_retry": again}))
+        instance.report_run_failed(run, message="Its process 71 is gone.")
+        sensor.tick()
+        assert len(alerts) == told
+
+
+def test_a_run_of_the_command_line_is_not_started_again_whatever_its_tag_says(
     dg: ModuleType, instance: Any, sensor: Sensor, alerts: list[dict[str, Any]]
 ) -> None:
+    """Dagster marks a run that lost its process so, and then finds that it does not know where to start it."""
+
     @dg.asset(key=["debugger", "online"])
     def online() -> None:
         raise dg.Failure("crashed")
 
     dg.materialize([online], instance=instance, tags={"dagster/will_retry": "true"}, raise_on_error=False)
     sensor.tick()
-    assert alerts == []
-    dg.materialize([online], instance=instance, tags={"dagster/will_retry": "false"}, raise_on_error=False)
-    sensor.tick()
     assert len(alerts) == 1
+
+
+def test_of_an_error_with_many_lines_the_first_is_told(dg: ModuleType, instance: Any, sensor: Sensor, alerts: list[dict[str, Any]]) -> None:
+    @dg.asset(key=["debugger", "online"])
+    def online() -> None:
+        raise OSError("server closed the connection unexpectedly\n\tThis probably means that it\n\twas killed.\n\n[SQL: SELECT 1]")
+
+    dg.materialize([online], instance=instance, raise_on_error=False)
+    sensor.tick()
+    assert alerts[0]["text"] == "debugging_features failed: OSError: server closed the connection unexpectedly"
 
 
 def test_a_run_whose_process_died_names_the_views_it_was_for(
