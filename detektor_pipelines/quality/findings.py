@@ -74,8 +74,8 @@ VOLUME: Final = Check(
 )
 NULLS: Final = Check(
     "nulls_are_usual",
-    "The share of nulls of each feature in a day's rows against the seven published days before. Unusual is more than 40 percentage points"
-    " above the greatest of those; days with fewer than 12 rows are not judged.",
+    "The share of nulls of each feature in a day's rows and in those of the published day before it, against the seven before these."
+    " Unusual is more than 50 percentage points above the greatest of those, on both days; days with fewer than 12 rows are not judged.",
     "WARN: null is a value, but a jump usually means that a reader no longer finds a measure in the logs.",
 )
 UNIQUE: Final = Check(

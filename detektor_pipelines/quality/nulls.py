@@ -1,4 +1,7 @@
-"""Check of the nulls: a feature that suddenly has many more than in the days before."""
+"""Check of the nulls: a feature that suddenly has many more than in the days before.
+
+On two days in a row: on a single one an agent only had something else to do.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,9 @@ if TYPE_CHECKING:
     from detektor_pipelines.quality.published import DayFacts
 
 EARLIER: Final = 7
-"""Published days that a day is held against: one of each weekday, so that a quiet weekend is nothing new."""
+"""Published days that two days in a row are held against: one of each weekday, so that a quiet weekend is nothing new."""
 
-JUMP: Final = 0.4
+JUMP: Final = 0.5
 FEWEST_ROWS: Final = 12
 _FEWEST_DAYS: Final = 3
 
@@ -31,16 +34,17 @@ def usual(facts: Mapping[date, DayFacts], days: Sequence[date], published: Seque
     """
     cases, judged = [], 0
     for day in days:
-        earlier = [facts[each] for each in before(day, published) if each in facts and facts[each].rows >= FEWEST_ROWS]
-        today = facts.get(day)
-        if today is None or today.rows < FEWEST_ROWS or len(earlier) < _FEWEST_DAYS:
+        judged_by = [facts.get(each) for each in before(day, published)]
+        known = [each for each in judged_by[:-1] if each and each.rows >= FEWEST_ROWS]
+        today, yesterday = facts.get(day), judged_by[-1] if judged_by else None
+        if not today or not yesterday or min(today.rows, yesterday.rows) < FEWEST_ROWS or len(known) < _FEWEST_DAYS:
             continue
         judged += 1
-        cases += _jumps(day, today, earlier)
+        cases += _jumps(day, today, yesterday, known)
     figures = {"days_judged": judged, "days_with_a_jump": len({case["day"] for case in cases})}
     if not judged:
-        few = f"at least {_FEWEST_DAYS} of the {EARLIER} published days before"
-        return Finding(NULLS.name, passed=True, summary=f"Not judged: a day and {few} need {FEWEST_ROWS} rows.", figures=figures)
+        few = f"two days in a row and at least {_FEWEST_DAYS} of the {EARLIER} published days before"
+        return Finding(NULLS.name, passed=True, summary=f"Not judged: {few} need {FEWEST_ROWS} rows.", figures=figures)
     if not cases:
         return Finding(NULLS.name, passed=True, summary=f"No feature has many more nulls than before, on {judged} days.", figures=figures)
     features = sorted({case["feature"] for case in cases})
@@ -57,16 +61,16 @@ def usual(facts: Mapping[date, DayFacts], days: Sequence[date], published: Seque
 
 
 def before(day: date, published: Sequence[date]) -> list[date]:
-    """Return the published days that `day` is held against."""
-    return [each for each in published if each < day][-EARLIER:]
+    """Return the published days that `day` is judged by, ascending: the last has to show the same, it is held against the others."""
+    return [each for each in published if each < day][-EARLIER - 1 :]
 
 
-def _jumps(day: date, today: DayFacts, earlier: Sequence[DayFacts]) -> list[dict[str, str]]:
+def _jumps(day: date, today: DayFacts, yesterday: DayFacts, earlier: Sequence[DayFacts]) -> list[dict[str, str]]:
     found = []
     for name, nulls in today.nulls.items():
         rate = nulls / today.rows
         greatest = max(each.nulls[name] / each.rows for each in earlier)
-        if rate - greatest > JUMP:
+        if min(rate, yesterday.nulls[name] / yesterday.rows) - greatest > JUMP:
             row = {"day": str(day), "feature": name, "null": f"{rate:.0%}", "greatest before": f"{greatest:.0%}", "rows": str(today.rows)}
             found.append(row)
     return found

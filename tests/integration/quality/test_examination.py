@@ -215,17 +215,17 @@ def test_a_retracted_event_takes_no_row_away(log: Settings) -> None:
 def test_a_feature_that_loses_its_measure_is_named_by_day(log: Settings) -> None:
     first = datetime(2026, 3, 2, tzinfo=UTC)
     filled = [hourly(first + timedelta(hours=hour), issues_found=hour % 5) for hour in range(12, 24 * 9, 1)]
-    broken = [hourly(first + timedelta(days=9, hours=hour)) for hour in range(48)]
+    broken = [hourly(first + timedelta(days=9, hours=hour)) for hour in range(72)]
     insert(log, filled + broken)
     run(log, VIEW, "2026-03-02", "2026-03-10")
     findings = judged(log, first="2026-03-02", last="2026-03-10")
     assert findings["nulls_are_usual"].passed
-    assert findings["nulls_are_usual"].figures["days_judged"] == 6
-    run(log, VIEW, "2026-03-11", "2026-03-12")
-    finding = judged(log, first="2026-03-12")["nulls_are_usual"]
+    assert findings["nulls_are_usual"].figures["days_judged"] == 5
+    run(log, VIEW, "2026-03-11", "2026-03-13")
+    finding = judged(log, first="2026-03-13")["nulls_are_usual"]
     assert [tuple(case.values()) for case in finding.cases] == [
-        ("2026-03-12", "average", "100%", "8%", "24"),
-        ("2026-03-12", "latest", "100%", "8%", "24"),
+        ("2026-03-13", "average", "100%", "8%", "24"),
+        ("2026-03-13", "latest", "100%", "8%", "24"),
     ]
     assert finding.severity == "warn"
 
