@@ -21,6 +21,7 @@ from detektor_pipelines.cli_commands import (
     generate,
     hook,
     logs,
+    serve,
     simulate,
     stack,
     status,
@@ -29,7 +30,7 @@ from detektor_pipelines.cli_commands import (
 from detektor_pipelines.cli_commands.failures import as_user_error
 from detektor_pipelines.errors import UserError
 
-GROUPS = (demo, stack, status, doctor, logs, emit, hook, collect, simulate, backfill, features, generate, about, stream)
+GROUPS = (demo, stack, status, doctor, logs, emit, hook, collect, simulate, backfill, features, generate, about, stream, serve)
 
 _FAILED = 1
 

@@ -67,7 +67,12 @@ class Settings(BaseSettings):
     mlflow_tracking_uri: str | None = Field(default=None, repr=False)
     mlflow_port: int = Field(default=15000, ge=1, le=65535)
     serve_port: int = Field(default=6566, ge=1, le=65535)
+    serve_body_limit: int = Field(default=1_048_576, ge=1_024)  # bytes of a request
+    serve_entities_limit: int = Field(default=10_000, ge=1)  # agents of a request
+    serve_redis_timeout_ms: int = Field(default=150, ge=1)  # how long a read waits for Redis
+    serve_read_sample: float = Field(default=0.01, ge=0, le=1)  # share of the values read that is kept for `detektor parity`
     registry_port: int = Field(default=6567, ge=1, le=65535)
+    registry_grpc_port: int = Field(default=6570, ge=1, le=65535)
     collector_port: int = Field(default=4318, ge=1, le=65535)
     dagster_port: int = Field(default=3000, ge=1, le=65535)
     dagster_code_port: int = Field(default=3001, ge=1, le=65535)

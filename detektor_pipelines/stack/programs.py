@@ -184,6 +184,13 @@ def _stream_command(settings: Settings) -> list[str]:
     return [binaries.script("detektor"), "stream", "--quiet", "--metrics-port", str(settings.stream_metrics_port)]
 
 
+# The feature server ----------------------------------------------------------------------------------------------------------
+
+
+def _serve_command(settings: Settings) -> list[str]:
+    return [binaries.script("detektor"), "serve", "--port", str(settings.serve_port)]
+
+
 PROGRAMS: dict[str, Program] = {
     program.name: program
     for program in (
@@ -227,6 +234,15 @@ PROGRAMS: dict[str, Program] = {
             ready=lambda settings: ports.http_answers(settings.stream_metrics_port, "/metrics"),
             needs=("postgres", "redis"),
             start_seconds=60,
+        ),
+        Program(
+            name="serve",
+            title="Feature server",
+            port_field="serve_port",
+            command=_serve_command,
+            environment=lambda settings: {"DETEKTOR_HOME": str(settings.home)},
+            ready=lambda settings: ports.http_answers(settings.serve_port, "/health"),
+            needs=("redis",),
         ),
         Program(
             name="dagster-code",

@@ -1,0 +1,202 @@
+"""The feature server: Feast's HTTP API for online reads over our online store; `detektor serve` runs it on port 6566.
+
+    POST /get-online-features    as Feast's own server answers it, so that the SDK's remote online store works against it unchanged
+    GET  /health                 200 and {"status": "OK", …} while Redis answers, else 503 and the reason
+    GET  /metrics                for Prometheus
+
+Belongs here: the ASGI application, limits, answers to what goes wrong. What a request means is `online_request`, how Redis is asked
+`live_values`. Neither Feast nor a registry is needed: the definitions are this process's own, so it is restarted when they change.
+Errors are problem details (RFC 9457). There is no password: it is bound to loopback.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import orjson
+
+from detektor_pipelines import clock
+from detektor_pipelines.catalog import VIEWS
+from detektor_pipelines.serving.live_values import LiveValues
+from detektor_pipelines.serving.online_request import answer, parse
+from detektor_pipelines.serving.problems import MEDIA_TYPE, ProblemError
+from detektor_pipelines.serving.server_metrics import ServerMetrics
+from detektor_pipelines.stores import online, read_log
+from detektor_pipelines.stores.connections_redis import OnlineStoreDownError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.types import Receive, Scope, Send
+
+    from detektor_pipelines.settings import Settings
+
+AGE_HEADER: Final = "x-feature-age-seconds"
+_JSON: Final = b"application/json"
+_ROUTES: Final = "POST /get-online-features, GET /health and GET /metrics"
+
+_log = logging.getLogger(__name__)
+
+
+def app(settings: Settings | None = None) -> Starlette:
+    """Return the ASGI application; without settings, of this process's environment, as each of several workers makes its own."""
+    from starlette.applications import Starlette
+    from starlette.routing import Route
+
+    from detektor_pipelines.settings import get_settings
+
+    server = _Server(settings or get_settings(), ServerMetrics())
+
+    @asynccontextmanager
+    async def connected(_: Starlette) -> AsyncIterator[None]:
+        server.live = LiveValues(server.settings)
+        yield
+        await server.live.close()
+
+    routes = [
+        Route("/get-online-features", _OnlineFeatures(server), methods=["POST"]),
+        Route("/health", server.health, methods=["GET"]),
+        Route("/metrics", server.exposition, methods=["GET"]),
+    ]
+    handlers: dict[Any, Any] = {404: _not_found, 405: _not_found, 500: _failed}
+    return Starlette(routes=routes, exception_handlers=handlers, lifespan=connected)
+
+
+@dataclass
+class _Server:
+    """What the requests share."""
+
+    settings: Settings
+    metrics: ServerMetrics
+    live: LiveValues | None = None
+
+    async def read(self, body: bytes) -> tuple[bytes, dict[str, str]]:
+        """Answer a read: the body and its headers.
+
+        Raises:
+            ProblemError: The request cannot be understood, or Redis does not answer.
+
+        """
+        request = parse(body, self.settings.serve_entities_limit)
+        self.metrics.agents.inc(len(request.agent_ids))
+        lookups = request.lookups(self.settings.project)
+        live = cast("LiveValues", self.live)
+        try:
+            found = await live.get(online.keys_of(lookups))
+        except OnlineStoreDownError as error:
+            raise ProblemError(503, error.what, f"{error.where}. {error.fix}") from None
+        if chosen := read_log.sampled(lookups, found, self.settings.serve_read_sample):
+            live.send(read_log.commands(self.settings.project, chosen))
+        content, age = answer(request, online.rows_of(lookups, found))
+        return content, {} if age is None else {AGE_HEADER: f"{age:.3f}"}
+
+    async def health(self, _: Request) -> Response:
+        """Say whether Redis answers, and up to when the values it holds are complete, for each view's agent across projects."""
+        live = cast("LiveValues", self.live)
+        lookups = [online.Lookup(self.settings.project, online.stored_view(view), [view.agent]) for view in VIEWS]
+        try:
+            found = await live.get(online.keys_of(lookups))
+        except OnlineStoreDownError as error:
+            return _response({"status": "DOWN", "redis": "down", "reason": error.what, "where": error.where}, 503)
+        rows = [row for (row,) in online.rows_of(lookups, found)]
+        through = {view.name: None if row is None else row.valid_through for view, row in zip(VIEWS, rows, strict=True)}
+        newest = max((each for each in through.values() if each is not None), default=None)
+        content = {"status": "OK", "redis": "up", "newest_valid_through": _text(newest)}
+        return _response(content | {"valid_through": {name: _text(each) for name, each in through.items()}})
+
+    async def exposition(self, _: Request) -> Response:
+        """Return the metrics."""
+        from starlette.responses import Response
+
+        self.metrics.redis_up.set(cast("LiveValues", self.live).down is None)
+        content, media_type = self.metrics.exposition()
+        return Response(content, media_type=media_type)
+
+
+class _OnlineFeatures:
+    """The hot path, in ASGI's own terms: what Starlette's request and response objects cost is a third of such an answer."""
+
+    def __init__(self, server: _Server) -> None:
+        self._server = server
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        status, media_type = 200, _JSON
+        headers: dict[str, str] = {}
+        try:
+            body = await _body(scope, receive, self._server.settings.serve_body_limit)
+            if body is None:  # the client has gone
+                return
+            content, headers = await self._server.read(body)
+        except Exception as error:  # noqa: BLE001 - `_problem_of` logs what it does not know
+            problem = _problem_of(error)
+            status, media_type, content = problem.status, MEDIA_TYPE.encode(), problem.body()
+        raw = [(b"content-type", media_type), (b"content-length", b"%d" % len(content))]
+        raw += [(name.encode(), value.encode()) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": status, "headers": raw})
+        await send({"type": "http.response.body", "body": content})
+        self._server.metrics.count(status, time.perf_counter() - started)
+
+
+async def _body(scope: Scope, receive: Receive, limit: int) -> bytes | None:
+    """Return the request's body, None when the client left before its end.
+
+    Raises:
+        ProblemError: It is larger than `limit`.
+
+    """
+    declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+    size = int(declared) if declared.isdigit() else 0
+    parts = []
+    more = True
+    while more:
+        if size > limit:
+            raise ProblemError(413, "The body is too large", f"At most {limit:,} bytes: ask in several requests.")
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        parts.append(message.get("body", b""))
+        size = max(size, sum(map(len, parts)))
+        more = message.get("more_body", False) or size > limit
+    return b"".join(parts)
+
+
+def _problem_of(error: Exception) -> ProblemError:
+    if isinstance(error, ProblemError):
+        return error
+    _log.error("A request failed", exc_info=error)
+    return ProblemError(500, "A fault of ours", "The log of `detektor serve` says how.")
+
+
+def _text(instant: int | None) -> str | None:
+    return None if instant is None else clock.from_us(instant).isoformat().replace("+00:00", "Z")
+
+
+async def _not_found(request: Request, error: Exception) -> Response:
+    status = getattr(error, "status_code", 404)
+    title = "There is no such page" if status == 404 else "Not so"  # noqa: PLR2004
+    return _problem(ProblemError(status, title, f"{request.method} {request.url.path}: there are {_ROUTES}."))
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    del error  # uvicorn writes it to the log
+    return _problem(ProblemError(500, "A fault of ours", f"{request.method} {request.url.path}: the log of `detektor serve` says how."))
+
+
+def _problem(problem: ProblemError) -> Response:
+    from starlette.responses import Response
+
+    return Response(problem.body(), status_code=problem.status, media_type=MEDIA_TYPE)
+
+
+def _response(content: dict[str, Any], status: int = 200) -> Response:
+    from starlette.responses import Response
+
+    return Response(orjson.dumps(content), status_code=status, media_type="application/json")

@@ -1,0 +1,56 @@
+"""What Prometheus asks the feature server: how long answers take, how many there are by status.
+
+With several workers the figures are kept in files that all of them share (`SHARED` names their directory before this module's metrics are
+made), so that whichever worker is asked answers for all.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+SHARED: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""prometheus_client's own variable."""
+
+BUCKETS: Final = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+"""Seconds; they show an objective of 1 ms and of 10 ms."""
+
+
+class ServerMetrics:
+    """One process's metrics."""
+
+    def __init__(self) -> None:
+        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+        self._registry = CollectorRegistry()
+        self.latency = Histogram(
+            "feast_online_serving_latency",
+            "Seconds from a request's arrival to its answer, /get-online-features.",
+            buckets=BUCKETS,
+            registry=self._registry,
+        )
+        self._requests = Counter("feast_online_requests", "Answers of /get-online-features.", ["status"], registry=self._registry)
+        self.agents = Counter("feast_online_agents", "Agents asked for.", registry=self._registry)
+        self.redis_up = Gauge(
+            "feast_online_redis_up", "1 while Redis answers the server.", registry=self._registry, multiprocess_mode="livemin"
+        )
+        self._by_status = {status: self._requests.labels(str(status)) for status in (200, 503)}
+
+    def count(self, status: int, seconds: float) -> None:
+        """Note an answer."""
+        self.latency.observe(seconds)
+        counter = self._by_status.get(status)
+        if counter is None:
+            counter = self._by_status[status] = self._requests.labels(str(status))
+        counter.inc()
+
+    def exposition(self) -> tuple[bytes, str]:
+        """Return the metrics as Prometheus reads them, and their media type."""
+        from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+        from prometheus_client.multiprocess import MultiProcessCollector
+
+        registry = self._registry
+        if os.environ.get(SHARED):
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry), CONTENT_TYPE_LATEST

@@ -1,0 +1,39 @@
+"""The servers as `detektor up` keeps them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+import urllib.request
+from typing import TYPE_CHECKING
+
+import pytest
+
+from detektor_pipelines import stack
+from detektor_pipelines.stack.lifecycle import DEFAULT_SERVICES
+
+if TYPE_CHECKING:
+    from detektor_pipelines.settings import Settings
+
+pytestmark = pytest.mark.slow
+
+
+def test_up_keeps_the_feature_server(settings: Settings) -> None:
+    assert "serve" in DEFAULT_SERVICES
+    status = stack.up(settings, ("serve",), free_ports=True)
+    try:
+        assert {each.name for each in status.services if each.state == "running"} == {"redis", "serve"}
+        address = f"http://127.0.0.1:{status.settings.serve_port}/health"
+        assert json.load(urllib.request.urlopen(address, timeout=10))["status"] == "OK"
+        killed = status["serve"].pid
+        assert killed is not None
+        os.kill(killed, signal.SIGKILL)
+        deadline = time.monotonic() + 30
+        while (again := stack.status(settings)["serve"]).pid in {None, killed} or not again.ready:
+            assert time.monotonic() < deadline, again
+            time.sleep(0.2)
+    finally:
+        ended = stack.down(settings)
+    assert "feature server" in " ".join(ended).lower()

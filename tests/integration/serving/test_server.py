@@ -1,0 +1,237 @@
+"""The feature server on a real Redis: answers, limits, metrics, and a Redis that goes and comes back."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from serving_client import DETEKTOR, Server, running
+
+from detektor_pipelines import clock
+from detektor_pipelines.catalog import VIEWS, view_named
+from detektor_pipelines.stack import embedded, ports
+from detektor_pipelines.stores import online, read_log
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from detektor_pipelines.language.views import FeatureView
+    from detektor_pipelines.settings import Settings
+
+VIEW = view_named("code_review_features")
+COUNT = f"{VIEW.name}:recent_reviews_count"
+
+
+def publish(settings: Settings, *agents: str, count: int = 4, view: FeatureView = VIEW, valid_through_us: int | None = None) -> None:
+    now = clock.now_us()
+    values: dict[str, Any] = {each.name: count if each.value_type == "int64" else None for each in view.features}
+    rows = [online.OnlineRow(agent, now, now, now - 3_600_000_000, None, values) for agent in agents]
+    with online.redis_client(settings) as client:
+        online.write_values(client, settings.project, view, rows, valid_through_us=valid_through_us or now)
+
+
+def counts(answer: Any) -> list[Any]:
+    assert answer.status == 200, answer.body
+    return list(answer.json["results"][1]["values"])
+
+
+@pytest.fixture(scope="module")
+def module_server(redis_server: embedded.RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    directory = tmp_path_factory.mktemp("serve")
+    named = {
+        "DETEKTOR_HOME": str(directory / "home"),
+        "DETEKTOR_EXTERNAL_REDIS_URL": redis_server.url(),
+        "DETEKTOR_SERVE_READ_SAMPLE": "1",
+        "DETEKTOR_SERVE_ENTITIES_LIMIT": "3000",
+    }
+    with running(directory, "serve", environment=named) as server:
+        yield server
+
+
+@pytest.fixture
+def server(module_server: Server, redis_db: Settings) -> Server:
+    """Return the module's server over an empty Redis."""
+    del redis_db
+    return module_server
+
+
+def test_a_read(server: Server, redis_db: Settings) -> None:
+    publish(redis_db, "code-reviewer", "code-reviewer@a")
+    answer = server.read([COUNT], ["code-reviewer@a", "nobody", "code-reviewer"])
+    assert counts(answer) == [4, None, 4]
+    assert answer.json["results"][1]["statuses"] == ["PRESENT", "NOT_FOUND", "PRESENT"]
+    assert 0 <= float(answer.headers["x-feature-age-seconds"]) < 60
+    assert answer.headers["content-type"] == "application/json"
+
+
+def test_what_is_no_longer_complete_is_outside_max_age(server: Server, redis_db: Settings) -> None:
+    publish(redis_db, "code-reviewer", valid_through_us=clock.now_us() - 27 * 3_600_000_000)
+    answer = server.read([COUNT], ["code-reviewer"])
+    assert answer.json["results"][1]["statuses"] == ["OUTSIDE_MAX_AGE"]
+
+
+def test_eight_views_in_one_request(server: Server, redis_db: Settings) -> None:
+    for view in VIEWS:
+        publish(redis_db, f"{view.agent}@a", view=view)
+    features = [f"{view.name}:{each.name}" for view in VIEWS for each in view.features]
+    answer = server.read(features, [f"{view.agent}@a" for view in VIEWS], full_feature_names=True)
+    assert len(answer.json["results"]) == 1 + sum(len(view.features) for view in VIEWS)
+    for position, view in enumerate(VIEWS):
+        found = answer.json["metadata"]["value_age_seconds"][view.name]
+        assert [number for number, age in enumerate(found) if age is not None] == [position]
+
+
+def test_reads_at_the_same_time_get_their_own_answers(server: Server, redis_db: Settings) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    for number in range(30):
+        publish(redis_db, f"agent-{number}", count=number)
+    wanted = [[f"agent-{(start + step) % 30}" for step in range(1 + start % 5)] for start in range(200)]
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda agents: counts(server.read([COUNT], agents)), wanted))
+    assert answers == [[int(agent.removeprefix("agent-")) for agent in agents] for agents in wanted]
+
+
+def test_more_keys_than_fit_into_a_round_trip(server: Server, redis_db: Settings) -> None:
+    publish(redis_db, "code-reviewer")
+    answer = counts(server.read([COUNT], ["code-reviewer", "nobody", *(["code-reviewer"] * 2_998)]))
+    assert answer == [4, None] + [4] * 2_998
+
+
+def test_limits(server: Server) -> None:
+    assert server.read([COUNT], ["a"] * 3_001).status == 413
+    large = server.ask("POST", "/get-online-features", b" " * 1_048_577)
+    assert (large.status, large.headers["content-type"]) == (413, "application/problem+json")
+    assert server.ask("POST", "/get-online-features", b" " * 1_048_576).status == 400, "it may be that large"
+
+
+def test_a_large_body_whose_size_is_not_declared(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(b"POST /get-online-features HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        try:
+            for _ in range(2_000):
+                connection.sendall(b"400\r\n" + b" " * 1_024 + b"\r\n")
+        except OSError:
+            pass  # the server has answered and closed
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 413")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "/get-online-features", b"{", 400),
+        ("POST", "/get-online-features", b'{"features": ["a:b"], "entities": {"agent_id": ["x"]}}', 404),
+        ("GET", "/get-online-features", None, 405),
+        ("GET", "/nope", None, 404),
+    ],
+)
+def test_problems_are_said_in_words(server: Server, method: str, path: str, body: bytes | None, status: int) -> None:
+    answer = server.ask(method, path, body)
+    assert (answer.status, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert answer.json["status"] == status
+    assert answer.json["detail"]
+
+
+def test_health_says_ok_and_how_fresh(server: Server, redis_db: Settings) -> None:
+    assert server.get("/health").json["newest_valid_through"] is None
+    publish(redis_db, VIEW.agent)
+    answer = server.get("/health")
+    assert (answer.status, answer.json["status"], answer.json["redis"]) == (200, "OK", "up")
+    assert answer.json["newest_valid_through"] == answer.json["valid_through"][VIEW.name] > "2026"
+    command = f"curl -s http://127.0.0.1:{server.port}/health | grep OK"
+    assert subprocess.run(["sh", "-c", command], check=False, capture_output=True).returncode == 0
+
+
+def test_metrics(server: Server) -> None:
+    server.read([COUNT], ["a"])
+    server.read(["nope:b"], ["a"])
+    text = server.get("/metrics").body.decode()
+    for bucket in ("0.0005", "0.001", "0.01", "1.0"):
+        assert f'feast_online_serving_latency_bucket{{le="{bucket}"}}' in text
+    assert 'feast_online_requests_total{status="200"}' in text
+    assert 'feast_online_requests_total{status="404"}' in text
+    assert "feast_online_redis_up 1.0" in text
+
+
+def test_what_was_read_is_kept_for_parity(server: Server, redis_db: Settings) -> None:
+    publish(redis_db, "code-reviewer")
+    server.read([COUNT], ["code-reviewer", "nobody"])
+    deadline = time.monotonic() + 10
+    with online.redis_client(redis_db) as client:
+        while not (kept := read_log.newest(client, "detektor", 10)) and time.monotonic() < deadline:
+            time.sleep(0.02)
+    assert [(version, agent) for version, agent, _ in kept] == [(online.stored_view(VIEW).version, "code-reviewer")]
+
+
+def test_a_taken_port_is_said(server: Server) -> None:
+    done = subprocess.run([DETEKTOR, "serve", "--port", str(server.port)], check=False, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "--port or DETEKTOR_SERVE_PORT" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_several_workers_have_one_account(redis_db: Settings, tmp_path: Path) -> None:
+    publish(redis_db, "code-reviewer")
+    with running(tmp_path, "serve", "--workers", "2") as several:
+        for _ in range(20):
+            assert counts(several.read([COUNT], ["code-reviewer"])) == [4]
+        assert 'feast_online_requests_total{status="200"} 20.0' in several.get("/metrics").body.decode()
+    assert several.process.returncode == 0, several.log
+
+
+def test_requests_that_have_begun_are_answered_before_it_ends(redis_db: Settings, tmp_path: Path) -> None:
+    publish(redis_db, "code-reviewer")
+    content = json.dumps({"features": [COUNT], "entities": {"agent_id": ["code-reviewer"]}}).encode()
+    with running(tmp_path, "serve") as ending, socket.create_connection(("127.0.0.1", ending.port), timeout=10) as connection:
+        head = b"POST /get-online-features HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(content)
+        connection.sendall(head + content[:10])
+        time.sleep(0.3)
+        os.killpg(ending.process.pid, signal.SIGTERM)
+        time.sleep(0.3)
+        connection.sendall(content[10:])
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
+    assert ending.process.returncode in {0, -signal.SIGTERM}, ending.log
+
+
+def test_redis_goes_hangs_and_comes_back(tmp_path: Path) -> None:
+    port = ports.free_port()
+    with embedded.start_redis(tmp_path / "first", port) as redis:
+        named = {"DETEKTOR_EXTERNAL_REDIS_URL": redis.url(), "DETEKTOR_SERVE_REDIS_TIMEOUT_MS": "500"}
+        with running(tmp_path, "serve", environment=named) as server:
+            assert counts(server.read([COUNT], ["code-reviewer"])) == [None]
+            os.kill(redis.pid, signal.SIGSTOP)
+            try:
+                assert server.read([COUNT], ["code-reviewer"]).status == 503
+                again = server.read([COUNT], ["code-reviewer"])
+                assert again.status == 503
+                assert again.seconds < 0.5, "it does not wait for a Redis that has not answered others"
+                health = server.get("/health")
+                assert (health.status, health.json["redis"]) == (503, "down")
+                assert "does not answer" in health.json["reason"]
+            finally:
+                os.kill(redis.pid, signal.SIGCONT)
+            comes_back(server)
+            os.kill(redis.pid, signal.SIGKILL)
+            time.sleep(0.2)
+            gone = server.read([COUNT], ["code-reviewer"])
+            assert (gone.status, gone.headers["content-type"]) == (503, "application/problem+json")
+            assert "feast_online_redis_up 0.0" in server.get("/metrics").body.decode()
+            with embedded.start_redis(tmp_path / "second", port):
+                comes_back(server)
+        assert "Traceback" not in server.log
+
+
+def comes_back(server: Server) -> None:
+    deadline = time.monotonic() + 10
+    while server.read([COUNT], ["code-reviewer"]).status != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert server.get("/health").status == 200

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detektor_pipelines import clock
+from detektor_pipelines.catalog import VIEWS, view_named
+from detektor_pipelines.serving.online_request import answer, parse
+from detektor_pipelines.serving.problems import ProblemError
+from detektor_pipelines.stores.online import OnlineRow, keys_of
+
+VIEW = view_named("code_review_features")
+COUNT, AVERAGE, REJECTED = (f"{VIEW.name}:{name}" for name in ("recent_reviews_count", "avg_issues_per_review", "last_rejection_at"))
+DEPLOYED = "deployment_features:deployment_success_rate"
+NOW = 1_772_712_000_000_000  # 2026-03-05 12:00 UTC
+
+
+@pytest.fixture(autouse=True)
+def at_noon(isolated_environment: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    del isolated_environment
+    monkeypatch.setenv(clock.VARIABLE, "2026-03-05T12:00:00Z")
+
+
+def body(*features: str, agents: Any = ("code-reviewer",), **more: Any) -> bytes:
+    return json.dumps({"features": features, "entities": {"agent_id": agents}} | more).encode()
+
+
+def row(agent_id: str = "code-reviewer", **values: float | None) -> OnlineRow:
+    known = {each.name: values.get(each.name) for each in VIEW.features}
+    return OnlineRow(agent_id, NOW - 5_000_000, NOW, NOW - 3_600_000_001, None, known, NOW - 2_000_000)
+
+
+def refusal(content: bytes, limit: int = 10) -> ProblemError:
+    with pytest.raises(ProblemError) as found:
+        parse(content, limit)
+    assert json.loads(found.value.body())["detail"]
+    return found.value
+
+
+def test_views_are_one_round_trip_and_grouped() -> None:
+    request = parse(body(COUNT, DEPLOYED, AVERAGE, agents=["code-reviewer", "nobody"]), 10)
+    assert [(part.view.name, part.features) for part in request.parts] == [
+        (VIEW.name, ("recent_reviews_count", "avg_issues_per_review")),
+        ("deployment_features", ("deployment_success_rate",)),
+    ]
+    assert len(keys_of(request.lookups("detektor"))) == 2 * (2 + 1)
+
+
+def test_an_answer_is_feasts() -> None:
+    request = parse(body(COUNT, AVERAGE, REJECTED, agents=["code-reviewer", "nobody"]), 10)
+    found = row(recent_reviews_count=4, last_rejection_at=NOW - 1_500_000)
+    content, age = answer(request, [[found, None]])
+    assert age == 2.0
+    assert json.loads(content) == {
+        "metadata": {
+            "feature_names": ["agent_id", "recent_reviews_count", "avg_issues_per_review", "last_rejection_at"],
+            "value_age_seconds": {VIEW.name: [2.0, None]},
+        },
+        "results": [
+            {
+                "values": ["code-reviewer", "nobody"],
+                "statuses": ["PRESENT", "PRESENT"],
+                "event_timestamps": ["1970-01-01T00:00:00Z", "1970-01-01T00:00:00Z"],
+            },
+            *(
+                {
+                    "values": [value, None],
+                    "statuses": [status, "NOT_FOUND"],
+                    "event_timestamps": ["2026-03-05T10:59:59.999999Z", "1970-01-01T00:00:00Z"],
+                }
+                for value, status in ((4, "PRESENT"), (None, "NULL_VALUE"), (NOW // 1_000_000 - 2, "PRESENT"))
+            ),
+        ],
+    }
+
+
+def test_a_float_stays_one() -> None:
+    """Feast's client takes the type from the JSON."""
+    content, _ = answer(parse(body(AVERAGE), 10), [[row(avg_issues_per_review=2.0)]])
+    assert b'"values":[2.0]' in content
+
+
+def test_a_value_that_is_too_old_says_so() -> None:
+    old = replace(row(recent_reviews_count=4), status="OUTSIDE_MAX_AGE")
+    content, _ = answer(parse(body(COUNT), 10), [[old]])
+    assert json.loads(content)["results"][1] | {"event_timestamps": 0} == {
+        "values": [4],
+        "statuses": ["OUTSIDE_MAX_AGE"],
+        "event_timestamps": 0,
+    }
+
+
+def test_nothing_found_has_no_age() -> None:
+    assert answer(parse(body(COUNT), 10), [[None]])[1] is None
+
+
+def test_full_names_and_versions() -> None:
+    request = parse(body(COUNT, full_feature_names=True, include_feature_view_version_metadata=True), 10)
+    metadata = json.loads(answer(request, [[None]])[0])["metadata"]
+    assert metadata["feature_names"] == ["agent_id", f"{VIEW.name}__recent_reviews_count"]
+    assert metadata["feature_view_metadata"] == [{"name": VIEW.name}]
+
+
+def test_the_current_version_by_its_name() -> None:
+    assert parse(body(f"{VIEW.name}@latest:recent_reviews_count"), 10).parts == parse(body(COUNT), 10).parts
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "title"),
+    [
+        (b"", 400, "no JSON"),
+        (b"{", 400, "no JSON"),
+        (b'"\xff"', 400, "no JSON"),
+        (b"[]", 400, "no JSON object"),
+        (b"{}", 422, "No agent"),
+        (b'{"entities": []}', 422, "No agent"),
+        (body(COUNT, agents=[]), 422, "No agent"),
+        (body(COUNT, agents="code-reviewer"), 422, "No agent"),
+        (body(COUNT, agents=["a", 5]), 422, "no text"),
+        (body(COUNT, agents=[None]), 422, "no text"),
+        (body(COUNT, agents=["a"] * 11), 413, "Too many agents"),
+        (body(), 422, "No features"),
+        (body(features=COUNT), 422, "No features"),
+        (body(features=[1]), 422, "No features"),
+        (body("recent_reviews_count"), 422, "not named by its view"),
+        (body("nope:recent_reviews_count"), 404, "no feature view"),
+        (body(f"{VIEW.name}:nope"), 422, "no feature 'nope'"),
+        (body(f"{VIEW.name}@v1:recent_reviews_count"), 422, "older version"),
+        (body(COUNT, COUNT), 422, "one name"),
+        (body(feature_service="nope"), 404, "no feature service"),
+    ],
+)
+def test_what_cannot_be_answered(content: bytes, status: int, title: str) -> None:
+    problem = refusal(content)
+    assert (problem.status, title in problem.title) == (status, True), problem.title
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(), lambda each: st.lists(each, max_size=3)
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "features": st.lists(st.sampled_from([COUNT, DEPLOYED, "a:b", ":", "@:x", f"{VIEW.name}@v2:x"]) | st.text(), max_size=4)
+            | _json,
+            "entities": st.dictionaries(st.sampled_from(["agent_id", "other"]), st.lists(st.text() | _json, max_size=12) | _json),
+            "full_feature_names": _json,
+            "feature_service": _json,
+        },
+    )
+)
+def test_any_json_is_answered_or_refused_in_words(content: dict[str, Any]) -> None:
+    problem = None
+    try:
+        request = parse(json.dumps(content).encode(), 10)
+    except ProblemError as error:
+        problem = error
+    if problem is not None:
+        assert problem.status in {400, 404, 413, 422}
+        assert json.loads(problem.body())["status"] == problem.status
+    else:
+        assert request.parts
+        assert {part.view.name for part in request.parts} <= {view.name for view in VIEWS}
