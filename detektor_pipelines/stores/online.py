@@ -49,20 +49,24 @@ SHARDS: Final = 8
 ALL_SHARDS: Final = tuple(range(SHARDS))
 
 _MOVE_FORWARD: Final = """
-local moved = {}
+local moved, there = {}, true
 local old = redis.pcall('GET', KEYS[1])
-local known = type(old) == 'string'
-if known then for number in string.gmatch(old, '[^,]+') do moved[#moved + 1] = tonumber(number) or 0 end end
+if type(old) == 'string' then for number in string.gmatch(old, '[^,]+') do moved[#moved + 1] = tonumber(number) or 0 end end
 for shard = 1, tonumber(ARGV[2]) do moved[shard] = moved[shard] or 0 end
-for i = 3, #ARGV do
+for i = 4, #ARGV do there = there and moved[tonumber(ARGV[i]) + 1] >= tonumber(ARGV[3]) end
+local to = there and tonumber(ARGV[1]) or 1
+for i = 4, #ARGV do
     local shard = tonumber(ARGV[i]) + 1
-    if tonumber(ARGV[1]) > moved[shard] then moved[shard] = tonumber(ARGV[1]) end
+    if to > moved[shard] then moved[shard] = to end
 end
 for shard, number in ipairs(moved) do moved[shard] = string.format('%.0f', number) end
 redis.call('SET', KEYS[1], table.concat(moved, ','))
-return known and 1 or 0
+return there and 1 or 0
 """
-"""Moves the shards of ARGV[3…] to ARGV[1], of ARGV[2] in all; returns whether the key was there. 0 stands for never."""
+"""Moves the shards of ARGV[4…] to ARGV[1], of ARGV[2] in all, if each stands at ARGV[3] at least, else only to FILLING; returns which."""
+
+FILLING: Final = 1
+"""Where a shard of `valid_through` stands whose values are lost and being written again; 0 is never. Neither is an instant to readers."""
 
 __all__ = ["OnlineRow", "OnlineStoreDownError", "Status", "StoredView", "WriteCounts", "read", "read_views", "redis_client", "write_rows"]
 
@@ -310,9 +314,14 @@ def layout_call(project: str, view: StoredView) -> tuple[str, int, list[str | by
     return "redis.call('SETNX', KEYS[1], ARGV[1])", 1, [layout_key(project, view), layout]
 
 
-def move_call(project: str, view: StoredView, valid_through_us: int, shards: Sequence[int]) -> tuple[str, int, list[str | bytes]]:
-    """Return the EVAL call that moves `valid_through` of some shards; its answer is 0 when the key was not there: Redis is empty."""
-    numbers = [str(valid_through_us), str(SHARDS), *map(str, shards)]
+def move_call(
+    project: str, view: StoredView, valid_through_us: int, shards: Sequence[int], *, expected: int = 0
+) -> tuple[str, int, list[str | bytes]]:
+    """Return the EVAL call that moves `valid_through` of some shards.
+
+    Its answer is 0, and the shards have not moved, when one of them stood before `expected`: then Redis lost what was written.
+    """
+    numbers = [str(valid_through_us), str(SHARDS), str(expected), *map(str, shards)]
     return _MOVE_FORWARD, 1, [valid_through_key(project, view), *numbers]
 
 
@@ -353,7 +362,7 @@ def _too_old(view: StoredView, through: int | None, now: int) -> bool:
 def _instants(answer: bytes | None) -> dict[int, int]:
     """Read the instants by shard; one that was never set, or is damaged, is none: its values count as too old until the next write."""
     numbers = answer.split(b",") if answer is not None else []
-    return {shard: int(number) for shard, number in enumerate(numbers) if number.isdigit() and number != b"0"}
+    return {shard: int(number) for shard, number in enumerate(numbers) if number.isdigit() and int(number) > FILLING}
 
 
 @lru_cache(maxsize=64)

@@ -18,11 +18,12 @@ from detektor_pipelines.stream.load import keys_of, state_of
 from detektor_pipelines.stream.state import Tile, ViewState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import pyarrow as pa
 
     from detektor_pipelines.language.views import FeatureView
+    from detektor_pipelines.stores.packing import Value
 
     ReadSpan: TypeAlias = Callable[[int, int | None], Sequence[tuple[Any, ...]]]
     """(start, end] in µs → the agent's live events as (project, event_id, ts, *columns); no end is all that lies ahead."""
@@ -60,12 +61,28 @@ class LiveView:
         self._owned.clear()
         self.state = state_of(self.fold, events, instant, owned=self.owns)
 
+    def forget(self) -> None:
+        """Own nothing and count nothing until the next `load`."""
+        self.shards = frozenset()
+        self._owned.clear()
+        self.state = ViewState(self.fold, 0)
+
     def owns(self, key: str) -> bool:
         """Whether a key belongs to our shards."""
         known = self._owned.get(key)
         if known is None:
             known = self._owned[key] = shard_of(key) in self.shards
         return known
+
+    def misses(self, key: str) -> bool:
+        """Whether a key is ours and in no window."""
+        return shard_of(key) in self.shards and key not in self.state.keys
+
+    def expire(self, stored: Mapping[str, Mapping[str, Value]]) -> None:
+        """Count those of the keys (agent_id → features as they stand online) as changed that are not stored as empty windows."""
+        for key, values in stored.items():
+            if self.misses(key) and dict(zip(self._names, self.state.values(key), strict=True)) != values:
+                self.state.dirty.add(key)
 
     def hear(self, row: Sequence[Any]) -> None:
         """Take one event of the tail, of revision 1 and not retracted."""
@@ -83,6 +100,8 @@ class LiveView:
         instant = self.state.instant
         ahead = False
         for project, ts in places:
+            if self.view.longest.leave(ts) <= instant:
+                continue
             ahead = ahead or ts > instant
             days.setdefault(ceil_to(min(ts, instant), whole), set()).update(filter(self.owns, keys_of(self.view.agent, project)))
         for end, keys in days.items():

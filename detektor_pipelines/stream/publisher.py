@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+import sys
+from typing import TYPE_CHECKING, Final, cast
 
 from detektor_pipelines.stores import online
 from detektor_pipelines.stores.connections_redis import redis_client, redis_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from detektor_pipelines.settings import Settings
     from detektor_pipelines.stores.online import StoredView
+    from detektor_pipelines.stores.packing import Value
+
+_READ_AT_ONCE: Final = 1_000
 
 
 class Publisher:
@@ -26,6 +30,8 @@ class Publisher:
         self._project = settings.project
         self._client = redis_client(settings)
         self._pending: dict[StoredView, dict[str, bytes]] = {}
+        self._through: dict[StoredView, int] = {}
+        """Where our shards' `valid_through` stands at least, unless Redis lost it."""
 
     @property
     def pending(self) -> int:
@@ -57,8 +63,19 @@ class Publisher:
         self._pending.clear()
         return written
 
+    def begin(self) -> None:
+        """Forget how far the shards were complete: from now on they are others."""
+        self._through.clear()
+
+    def filled(self, view: StoredView) -> None:
+        """Take note that what Redis lost of a view waits to be written, or is written."""
+        self._through[view] = online.FILLING
+
     def move(self, views: Collection[StoredView], instant: int, shards: Collection[int]) -> set[StoredView]:
-        """Say that the shards' values are complete up to `instant`; returns the views of which Redis knew nothing.
+        """Say that the shards' values are complete up to `instant`; returns the views of which Redis lost values, and did not move.
+
+        Redis lost some when `valid_through` stands before the instant it was last moved to, or was never set: it was emptied, or is an
+        older copy. They are returned until `filled`.
 
         Raises:
             OnlineStoreDownError: Redis does not answer.
@@ -68,10 +85,27 @@ class Publisher:
             for view in views:
                 script, number, arguments = online.layout_call(self._project, view)
                 pipe.eval(script, number, *cast("list[str]", arguments))
-                script, number, arguments = online.move_call(self._project, view, instant, sorted(shards))
+                expected = self._through.get(view, online.FILLING + 1)
+                script, number, arguments = online.move_call(self._project, view, instant, sorted(shards), expected=expected)
                 pipe.eval(script, number, *cast("list[str]", arguments))
             answers = pipe.execute()[1::2]
-        return {view for view, there in zip(views, answers, strict=True) if not there}
+        lost = {view for view, there in zip(views, answers, strict=True) if not there}
+        self._through.update((view, instant) for view in views if view not in lost)
+        return lost
+
+    def stored(self, view: StoredView, wanted: Callable[[str], bool]) -> dict[str, Mapping[str, Value]]:
+        """Return agent_id → features as they stand online, of those that are wanted.
+
+        Raises:
+            OnlineStoreDownError: Redis does not answer.
+
+        """
+        agent_ids = list(filter(wanted, online.agent_ids(self._client, self._project, view, sys.maxsize)))
+        found: dict[str, Mapping[str, Value]] = {}
+        for start in range(0, len(agent_ids), _READ_AT_ONCE):
+            rows = online.read(self._client, self._project, view, agent_ids[start : start + _READ_AT_ONCE])
+            found.update((row.agent_id, row.values) for row in rows if row is not None)
+        return found
 
     def close(self) -> None:
         """Close the connections."""

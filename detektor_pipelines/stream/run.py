@@ -86,13 +86,14 @@ def run(
 def report(health: Health) -> dict[str, Any]:
     """Return what a worker says of itself, as data for JSON; instants are µs UTC.
 
-    `lag_us`: how far the newest tick lies behind the clock. `horizon`: transactions of the log that were still running.
+    `lag_us`: how far the newest tick that left nothing unread or unwritten lies behind the clock. `horizon`: transactions of the log that
+    were still running.
     """
     return {
         "pid": os.getpid(),
         "at": clock.now_us(),
         "as_of": health.as_of,
-        "lag_us": max(clock.now_us() - health.as_of, 0),
+        "lag_us": max(clock.now_us() - health.complete, 0),
         "horizon": len(health.snapshot.running),
         "behind": health.behind,
         "shards": sorted(health.shards),

@@ -3,8 +3,9 @@
 One `tick` is: what became visible, the instant, the values of the keys that changed. A value carries the tick's instant and snapshot, so
 that batch can compute the same thing from the same knowledge. Nothing is kept on disk: a start reads the events of the longest windows.
 
-A lost connection to PostgreSQL loses the locks of our shards with it, so the worker begins anew. With Redis away it goes on counting, and
-writes the newest value of each changed key when Redis is back.
+A lost connection to PostgreSQL loses the locks of our shards with it, so the worker begins anew, as after any other fault in the middle of
+a tick; without shards it counts nothing. With Redis away it goes on counting, and writes the newest value of each changed key when Redis is
+back.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from detektor_pipelines.language.records import Rejection
 from detektor_pipelines.stores.connections import connect_arrow, postgres_errors
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError
 from detektor_pipelines.stores.log_reader import begin_snapshot, read_events
-from detektor_pipelines.stores.log_tail import FIXED, LogTail, Snapshot, events_between, places_of
+from detektor_pipelines.stores.log_tail import FIXED, LogTail, Poll, Snapshot, events_between, places_of
 from detektor_pipelines.stream.leases import Leases
 from detektor_pipelines.stream.live_view import LiveView
 from detektor_pipelines.stream.publisher import Publisher
@@ -52,6 +53,7 @@ class Health:
 
     Attributes:
         as_of: The newest tick's instant.
+        complete: The newest tick's after which nothing waited to be read or written.
         snapshot: What it had read.
         shards: What it owns.
         keys: In some window.
@@ -67,6 +69,7 @@ class Health:
     """
 
     as_of: int = 0
+    complete: int = field(default_factory=clock.now_us)
     snapshot: Snapshot = field(default_factory=lambda: Snapshot(0))
     shards: frozenset[int] = frozenset()
     keys: int = 0
@@ -111,6 +114,10 @@ class Worker:
         self._connection: psycopg.Connection | None = None
         self._leases: Leases | None = None
         self._tail = LogTail(self._columns, Snapshot(0), limit)
+        self._revised: set[str] = set()
+        """Events of which a burst's first parts held a revision: the revised event may be in a later part."""
+        self._unswept: set[LiveView] = set()
+        """Views with keys online that may hold what has left their windows."""
         self._balanced = self._moved = self._redis_down_until = 0.0
         self.health = Health()
 
@@ -129,27 +136,37 @@ class Worker:
         """Do one round: returns how many events became visible.
 
         Raises:
-            UserError: PostgreSQL does not answer; the next tick begins anew.
+            UserError: PostgreSQL does not answer; the next tick begins anew, as after any exception.
 
         """
         with postgres_errors(self._settings):
             try:
                 connection = self._ready()
-                poll = self._tail.poll(connection)
-                as_of = max(self.health.as_of, clock.now_us())
-                for view in self._views:
-                    view.state.advance(as_of)
-                self._hear(connection, poll.rows, poll.snapshot)
+                rows = self._count(connection) if self.health.shards else self._stand_by()
+                self._publish()
             except Exception:
                 self._disconnect()
                 raise
+        return rows
+
+    def _count(self, connection: psycopg.Connection) -> int:
+        """Take what became visible, and pass on the values that changed."""
+        poll = self._tail.poll(connection)
+        as_of = max(self.health.as_of, clock.now_us())
+        for view in self._views:
+            view.state.advance(as_of)
+        self._hear(connection, poll)
         for view in self._views:
             if view.state.dirty:
                 self._publisher.take(view.stored, view.changes(as_of, str(poll.snapshot)))
         self.health.as_of, self.health.snapshot, self.health.behind = as_of, poll.snapshot, poll.behind
         self.health.events += len(poll.rows)
-        self._publish()
         return len(poll.rows)
+
+    def _stand_by(self) -> int:
+        """Let time pass without shards."""
+        self.health.as_of, self.health.behind = max(self.health.as_of, clock.now_us()), False
+        return 0
 
     def _ready(self) -> psycopg.Connection:
         """Return the connection, with the shards that are ours, and the state that belongs to them."""
@@ -159,11 +176,12 @@ class Worker:
         if self._connection is None or self._leases is None:
             self._connection = _connect(self._settings)
             self._leases = Leases(self._connection, self._settings.project)
-            self.health.shards = frozenset()
         before = self.health.shards
         shards = self._leases.balance()
         if shards != before:
-            self._load(shards)
+            self._forget()
+            if shards:
+                self._load(shards)
         self._balanced = time.monotonic()
         return self._connection
 
@@ -180,15 +198,16 @@ class Worker:
                 view.load(events, now, shards)
             connection.rollback()
         self._tail.snapshot = Snapshot.parse(snapshot)
+        self._unswept.update(self._views)
         self.health.as_of, self.health.shards = now, shards
         self.health.loads += 1
         self.health.load_seconds = time.perf_counter() - started
         _logger.info("Began anew with shards %s in %.1f s", sorted(shards), self.health.load_seconds)
 
-    def _hear(self, connection: psycopg.Connection, rows: Sequence[tuple[Any, ...]], snapshot: Snapshot) -> None:
+    def _hear(self, connection: psycopg.Connection, poll: Poll) -> None:
         revised = []
-        for row in rows:
-            if row[_REVISION] > 1 or row[_RETRACTED]:
+        for row in poll.rows:
+            if row[_REVISION] > 1 or row[_RETRACTED] or row[_EVENT_ID] in self._revised:
                 revised.append(row[_EVENT_ID])
                 continue
             for view in self._by_agent.get(row[_AGENT], ()):
@@ -197,7 +216,8 @@ class Worker:
                 except Exception as error:  # noqa: BLE001  whatever it is: the others must not wait for it
                     self._refuse(row, error)
         if revised:
-            self._repair(connection, revised, snapshot)
+            self._repair(connection, revised, poll.snapshot)
+        self._revised = self._revised.union(revised) if poll.behind else set()
 
     def _repair(self, connection: psycopg.Connection, event_ids: Sequence[str], snapshot: Snapshot) -> None:
         places: dict[str, set[tuple[str | None, int]]] = {}
@@ -226,10 +246,13 @@ class Worker:
         try:
             if self._publisher.pending:
                 self.health.values += self._publisher.write()
-            if now >= self._moved + _MOVE_S and self.health.shards:
-                lost = self._publisher.move([view.stored for view in self._views], self.health.as_of, self.health.shards)
-                self._moved = now
-                if lost:
+            if self._unswept:
+                self._sweep()
+            elif not self.health.behind:
+                self.health.complete = self.health.as_of
+                if now >= self._moved + _MOVE_S and self.health.shards:
+                    lost = self._publisher.move([view.stored for view in self._views], self.health.as_of, self.health.shards)
+                    self._moved = self._moved if lost else now
                     self._refill(lost)
         except OnlineStoreDownError as error:
             self._redis_down_until = now + _REDIS_AGAIN_S
@@ -247,12 +270,29 @@ class Worker:
             if view.stored in lost:
                 publish_online(self._settings, view.view)
                 view.state.mark_all()
+                self._unswept.add(view)
+                self._publisher.filled(view.stored)
+
+    def _sweep(self) -> None:
+        """Count keys as changed whose windows emptied while nobody counted: the next tick writes them."""
+        for view in tuple(self._unswept):
+            view.expire(self._publisher.stored(view.stored, view.misses))
+            self._unswept.remove(view)
+
+    def _forget(self) -> None:
+        """Have no shards, and nothing counted."""
+        for view in self._views:
+            view.forget()
+        self._publisher.begin()
+        self._unswept.clear()
+        self._revised.clear()
+        self.health.shards = frozenset()
 
     def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.close()
         self._connection = self._leases = None
-        self.health.shards = frozenset()
+        self._forget()
 
 
 def _connect(settings: Settings) -> psycopg.Connection:
