@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 
+from detektor_pipelines.errors import UserError
 from detektor_pipelines.stack import dagster_servers, supervisor
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 _SECONDS: Final = 5
 _TRIES: Final = 5
+_GROWING_SECONDS: Final = 600
+"""A leak takes longer than this; and so nothing is started afresh more often."""
+
 _MEGABYTE: Final = 1024**2
 _GROWING: Final = ("dagster", "dagster-daemon")
 _CODE_SERVER: Final = "dagster-code"
@@ -48,6 +52,7 @@ class Watchdog:
     restarted: list[str] = field(default_factory=list)
     reloads: int = 0
     _lost: int | None = None
+    _small_for: set[str] = field(default_factory=set)
 
     def look(self) -> bool:
         """Look once and mend what is found; False when the process manager has ended."""
@@ -82,13 +87,17 @@ class Watchdog:
             )
 
     def _too_large(self, process: psutil.Process, name: str) -> bool:
-        used = process.memory_info().rss // _MEGABYTE
-        if used <= self.settings.dagster_memory_mb:
+        """Tell whether the process grew above the limit; one that is above it from its start, where no new one helps, is named once."""
+        used, limit = process.memory_info().rss // _MEGABYTE, self.settings.dagster_memory_mb
+        if used <= limit:
             return False
-        _logger.warning(
-            "%s uses %d MB, DETEKTOR_DAGSTER_MEMORY_MB is %d: it is started afresh", name, used, self.settings.dagster_memory_mb
-        )
-        return True
+        grew = bool(time.time() - process.create_time() >= _GROWING_SECONDS)
+        if grew:
+            _logger.warning("%s uses %d MB, DETEKTOR_DAGSTER_MEMORY_MB is %d: it is started afresh", name, used, limit)
+        elif name not in self._small_for:
+            self._small_for.add(name)
+            _logger.warning("%s uses %d MB soon after its start: DETEKTOR_DAGSTER_MEMORY_MB, %d, is too small for it", name, used, limit)
+        return grew
 
 
 def main() -> None:
@@ -102,8 +111,8 @@ def main() -> None:
         time.sleep(_SECONDS)
         try:
             going = watchdog.look()
-        except psutil.Error:
-            continue  # it ended while it was looked at: the process manager's business
+        except (psutil.Error, OSError, UserError) as problem:  # it ended while it was looked at: the process manager's business
+            _logger.info("Looked in vain: %s", problem)
 
 
 def _process(rows: dict[str, dict[str, Any]], name: str) -> psutil.Process | None:

@@ -18,7 +18,7 @@ from operating import OperatingStack, operating
 
 from detektor_pipelines import stack
 from detektor_pipelines.settings import Settings
-from detektor_pipelines.stack import dagster_servers, ports, supervisor, survivors
+from detektor_pipelines.stack import dagster_servers, ports, supervisor, survivors, watchdog
 from detektor_pipelines.stack.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -92,7 +92,8 @@ def test_a_code_server_without_its_loader_gets_another(running: OperatingStack) 
     assert running.wait_for(lambda: loaded(running))
 
 
-def test_a_program_that_grew_is_started_afresh(running: OperatingStack) -> None:
+def test_a_program_that_grew_is_started_afresh(running: OperatingStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "_GROWING_SECONDS", 0)
     before = running.pid("dagster-daemon")
     strict = Watchdog(running.settings.model_copy(update={"dagster_memory_mb": 16}))
     assert strict.look()
