@@ -22,7 +22,7 @@ from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.windows import DAY
 from detektor_pipelines.stores.connections import connect, connect_arrow
 from detektor_pipelines.stores.log_reader import begin_snapshot, events_by_day, read_events
-from detektor_pipelines.stores.offline import DayRows, ensure_tables, hashes_by_day, publish, states
+from detektor_pipelines.stores.offline import DayRows, NewerKnowledgeError, ensure_tables, hashes_by_day, publish, states
 from detektor_pipelines.stores.staleness import days_to_materialize
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ Status: TypeAlias = Literal["published", "unchanged", "failed", "kept"]
 CHUNK_EVENTS: Final = 1_000_000
 """Events that one chunk reads, about."""
 
+_TRIES: Final = 3
 _EPOCH = date(1970, 1, 1)
 
 
@@ -99,7 +100,7 @@ def materialize(
         chunk_events: How many events a chunk reads, about.
 
     Raises:
-        UserError: No days, a missing server or table, or a day that was published from newer knowledge meanwhile. Chunks that were
+        UserError: No days, a missing server or table, or others publish the same days again and again meanwhile. Chunks that were
             published before stand.
 
     """
@@ -116,7 +117,6 @@ def materialize(
 
 
 def _parts(settings: Settings, view: FeatureView, days: list[date], *, resume: bool, chunk_events: int) -> Iterator[Materialization]:
-    now = clock.now_us()  # once: a day that ends while it is computed is still an open one
     if resume:
         kept = _kept(settings, view, days)
         if kept:
@@ -124,8 +124,8 @@ def _parts(settings: Settings, view: FeatureView, days: list[date], *, resume: b
         days = sorted(set(days) - {each.day for each in kept})
     if days:
         with connect_arrow(settings) as connection:
-            for chunk in _chunks(connection, view, days, now, chunk_events):
-                yield _publish(connection, view, chunk, now)
+            for chunk in _chunks(connection, view, days, chunk_events):
+                yield _published_chunk(connection, view, chunk)
 
 
 def _kept(settings: Settings, view: FeatureView, days: list[date]) -> list[DayResult]:
@@ -135,17 +135,28 @@ def _kept(settings: Settings, view: FeatureView, days: list[date]) -> list[DayRe
     return [DayResult(each.day, "kept", each.rows, each.hash, 0, None) for each in published]
 
 
-def _chunks(connection: Connection, view: FeatureView, days: list[date], now: int, limit: int) -> list[list[date]]:
+def _chunks(connection: Connection, view: FeatureView, days: list[date], limit: int) -> list[list[date]]:
     if len(days) == 1:
         return [days]
     reach = reach_back(plan(view))
-    events = events_by_day(connection, view.agent, midnight(days[0]) - reach, min(midnight(days[-1]) + DAY, now))
+    events = events_by_day(connection, view.agent, midnight(days[0]) - reach, min(midnight(days[-1]) + DAY, clock.now_us()))
     connection.rollback()
     return chunks(days, events, reach=-(-reach // DAY), limit=limit)
 
 
-def _publish(connection: Connection, view: FeatureView, days: list[date], now: int) -> Materialization:
+def _published_chunk(connection: Connection, view: FeatureView, days: list[date]) -> Materialization:
+    """Publish a chunk; when another run was faster with one of its days (the hourly one, with today), read again what that one knew."""
+    for _ in range(_TRIES - 1):
+        try:
+            return _publish(connection, view, days)
+        except NewerKnowledgeError:
+            connection.rollback()
+    return _publish(connection, view, days)
+
+
+def _publish(connection: Connection, view: FeatureView, days: list[date]) -> Materialization:
     started = time.perf_counter()
+    now = clock.now_us()  # before the snapshot, and once: a day that ends while it is computed is still an open one
     events, snapshot = _read(connection, view, days, now)
     rows = compute_days(view, events, days, cutoff=now)
     failures = failures_by_day(view, rows) if rows.num_rows else {}

@@ -41,6 +41,10 @@ _TYPES: Final = {"int64": "bigint", "float64": "double precision", "instant": "t
 _EPOCH: Final = date(1970, 1, 1)
 
 
+class NewerKnowledgeError(UserError):
+    """Another run, which has read newer events, published the same day meanwhile."""
+
+
 @dataclass(frozen=True, slots=True)
 class DayRows:
     """What one day's publication stands for: number of newest versions, their hash, how many rows were inserted."""
@@ -141,7 +145,7 @@ def publish(
     its key; `snapshot` is the one they were computed from, `at` the clock's instant they were cut off at (µs, by default now).
 
     Raises:
-        UserError: A day was published from newer knowledge meanwhile.
+        NewerKnowledgeError: A day was published from newer knowledge meanwhile; nothing of this is.
 
     """
     hashes = hashes_by_day(rows, days)
@@ -263,7 +267,7 @@ def _states(cursor: Cursor, view: FeatureView, days: Sequence[date]) -> dict[dat
 def _refuse_older(view: FeatureView, known: Mapping[date, str], snapshot: str) -> None:
     newer = sorted(day for day, stored in known.items() if _is_newer(stored, snapshot))
     if newer:
-        raise UserError(
+        raise NewerKnowledgeError(
             f"{view.name} {newer[0]} was published from newer knowledge than this run has; nothing of the run was published.",
             where=f"{len(newer)} of {len(known)} days, stored snapshot {known[newer[0]]}, this run's {snapshot}",
             fix="Run it again: it will read the newer events too.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +18,7 @@ from oracle import Event, rows
 from detektor_pipelines import clock
 from detektor_pipelines.engine import compute as engine
 from detektor_pipelines.engine.materialize import Materialization, materialize
+from detektor_pipelines.errors import UserError
 from detektor_pipelines.language import days
 from detektor_pipelines.language.windows import DAY, HOUR
 from detektor_pipelines.stores.connections import connect, connect_arrow
@@ -189,6 +191,53 @@ def test_a_day_that_was_published_while_it_was_open_is_computed_again(history: S
     again = materialize(history, VIEW, DAYS[:6], resume=True)
     assert [day.day for day in again.days if day.status != "kept"] == [DAYS[5]]
     assert due(history, DAYS[:6]) == []
+
+
+def test_a_later_chunk_is_cut_off_when_it_is_read(history: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a long run would put back a day that others closed meanwhile to what it was when the run began."""
+    monkeypatch.setenv("DETEKTOR_NOW", clock.from_us(ORIGIN + len(DAYS) * DAY - HOUR).isoformat())
+
+    def midnight_strikes(_: Materialization) -> None:
+        monkeypatch.setenv("DETEKTOR_NOW", clock.from_us(END + HOUR).isoformat())
+
+    materialize(history, VIEW, DAYS, chunk_events=3, on_part=midnight_strikes)
+    assert due(history, DAYS) == []
+
+
+def raced(settings: Settings, monkeypatch: pytest.MonkeyPatch, times: int) -> list[int]:
+    """Let another run publish the last day from newer events while the first `times` computations are under way."""
+    module = import_module("detektor_pipelines.engine.materialize")
+    compute, races = module.compute_days, []
+
+    def computed(*words: Any, **more: Any) -> Any:
+        if len(races) < times:
+            races.append(1)
+            insert(settings, [late(f"meanwhile {len(races)}", len(DAYS) - 1)])
+            with monkeypatch.context() as undisturbed:
+                undisturbed.setattr(module, "compute_days", compute)
+                materialize(settings, VIEW, DAYS[-1:])
+        return compute(*words, **more)
+
+    monkeypatch.setattr(module, "compute_days", computed)
+    return races
+
+
+def test_a_run_that_another_one_overtakes_reads_again(history: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    races = raced(history, monkeypatch, 2)
+    materialize(history, VIEW, DAYS)
+    assert len(races) == 2
+    assert due(history, DAYS) == []
+    overtaken = states(history)
+    forget_rows(history)
+    materialize(history, VIEW, DAYS)
+    assert states(history) == overtaken
+
+
+def test_a_run_that_is_overtaken_for_ever_says_so(history: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    races = raced(history, monkeypatch, 9)
+    with pytest.raises(UserError, match="newer knowledge"):
+        materialize(history, VIEW, DAYS)
+    assert len(races) == 3
 
 
 def test_days_to_materialize_are_of_those_asked_for_in_order(history: Settings) -> None:
