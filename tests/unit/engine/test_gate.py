@@ -25,7 +25,7 @@ VIEW = FeatureView(
     "x",
     (
         Feature("reviews_count", count(), over=days(1), description="x", unit="x", within=(0, 10)),
-        Feature("issues_mean", mean(event.issues_found), over=days(1), description="x", unit="x", null_means="x", within=(None, 100)),
+        Feature("issues_mean", mean(event.issues_found), over=days(1), description="x", unit="x", null_means="x", within=(None, 1_000)),
         Feature("last_at", last(event.occurred_at), over=days(1), description="x", unit="x", null_means="x"),
     ),
 )
@@ -52,7 +52,7 @@ def failed(*changes: dict[str, Any]) -> dict[int, list[tuple[str, str]]]:
 
 
 def test_good_rows_pass_nulls_and_bounds_among_them() -> None:
-    assert failed({}, {"issues_mean": None, "last_at": None}, {"reviews_count": 0}, {"reviews_count": 10, "issues_mean": 100.0}) == {}
+    assert failed({}, {"issues_mean": None, "last_at": None}, {"reviews_count": 0}, {"reviews_count": 10, "issues_mean": 1000.0}) == {}
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_good_rows_pass_nulls_and_bounds_among_them() -> None:
     [
         ({"reviews_count": 11}, "reviews_count", "at most 10"),
         ({"reviews_count": -1}, "reviews_count", "at least 0"),
-        ({"issues_mean": 100.00000000000001}, "issues_mean", "at most 100"),
+        ({"issues_mean": 1000.0000000000001}, "issues_mean", "at most 1,000"),
         ({"reviews_count": None}, "reviews_count", "not null"),
         ({"agent_id": "debugger"}, "agent_id", "code-reviewer or code-reviewer@<project>"),
         ({"agent_id": "code-reviewer@Shop"}, "agent_id", "code-reviewer or code-reviewer@<project>"),
