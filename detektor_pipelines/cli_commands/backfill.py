@@ -176,7 +176,7 @@ def _say_failed(done: Backfill, again: str) -> None:
     cases = [(name, day.day, case) for name, days in done.days.items() for day in days for case in day.failures or ()]
     for name, day, case in cases[:_ROWS_SHOWN]:
         text = f"  {name} {day}  {case.get('agent_id')} {case.get('event_timestamp')}  {case.get('column')} = {case.get('value')}"
-        console.print(f"{text}, which breaks {case.get('check')}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{text}, which must be {case.get('check')}", markup=False, highlight=False, soft_wrap=True)
     if len(cases) > _ROWS_SHOWN:
         console.print(f"  … and {len(cases) - _ROWS_SHOWN} more rows; all of them on the run's page in Dagster.")
     first = "Mend the events or the definition" if cases else "When the cause is mended"
