@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from detektor_pipelines.compile.plan import plan
 from detektor_pipelines.compile.sql import Span, states_sql
 from detektor_pipelines.engine.compute import finalise, loaded, states_of
+from detektor_pipelines.language.events import MEASURES
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,6 +41,22 @@ def values_at(view: FeatureView, events: pa.Table, instant: int) -> Values:
         for values, valid in finalise(exact, states)
     ]
     return dict(zip(states.keys.to_pylist(), zip(*columns, strict=True), strict=True))
+
+
+def split_by_range(view: FeatureView, events: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Return the events whose measures lie in their declared ranges, and the others: sums of those may be more than 64 bits hold.
+
+    Ingest lets none of the others in; somebody wrote them into the log himself.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    inside = pa.array([True] * events.num_rows)
+    for name in plan(view).columns:
+        if (measure := MEASURES.get(name)) is not None:
+            fits = pc.and_(pc.greater_equal(events[name], measure.minimum), pc.less_equal(events[name], measure.maximum))
+            inside = pc.and_(inside, pc.fill_null(fits, fill_value=True))
+    return events.filter(inside), events.filter(pc.invert(inside))
 
 
 def values_of_nothing(view: FeatureView) -> tuple[int | float | None, ...]:

@@ -5,11 +5,14 @@ Belongs here: which keys are ours, repairs after a revision, and packing. The wi
 
 from __future__ import annotations
 
+import logging
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from detektor_pipelines.compile.fold import fold
 from detektor_pipelines.compile.plan import plan
+from detektor_pipelines.engine.as_of import split_by_range
+from detektor_pipelines.language.events import MEASURES
 from detektor_pipelines.language.windows import ceil_to
 from detektor_pipelines.stores.log_tail import FIXED
 from detektor_pipelines.stores.online import shard_of, stored_view
@@ -22,11 +25,14 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from detektor_pipelines.compile.fold import Contribution
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.stores.packing import Value
 
     ReadSpan: TypeAlias = Callable[[int, int | None], Sequence[tuple[Any, ...]]]
     """(start, end] in µs → the agent's live events as (project, event_id, ts, *columns); no end is all that lies ahead."""
+
+_logger = logging.getLogger(__name__)
 
 _PROJECT, _EVENT_ID, _TS = FIXED.index("project"), FIXED.index("event_id"), FIXED.index("ts")
 
@@ -47,6 +53,13 @@ class LiveView:
         self.shards: frozenset[int] = frozenset()
         self._columns_of = _getter([len(FIXED) + columns.index(name) for name in self.fold.columns])
         self._names = [each.name for each in view.features]
+        self._ranges = [
+            (position, name, MEASURES[name].minimum, MEASURES[name].maximum)
+            for position, name in enumerate(self.fold.columns)
+            if name in MEASURES
+        ]
+        self.strict = False
+        """Whether events with a measure outside its declared range are refused; set once such an event has broken something."""
         self._owned: dict[str, bool] = {}
         self.state = ViewState(self.fold, 0)
 
@@ -55,11 +68,24 @@ class LiveView:
         """Return the columns of the log that a view reads."""
         return plan(view).columns
 
-    def load(self, events: pa.Table, instant: int, shards: frozenset[int]) -> None:
-        """Begin anew at `instant` with the history that is known, owning `shards`; every key counts as changed."""
+    def load(self, events: pa.Table, instant: int, shards: frozenset[int]) -> list[str]:
+        """Begin anew at `instant` with the history that is known, owning `shards`; every key counts as changed.
+
+        Returns the event_ids that had to be left out.
+        """
         self.shards = shards
         self._owned.clear()
-        self.state = state_of(self.fold, events, instant, owned=self.owns)
+        if not self.strict:
+            try:
+                self.state = state_of(self.fold, events, instant, owned=self.owns)
+            except Exception:  # whatever breaks it: without the events that may be to blame it is tried again
+                self.strict = True
+                _logger.exception("%s: the history cannot be summed", self.view.name)
+            else:
+                return []
+        countable, outside = split_by_range(self.view, events)
+        self.state = state_of(self.fold, countable, instant, owned=self.owns)
+        return [str(event_id) for event_id in outside["event_id"].to_pylist()]
 
     def forget(self) -> None:
         """Own nothing and count nothing until the next `load`."""
@@ -85,9 +111,14 @@ class LiveView:
                 self.state.dirty.add(key)
 
     def hear(self, row: Sequence[Any]) -> None:
-        """Take one event of the tail, of revision 1 and not retracted."""
+        """Take one event of the tail, of revision 1 and not retracted.
+
+        Raises:
+            ValueError: In `strict`, a measure lies outside its declared range.
+
+        """
         ts, project = row[_TS], row[_PROJECT]
-        contribution = self.fold.contribution(ts, project, *self._columns_of(row))
+        contribution = self._contribution(ts, project, self._columns_of(row))
         if contribution is not None:
             for key in keys_of(self.view.agent, project):
                 if self.owns(key):
@@ -109,25 +140,48 @@ class LiveView:
         if ahead:
             self.state.forget_waiting()
             for project, event_id, ts, *values in read(instant, None):
-                contribution = self.fold.contribution(ts, project, *values)
+                contribution = self._contribution_or_none(ts, project, values)
                 if contribution is not None:
                     for key in filter(self.owns, keys_of(self.view.agent, project)):
                         self.state.add(key, ts, event_id, contribution)
 
     def changes(self, as_of: int, snapshot: str) -> dict[str, bytes]:
-        """Return agent_id → packed value of what may have changed since the last call."""
+        """Return agent_id → packed value of what may have changed since the last call.
+
+        Raises:
+            ValueError: A value does not fit 64 bits; from now on the view is `strict`, and must be loaded anew.
+
+        """
         packed = {}
         for key, values in self.state.changes():
             row = Unpacked(as_of, as_of, as_of, snapshot, dict(zip(self._names, values, strict=True)))
-            packed[key] = pack(self.stored.layout, row)
+            try:
+                packed[key] = pack(self.stored.layout, row)
+            except ValueError:
+                self.strict = True
+                raise
         return packed
+
+    def _contribution(self, ts: int, project: str | None, values: Sequence[Any]) -> Contribution | None:
+        for position, name, low, high in self._ranges if self.strict else ():
+            if (value := values[position]) is not None and not low <= value <= high:
+                message = f"{name} is {value}, outside {low} … {high}"
+                raise ValueError(message)
+        return self.fold.contribution(ts, project, *values)
+
+    def _contribution_or_none(self, ts: int, project: str | None, values: Sequence[Any]) -> Contribution | None:
+        """Return what an event contributes; nothing when it cannot be counted, which was said when it was first heard or loaded."""
+        try:
+            return self._contribution(ts, project, values)
+        except Exception:  # noqa: BLE001  one event must not keep the others from being repaired
+            return None
 
     def _sum_anew(self, end: int, keys: set[str], events: Sequence[tuple[Any, ...]]) -> None:
         """Replace all tiles of `keys` in the largest hop that ends at `end`; smaller hops lie within it."""
         hops = self.state.hops
         tiles: dict[tuple[str, int, int], Tile] = {}
         for project, event_id, ts, *values in events:
-            contribution = self.fold.contribution(ts, project, *values)
+            contribution = self._contribution_or_none(ts, project, values)
             if contribution is None:
                 continue
             for key in keys.intersection(keys_of(self.view.agent, project)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import socket
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
@@ -45,7 +46,7 @@ def run(
     metrics_port: int = 0,
     on_report: Callable[[dict[str, Any]], None] | None = None,
 ) -> None:
-    """Keep `views` fresh until `stop` is set; with a server away it says so once and goes on trying.
+    """Keep `views` fresh until `stop` is set; with a server away it says so once and goes on trying, and so it does after any other fault.
 
     Args:
         settings: Where the servers are.
@@ -70,6 +71,10 @@ def run(
                 if str(error) != complaint:
                     complaint = str(error)
                     _logger.warning("Begins anew when the log can be read again. %s", error)
+                stop.wait(_AGAIN_S)
+                continue
+            except Exception:  # a service that nobody watches: what it counted is counted again from the log
+                _logger.exception("Begins anew")
                 stop.wait(_AGAIN_S)
                 continue
             if time.monotonic() >= reported + _REPORT_S:
@@ -130,7 +135,7 @@ def _tell(settings: Settings, state: dict[str, Any]) -> None:
     client = redis_client(settings)
     try:
         with redis_errors(client):
-            client.set(_key(settings, str(os.getpid())), json.dumps(state), ex=_REPORT_LIVES_S)
+            client.set(_key(settings, f"{socket.gethostname()}-{os.getpid()}"), json.dumps(state), ex=_REPORT_LIVES_S)
     except OnlineStoreDownError:
         _logger.debug("Redis is away: no report")
     finally:

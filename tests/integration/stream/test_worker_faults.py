@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from engine_cases import ORIGIN
 from log_rows import insert, partition_log
 from oracle import Event
+from psycopg.errors import QueryCanceled
 from rule_views import AGENT, view_of
 
 from detektor_pipelines import clock
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.language import count, days
+from detektor_pipelines.language import count, days, event, total
 from detektor_pipelines.language.windows import DAY, HOUR
 from detektor_pipelines.quality.parity import Served, compare
 from detektor_pipelines.stores import online
 from detektor_pipelines.stores.connections import connect
+from detektor_pipelines.stream.run import run
 from detektor_pipelines.stream.worker import Worker
 
 if TYPE_CHECKING:
@@ -194,3 +199,74 @@ def test_nobody_is_told_that_values_are_complete_while_events_are_unread(stack: 
         assert worker.health.complete == START
         settle(worker)
         assert online.valid_through(client, stack.project, VIEW) == START + 1 == worker.health.complete
+
+
+POISONED = view_of(day=(total(event.issues_found), days(1)), month=(total(event.issues_found), days(30)))
+
+
+def rejected(stack: Settings) -> list[str]:
+    with connect(stack) as connection:
+        return [name for (name,) in connection.execute("SELECT event_id FROM ml_learning.rejected_events ORDER BY event_id").fetchall()]
+
+
+@pytest.mark.parametrize("hours_apart", [0, 25], ids=["one-tile", "two-tiles"])
+def test_events_beyond_64_bits_are_rejected_and_the_stream_goes_on(stack: Settings, client: Redis, hours_apart: int) -> None:
+    """Written past the checks of ingest: neither the sums of a start nor a value can hold them."""
+    late = START - HOUR
+    poison = [Event(str(number), late - number * hours_apart * HOUR, late, values={"issues_found": 2**62}) for number in range(2)]
+    with Worker(stack, [POISONED]) as worker:
+        settle(worker)
+        insert(stack, [*poison, Event("good", START, START, values={"issues_found": 3})])
+        with pytest.raises(ValueError, match="64-bit"):
+            tick(worker)
+        settle(worker)
+        insert(stack, [Event("also", START, START, values={"issues_found": 4}), replace(poison[0], event_id="2")])
+        settle(worker)
+        assert rejected(stack) == ["0", "1", "2"]
+        (row,) = online.read(client, stack.project, POISONED, [AGENT])
+        assert row is not None
+        assert row.values == {"day": 7, "month": 7}
+        assert compare(stack, POISONED, [Served(AGENT, row.as_of, row.snapshot, row.values)]).mismatches == []
+    client.flushall()
+    with Worker(stack, [POISONED]) as worker:
+        try:
+            settle(worker)
+        except ValueError:
+            settle(worker)
+        (row,) = online.read(client, stack.project, POISONED, [AGENT])
+        assert row is not None
+        assert row.values == {"day": 7, "month": 7}
+    assert rejected(stack) == ["0", "1", "2"]
+
+
+def test_redis_away_at_the_start_and_at_its_end(stack: Settings, client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    everywhere(stack)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        nowhere = stack.model_copy(update={"external_redis_url": f"redis://127.0.0.1:{silent.getsockname()[1]}/0"})
+        with Worker(nowhere, [VIEW]) as worker:
+            settle(worker)
+            assert (worker.health.pending, worker.health.values) == (len(KEYS), 0)
+            at(monkeypatch, START + 40 * DAY)
+            settle(worker)
+            assert worker.health.complete == START
+            worker._publisher._client = online.redis_client(stack)
+            worker._redis_down_until = 0
+            settle(worker)
+            assert (worker.health.pending, worker.health.complete) == (0, START + 40 * DAY)
+            assert months(stack, client) == [0] * len(KEYS)
+
+
+def test_a_program_outlives_what_nobody_thought_of(stack: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop, ticks = threading.Event(), []
+
+    def tick_badly(_: Worker) -> int:
+        ticks.append(1)
+        if len(ticks) == 1:
+            raise QueryCanceled
+        stop.set()
+        return 0
+
+    monkeypatch.setattr(Worker, "tick", tick_badly)
+    run(stack, [VIEW], stop)
+    assert len(ticks) == 2
