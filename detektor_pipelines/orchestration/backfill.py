@@ -60,13 +60,32 @@ class Backfill:
 def due_batches(settings: Settings, views: Sequence[FeatureView], first: date, last: date) -> list[Batch]:
     """Return the runs that publish what is missing or stale of `views` from `first` to `last`; none when nothing is.
 
+    Due are also days that Dagster does not know to be published, and the last day of a view whose online values are behind: a run was
+    killed before it came to that. The next one keeps such days and says so.
+
     Raises:
         UserError: PostgreSQL cannot be reached.
 
     """
     with connect(settings) as connection:
         states = {view: view_state(connection, view, first, last) for view in views}
-    return batches({view: sorted({*state.missing, *state.stale}) for view, state in states.items()})
+    due = {view: {*state.missing, *state.stale} for view, state in states.items()}
+    for view, days in _unfinished(settings, views, first, last).items():
+        due[view] |= days
+    return batches({view: sorted(days) for view, days in due.items()})
+
+
+def _unfinished(settings: Settings, views: Sequence[FeatureView], first: date, last: date) -> dict[FeatureView, set[date]]:
+    from detektor_pipelines.orchestration.assets import features_key
+    from detektor_pipelines.orchestration.instance import persistent_instance
+    from detektor_pipelines.orchestration.requests import behind
+
+    days = {first + timedelta(days=number) for number in range((last - first).days + 1)}
+    with persistent_instance(settings) as instance:
+        found = {view: days - set(map(date.fromisoformat, instance.get_materialized_partitions(features_key(view)))) for view in views}
+        for view in behind(instance, views):
+            found[view].add(last)
+    return found
 
 
 def batches(due: Mapping[FeatureView, Sequence[date]]) -> list[Batch]:

@@ -1,4 +1,4 @@
-"""Requests of runs over ranges of days, and which runs are under way: what schedules and sensors share.
+"""Requests of runs over ranges of days, which runs are under way, and what is behind: what schedules and sensors share.
 
 A request with Dagster's two range tags becomes one run over exactly that range: the daemon hands its tags to the run, the run's planned
 events and its step's partition keys are read from them.
@@ -109,6 +109,14 @@ def views_at_work(instance: dg.DagsterInstance, views: Sequence[FeatureView], *,
         for view in views if _is_of_all(run) else _among(views, run.asset_selection or ()):
             found[view] = f"run {run.run_id[:8]}"
     return found
+
+
+def behind(instance: dg.DagsterInstance, views: Sequence[FeatureView]) -> dict[FeatureView, int]:
+    """Return the views whose features are newer than their online values, with the number of the features' newest event."""
+    keys = [key for view in views for key in (features_key(view), online_key(view))]
+    entries = {record.asset_entry.asset_key: record.asset_entry for record in instance.get_asset_records(keys)}
+    newest = {key: entry.last_materialization_storage_id or 0 for key, entry in entries.items()}
+    return {view: newest[features_key(view)] for view in views if newest.get(features_key(view), 0) > newest.get(online_key(view), 0)}
 
 
 def writes(run: dg.DagsterRun, view: FeatureView) -> bool:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 import dagster as dg
 
 from detektor_pipelines.orchestration.alerts import alert, page
-from detektor_pipelines.orchestration.assets import features_key, online_key
-from detektor_pipelines.orchestration.requests import tags_of, views_at_work
+from detektor_pipelines.orchestration.assets import online_key
+from detektor_pipelines.orchestration.requests import behind, tags_of, views_at_work
 from detektor_pipelines.orchestration.sensors.bounds import RUNS, Attempts, Said, Waits, cause, digest
 from detektor_pipelines.settings import get_settings
 
@@ -45,14 +45,14 @@ def publish_online(views: Sequence[FeatureView], settings: Settings | None = Non
 
 def _tick(context: dg.SensorEvaluationContext, views: Sequence[FeatureView], settings: Settings) -> dg.SensorResult:
     said = Said(context.cursor)
-    behind = _behind(context.instance, views)
-    if not behind:
+    late = behind(context.instance, views)
+    if not late:
         return dg.SensorResult(skip_reason="Online values are as new as the features.", cursor=said.cursor)
-    busy = views_at_work(context.instance, list(behind), backfills=False)
+    busy = views_at_work(context.instance, list(late), backfills=False)
     attempts = Attempts(context.instance, "online")
     ready: dict[FeatureView, str] = {}
     waits = Waits()
-    for view, materialized in behind.items():
+    for view, materialized in late.items():
         value = digest("online", view.name, materialized)
         verdict = attempts.verdict(view, value)
         if verdict.last_run and said.first_time(value):
@@ -70,14 +70,6 @@ def _tick(context: dg.SensorEvaluationContext, views: Sequence[FeatureView], set
         tags |= cause(view, value)
     request = dg.RunRequest(asset_selection=list(map(online_key, ready)), tags=tags)
     return dg.SensorResult(run_requests=[request], cursor=said.cursor)
-
-
-def _behind(instance: dg.DagsterInstance, views: Sequence[FeatureView]) -> dict[FeatureView, int]:
-    """Return the views whose features are newer than their online values, with the number of the features' newest event."""
-    keys = [key for view in views for key in (features_key(view), online_key(view))]
-    entries = {record.asset_entry.asset_key: record.asset_entry for record in instance.get_asset_records(keys)}
-    newest = {key: entry.last_materialization_storage_id or 0 for key, entry in entries.items()}
-    return {view: newest[features_key(view)] for view in views if newest.get(features_key(view), 0) > newest.get(online_key(view), 0)}
 
 
 def _give_up(settings: Settings, view: FeatureView, run_id: str) -> None:

@@ -142,6 +142,28 @@ def test_only_what_is_missing_or_stale_is_computed(history: Settings) -> None:
     assert set(by_view) == {view.name for view in VIEWS} - {CODER.name}
 
 
+def test_days_that_a_dead_run_published_without_saying_so_are_told_and_go_online(history: Settings) -> None:
+    """Killed between the publication and Dagster's record of it; later between that and the online values."""
+    import dagster as dg
+
+    from detektor_pipelines.engine.materialize import materialize
+    from detektor_pipelines.orchestration.instance import persistent_instance
+
+    materialize(history, REVIEWS, [*DAYS, TODAY])
+    before = published(history)
+    done = as_data("--view", REVIEWS.name)
+    assert done["views"][0]["days"]["kept"] == 10
+    assert done["views"][0]["keys_online"]
+    with persistent_instance(history) as instance:
+        assert len(instance.get_materialized_partitions(dg.AssetKey([REVIEWS.group, "features"]))) == 11
+        assert as_data("--view", REVIEWS.name)["runs"] == []
+        instance.report_runless_asset_event(dg.AssetMaterialization([REVIEWS.group, "features"], partition="2026-05-04"))
+    done = as_data("--view", REVIEWS.name)
+    assert done["views"][0]["keys_online"]
+    assert as_data("--view", REVIEWS.name)["runs"] == []
+    assert published(history) == before
+
+
 def _of(table: Any, agent: str) -> Any:
     import pyarrow.compute as pc
 
@@ -225,7 +247,9 @@ def test_ctrl_c_cancels_publishes_nothing_by_half_and_says_how_to_go_on(history:
     assert {run.status.value for run in runs(history)} == {"CANCELED"}
 
     done = as_data()
-    assert {view["view"] for view in done["views"]} == {view.name for view in VIEWS} - views
+    assert {view["view"] for view in done["views"] if view["days"]["kept"]} == views  # all but the open day
+    assert all(view["keys_online"] is not None for view in done["views"])  # the cancelled run had not come to that
+    assert len(done["views"]) == len(VIEWS)
     assert published(history) == whole
 
 
