@@ -111,7 +111,7 @@ class _Writer:
         test = self._passes(each.where)
         if each.role == "one" or each.operand is None:
             return self._assign(f"1 if {test} else 0")
-        value = self._value(each.operand)
+        value = self._named(each.operand)
         match each.role:
             case "true":
                 return self._assign(f"1 if {test} and {value} is True else 0")
@@ -156,8 +156,13 @@ class _Writer:
                 value = self._value(operand)
                 return self._assign(f"None if {value} is None else not {value}")
             case IsNull(operand=operand):
-                return self._assign(f"{self._value(operand)} is None")
+                return self._assign(f"{self._named(operand)} is None")
         raise AssertionError(expression)
+
+    def _named(self, expression: Expression) -> str:
+        """Return what can stand before `is`: Python warns of a literal there."""
+        value = self._value(expression)
+        return self._assign(value) if isinstance(expression, Constant) else value
 
     def _both(self, left: Expression, right: Expression, operator: str) -> str:
         a, b = self._value(left), self._value(right)

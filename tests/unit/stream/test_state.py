@@ -14,7 +14,8 @@ from rule_views import view_of
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.compile.fold import fold
 from detektor_pipelines.compile.plan import plan
-from detektor_pipelines.language import days, distinct, event, last
+from detektor_pipelines.language import count, days, distinct, event, last, total
+from detektor_pipelines.language.expressions import Constant
 from detektor_pipelines.language.windows import DAY, HOUR, MINUTE, ceil_to
 from detektor_pipelines.stream.state import ViewState
 
@@ -82,6 +83,20 @@ def test_each_boundary_of_the_crafted_history_equals_oracle() -> None:
     for instant in sorted(exact | {each - 1 for each in exact}):
         state.advance(instant)
         assert_equal(state, events)
+
+
+def test_an_event_that_arrives_at_the_instant_of_its_leave_is_not_kept() -> None:
+    first = crafted()[0]
+    for window in WINDOWS:
+        for late, inside in ((1, True), (0, False)):
+            state = ViewState(FOLD, window.leave(first.occurred_at) - late)
+            arrive(state, first)
+            assert_equal(state, [first])
+            assert (AGENT in state.keys) is (inside or window is not max(WINDOWS))
+            state.advance(END)
+            assert_equal(state, [first])
+            state.changes()
+            assert not any(hop.tiles for hop in state.hops)
 
 
 @checked
@@ -152,3 +167,12 @@ def test_every_column_of_an_event_can_be_counted() -> None:
         arrive(state, Event(str(number), ORIGIN - number, ORIGIN, project))
     assert state.values(AGENT) == [2, ORIGIN]
     assert state.values(f"{AGENT}@q") == [1, None]
+
+
+def test_a_constant_can_be_counted_and_no_text_breaks_out_of_the_compiled_function() -> None:
+    text = "x' or __import__('os').abort() or \"\"\"\n\\"
+    view = view_of(five=(total(Constant(5)), days(1)), odd=(count(), days(1), event.error_type == text))
+    state = ViewState(fold(plan(view)), ORIGIN)
+    arrive(state, Event("a", ORIGIN, ORIGIN, values={"error_type": text}))
+    arrive(state, Event("b", ORIGIN, ORIGIN, values={"error_type": "x"}))
+    assert state.values(AGENT) == [10, 1]
