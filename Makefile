@@ -51,7 +51,7 @@ demo: $(READY) ## From logs to served features, end to end (LOGS=directory, FRES
 	@$(BIN)/detektor demo $(if $(LOGS),--logs "$(LOGS)") $(if $(FRESH),--fresh)
 
 .PHONY: up
-up: $(READY) ## Start PostgreSQL, Redis, MLflow, the stream, the feature server and Dagster, and say where its pages are
+up: $(READY) ## Start PostgreSQL, Redis, MLflow, the stream, the feature and the registry server, and Dagster, and say where its pages are
 	@$(BIN)/detektor up
 
 .PHONY: down

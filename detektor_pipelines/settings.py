@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     serve_redis_timeout_ms: int = Field(default=150, ge=1)  # how long a read waits for Redis
     serve_read_sample: float = Field(default=0.01, ge=0, le=1)  # share of the values read that is kept for `detektor parity`
     registry_port: int = Field(default=6567, ge=1, le=65535)
-    registry_grpc_port: int = Field(default=6570, ge=1, le=65535)
+    registry_grpc_port: int | None = Field(default=None, ge=1, le=65535)
     collector_port: int = Field(default=4318, ge=1, le=65535)
     dagster_port: int = Field(default=3000, ge=1, le=65535)
     dagster_code_port: int = Field(default=3001, ge=1, le=65535)
@@ -147,6 +147,11 @@ class Settings(BaseSettings):
     def mlflow_uri(self) -> str:
         """MLflow's tracking address: the one given, else the embedded server's."""
         return self.mlflow_tracking_uri or f"http://127.0.0.1:{self.mlflow_port}"
+
+    @property
+    def registry_grpc(self) -> int:
+        """The port of the registry over gRPC: 6570 beside 6567, and three further than any other one that is chosen for HTTP."""
+        return self.registry_grpc_port or self.registry_port + 3
 
     @property
     def dagster_url(self) -> str:

@@ -28,7 +28,7 @@ def up(
     free_ports: Annotated[bool, typer.Option("--free-ports", help="Take another port for one that is taken, and say which.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Start the servers that do not run yet: PostgreSQL, Redis, MLflow, the stream worker, the feature server, Dagster.
+    """Start the servers that do not run yet: PostgreSQL, Redis, MLflow, the stream worker, the feature and the registry server, Dagster.
 
     Harmless when they run. A server of your own is used instead when you give its address:
 

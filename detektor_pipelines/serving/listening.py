@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import tempfile
 from contextlib import contextmanager
@@ -64,6 +65,7 @@ def run(application: Starlette | str, listener: socket.socket, *, workers: int =
         "server_header": False,
     }
     config = uvicorn.Config(application, workers=workers, **settings)
+    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it once more when it has ended: what is left to close would not be
     if workers == 1:
         uvicorn.Server(config).run(sockets=[listener])
         return

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.settings import Settings
 
-DEFAULT_SERVICES = ("postgres", "redis", "mlflow", "stream", "serve", "dagster-code", "dagster", "dagster-daemon")
+DEFAULT_SERVICES = ("postgres", "redis", "mlflow", "stream", "serve", "registry", "dagster-code", "dagster", "dagster-daemon")
 
 
 @dataclass(frozen=True)

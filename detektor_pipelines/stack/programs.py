@@ -184,11 +184,16 @@ def _stream_command(settings: Settings) -> list[str]:
     return [binaries.script("detektor"), "stream", "--quiet", "--metrics-port", str(settings.stream_metrics_port)]
 
 
-# The feature server ----------------------------------------------------------------------------------------------------------
+# The feature server and the registry server ----------------------------------------------------------------------------------
 
 
 def _serve_command(settings: Settings) -> list[str]:
     return [binaries.script("detektor"), "serve", "--port", str(settings.serve_port)]
+
+
+def _registry_command(settings: Settings) -> list[str]:
+    where = ["--port", str(settings.registry_port), "--grpc-port", str(settings.registry_grpc)]
+    return [binaries.script("detektor"), "registry", *where]
 
 
 PROGRAMS: dict[str, Program] = {
@@ -243,6 +248,16 @@ PROGRAMS: dict[str, Program] = {
             environment=lambda settings: {"DETEKTOR_HOME": str(settings.home)},
             ready=lambda settings: ports.http_answers(settings.serve_port, "/health"),
             needs=("redis",),
+        ),
+        Program(
+            name="registry",
+            title="Registry server",
+            port_field="registry_port",
+            command=_registry_command,
+            environment=lambda settings: {"DETEKTOR_HOME": str(settings.home)},
+            ready=lambda settings: ports.http_answers(settings.registry_port, "/health"),
+            needs=("postgres",),
+            start_seconds=180,  # it imports Feast
         ),
         Program(
             name="dagster-code",

@@ -37,3 +37,14 @@ def test_up_keeps_the_feature_server(settings: Settings) -> None:
     finally:
         ended = stack.down(settings)
     assert "feature server" in " ".join(ended).lower()
+
+
+def test_up_keeps_the_registry_server(settings: Settings) -> None:
+    assert "registry" in DEFAULT_SERVICES
+    status = stack.up(settings, ("registry",), free_ports=True)
+    try:
+        assert {each.name for each in status.services if each.state == "running"} == {"postgres", "registry"}
+        address = f"http://127.0.0.1:{status.settings.registry_port}/health"
+        assert json.load(urllib.request.urlopen(address, timeout=10)) == {"status": "OK", "postgres": "up", "feature_views": 0}
+    finally:
+        stack.down(settings)

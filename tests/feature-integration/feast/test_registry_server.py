@@ -1,0 +1,105 @@
+"""The registry server: Feast's SDK with its remote registry, Feast's REST registry, and health."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from serving_client import DETEKTOR, Server, running
+
+from detektor_pipelines.catalog import VIEWS
+from detektor_pipelines.stack import embedded, ports
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from feast import FeatureStore
+
+    from detektor_pipelines.settings import Settings
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def grpc_port() -> int:
+    return ports.free_port()
+
+
+@pytest.fixture(scope="module")
+def server(module_store: tuple[FeatureStore, Settings], grpc_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    directory = tmp_path_factory.mktemp("registry")
+    _, settings = module_store
+    named = {
+        "DETEKTOR_HOME": str(directory / "home"),
+        "DETEKTOR_EXTERNAL_POSTGRES_URL": str(settings.external_postgres_url),
+        "DETEKTOR_EXTERNAL_REDIS_URL": str(settings.external_redis_url),
+    }
+    with running(directory, "registry", "--grpc-port", str(grpc_port), environment=named) as server:
+        yield server
+
+
+def test_the_sdk_reads_it(module_store: tuple[FeatureStore, Settings], server: Server, grpc_port: int) -> None:
+    from feast import FeatureStore, RepoConfig
+
+    del server
+    store, _ = module_store
+    config = RepoConfig(
+        project=store.project,
+        provider="local",
+        registry={"registry_type": "remote", "path": f"127.0.0.1:{grpc_port}"},
+        online_store=store.config.online_store.model_dump(),
+        entity_key_serialization_version=3,
+    )
+    remote = FeatureStore(config=config)
+    try:
+        assert {view.name for view in remote.list_feature_views()} == {view.name for view in VIEWS}
+        assert remote.get_feature_view(VIEWS[0].name) == store.get_feature_view(VIEWS[0].name)
+        asked = {"features": [f"{VIEWS[0].name}:recent_reviews_count"], "entity_rows": [{"agent_id": "nobody"}]}
+        assert remote.get_online_features(**asked).to_dict() == {"agent_id": ["nobody"], "recent_reviews_count": [None]}
+    finally:
+        remote.registry.close()
+
+
+def test_over_http(server: Server) -> None:
+    found = server.get("/api/v1/feature_views?project=detektor")
+    assert {each["spec"]["name"] for each in found.json["featureViews"]} == {view.name for view in VIEWS}
+
+
+def test_health(server: Server) -> None:
+    answer = server.get("/health")
+    assert (answer.status, answer.json) == (200, {"status": "OK", "postgres": "up", "feature_views": 8})
+    command = f"curl -s http://127.0.0.1:{server.port}/health | grep OK"
+    assert subprocess.run(["sh", "-c", command], check=False, capture_output=True).returncode == 0
+
+
+def test_health_without_postgres(tmp_path: Path) -> None:
+    from detektor_pipelines.stack import postgres
+
+    with embedded.start_postgres(tmp_path / "postgres") as own:
+        postgres.create_database(own.dsn(), "detektor")
+        postgres.create_schemas(own.dsn("detektor"))
+        named = {"DETEKTOR_EXTERNAL_POSTGRES_URL": own.dsn("detektor"), "DETEKTOR_EXTERNAL_REDIS_URL": "redis://127.0.0.1:1"}
+        with running(tmp_path, "registry", environment=named) as server:
+            assert server.get("/health").status == 200
+            os.kill(own.pid, signal.SIGQUIT)  # at once
+            while ports.answers(own.login.port):
+                time.sleep(0.05)
+            answer = server.get("/health")
+            assert (answer.status, answer.json["status"]) == (503, "DOWN")
+            assert answer.json["reason"]
+
+
+def test_a_taken_grpc_port_is_said(server: Server, grpc_port: int, module_store: tuple[FeatureStore, Settings]) -> None:
+    del server
+    port, url = ports.free_port(), str(module_store[1].external_postgres_url)
+    words = [DETEKTOR, "registry", "--port", str(port), "--grpc-port", str(grpc_port)]
+    environment = os.environ | {"DETEKTOR_EXTERNAL_POSTGRES_URL": url, "DETEKTOR_EXTERNAL_REDIS_URL": "redis://127.0.0.1:1"}
+    done = subprocess.run(words, check=False, capture_output=True, text=True, env=environment, timeout=120)
+    assert done.returncode == 1
+    assert "--grpc-port" in done.stderr
+    assert "Traceback" not in done.stderr
