@@ -1,8 +1,10 @@
 """The feature server: Feast's HTTP API for online reads over our online store; `detektor serve` runs it on port 6566.
 
     POST /get-online-features    as Feast's own server answers it, so that the SDK's remote online store works against it unchanged
-    GET  /health                 200 and {"status": "OK", …} while Redis answers, else 503 and the reason
+    GET  /health                 200 and {"status": "OK", …} while Redis answers, else 503, the reason, and what is left to answer from
     GET  /metrics                for Prometheus
+
+With Redis away it answers from the values kept last (`last_known`), if there are any: `X-Feature-Source: fallback`, and their age.
 
 Belongs here: the ASGI application, limits, answers to what goes wrong. What a request means is `online_request`, how Redis is asked
 `live_values`. Neither Feast nor a registry is needed: the definitions are this process's own, so it is restarted when they change.
@@ -11,6 +13,7 @@ Errors are problem details (RFC 9457). There is no password: it is bound to loop
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from contextlib import asynccontextmanager
@@ -21,6 +24,7 @@ import orjson
 
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS
+from detektor_pipelines.serving.last_known import LastKnown
 from detektor_pipelines.serving.live_values import LiveValues
 from detektor_pipelines.serving.online_request import answer, parse
 from detektor_pipelines.serving.problems import MEDIA_TYPE, ProblemError
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
 
 AGE_HEADER: Final = "x-feature-age-seconds"
+SOURCE_HEADER: Final = "x-feature-source"
 _JSON: Final = b"application/json"
 _ROUTES: Final = "POST /get-online-features, GET /health and GET /metrics"
 
@@ -52,12 +57,16 @@ def app(settings: Settings | None = None) -> Starlette:
 
     from detektor_pipelines.settings import get_settings
 
-    server = _Server(settings or get_settings(), ServerMetrics())
+    chosen = settings or get_settings()
+    server = _Server(chosen, ServerMetrics(), LastKnown(chosen))
 
     @asynccontextmanager
     async def connected(_: Starlette) -> AsyncIterator[None]:
         server.live = LiveValues(server.settings)
+        keeping = asyncio.get_running_loop().create_task(server.last_known.keep())
         yield
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
         await server.live.close()
 
     routes = [
@@ -75,6 +84,7 @@ class _Server:
 
     settings: Settings
     metrics: ServerMetrics
+    last_known: LastKnown
     live: LiveValues | None = None
 
     async def read(self, body: bytes) -> tuple[bytes, dict[str, str]]:
@@ -87,15 +97,20 @@ class _Server:
         request = parse(body, self.settings.serve_entities_limit)
         self.metrics.agents.inc(len(request.agent_ids))
         lookups = request.lookups(self.settings.project)
+        keys, source = online.keys_of(lookups), "redis"
         live = cast("LiveValues", self.live)
         try:
-            found = await live.get(online.keys_of(lookups))
+            found = await live.get(keys)
         except OnlineStoreDownError as error:
-            raise ProblemError(503, error.what, f"{error.where}. {error.fix}") from None
-        if chosen := read_log.sampled(lookups, found, self.settings.serve_read_sample):
-            live.send(read_log.commands(self.settings.project, chosen))
+            if not self.last_known:
+                raise ProblemError(503, error.what, f"{error.where}. {error.fix}") from None
+            found, source = self.last_known.get(keys), "fallback"
+            self.metrics.fallback.inc()
+        else:
+            if chosen := read_log.sampled(lookups, found, self.settings.serve_read_sample):
+                live.send(read_log.commands(self.settings.project, chosen))
         content, age = answer(request, online.rows_of(lookups, found))
-        return content, {} if age is None else {AGE_HEADER: f"{age:.3f}"}
+        return content, {SOURCE_HEADER: source} | ({} if age is None else {AGE_HEADER: f"{age:.3f}"})
 
     async def health(self, _: Request) -> Response:
         """Say whether Redis answers, and up to when the values it holds are complete, for each view's agent across projects."""
@@ -104,7 +119,9 @@ class _Server:
         try:
             found = await live.get(online.keys_of(lookups))
         except OnlineStoreDownError as error:
-            return _response({"status": "DOWN", "redis": "down", "reason": error.what, "where": error.where}, 503)
+            left = {"written_at": self.last_known.written_at, "values": len(self.last_known)} if self.last_known else None
+            status = "FALLBACK" if left else "DOWN"
+            return _response({"status": status, "redis": "down", "reason": error.what, "where": error.where, "fallback": left}, 503)
         rows = [row for (row,) in online.rows_of(lookups, found)]
         through = {view.name: None if row is None else row.valid_through for view, row in zip(VIEWS, rows, strict=True)}
         newest = max((each for each in through.values() if each is not None), default=None)

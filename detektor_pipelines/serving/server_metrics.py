@@ -31,6 +31,7 @@ class ServerMetrics:
         )
         self._requests = Counter("feast_online_requests", "Answers of /get-online-features.", ["status"], registry=self._registry)
         self.agents = Counter("feast_online_agents", "Agents asked for.", registry=self._registry)
+        self.fallback = Counter("feast_online_fallback", "Answers from values kept earlier, with Redis away.", registry=self._registry)
         self.redis_up = Gauge(
             "feast_online_redis_up", "1 while Redis answers the server.", registry=self._registry, multiprocess_mode="livemin"
         )

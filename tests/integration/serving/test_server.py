@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from serving_client import DETEKTOR, Server, running
 
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS, view_named
+from detektor_pipelines.serving.last_known import FILE
+from detektor_pipelines.settings import Settings
 from detektor_pipelines.stack import embedded, ports
 from detektor_pipelines.stores import online, read_log
 
@@ -23,7 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from detektor_pipelines.language.views import FeatureView
-    from detektor_pipelines.settings import Settings
 
 VIEW = view_named("code_review_features")
 COUNT = f"{VIEW.name}:recent_reviews_count"
@@ -68,7 +70,7 @@ def test_a_read(server: Server, redis_db: Settings) -> None:
     assert counts(answer) == [4, None, 4]
     assert answer.json["results"][1]["statuses"] == ["PRESENT", "NOT_FOUND", "PRESENT"]
     assert 0 <= float(answer.headers["x-feature-age-seconds"]) < 60
-    assert answer.headers["content-type"] == "application/json"
+    assert (answer.headers["content-type"], answer.headers["x-feature-source"]) == ("application/json", "redis")
 
 
 def test_what_is_no_longer_complete_is_outside_max_age(server: Server, redis_db: Settings) -> None:
@@ -227,6 +229,67 @@ def test_redis_goes_hangs_and_comes_back(tmp_path: Path) -> None:
             with embedded.start_redis(tmp_path / "second", port):
                 comes_back(server)
         assert "Traceback" not in server.log
+
+
+def test_a_killed_redis_under_load_fails_no_request(tmp_path: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    port = ports.free_port()
+    with embedded.start_redis(tmp_path / "first", port) as redis:
+        settings = Settings(home=tmp_path / "home", external_redis_url=redis.url())
+        publish(settings, "code-reviewer", count=4)
+        named = {"DETEKTOR_EXTERNAL_REDIS_URL": redis.url(), "DETEKTOR_HOME": str(settings.home), "DETEKTOR_SERVE_FALLBACK_SECONDS": "0.5"}
+        with running(tmp_path, "serve", environment=named) as server, ThreadPoolExecutor(4) as pool:
+            kept_values(settings)
+            over = threading.Event()
+            asking = [pool.submit(ask_until, over, server) for _ in range(4)]
+            time.sleep(0.5)
+            os.kill(redis.pid, signal.SIGKILL)
+            time.sleep(0.5)
+            answer = server.read([COUNT], ["code-reviewer", "nobody"])
+            assert counts(answer) == [4, None]
+            assert answer.headers["x-feature-source"] == "fallback"
+            assert float(answer.headers["x-feature-age-seconds"]) > 0.5
+            health = server.get("/health")
+            assert (health.status, health.json["status"], health.json["fallback"]["values"]) == (503, "FALLBACK", 2)
+            with embedded.start_redis(tmp_path / "second", port):
+                publish(settings, "code-reviewer", count=5)
+                deadline = time.monotonic() + 10
+                while (answer := server.read([COUNT], ["code-reviewer"])).headers["x-feature-source"] != "redis":
+                    assert time.monotonic() < deadline
+                    time.sleep(0.05)
+                assert counts(answer) == [5]
+                over.set()
+                seen = [answer for each in asking for answer in each.result(30)]
+    assert {status for status, _ in seen} == {200}
+    assert {source for _, source in seen} == {"redis", "fallback"}
+    assert "Traceback" not in server.log
+
+
+def test_what_was_kept_is_there_after_a_restart_without_redis(redis_db: Settings, tmp_path: Path) -> None:
+    publish(redis_db, "code-reviewer", count=4)
+    home = {"DETEKTOR_HOME": str(redis_db.home)}
+    with running(tmp_path, "serve", environment=home):
+        kept_values(redis_db)
+    with running(tmp_path, "serve", environment=home | {"DETEKTOR_EXTERNAL_REDIS_URL": "redis://127.0.0.1:1"}) as server:
+        answer = server.read([COUNT], ["code-reviewer"])
+        assert (counts(answer), answer.headers["x-feature-source"]) == ([4], "fallback")
+
+
+def kept_values(settings: Settings) -> None:
+    deadline = time.monotonic() + 30
+    while not (settings.home / FILE).exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def ask_until(over: threading.Event, server: Server) -> list[tuple[int, str]]:
+    seen = []
+    while not over.is_set():
+        answer = server.read([COUNT], ["code-reviewer"])
+        seen.append((answer.status, answer.headers.get("x-feature-source", "")))
+        time.sleep(0.005)
+    return seen
 
 
 def comes_back(server: Server) -> None:

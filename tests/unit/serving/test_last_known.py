@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from detektor_pipelines.serving.last_known import FILE, LastKnown
+
+if TYPE_CHECKING:
+    from detektor_pipelines.settings import Settings
+
+
+def test_what_was_written_is_read_again(settings: Settings) -> None:
+    last = LastKnown(settings)
+    assert not last
+    last._write({"feast:a": b"\x00\xde", "feast:b": b""})
+    again = LastKnown(settings)
+    assert again.get(["feast:b", "feast:c", "feast:a"]) == [b"", None, b"\x00\xde"]
+    assert again.written_at == last.written_at
+    assert [each.name for each in settings.home.iterdir()] == [FILE], "nothing is left beside it"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"{}", b'{"written_at": 1, "values": []}', b'{"written_at": 1, "values": {"a": "?"}}']
+)
+def test_a_damaged_file_is_no_values(settings: Settings, content: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    settings.home.mkdir(parents=True)
+    (settings.home / FILE).write_bytes(content)
+    assert not LastKnown(settings)
+    assert "cannot be read" in caplog.text
+
+
+def test_a_write_that_fails_leaves_the_old_file(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    last = LastKnown(settings)
+    last._write({"feast:a": b"1"})
+    before = (settings.home / FILE).read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        last._write({"feast:a": b"2"})
+    assert (settings.home / FILE).read_bytes() == before
+    assert list(json.loads(before)) == ["written_at", "values"]
+    assert [each.name for each in settings.home.iterdir()] == [FILE]
+    assert last.get(["feast:a"]) == [b"1"]
