@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import psycopg
 
 PLACES: Final = 64
-"""More workers than shards have nothing to do, and wait for a place to become useful."""
+"""Far more than shards: who finds none takes shards like the others, but is not counted when the shares are worked out."""
 
 
 class Leases:

@@ -1,7 +1,7 @@
 """The windows of one view in memory: events in, values of any key at the state's instant out.
 
-Belongs here: tiles, their sums per window, and time passing. Does not belong here: where events come from (`load`, `tail`) and where values
-go (`worker`). Every number is an integer until `values` gives it to the finaliser that batch uses too.
+Belongs here: tiles, their sums per window, and time passing. Does not belong here: where events come from (`load`, `live_view`) and where
+values go (`worker`). Every number is an integer until `values` gives it to the finaliser that batch uses too.
 
 A tile holds what the events of one key and one hop add up to. `advance` moves the instant: at b + W the tile that ends at b leaves the
 window of size W as a whole, and when it has left the longest window of its hop it is dropped; a key without tiles has only empty windows.
