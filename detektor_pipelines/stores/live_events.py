@@ -163,11 +163,8 @@ class LiveLog:
         if len(claimed) == len(rows):
             return [Outcome(row["event_id"], "accepted") for row in rows]
         found = dict.fromkeys(claimed, Outcome("", "accepted"))
-        others = [row for row in rows if row["event_id"] not in claimed]
-        known: dict[str, UUID] = dict(self._connection.execute(_KNOWN, ([row["event_id"] for row in others],)).fetchall())
-        found |= {event_id: Outcome("", "known") for event_id, stored in known.items() if stored == hashes[event_id]}
-        found |= self._compare([row for row in others if row["event_id"] in known and row["event_id"] not in found])
-        found |= self._of_other_origin([row for row in others if row["event_id"] not in known], hashes)
+        found |= self._of_known([row for row in rows if row["event_id"] not in found], hashes)
+        found |= self._of_other_origin([row for row in rows if row["event_id"] not in found], hashes)
         return [Outcome(row["event_id"], found[row["event_id"]].status, found[row["event_id"]].reason) for row in rows]
 
     def _claim(self, rows: Sequence[Row], hashes: Mapping[str, UUID]) -> set[str]:
@@ -188,6 +185,14 @@ class LiveLog:
                     self._connection.autocommit = True
             self._months |= missing
 
+    def _of_known(self, rows: Sequence[Row], hashes: Mapping[str, UUID]) -> dict[str, Outcome]:
+        """Settle what was stored before; says nothing of the others."""
+        if not rows:
+            return {}
+        known: dict[str, UUID] = dict(self._connection.execute(_KNOWN, ([row["event_id"] for row in rows],)).fetchall())
+        found = {event_id: Outcome("", "known") for event_id, stored in known.items() if stored == hashes[event_id]}
+        return found | self._compare([row for row in rows if row["event_id"] in known and row["event_id"] not in found])
+
     def _of_other_origin(self, rows: Sequence[Row], hashes: Mapping[str, UUID]) -> dict[str, Outcome]:
         """Settle what neither was claimed nor is known: the log is empty, or of the other kind."""
         if not rows:
@@ -204,9 +209,9 @@ class LiveLog:
             there, here = ("simulated", "real") if simulated else ("real", "simulated")
             refused = f"the raw log holds {there} events and this one is {here}"
             self.keep([conflict(row, refused) for row in rows if not mixed and row["simulated"] != simulated])
+        found = {row["event_id"]: Outcome("", "rejected", refused) for row in rows} | dict.fromkeys(claimed, Outcome("", "accepted"))
         # What fitted and was not claimed was stored by another writer in this moment.
-        kinds = {row["event_id"]: Outcome("", "accepted" if row["event_id"] in claimed else "known") for row in fitting}
-        return {row["event_id"]: kinds.get(row["event_id"], Outcome("", "rejected", refused)) for row in rows}
+        return found | self._of_known([row for row in fitting if row["event_id"] not in claimed], hashes)
 
     def _compare(self, rows: Sequence[Row]) -> dict[str, Outcome]:
         """Judge records whose event was stored before with another body, and write what follows from it."""

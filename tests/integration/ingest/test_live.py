@@ -169,6 +169,18 @@ def test_eight_writers_store_each_event_once(database: Settings) -> None:
     assert sum(status == "rejected" for _, status in outcomes) == 12 * 7 == len(rejected(database))
 
 
+def test_another_writers_event_of_this_moment_is_compared_too(database: Settings) -> None:
+    """In an empty log neither may see the other's event at first; whoever comes second must not call a contradiction known."""
+    first, second = (review("e", measures={"issues_found": number}) for number in (1, 2))
+    with psycopg.connect(database.postgres_dsn, autocommit=True) as connection:
+        log = LiveLog(connection)
+        log.append([first])
+        late = row_of(second, now_us())
+        found = log._of_other_origin([late], {"e": body_hash(late)})
+    assert found["e"].status == "rejected"
+    assert len(rejected(database)) == 1
+
+
 def test_threads_may_share_a_writer(database: Settings, writer: LiveWriter) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(lambda number: statuses(writer, review(f"e{number}"))[0], range(64))) == {"accepted"}

@@ -28,9 +28,11 @@ def test_an_interrupt_during_a_statement_is_an_interrupt_and_no_failed_statement
         os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # where the tests run in the background, Python has none
     thread.start()
     try:
         with pytest.raises(KeyboardInterrupt), connect_arrow(database) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT pg_sleep(2)")
     finally:
         thread.join()
+        signal.signal(signal.SIGINT, before)
