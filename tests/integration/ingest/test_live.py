@@ -13,7 +13,7 @@ from detektor_pipelines.errors import UserError
 from detektor_pipelines.ingest.live import LiveWriter
 from detektor_pipelines.language.records import AgentEvent, Rejection
 from detektor_pipelines.stores.events import append
-from detektor_pipelines.stores.live_events import HEARD
+from detektor_pipelines.stores.live_events import HEARD, LiveLog, body_hash, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
