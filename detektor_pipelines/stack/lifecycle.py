@@ -133,6 +133,8 @@ def down(settings: Settings, *, on_progress: Callable[[str], None] | None = None
         running = _running_names(settings)
         if running:
             tell("Ending " + ", ".join(PROGRAMS[name].title for name in running if name in PROGRAMS))
+        for name in set(running) - {needed for program in PROGRAMS.values() for needed in program.needs}:
+            supervisor.stop(settings, name, wait=False)  # all at once: the process manager itself ends one after another
         supervisor.shutdown(settings)
         left = survivors.end(settings)
         if left:

@@ -100,10 +100,10 @@ def start(settings: Settings, name: str) -> None:
             raise UserError(f"{name} could not be started: {fault.faultString}", where=str(_configuration(settings))) from None
 
 
-def stop(settings: Settings, name: str) -> None:
-    """Stop a program and wait until it is gone."""
+def stop(settings: Settings, name: str, *, wait: bool = True) -> None:
+    """Stop a program and, but for `wait=False`, wait until it is gone."""
     try:
-        _call(settings, "supervisor.stopProcess", name)
+        _call(settings, "supervisor.stopProcess", name, wait)
     except xmlrpc.client.Fault as fault:
         if fault.faultCode != _NOT_RUNNING:
             raise
