@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -274,7 +275,23 @@ def test_a_success_ends_the_pauses(sensor: Sensor) -> None:
     publish(sensor.settings, REVIEWS, span(date(2026, 5, 17), TODAY))
     assert "No late event" in sensor.why()
     append(sensor.settings, REVIEWS, "2026-05-17 12:30")
-    assert sensor.asked()
+    sensor.start(sensor.one())
+    assert "the next is asked for in 60 s" in sensor.why()
+
+
+def test_what_is_too_much_for_one_tick_is_the_next_ones(sensor: Sensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    from detektor_pipelines.orchestration.sensors import late_data
+
+    monkeypatch.setattr(late_data, "_RUNS_A_TICK", 1)
+    append(sensor.settings, REVIEWS, "2026-03-05 10:30", "2026-05-17 10:30")
+    assert sensor.asked() == [("2026-03-05", "2026-04-04", ["code_reviewer"])]
+
+
+def test_another_definition_is_another_cause() -> None:
+    from detektor_pipelines.orchestration.sensors.late_data import _cause
+
+    days, late = (YESTERDAY, TODAY), {TODAY: 700}
+    assert _cause(replace(REVIEWS, features=REVIEWS.features[1:]), days, late) != _cause(REVIEWS, days, late)
 
 
 def test_a_view_that_gave_up_does_not_keep_another_from_its_repair(sensor: Sensor) -> None:

@@ -46,15 +46,20 @@ def no_runs(instance: Any) -> None:
     instance.wipe()
 
 
-def evaluate(name: str, settings: Settings, instance: Any, views: Any = VIEWS) -> Any:
-    import dagster as dg
-
-    from detektor_pipelines.orchestration import schedules
+def partitions() -> Any:
     from detektor_pipelines.orchestration.partitions import daily_partitions
     from detektor_pipelines.settings import get_settings
 
     get_settings.cache_clear()
-    schedule = getattr(schedules, name)(views, daily_partitions(get_settings()), settings)
+    return daily_partitions(get_settings())
+
+
+def evaluate(name: str, settings: Settings, instance: Any, views: Any = VIEWS, days: Any = None) -> Any:
+    import dagster as dg
+
+    from detektor_pipelines.orchestration import schedules
+
+    schedule = getattr(schedules, name)(views, days or partitions(), settings)
     with dg.build_schedule_context(instance=instance) as context:
         return schedule.evaluate_tick(context)
 
@@ -109,6 +114,15 @@ def test_the_hour_waits_for_the_hour_before(log: Settings, instance: Any) -> Non
 def test_the_hour_of_another_day_by_the_platforms_clock(log: Settings, instance: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DETEKTOR_NOW", "2026-05-12T10:00:00Z")
     assert described(evaluate("hourly_open_day", log, instance)) == [("2026-05-12", "2026-05-12", len(VIEWS))]
+
+
+def test_the_hour_of_a_day_without_partition_says_what_to_do(log: Settings, instance: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The platform's clock went ahead since the definitions were loaded."""
+    loaded = partitions()
+    monkeypatch.setenv("DETEKTOR_NOW", "2026-05-22T10:00:00Z")
+    result = evaluate("hourly_open_day", log, instance, days=loaded)
+    assert result.run_requests == []
+    assert result.skip_message == "There is no partition 2026-05-22: reload the definitions."
 
 
 def test_the_night_closes_yesterday(log: Settings, instance: Any) -> None:

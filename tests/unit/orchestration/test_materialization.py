@@ -26,6 +26,7 @@ DAYS = [date(2026, 5, number) for number in range(1, 7)]
 def environment(monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("DETEKTOR_START_DATE", "2026-05-01")
     monkeypatch.setenv("DETEKTOR_MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "200")  # as our storage sets it: a batch is written when its end is marked
     get_settings.cache_clear()
     return get_settings()
 
