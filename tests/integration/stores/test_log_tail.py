@@ -110,8 +110,8 @@ def test_a_burst_is_taken_in_parts_and_each_part_has_a_snapshot_of_its_own(datab
         connection.autocommit = True
         tail = LogTail(("issues_found",), current_snapshot(connection), limit=2)
         insert(database, [Event("a", START, START, values={"issues_found": 3}), Event("b", START, START)])
-        for name in "cde":
-            insert(database, [Event(name, START, START)])
+        insert(database, [Event(name, START, START) for name in "cde"])
+        insert(database, [Event("f", START, START)])
         seen: list[str] = []
         while True:
             poll = tail.poll(connection)
@@ -123,7 +123,7 @@ def test_a_burst_is_taken_in_parts_and_each_part_has_a_snapshot_of_its_own(datab
             assert {event_id for (event_id,) in visible} == set(seen)
             if not poll.behind:
                 break
-        assert sorted(seen) == list("abcde")
+        assert sorted(seen) == list("abcdef")
 
 
 def test_the_events_of_a_span_are_those_of_the_snapshot(database: Settings) -> None:
@@ -140,6 +140,30 @@ def test_the_events_of_a_span_are_those_of_the_snapshot(database: Settings) -> N
         assert [sorted(row[1] for row in rows) for rows in read] == [["a"], ["a", "d"]]
         assert read[0] == [("p", "a", START + 1, "review")]
         assert places_of(connection, ["a", "x"]) == [("code-reviewer", "p", START + 1)]
+
+
+def test_a_revision_counts_from_the_snapshot_on_that_holds_it(database: Settings) -> None:
+    partition_log(database)
+    insert(database, [Event("a", START, START, "p")])
+    with connect(database) as connection:
+        connection.autocommit = True
+        snapshots = [current_snapshot(connection)]
+        for revision, project, retracted in ((2, "p", True), (3, "q", False)):
+            connection.execute(
+                "INSERT INTO ml_learning.agent_events (event_id, revision, agent_type, raw_name, project, operation, occurred_at, known_at,"
+                " ingested_at, derived, simulated, retracted, source, reader_revision) SELECT event_id, %s, agent_type, raw_name, %s,"
+                " operation, occurred_at, known_at, ingested_at, derived, simulated, %s, source, 1 FROM ml_learning.agent_events"
+                " WHERE revision = 1",
+                (revision, project, retracted),
+            )
+            snapshots.append(current_snapshot(connection))
+        span = (START - 1, None)
+        assert [events_between(connection, "code-reviewer", (), span, each) for each in snapshots] == [
+            [("p", "a", START)],
+            [],
+            [("q", "a", START)],
+        ]
+        assert sorted(places_of(connection, ["a"])) == [("code-reviewer", "p", START), ("code-reviewer", "q", START)]
 
 
 def test_a_snapshot_is_read_and_written_as_postgresql_does() -> None:

@@ -247,14 +247,15 @@ def test_redis_away_at_the_start_and_at_its_end(stack: Settings, client: Redis, 
         with Worker(nowhere, [VIEW]) as worker:
             settle(worker)
             assert (worker.health.pending, worker.health.values) == (len(KEYS), 0)
-            at(monkeypatch, START + 40 * DAY)
+            at(monkeypatch, START + 1)
+            everywhere(stack, "b")
             settle(worker)
             assert worker.health.complete == START
             worker._publisher._client = online.redis_client(stack)
             worker._redis_down_until = 0
             settle(worker)
-            assert (worker.health.pending, worker.health.complete) == (0, START + 40 * DAY)
-            assert months(stack, client) == [0] * len(KEYS)
+            assert (worker.health.pending, worker.health.complete) == (0, START + 1)
+            assert months(stack, client) == [24, *(2 for _ in PROJECTS)]
 
 
 def test_a_program_outlives_what_nobody_thought_of(stack: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
