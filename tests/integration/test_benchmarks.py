@@ -47,6 +47,7 @@ def test_a_backfill_through_dagster_publishes_the_same() -> None:
         ("bench_online_write.py", ("--agents", "20", "--turns", "1"), "rows_per_second"),
         ("live.py", ("--seconds", "2", "--history", "3000", "--rate", "20"), "p99_ms"),
         ("bench_stream.py", ("--history", "3000", "--keys", "50", "--burst", "500"), "burst_events_s"),
+        ("serving.py", ("--requests", "40", "--seconds", "0.5", "--turns", "1"), "requests_per_second"),
         ("bench_operating.py", ("--events", "3000", "--days", "3", "--no-browser"), "online_s"),
     ],
 )
