@@ -204,9 +204,10 @@ def test_a_request_that_never_became_a_run_is_made_again(sensor: Sensor) -> None
     assert described(sensor.one()) == described(before)
 
 
-def test_a_failed_repair_is_asked_for_again_after_a_pause(sensor: Sensor) -> None:
+@pytest.mark.parametrize("status", ["FAILURE", "CANCELED"])
+def test_a_failed_repair_is_asked_for_again_after_a_pause(sensor: Sensor, status: str) -> None:
     append(sensor.settings, REVIEWS, "2026-05-17 10:30")
-    sensor.start(sensor.one())
+    sensor.start(sensor.one(), status)
     assert "the next is asked for in" in sensor.why()
     sensor.later(61)
     assert described(sensor.one()) == ("2026-05-17", "2026-05-20", ["code_reviewer"])
@@ -291,7 +292,7 @@ def test_another_definition_is_another_cause() -> None:
     from detektor_pipelines.orchestration.sensors.late_data import _cause
 
     days, late = (YESTERDAY, TODAY), {TODAY: 700}
-    assert _cause(replace(REVIEWS, features=REVIEWS.features[1:]), days, late) != _cause(REVIEWS, days, late)
+    assert _cause(replace(REVIEWS, features=REVIEWS.features[:-1]), days, late) != _cause(REVIEWS, days, late)
 
 
 def test_a_view_that_gave_up_does_not_keep_another_from_its_repair(sensor: Sensor) -> None:

@@ -164,3 +164,16 @@ def test_views_that_fail_do_not_use_up_the_attempts_of_others(dg: ModuleType, in
 def test_an_unreadable_cursor_is_an_empty_one(dg: ModuleType, instance: Any) -> None:
     for cursor in ("", "{", "7", "null", '["x"]'):
         assert tick(dg, instance, cursor).cursor == "[]"
+
+
+def test_what_was_said_is_forgotten_when_it_no_longer_matters(dg: ModuleType) -> None:
+    """Else the cursor grows for ever, and a mistake that comes back is not told."""
+    from detektor_pipelines.orchestration.sensors.bounds import Said
+
+    first = Said(None)
+    assert first.first_time("a")
+    second = Said(first.cursor)
+    assert [second.first_time(mark) for mark in "ab"] == [False, True]
+    third = Said(second.cursor)
+    assert not third.first_time("b")
+    assert Said(third.cursor).first_time("a")
