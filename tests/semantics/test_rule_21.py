@@ -80,5 +80,6 @@ def test_21_a_value_is_what_batch_computes_for_its_instant_and_knowledge(log: Se
     insert(log, [happened("2026-03-05 08:00", event_id="later")])
     served = Served(AGENT, row.as_of, row.snapshot, row.values)
     assert compare(log, VIEW, [served]).mismatches == []
-    assert compare(log, VIEW, [Served(AGENT, row.as_of, row.snapshot, {**row.values, "day": 2})]).by_feature() == {"day": 1}
+    for wrong in (2, 1.0, None):
+        assert compare(log, VIEW, [Served(AGENT, row.as_of, row.snapshot, {**row.values, "day": wrong})]).by_feature() == {"day": 1}
     assert compare(log, VIEW, [Served(AGENT, row.as_of, None, row.values)]).skipped == 1
