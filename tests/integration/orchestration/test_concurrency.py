@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import multiprocessing
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -152,13 +153,15 @@ def test_a_step_does_not_wait_for_its_pool_since_its_run_has_a_place(queue: Queu
 # The end of a run's process ---------------------------------------------------------------------------------------------------
 
 
-def started(instance: Any, process: int, host: str = "127.0.0.1") -> Any:
-    """Return a run that `process` of a code server at `host` has started."""
+def started(instance: Any, process: int, host: str = "127.0.0.1", *, machine: str | None = None) -> Any:
+    """Return a run that `process` of a code server at `host`, or of a command on `machine`, has started."""
     from dagster import DagsterRunStatus
     from dagster._core.storage.tags import GRPC_INFO_TAG
     from dagster._core.test_utils import create_run_for_test
 
-    tags = {GRPC_INFO_TAG: json.dumps({"host": host, "port": 4000})}
+    from detektor_pipelines.orchestration.launcher import HOST_TAG
+
+    tags = {GRPC_INFO_TAG: json.dumps({"host": host, "port": 4000})} if machine is None else {HOST_TAG: machine}
     run = create_run_for_test(instance, status=DagsterRunStatus.STARTED, tags=tags)
     instance.report_engine_event("Executing steps", run)
     instance.report_engine_event(f"Started process for run (pid: {process}).", run)
@@ -185,7 +188,8 @@ def test_a_run_whose_process_is_gone_is_ended_and_one_that_lives_is_not(instance
         watch(instance)
         assert status(instance, lives) == "STARTED"
         worker.kill()
-    watch(instance)
+        os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)  # dead, and still in the table of processes
+        watch(instance)
     assert status(instance, lives) == "FAILURE"
     logged = [record.event_log_entry.message for record in instance.get_records_for_run(lives.run_id).records]
     assert any(f"Its process {worker.pid} is gone." in (message or "") for message in logged)
@@ -204,8 +208,9 @@ def test_a_later_process_of_the_same_number_is_another_one(instance: Any, monkey
 
 def test_a_run_on_another_machine_is_left_alone(instance: Any) -> None:
     run = started(instance, 2**22 + 1, host="code.example.org")
+    by_command = started(instance, 2**22 + 1, machine="worker.example.org")
     watch(instance)
-    assert status(instance, run) == "STARTED"
+    assert {status(instance, each) for each in (run, by_command)} == {"STARTED"}
 
 
 def test_a_dead_or_cancelled_run_gives_its_place_free_within_a_minute(instance: Any) -> None:
@@ -263,6 +268,7 @@ def test_a_forked_process_has_connections_of_its_own(instance: Any) -> None:
     from dagster._core.test_utils import create_run_for_test
 
     run = create_run_for_test(instance)
+    instance.report_engine_event("before", run)  # leaves a connection in the pool, which both have after the fork
 
     def child() -> None:
         for number in range(50):

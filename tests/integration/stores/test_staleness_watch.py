@@ -95,6 +95,22 @@ def test_random_histories_with_transactions_that_overlap(log: Settings, seed: in
     assert found
 
 
+def test_an_event_that_was_under_way_is_not_hidden_by_a_newer_one_of_the_same_day(log: Settings) -> None:
+    """The newer one was seen by the publication, the older one committed after it."""
+    watch = StalenessWatch()
+    with psycopg.connect(log.postgres_dsn) as slow:
+        slow.execute(EVENT, {"id": "slow", "agent": VIEW.agent, "at": "2026-05-20 10:00+00"})
+        with connect(log) as connection:
+            connection.execute(EVENT, {"id": "quick", "agent": VIEW.agent, "at": "2026-05-20 11:00+00"})
+        publish(log, VIEW, [LAST])
+        with connect(log) as connection:
+            assert watch.stale_days(connection, VIEW) == []
+        slow.commit()
+    with connect(log) as connection:
+        assert stale_days(connection, VIEW) == [LAST]
+        assert watch.stale_days(connection, VIEW) == [LAST]
+
+
 def test_a_day_that_was_fresh_is_held_against_what_came_since_and_nothing_older_is_read(log: Settings) -> None:
     publish(log, VIEW, span(FIRST, LAST))
     watch = StalenessWatch()
