@@ -9,8 +9,10 @@ import socket
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 from serving_client import DETEKTOR, Server, running
 
@@ -91,8 +93,6 @@ def test_eight_views_in_one_request(server: Server, redis_db: Settings) -> None:
 
 
 def test_reads_at_the_same_time_get_their_own_answers(server: Server, redis_db: Settings) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
     for number in range(30):
         publish(redis_db, f"agent-{number}", count=number)
     wanted = [[f"agent-{(start + step) % 30}" for step in range(1 + start % 5)] for start in range(200)]
@@ -189,6 +189,30 @@ def test_several_workers_have_one_account(redis_db: Settings, tmp_path: Path) ->
     assert several.process.returncode == 0, several.log
 
 
+@pytest.mark.slow
+def test_workers_are_replaced_without_a_failed_request(redis_db: Settings, tmp_path: Path) -> None:
+    publish(redis_db, "code-reviewer")
+    with running(tmp_path, "serve", "--workers", "2") as several, ThreadPoolExecutor(3) as pool:
+        over, before = threading.Event(), workers(several)
+        asking = [pool.submit(ask_until, over, several) for _ in range(3)]
+        try:
+            os.kill(several.process.pid, signal.SIGHUP)
+            deadline = time.monotonic() + 60
+            while len(now := workers(several)) < 2 or now & before:
+                assert time.monotonic() < deadline, (before, now)
+                time.sleep(0.1)
+            assert counts(several.read([COUNT], ["code-reviewer"])) == [4]
+        finally:
+            over.set()
+        seen = {answer for each in asking for answer in each.result(30)}
+    assert seen == {(200, "redis")}
+
+
+def workers(server: Server) -> set[int]:
+    found = psutil.Process(server.process.pid).children()
+    return {each.pid for each in found if "resource_tracker" not in " ".join(each.cmdline())}
+
+
 def test_requests_that_have_begun_are_answered_before_it_ends(redis_db: Settings, tmp_path: Path) -> None:
     publish(redis_db, "code-reviewer")
     content = json.dumps({"features": [COUNT], "entities": {"agent_id": ["code-reviewer"]}}).encode()
@@ -232,8 +256,6 @@ def test_redis_goes_hangs_and_comes_back(tmp_path: Path) -> None:
 
 
 def test_a_killed_redis_under_load_fails_no_request(tmp_path: Path) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
     port = ports.free_port()
     with embedded.start_redis(tmp_path / "first", port) as redis:
         settings = Settings(home=tmp_path / "home", external_redis_url=redis.url())
