@@ -258,6 +258,23 @@ def test_redis_away_at_the_start_and_at_its_end(stack: Settings, client: Redis, 
             assert months(stack, client) == [24, *(2 for _ in PROJECTS)]
 
 
+def test_of_two_values_that_wait_for_redis_the_newer_is_written(stack: Settings, client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Worker(stack, [VIEW]) as worker, monkeypatch.context() as away:
+        settle(worker)
+        away.setattr(
+            worker._publisher, "_client", online.redis_client(stack.model_copy(update={"external_redis_url": "redis://127.0.0.1:1"}))
+        )
+        for later, name in enumerate("ab"):
+            at(monkeypatch, START + later)
+            everywhere(stack, name)
+            tick(worker)
+        assert worker.health.pending == len(KEYS)
+        away.undo()
+        worker._redis_down_until = 0
+        worker.tick()
+        assert months(stack, client) == [24, *(2 for _ in PROJECTS)]
+
+
 def test_a_program_outlives_what_nobody_thought_of(stack: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     stop, ticks = threading.Event(), []
 

@@ -10,7 +10,7 @@ from oracle import Event, values
 from detektor_pipelines.compile.fold import fold
 from detektor_pipelines.compile.plan import plan
 from detektor_pipelines.language.windows import DAY
-from detektor_pipelines.stream.load import state_of
+from detektor_pipelines.stream.load import keys_of, state_of
 
 VIEW = everything()
 FOLD = fold(plan(VIEW))
@@ -37,6 +37,12 @@ def test_the_tiles_of_a_history_equal_oracle(events: list[Event], instant: int, 
 
 def test_the_tiles_of_the_crafted_history_equal_oracle() -> None:
     assert_equal_throughout(crafted(), ORIGIN + 3 * DAY, [DAY, 5 * DAY, 8 * DAY])
+
+
+def test_an_event_one_microsecond_ahead_waits() -> None:
+    event = Event("a", ORIGIN + 1, ORIGIN, "p")
+    assert state_of(FOLD, event_table(VIEW, [event]), ORIGIN).waiting == len(keys_of(VIEW.agent, "p"))
+    assert state_of(FOLD, event_table(VIEW, [event]), ORIGIN + 1).waiting == 0
 
 
 def test_keys_that_are_not_owned_are_left_out() -> None:
