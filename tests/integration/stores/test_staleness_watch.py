@@ -125,6 +125,17 @@ def test_a_day_that_was_fresh_is_held_against_what_came_since_and_nothing_older_
         assert watch.stale_days(connection, VIEW) == []
 
 
+def test_a_day_that_was_published_anew_is_held_against_that(log: Settings) -> None:
+    publish(log, VIEW, [LAST])
+    watch = StalenessWatch()
+    with connect(log) as connection:
+        assert watch.stale_days(connection, VIEW) == []
+        connection.execute(EVENT, {"id": "late", "agent": VIEW.agent, "at": "2026-05-20 10:00+00"})
+    publish(log, VIEW, [LAST])
+    with connect(log) as connection:
+        assert watch.stale_days(connection, VIEW) == []
+
+
 def test_a_database_put_back_to_an_earlier_state_is_asked_anew(log: Settings) -> None:
     """Its transaction numbers begin again below what the watch remembers."""
     publish(log, VIEW, span(FIRST, LAST))

@@ -95,6 +95,12 @@ def test_a_server_that_fails_is_tried_three_times() -> None:
     assert len(webhook.messages) == 3
 
 
+def test_a_server_that_asks_for_patience_is_tried_again() -> None:
+    with Webhook(429, 200).listening() as webhook:
+        assert tell(webhook.url) is None
+    assert len(webhook.messages) == 2
+
+
 def test_a_message_that_is_refused_is_not_sent_again() -> None:
     with Webhook(404).listening() as webhook:
         assert tell(webhook.url) == "The webhook at 127.0.0.1 answers 404."

@@ -143,6 +143,16 @@ def test_of_an_error_with_many_lines_the_first_is_told(dg: ModuleType, instance:
     assert alerts[0]["text"] == "debugging_features failed: OSError: server closed the connection unexpectedly"
 
 
+def test_a_reason_of_a_thousand_letters_is_cut(dg: ModuleType, instance: Any, sensor: Sensor, alerts: list[dict[str, Any]]) -> None:
+    @dg.asset(key=["debugger", "online"])
+    def online() -> None:
+        raise dg.Failure("x" * 1000)
+
+    dg.materialize([online], instance=instance, raise_on_error=False)
+    sensor.tick()
+    assert alerts[0]["reason"] == "x" * 500
+
+
 def test_a_run_whose_process_died_names_the_views_it_was_for(
     dg: ModuleType, instance: Any, sensor: Sensor, alerts: list[dict[str, Any]]
 ) -> None:
