@@ -205,7 +205,7 @@ def test_a_bad_day_fails_alone_and_is_named_with_its_rows(history: Settings, mon
     for day in missing:
         assert day.isoformat() in result.stderr
     assert "recent_reviews_count = " in result.stderr
-    assert "breaks" in result.stderr
+    assert "which must be at most 5" in result.stderr
     assert "detektor backfill --from 2026-05-01 --to 2026-05-11 --view code_review_features" in result.stderr
 
 
