@@ -72,6 +72,18 @@ class Settings(BaseSettings):
     serve_redis_timeout_ms: int = Field(default=150, ge=1)  # how long a read waits for Redis
     serve_fallback_seconds: float = Field(default=60, ge=0.1)  # how often the last known values are kept for when Redis is away
     serve_read_sample: float = Field(default=0.01, ge=0, le=1)  # share of the values read that is kept for `detektor parity`
+    serve_host: str = "127.0.0.1"  # the feature server's address; beyond loopback only with access control
+    serve_request_seconds: float = Field(default=20, gt=0)  # in which a request arrives whole, or an answer is taken further
+    serve_tls_cert: Path | None = None  # PEM; with the key, both servers speak TLS
+    serve_tls_key: Path | None = None
+    serve_tokens_file: Path | None = None  # bearer tokens, a line each: name sha256:<hex>; `detektor token` adds one
+    serve_oidc_discovery_url: str | None = None  # https://<provider>/.well-known/openid-configuration
+    serve_oidc_audience: str | None = None  # what a token's `aud` must hold
+    serve_oidc_issuer: str | None = None  # a token's `iss`; by default what the discovery document says
+    serve_oidc_client_id: str | None = None  # under which Keycloak puts a token's roles
+    serve_oidc_roles: str | None = None  # role,group,…: a token must hold one of them; by default any valid token does
+    serve_oidc_ca: Path | None = None  # PEM of the authority that the provider's certificate is of
+    registry_host: str = "127.0.0.1"
     registry_port: int = Field(default=6567, ge=1, le=65535)
     registry_grpc_port: int | None = Field(default=None, ge=1, le=65535)
     collector_port: int = Field(default=4318, ge=1, le=65535)
