@@ -1,7 +1,8 @@
 """What Prometheus asks the feature server: how long answers take, how many there are by status.
 
 With several workers the figures are kept in files that all of them share (`SHARED` names their directory before this module's metrics are
-made), so that whichever worker is asked answers for all.
+made), so that whichever worker is asked answers for all. prometheus_client has a variable of its own for that, which Feast sets for every
+process that comes after it; so ours decides.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import os
 from typing import Final
 
-SHARED: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""prometheus_client's own variable."""
+SHARED: Final = "DETEKTOR_SHARED_METRICS"
+_ITS_OWN: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 BUCKETS: Final = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 """Seconds; they show an objective of 1 ms and of 10 ms."""
@@ -20,6 +21,9 @@ class ServerMetrics:
     """One process's metrics."""
 
     def __init__(self) -> None:
+        os.environ.pop(_ITS_OWN, None)  # it is read at the import
+        if directory := os.environ.get(SHARED):
+            os.environ[_ITS_OWN] = directory
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
         self._registry = CollectorRegistry()

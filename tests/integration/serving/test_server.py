@@ -55,6 +55,7 @@ def module_server(redis_server: embedded.RedisServer, tmp_path_factory: pytest.T
         "DETEKTOR_EXTERNAL_REDIS_URL": redis_server.url(),
         "DETEKTOR_SERVE_READ_SAMPLE": "1",
         "DETEKTOR_SERVE_ENTITIES_LIMIT": "3000",
+        "PROMETHEUS_MULTIPROC_DIR": str(directory / "of-another-program"),  # Feast leaves one to every process that comes after it
         "DETEKTOR_SERVE_REDIS_TIMEOUT_MS": "10000",  # a busy machine is not a Redis that is away
     }
     with running(directory, "serve", environment=named) as server:
