@@ -30,7 +30,7 @@ def generate(
     *,
     check: Annotated[bool, typer.Option("--check", help="Change nothing; exit 1 if a file is not what it would be.")] = False,
 ) -> None:
-    """Write the docs, the JSON Schema and the Feast repository that are made from the definitions.
+    """Write the docs, the JSON Schema, the Feast repository and the client's types that are made from the definitions.
 
     Examples: [bold]detektor generate[/], [bold]detektor generate --check[/]
     """
@@ -53,12 +53,13 @@ def generate(
 
 def render() -> dict[str, str]:
     """Return every generated file's text by its path from the repository's root."""
-    from detektor_pipelines.compile import docs, feast_repo
+    from detektor_pipelines.compile import client, docs, feast_repo
     from detektor_pipelines.ingest import schema
 
     return {
         **docs.render(),
         **feast_repo.render(),
+        **client.render(),
         "docs/agent-events.schema.json": schema.render(),
     }
 
