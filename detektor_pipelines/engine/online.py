@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines import clock
+from detektor_pipelines.compile.plan import plan
+from detektor_pipelines.compile.sql import reach_back
+from detektor_pipelines.engine.as_of import values_at, values_of_nothing
 from detektor_pipelines.engine.compute import row_schema
-from detektor_pipelines.language.windows import floor_to
-from detektor_pipelines.stores.connections import connect_arrow
+from detektor_pipelines.engine.gate import failures_by_day
+from detektor_pipelines.language.windows import DAY, floor_to
+from detektor_pipelines.stores.connections import connect, connect_arrow
+from detektor_pipelines.stores.log_reader import read_events
 from detektor_pipelines.stores.offline import SCHEMA, published_days, row_table
+from detektor_pipelines.stores.staleness import stale_days
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
     import pyarrow as pa
     from adbc_driver_postgresql.dbapi import Connection
+    from numpy.typing import NDArray
 
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
+    from detektor_pipelines.stores.offline import PublishedDay
+
+_EPOCH: Final = date(1970, 1, 1)
+_NEVER: Final = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +49,10 @@ def publish_online(settings: Settings, view: FeatureView) -> OnlinePublication:
     """Write each agent_id's newest row to the online store; a key that already holds newer knowledge keeps it.
 
     The values are true up to the end of the newest published day, or, of one that was published while it was open, up to the last instant
-    of the grain that could have a row: what happened since is in none of them.
+    of the grain that could have a row: what happened since is in none of them. Between an agent_id's newest row and that instant a day may
+    not be published (it failed the gate, say), and what left the windows on it is in no row: such a value is computed from the log; one
+    that does not pass the gate is true up to that day only. While the log holds events that the published days do not know, the values
+    name no snapshot: they are none's.
 
     Raises:
         UserError: PostgreSQL or Redis cannot be reached.
@@ -51,14 +68,63 @@ def publish_online(settings: Settings, view: FeatureView) -> OnlinePublication:
         newest = days[-1]
         end = datetime.combine(newest.day, datetime.min.time(), UTC) + timedelta(days=1)
         as_of = min(end, clock.from_us(floor_to(clock.to_us(newest.published_at), view.grain)))
-        rows = newest_rows(connection, view, as_of)
-    instant = clock.to_us(as_of)
+        instant = clock.to_us(as_of)
+        parts = _true_parts(connection, view, newest_rows(connection, view, as_of), days, instant)
+    with connect(settings) as plain:
+        snapshot = None if stale_days(plain, view) else newest.snapshot
+    written = keys = 0
     client = redis_client(settings)
     try:
-        counts = write_rows(client, settings.project, view, rows, as_of_us=instant, valid_through_us=instant, snapshot=newest.snapshot)
+        for through, rows in parts:  # ascending: the view is complete up to the last when the last is down
+            counts = write_rows(client, settings.project, view, rows, as_of_us=through, valid_through_us=through, snapshot=snapshot)
+            written, keys = written + counts.written, keys + rows.num_rows
     finally:
         client.close()
-    return OnlinePublication(rows.num_rows, counts.written, as_of, time.perf_counter() - started)
+    return OnlinePublication(keys, written, as_of, time.perf_counter() - started)
+
+
+def _true_parts(
+    connection: Connection, view: FeatureView, rows: pa.Table, days: Sequence[PublishedDay], instant: int
+) -> list[tuple[int, pa.Table]]:
+    """Return the newest rows in parts, each with the instant (µs UTC) up to which its values are true, ascending; the last is `instant`."""
+    import numpy as np
+    import pyarrow as pa
+
+    gaps = _gap_after_each(view, rows, days)
+    behind = gaps < instant
+    if not behind.any():
+        return [(instant, rows)]
+    whole, broken = rows.filter(~behind), rows.filter(behind)
+    mended = _values_from_log(connection, view, broken["agent_id"].to_pylist(), instant, days[-1].snapshot)
+    if not failures_by_day(view, mended):
+        return [(instant, pa.concat_tables([whole, mended]))]
+    gaps = gaps[behind]
+    return [*((int(gap), broken.filter(gaps == gap)) for gap in np.unique(gaps)), (instant, whole)]
+
+
+def _gap_after_each(view: FeatureView, rows: pa.Table, days: Sequence[PublishedDay]) -> NDArray[np.int64]:
+    """Return for each row where the first day after it begins that is not published and on which something may leave its windows."""
+    import numpy as np
+
+    published = {(each.day - _EPOCH).days for each in days}
+    missing = [number for number in range(min(published), max(published)) if number not in published]
+    begins = np.array([*(number * DAY for number in missing), _NEVER], dtype=np.int64)
+    instants = rows["event_timestamp"].cast("int64").to_numpy()
+    gaps = begins[np.searchsorted(begins, instants)]
+    return np.where(gaps < instants + reach_back(plan(view)), gaps, _NEVER)
+
+
+def _values_from_log(connection: Connection, view: FeatureView, agent_ids: Sequence[str], instant: int, snapshot: str) -> pa.Table:
+    """Return rows at `instant` as the log of that snapshot gives them, layout `row_schema`."""
+    import pyarrow as pa
+
+    compiled = plan(view)
+    events = read_events(connection, view.agent, compiled.columns, instant - reach_back(compiled), instant, snapshot=snapshot)
+    found, nothing = values_at(view, events, instant), values_of_nothing(view)
+    values = zip(*(found.get(agent_id, nothing) for agent_id in agent_ids), strict=True)
+    columns = [agent_ids, [instant] * len(agent_ids), [instant] * len(agent_ids), *map(list, values)]
+    schema = row_schema(view)
+    return pa.table([pa.array(column, each.type) for column, each in zip(columns, schema, strict=True)], schema=schema)
 
 
 def newest_rows(connection: Connection, view: FeatureView, at: datetime) -> pa.Table:
