@@ -117,7 +117,7 @@ class Plans:
             if part is None or not {column for _, column, _ in part.features} <= names:
                 return None
             parts.append(part)
-            versions[table.projection.name_alias or table.projection.name] = getattr(table, "current_version_number", 0) or 0
+            versions.setdefault(table.projection.name_alias or table.projection.name, getattr(table, "current_version_number", 0) or 0)
             kinds = {field.name: field.dtype.to_value_type() for field in table.features}
             for feature in features:
                 types[feature] = types[f"{table.projection.name_to_use()}__{feature}"] = kinds[feature]
