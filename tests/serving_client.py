@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from detektor_pipelines.stack import ports
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator
 
 DETEKTOR = str(Path(sys.executable).with_name("detektor"))
@@ -33,12 +34,14 @@ class Answer(NamedTuple):
 
 
 class Server:
-    """A running server; `log` is what it has said."""
+    """A running server; `log` is what it has said. `token` is sent with every request, `context` is of one that speaks TLS."""
 
-    def __init__(self, port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    def __init__(self, port: int, process: subprocess.Popen[bytes], log: Path, context: ssl.SSLContext | None = None) -> None:
         self.port = port
         self.process = process
+        self.token: str | None = None
         self._log = log
+        self._context = context
 
     @property
     def log(self) -> str:
@@ -48,7 +51,13 @@ class Server:
         return self.ask("GET", path)
 
     def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection: http.client.HTTPConnection
+        if self._context:
+            connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=20, context=self._context)
+        else:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        if self.token:
+            headers = {"Authorization": f"Bearer {self.token}"} | headers
         try:
             started = time.perf_counter()
             connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
@@ -66,7 +75,9 @@ class Server:
 
 
 @contextmanager
-def running(directory: Path, command: str, *words: str, environment: dict[str, str] | None = None) -> Iterator[Server]:
+def running(
+    directory: Path, command: str, *words: str, environment: dict[str, str] | None = None, context: ssl.SSLContext | None = None
+) -> Iterator[Server]:
     """Run `detektor <command> --port …` until the block ends; ready when /health answers, whatever it says."""
     port = ports.free_port()
     path = directory / f"{command}.log"
@@ -78,7 +89,7 @@ def running(directory: Path, command: str, *words: str, environment: dict[str, s
             start_new_session=True,
             env=os.environ | (environment or {}),
         )
-        server = Server(port, process, path)
+        server = Server(port, process, path, context)
         try:
             _await(server)
             yield server

@@ -3,13 +3,18 @@
 Pure: no server, no Redis, no Feast. Which keys are read and what status a value has is said by `stores.online`, here as for Feast's own
 SDK. What differs from stock Feast: values stand in the order asked for, views grouped; a missing agent is NOT_FOUND; `metadata` also
 holds `value_age_seconds`, by view and agent, which Feast's client passes over.
+
+A feature is `view:feature`, `view@latest:feature`, or `view@v2:feature`: what was registered as Feast's version 2. Which that is stands in
+Feast's registry; whoever calls `parse` finds it out (`view_versions`) when `VersionsNeededError` says that it is needed.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
@@ -20,7 +25,7 @@ from detektor_pipelines.serving.problems import ProblemError
 from detektor_pipelines.stores.online import Lookup, StoredView, stored_view
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from detektor_pipelines.stores.online import OnlineRow
 
@@ -29,12 +34,39 @@ _SECOND: Final = 1_000_000
 """Feast's instants as values are whole seconds; ours are µs."""
 
 _LATEST: Final = ("", "latest")
+_NUMBER: Final = re.compile(r"[vV](\d{1,9})")
+
+
+class Pin(NamedTuple):
+    """A version of a view by Feast's number; None is the one that is current, whatever its number."""
+
+    view: str
+    number: int | None
+
+
+class VersionsNeededError(Exception):
+    """What the versions named here are must be known before the request can be understood."""
+
+    def __init__(self, pins: Sequence[Pin]) -> None:
+        super().__init__(pins)
+        self.pins = tuple(pins)
+
+
+class Version(NamedTuple):
+    """What a pin means: the version as the online store knows it, and its number, None when it is not registered."""
+
+    view: StoredView
+    number: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class ViewPart:
-    """What is asked of one view: the features, with the names that the answer gives them, and which of them are instants."""
+    """What is asked of one view: the features, with the names that the answer gives them, and which of them are instants.
 
+    `name`: the view as it was asked for, `code_review_features` or `code_review_features@v2`.
+    """
+
+    name: str
     view: StoredView
     features: tuple[str, ...]
     names: tuple[str, ...]
@@ -47,18 +79,23 @@ class OnlineRequest:
 
     parts: tuple[ViewPart, ...]
     agent_ids: list[str]
-    with_versions: bool
+    numbers: tuple[tuple[str, int | None], ...] | None = None  # the views' version numbers, when they were asked for
+    pinned: bool = False  # a part is of a version that need not be the current one
 
     def lookups(self, project: str) -> list[Lookup]:
         """Return what is to be read: one lookup a view, all of them one round trip."""
         return [Lookup(project, part.view, self.agent_ids) for part in self.parts]
 
 
-def parse(body: bytes, entities_limit: int) -> OnlineRequest:
-    """Understand a request's body.
+_NONE: Final[Mapping[Pin, Version]] = MappingProxyType({})
+
+
+def parse(body: bytes, entities_limit: int, versions: Mapping[Pin, Version] = _NONE) -> OnlineRequest:
+    """Understand a request's body; `versions` is what is known of those that are not the current ones.
 
     Raises:
         ProblemError: 400 when it is no JSON object, 404 for a view that is not there, 413 for too many agents, 422 for anything else.
+        VersionsNeededError: It names versions that `versions` does not hold.
 
     """
     try:
@@ -68,7 +105,12 @@ def parse(body: bytes, entities_limit: int) -> OnlineRequest:
     if not isinstance(content, dict):
         raise ProblemError(400, "The body is no JSON object", "Send an object with features and entities.")
     agent_ids = _agent_ids(content.get("entities"), entities_limit)
-    return OnlineRequest(_asked(content), agent_ids, bool(content.get("include_feature_view_version_metadata")))
+    references, full_names = _references(content), _flag(content, "full_feature_names")
+    with_numbers = _flag(content, "include_feature_view_version_metadata")
+    parts = _plan(references, full_names)
+    if parts is not None and not with_numbers:
+        return OnlineRequest(parts, agent_ids)
+    return _with_versions(references, full_names, with_numbers, agent_ids, versions)
 
 
 def answer(request: OnlineRequest, rows: Sequence[Sequence[OnlineRow | None]]) -> tuple[bytes, float | None]:
@@ -94,10 +136,12 @@ def answer(request: OnlineRequest, rows: Sequence[Sequence[OnlineRow | None]]) -
             for feature in part.features
         ]
         names += part.names
-        ages[part.view.name] = [None if row is None else _age(row, now) for row in found]
+        ages[part.name] = [None if row is None else _age(row, now) for row in found]
     metadata: dict[str, Any] = {"feature_names": names, "value_age_seconds": ages}
-    if request.with_versions:
-        metadata["feature_view_metadata"] = [{"name": part.view.name} for part in request.parts]
+    if request.numbers is not None:
+        metadata["feature_view_metadata"] = [
+            {"name": name} if number is None else {"name": name, "version": number} for name, number in request.numbers
+        ]
     oldest = max((age for by_agent in ages.values() for age in by_agent if age is not None), default=None)
     return orjson.dumps({"metadata": metadata, "results": results}, option=orjson.OPT_UTC_Z), oldest
 
@@ -117,50 +161,97 @@ def _agent_ids(entities: object, limit: int) -> list[str]:
     return found
 
 
-def _asked(content: dict[str, Any]) -> tuple[ViewPart, ...]:
-    features = content.get("features")
-    if content.get("feature_service"):
+def _references(content: dict[str, Any]) -> tuple[str, ...]:
+    service, features = content.get("feature_service"), content.get("features")
+    if service:
         detail = "Name the features: the definitions declare no feature services."
-        raise ProblemError(404, f"There is no feature service {content['feature_service']!r:.100}", detail)
+        raise ProblemError(404 if isinstance(service, str) else 422, f"There is no feature service {service!r:.100}", detail)
     if not isinstance(features, list) or not features or not all(isinstance(each, str) for each in features):
         detail = 'Send "features": ["code_review_features:avg_issues_per_review"].'
         raise ProblemError(422, "No features are named", detail)
-    return _plan(tuple(features), bool(content.get("full_feature_names")))
+    return tuple(features)
+
+
+def _flag(content: dict[str, Any], name: str) -> bool:
+    found = content.get(name, False)
+    if not isinstance(found, bool):
+        raise ProblemError(422, f"{name} is neither true nor false", f"It is {found!r:.50}; send true, false, or leave it out.")
+    return found
 
 
 @lru_cache(maxsize=1_024)
-def _plan(references: tuple[str, ...], full_names: bool) -> tuple[ViewPart, ...]:  # noqa: FBT001 - a key of the cache
-    """Group the features by view, in the order asked for; a client asks for the same again and again."""
-    grouped: dict[str, list[str]] = {}
+def _plan(references: tuple[str, ...], full_names: bool) -> tuple[ViewPart, ...] | None:  # noqa: FBT001 - a key of the cache
+    """Return what is asked of the current versions, None when others are named; a client asks for the same again and again."""
+    grouped = _grouped(references)
+    if any(pin.number is not None for pin in grouped):
+        return None
+    return _parts({pin: stored_view(_VIEWS[pin.view]) for pin in grouped}, grouped, full_names)
+
+
+def _with_versions(
+    references: tuple[str, ...],
+    full_names: bool,  # noqa: FBT001 - as `_plan`
+    with_numbers: bool,  # noqa: FBT001
+    agent_ids: list[str],
+    versions: Mapping[Pin, Version],
+) -> OnlineRequest:
+    grouped = _grouped(references)
+    needed = [pin for pin in grouped if pin not in versions and (with_numbers or pin.number is not None)]
+    if needed:
+        raise VersionsNeededError(needed)
+    views = {pin: versions[pin].view if pin in versions else stored_view(_VIEWS[pin.view]) for pin in grouped}
+    numbers: dict[str, int | None] = {}
+    for pin in grouped if with_numbers else ():
+        numbers.setdefault(pin.view, versions[pin].number)
+    pinned = any(view.hash != stored_view(_VIEWS[pin.view]).hash for pin, view in views.items())
+    return OnlineRequest(_parts(views, grouped, full_names), agent_ids, tuple(numbers.items()) if with_numbers else None, pinned)
+
+
+def _grouped(references: tuple[str, ...]) -> dict[Pin, list[str]]:
+    """Group the features by view and version, in the order asked for."""
+    grouped: dict[Pin, list[str]] = {}
     for reference in references:
-        view, feature = _resolved(reference)
-        grouped.setdefault(view, []).append(feature)
+        pin, feature = _resolved(reference)
+        grouped.setdefault(pin, []).append(feature)
+    return grouped
+
+
+def _parts(views: Mapping[Pin, StoredView], grouped: Mapping[Pin, list[str]], full_names: bool) -> tuple[ViewPart, ...]:  # noqa: FBT001
     parts = []
-    for view, features in grouped.items():
-        names = tuple(f"{view}__{feature}" for feature in features) if full_names else tuple(features)
-        stored = stored_view(_VIEWS[view])
-        instants = frozenset(name for name, kind in stored.layout.fields if kind == "instant")
-        parts.append(ViewPart(stored, tuple(features), names, instants))
+    for pin, features in grouped.items():
+        view = views[pin]
+        _check_features(pin, features, view)
+        name = pin.view if pin.number is None else f"{pin.view}@v{pin.number}"
+        names = tuple(f"{name}__{feature}" for feature in features) if full_names else tuple(features)
+        instants = frozenset(name for name, kind in view.layout.fields if kind == "instant")
+        parts.append(ViewPart(name, view, tuple(features), names, instants))
     _check_names([name for part in parts for name in part.names])
     return tuple(parts)
 
 
-def _resolved(reference: str) -> tuple[str, str]:
-    """Return view and feature of `view:feature` or `view@latest:feature`."""
+def _resolved(reference: str) -> tuple[Pin, str]:
+    """Return view, version and feature of `view:feature`, `view@latest:feature` or `view@v2:feature`."""
     named, _, feature = reference.partition(":")
     name, _, version = named.partition("@")
     if not feature:
         detail = f"{reference!r:.100}: write <feature view>:<feature>, for example code_review_features:avg_issues_per_review."
         raise ProblemError(422, "A feature is not named by its view", detail)
-    if version not in _LATEST:
-        detail = f"{reference!r:.100}: this server answers with the current version; Feast's SDK over Redis reads older ones."
-        raise ProblemError(422, "An older version is not served here", detail)
     if name not in _VIEWS:
         raise ProblemError(404, f"There is no feature view {name!r:.100}", f"There are: {', '.join(_VIEWS)}.")
-    known = [each.name for each in _VIEWS[name].features]
-    if feature not in known:
-        raise ProblemError(422, f"{name} has no feature {feature!r:.100}", f"It has: {', '.join(known)}.")
-    return name, feature
+    if version.lower() in _LATEST:
+        return Pin(name, None), feature
+    number = _NUMBER.fullmatch(version)
+    if number is None:
+        detail = f"{reference!r:.100}: write {name}@v2:{feature:.50}, or without @ for the current version."
+        raise ProblemError(422, "A version is not named by its number", detail)
+    return Pin(name, int(number[1])), feature
+
+
+def _check_features(pin: Pin, features: Sequence[str], view: StoredView) -> None:
+    known = view.layout.names if pin.number is not None else [each.name for each in _VIEWS[pin.view].features]
+    for feature in features:
+        if feature not in known:
+            raise ProblemError(422, f"{pin.view} has no feature {feature!r:.100}", f"It has: {', '.join(known)}.")
 
 
 def _check_names(names: list[str]) -> None:

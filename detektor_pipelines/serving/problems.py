@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MEDIA_TYPE: Final = "application/problem+json"
 
 
 class ProblemError(Exception):
-    """What the answer says instead of values."""
+    """What the answer says instead of values; `headers` stand beside it, names in lower case."""
 
-    def __init__(self, status: int, title: str, detail: str) -> None:
+    def __init__(self, status: int, title: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(title)
         self.status = status
         self.title = title
         self.detail = detail
+        self.headers = dict(headers or {})
 
     def body(self) -> bytes:
         """Return it as JSON."""

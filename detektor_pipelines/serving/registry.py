@@ -3,26 +3,34 @@
     port 6567    HTTP: Feast's REST registry (/api/v1/feature_views?project=detektor, …; its pages at /), and GET /health
     port 6570    gRPC: what the SDK's `registry_type: remote`, `path: 127.0.0.1:6570` speaks
 
-Belongs here: starting Feast's two servers in one process, on loopback (its own commands listen on every address), and /health, which they
+Belongs here: starting Feast's two servers in one process, at one address (its own commands listen on every one), and /health, which they
 lack. Importing this is quick; `app` and `grpc_server` import Feast, which takes seconds.
+
+With access control, who asks is known as at the feature server, and stands before Feast's own permissions: where the registry holds
+`Permission` objects, they are enforced on the token's name, roles and groups. Then nothing can be changed over the network either: the
+registry is written from the definitions, by `detektor up` and `feast apply`.
 """
 
 from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.serving.access import KNOWN, Guard
+from detektor_pipelines.serving.listening import bracketed
 from detektor_pipelines.stores.connections import connect
 
 if TYPE_CHECKING:
     import grpc
-    from fastapi import FastAPI
     from feast import FeatureStore
     from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.types import ASGIApp
 
+    from detektor_pipelines.serving.access import Access
+    from detektor_pipelines.serving.listening import Door
     from detektor_pipelines.settings import Settings
 
 GRPC_STOP_S: Final = 5
@@ -31,22 +39,30 @@ _THREADS: Final = 10
 _VIEWS: Final = "SELECT count(*) FROM feast.feature_views WHERE project_id = %s"
 
 
-def app(settings: Settings, store: FeatureStore) -> FastAPI:
-    """Return Feast's REST registry with /health before its own routes."""
+def app(settings: Settings, store: FeatureStore, access: Access | None = None) -> ASGIApp:
+    """Return Feast's REST registry with /health before its own routes, for those who are known."""
     from feast.api.registry.rest.rest_registry_server import RestRegistryServer
     from starlette.routing import Route
 
     application = RestRegistryServer(store).app
 
-    async def health(_: Request) -> Response:
-        return await asyncio.to_thread(_health, settings)
+    async def health(request: Request) -> Response:
+        known = request.scope.get(KNOWN, True) is not None
+        return await asyncio.to_thread(_health, settings, known=known)
 
     application.router.routes.insert(0, Route("/health", health, methods=["GET"]))
-    return application
+    if access is None:
+        return cast("ASGIApp", application)
+    from detektor_pipelines.serving.registry_access import read_only, use_permissions
+
+    use_permissions(store, access)  # after Feast's server has said that it has none
+    return Guard(read_only(application), access, ("/health",))
 
 
-def grpc_server(store: FeatureStore, host: str, port: int) -> grpc.Server:
+def grpc_server(store: FeatureStore, where: Door, port: int, access: Access | None = None) -> grpc.Server:
     """Return Feast's gRPC registry, not started yet: as Feast's own start does it, but on one address.
+
+    `access` is to be another one than that of `app`: each belongs to one event loop.
 
     Raises:
         UserError: The port cannot be taken.
@@ -59,24 +75,33 @@ def grpc_server(store: FeatureStore, host: str, port: int) -> grpc.Server:
     from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
 
     options = [("grpc.so_reuseport", 0)]  # else a second one would take a part of the first one's calls
-    server = grpc.server(ThreadPoolExecutor(_THREADS), interceptors=[ErrorInterceptor()], options=options)
+    interceptors = [ErrorInterceptor()]
+    if access is not None:
+        from detektor_pipelines.serving.registry_access import CallGuard
+
+        interceptors.insert(0, CallGuard(access))
+    server = grpc.server(ThreadPoolExecutor(_THREADS), interceptors=interceptors, options=options)
     servicer = RegistryServer(store.registry, store=store)
     RegistryServer_pb2_grpc.add_RegistryServerServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
     state = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(state, server)
     state.set("", health_pb2.HealthCheckResponse.SERVING)
+    address, secrets = f"{bracketed(where.host)}:{port}", where.content()
     try:
-        server.add_insecure_port(f"{host}:{port}")
+        if secrets is None:
+            server.add_insecure_port(address)
+        else:
+            server.add_secure_port(address, grpc.ssl_server_credentials([secrets]))
     except RuntimeError:
         raise UserError(
             "The port of the gRPC registry cannot be taken.",
-            where=f"{host}:{port}",
+            where=address,
             fix="Choose another one with --grpc-port or DETEKTOR_REGISTRY_GRPC_PORT, or end what listens there.",
         ) from None
     return server
 
 
-def _health(settings: Settings) -> Response:
+def _health(settings: Settings, *, known: bool) -> Response:
     from starlette.responses import JSONResponse
 
     content: dict[str, Any]
@@ -85,5 +110,6 @@ def _health(settings: Settings) -> Response:
             found = connection.execute(_VIEWS, (settings.project,)).fetchone()
     except UserError as error:
         content = {"status": "DOWN", "postgres": "down", "reason": error.what, "where": error.where}
-        return JSONResponse(content, status_code=503)
-    return JSONResponse({"status": "OK", "postgres": "up", "feature_views": found[0] if found else 0})
+        return JSONResponse(content if known else {"status": "DOWN"}, status_code=503)
+    content = {"status": "OK", "postgres": "up", "feature_views": found[0] if found else 0}
+    return JSONResponse(content if known else {"status": "OK"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import random
 import socket
+import ssl
 
 from detektor_pipelines.errors import UserError
 
@@ -35,9 +36,15 @@ def answers(port: int, host: str = LOOPBACK, timeout: float = 1.0) -> bool:
         return False
 
 
-def http_answers(port: int, path: str, host: str = LOOPBACK) -> bool:
-    """Tell whether `GET path` answers with status 200."""
-    connection = http.client.HTTPConnection(host, port, timeout=2)
+def http_answers(port: int, path: str, host: str = LOOPBACK, *, tls: bool = False) -> bool:
+    """Tell whether `GET path` answers with status 200; whose certificate it is does not matter here, it is a server of this machine."""
+    host = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104 - asks one of every address
+    if tls:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        connection: http.client.HTTPConnection = http.client.HTTPSConnection(host, port, timeout=2, context=context)
+    else:
+        connection = http.client.HTTPConnection(host, port, timeout=2)
     try:
         connection.request("GET", path)
         return connection.getresponse().status == http.HTTPStatus.OK

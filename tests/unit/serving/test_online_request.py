@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS, view_named
-from detektor_pipelines.serving.online_request import answer, parse
+from detektor_pipelines.serving.online_request import Pin, Version, VersionsNeededError, answer, parse
 from detektor_pipelines.serving.problems import ProblemError
-from detektor_pipelines.stores.online import OnlineRow, keys_of
+from detektor_pipelines.stores.online import OnlineRow, StoredView, keys_of, stored_view
+from detektor_pipelines.stores.packing import Layout
 
 VIEW = view_named("code_review_features")
 COUNT, AVERAGE, REJECTED = (f"{VIEW.name}:{name}" for name in ("recent_reviews_count", "avg_issues_per_review", "last_rejection_at"))
@@ -100,10 +101,36 @@ def test_nothing_found_has_no_age() -> None:
 
 
 def test_full_names_and_versions() -> None:
-    request = parse(body(COUNT, full_feature_names=True, include_feature_view_version_metadata=True), 10)
-    metadata = json.loads(answer(request, [[None]])[0])["metadata"]
-    assert metadata["feature_names"] == ["agent_id", f"{VIEW.name}__recent_reviews_count"]
-    assert metadata["feature_view_metadata"] == [{"name": VIEW.name}]
+    content, current = body(COUNT, full_feature_names=True, include_feature_view_version_metadata=True), Pin(VIEW.name, None)
+    with pytest.raises(VersionsNeededError) as needed:
+        parse(content, 10)
+    assert needed.value.pins == (current,)
+    for number, said in ((3, {"name": VIEW.name, "version": 3}), (None, {"name": VIEW.name})):
+        request = parse(content, 10, {current: Version(stored_view(VIEW), number)})
+        metadata = json.loads(answer(request, [[None]])[0])["metadata"]
+        assert metadata["feature_names"] == ["agent_id", f"{VIEW.name}__recent_reviews_count"]
+        assert metadata["feature_view_metadata"] == [said]
+
+
+def test_a_version_beside_the_current_one() -> None:
+    content = body(COUNT, f"{VIEW.name}@v2:old_at", f"{VIEW.name}@V2:recent_reviews_count", full_feature_names=True)
+    with pytest.raises(VersionsNeededError) as needed:
+        parse(content, 10)
+    (pin,) = needed.value.pins
+    assert pin == (VIEW.name, 2)
+    old = StoredView(VIEW.name, "0" * 12, Layout.of([("old_at", "instant"), ("recent_reviews_count", "int64")]), None)
+    request = parse(content, 10, {pin: Version(old, 2)})
+    assert request.pinned
+    assert [each.view.hash for each in request.lookups("detektor")] == [stored_view(VIEW).hash, old.hash]
+    found = OnlineRow("code-reviewer", NOW, NOW, NOW, None, {"old_at": NOW, "recent_reviews_count": 7})
+    content, _ = answer(request, [[row(recent_reviews_count=4)], [found]])
+    said = json.loads(content)
+    names = [f"{VIEW.name}__recent_reviews_count", f"{VIEW.name}@v2__old_at", f"{VIEW.name}@v2__recent_reviews_count"]
+    assert said["metadata"]["feature_names"] == ["agent_id", *names]
+    assert [each["values"] for each in said["results"][1:]] == [[4], [NOW // 1_000_000], [7]]
+    assert list(said["metadata"]["value_age_seconds"]) == [VIEW.name, f"{VIEW.name}@v2"]
+    current = parse(body(f"{VIEW.name}@v2:recent_reviews_count"), 10, {pin: Version(stored_view(VIEW), 2)})
+    assert not current.pinned, "the number may be that of the current version"
 
 
 def test_the_current_version_by_its_name() -> None:
@@ -130,7 +157,12 @@ def test_the_current_version_by_its_name() -> None:
         (body("recent_reviews_count"), 422, "not named by its view"),
         (body("nope:recent_reviews_count"), 404, "no feature view"),
         (body(f"{VIEW.name}:nope"), 422, "no feature 'nope'"),
-        (body(f"{VIEW.name}@v1:recent_reviews_count"), 422, "older version"),
+        (body(f"{VIEW.name}@two:recent_reviews_count"), 422, "by its number"),
+        (body(f"{VIEW.name}@v1234567890:recent_reviews_count"), 422, "by its number"),
+        (body("nope@v1:recent_reviews_count"), 404, "no feature view"),
+        (body(COUNT, full_feature_names="yes"), 422, "neither true nor false"),
+        (body(COUNT, include_feature_view_version_metadata=None), 422, "neither true nor false"),
+        (body(feature_service=5), 422, "no feature service"),
         (body(COUNT, COUNT), 422, "one name"),
         (body(feature_service="nope"), 404, "no feature service"),
     ],
@@ -163,6 +195,8 @@ def test_any_json_is_answered_or_refused_in_words(content: dict[str, Any]) -> No
         request = parse(json.dumps(content).encode(), 10)
     except ProblemError as error:
         problem = error
+    except VersionsNeededError:
+        return
     if problem is not None:
         assert problem.status in {400, 404, 413, 422}
         assert json.loads(problem.body())["status"] == problem.status

@@ -1,0 +1,368 @@
+"""Who may ask: bearer tokens from a file, or those of an OIDC provider; both at once, or neither.
+
+    name sha256:<64 hex digits>        a line of DETEKTOR_SERVE_TOKENS_FILE; empty lines and # comments are passed over
+
+The file holds no secret: a token is known by its SHA-256. It is read again when it has changed, so a token is taken back without a restart.
+A provider's token is verified by Feast's own parser (`oidc`), once; then it is known until it expires, for `REMEMBERED_S` at most, so that
+a request costs a hash and a look-up.
+
+Belongs here: from an Authorization header to a name, or to the problem that the client is told. Nothing here imports Feast; `oidc`, which
+does, is imported when a provider is configured.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import logging
+import os
+import re
+import secrets
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from detektor_pipelines.errors import UserError
+from detektor_pipelines.serving.problems import MEDIA_TYPE, ProblemError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from detektor_pipelines.settings import Settings
+
+REMEMBERED_S: Final = 300
+"""How long a provider's token is taken without asking again: one that is taken back there is refused here after as long at most."""
+
+KNOWN: Final = "detektor.caller"
+"""Key of a request's scope: who asks; None on an open page for one who is not known. Absent when there is no access control."""
+
+_REMEMBERED: Final = 10_000
+_REFUSED_S: Final = 2
+_REREAD_S: Final = 1.0
+_LONGEST: Final = 16_384
+_LINE: Final = re.compile(r"([A-Za-z0-9._@-]{1,100})\s+sha256:([0-9a-f]{64})")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks. `expires`: until when the token is good, seconds since 1970, None for ever."""
+
+    name: str
+    roles: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    expires: float | None = None
+
+
+class Provider(Protocol):
+    """What `oidc.Provider` does; a provider that is away is a 503."""
+
+    async def caller(self, token: str) -> Caller | None:
+        """Return who a token is of; None when it is not good.
+
+        Raises:
+            ProblemError: 503 when the provider cannot be asked, 403 when its holder may not ask.
+
+        """
+
+
+class Access:
+    """Knows those who may ask."""
+
+    def __init__(self, tokens: TokenFile | None, provider: Provider | None) -> None:
+        self._tokens = tokens
+        self._provider = provider
+        self._known: dict[bytes, tuple[float, Caller | ProblemError]] = {}
+        self._asking: dict[bytes, asyncio.Task[Caller | None]] = {}
+
+    def known(self, token: str) -> Caller | None:
+        """Return who a token is of without asking anybody; None when that is not known here."""
+        digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+        if self._tokens is not None and (name := self._tokens.name_of(digest)) is not None:
+            return Caller(name)
+        kept = self._known.get(digest)
+        if kept is None or kept[0] < time.time():
+            return None
+        if isinstance(kept[1], ProblemError):
+            raise kept[1].with_traceback(None)
+        return kept[1]
+
+    async def caller(self, header: bytes | str | None) -> Caller:
+        """Return who asks, by the Authorization header.
+
+        Raises:
+            ProblemError: 401 without a good token, 403 when its holder may not ask, 503 when the provider cannot be asked.
+
+        """
+        token = _bearer(header)
+        found = self.known(token)
+        if found is None and self._provider is not None:
+            found = await self._asked(self._provider, token)
+        if found is None:
+            raise _unknown()
+        return found
+
+    async def _asked(self, provider: Provider, token: str) -> Caller | None:
+        """Ask the provider once for all who come with the same token meanwhile."""
+        digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+        task = self._asking.get(digest)
+        if task is None:
+            task = self._asking[digest] = asyncio.get_running_loop().create_task(self._ask(provider, token, digest))
+            task.add_done_callback(lambda _: self._asking.pop(digest, None))
+        return await asyncio.shield(task)
+
+    async def _ask(self, provider: Provider, token: str, digest: bytes) -> Caller | None:
+        now = time.time()
+        try:
+            found = await provider.caller(token)
+        except ProblemError as problem:
+            if problem.status == 403:  # noqa: PLR2004 - what is away now is asked again
+                self._keep(digest, now + _REFUSED_S, problem)
+            raise
+        if found is None:
+            self._keep(digest, now + _REFUSED_S, _unknown())
+        else:
+            self._keep(digest, min(now + REMEMBERED_S, found.expires or now), found)
+        return found
+
+    def _keep(self, digest: bytes, until: float, what: Caller | ProblemError) -> None:
+        while len(self._known) >= _REMEMBERED:
+            del self._known[next(iter(self._known))]  # the one kept longest
+        self._known.pop(digest, None)
+        self._known[digest] = (until, what)
+
+
+class TokenFile:
+    """The names of the tokens that a file lists."""
+
+    def __init__(self, file: Path) -> None:
+        """Read it.
+
+        Raises:
+            UserError: It cannot be read, a line is not understood, or it lists none.
+
+        """
+        self._file = file
+        self._seen: tuple[int, int] | None = None
+        self._next = 0.0
+        self._digests: tuple[tuple[bytes, str], ...] = _read_tokens(file)
+        if not self._digests:
+            raise UserError("The file of tokens lists none, so nobody could ask.", where=str(file), fix="Add one: detektor token NAME")
+        self._seen = _state(file)
+
+    def name_of(self, digest: bytes) -> str | None:
+        """Return the name of the token with this SHA-256; every line is compared, each in constant time."""
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + _REREAD_S
+            self._reread()
+        found = None
+        for known, name in self._digests:
+            if hmac.compare_digest(known, digest):
+                found = name
+        return found
+
+    def _reread(self) -> None:
+        state = _state(self._file)
+        if state == self._seen:
+            return
+        self._seen = state
+        try:
+            self._digests = _read_tokens(self._file)
+        except UserError as error:  # what it listed before stays, so that a slip of the pen locks nobody out
+            _log.error("The tokens are not read anew: %s (%s)", error.what, error.where)
+
+
+class Guard:
+    """ASGI middleware: whatever is not open is for those who are known. It answers the others, and tells `refused` the status."""
+
+    def __init__(self, app: ASGIApp, access: Access, open_paths: Iterable[str], refused: Callable[[int], None] | None = None) -> None:
+        self._app = app
+        self._access = access
+        self._open = frozenset(open_paths)
+        self._refused = refused
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the request through, or answer it."""
+        if scope["type"] == "http":
+            try:
+                scope[KNOWN] = await self._access.caller(authorization(scope))
+            except ProblemError as problem:
+                if scope["path"] not in self._open:
+                    if self._refused is not None:
+                        self._refused(problem.status)
+                    await answer(problem, send)
+                    return
+                scope[KNOWN] = None
+        await self._app(scope, receive, send)
+
+
+def configured(settings: Settings) -> bool:
+    """Whether the settings name anybody who may ask."""
+    return bool(settings.serve_tokens_file or settings.serve_oidc_discovery_url)
+
+
+def access_of(settings: Settings) -> Access | None:
+    """Return who may ask by the settings; None when everybody who reaches the server may. With a provider, Feast is imported: seconds.
+
+    Raises:
+        UserError: The file of tokens or the provider's settings cannot be used.
+
+    """
+    if not configured(settings):
+        return None
+    tokens = TokenFile(settings.serve_tokens_file) if settings.serve_tokens_file else None
+    provider: Provider | None = None
+    if settings.serve_oidc_discovery_url:
+        check_provider(settings)
+        from detektor_pipelines.serving.oidc import Provider as OidcProvider
+
+        provider = OidcProvider(settings)
+    return Access(tokens, provider)
+
+
+def check(settings: Settings) -> None:
+    """Say what is wrong with the settings of who may ask, without importing Feast.
+
+    Raises:
+        UserError: The file of tokens or the provider's settings cannot be used.
+
+    """
+    if settings.serve_tokens_file:
+        TokenFile(settings.serve_tokens_file)
+    if settings.serve_oidc_discovery_url:
+        check_provider(settings)
+
+
+def check_provider(settings: Settings) -> None:
+    """Say what is missing in the provider's settings.
+
+    Raises:
+        UserError: It has no audience, is not reached over TLS, or its authority's certificate is not there.
+
+    """
+    url = settings.serve_oidc_discovery_url or ""
+    if not settings.serve_oidc_audience:
+        raise UserError(
+            "Without an audience every token of the provider would do, also one made for another service.",
+            where="setting DETEKTOR_SERVE_OIDC_AUDIENCE",
+            fix="Set it to what the provider writes into `aud` of tokens for this server.",
+        )
+    if not url.startswith("https://") and not re.match(r"http://(localhost|127\.0\.0\.1|\[::1\])[:/]", url):
+        raise UserError(
+            "The provider's keys would come over a connection that anybody on the way can change.",
+            where=f"setting DETEKTOR_SERVE_OIDC_DISCOVERY_URL, {url}",
+            fix="Give an https address, as a rule https://<provider>/.well-known/openid-configuration.",
+        )
+    if settings.serve_oidc_ca and not settings.serve_oidc_ca.is_file():
+        raise UserError(
+            "The certificate of the provider's authority is not there.",
+            where=str(settings.serve_oidc_ca),
+            fix="Correct DETEKTOR_SERVE_OIDC_CA, or unset it.",
+        )
+
+
+def authorization(scope: Scope) -> bytes | None:
+    """Return a request's Authorization header."""
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            return bytes(value)
+    return None
+
+
+async def answer(problem: ProblemError, send: Send) -> None:
+    """Send a problem as a whole answer."""
+    body = problem.body()
+    headers: list[Any] = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", b"%d" % len(body))]
+    headers += [(name.encode(), value.encode()) for name, value in problem.headers.items()]
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def challenge(error: str = "", description: str = "") -> dict[str, str]:
+    """Return the header by which RFC 6750 says what is wanted."""
+    more = f', error="{error}", error_description="{description}"' if error else ""
+    return {"www-authenticate": f'Bearer realm="detektor"{more}'}
+
+
+def add_token(file: Path, name: str) -> str:
+    """Make a token, append its line to the file, which only its owner may read, and return it.
+
+    Raises:
+        UserError: The name cannot be one, or the file cannot be written.
+
+    """
+    made = f"dtk_{secrets.token_urlsafe(32)}"
+    line = f"{name} sha256:{hashlib.sha256(made.encode()).hexdigest()}"
+    if _LINE.fullmatch(line) is None:
+        raise UserError("This cannot be the name of a token.", where=repr(name), fix="Use letters, digits and . _ @ -, 100 at most.")
+    try:
+        if file.exists():
+            _read_tokens(file)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(descriptor, "ab+") as stream:
+            end = stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, end - 1))
+            begin = b"" if stream.read(1) in {b"", b"\n"} else b"\n"
+            stream.write(begin + line.encode() + b"\n")
+    except OSError as error:
+        raise UserError(
+            f"The file of tokens cannot be written: {error.strerror}.", where=str(file), fix="Choose another one with --file."
+        ) from None
+    return made
+
+
+def _bearer(header: bytes | str | None) -> str:
+    text = header.decode("latin-1") if isinstance(header, bytes) else header
+    if text is None:
+        raise ProblemError(401, "Who asks?", "Send a token: Authorization: Bearer <token>.", challenge())
+    scheme, _, token = text.partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token or len(token) > _LONGEST:
+        detail = "The header is to be: Authorization: Bearer <token>."
+        raise ProblemError(401, "Who asks?", detail, challenge("invalid_request", "not a bearer token"))
+    return token
+
+
+def _unknown() -> ProblemError:
+    detail = "It is not known here, has expired, or is for another service. Get a new one."
+    return ProblemError(401, "The token is not good", detail, challenge("invalid_token", "unknown, expired or for another service"))
+
+
+def _read_tokens(file: Path) -> tuple[tuple[bytes, str], ...]:
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"The file of tokens cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}.",
+            where=str(file),
+            fix="Correct DETEKTOR_SERVE_TOKENS_FILE, or make a token: detektor token NAME",
+        ) from None
+    found = []
+    for number, line in enumerate(lines, 1):
+        text = line.partition("#")[0].strip()
+        if not text:
+            continue
+        match = _LINE.fullmatch(text)
+        if match is None:
+            raise UserError(
+                "A line of the file of tokens is not understood.",
+                where=f"{file}, line {number}",
+                fix="Write it as `name sha256:<64 hex digits>`; `detektor token NAME` does.",
+            )
+        found.append((bytes.fromhex(match[2]), match[1]))
+    return tuple(found)
+
+
+def _state(file: Path) -> tuple[int, int] | None:
+    try:
+        stat = file.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_ino

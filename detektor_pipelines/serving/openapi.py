@@ -1,0 +1,240 @@
+"""What the feature server takes and answers, as an OpenAPI 3.1 document, made from the definitions it serves.
+
+Belongs here: the description. It is held to by tests that ask a running server what the document allows, and what it does not.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, Final
+
+from detektor_pipelines import __version__
+from detektor_pipelines.catalog import VIEWS
+from detektor_pipelines.compile.feast import JOIN_KEY
+from detektor_pipelines.serving.problems import MEDIA_TYPE
+
+if TYPE_CHECKING:
+    from detektor_pipelines.settings import Settings
+
+_STATUSES: Final = {
+    400: "The body is no JSON object.",
+    401: "No token, or one that is not good.",
+    403: "The token's holder may not ask.",
+    404: "There is no such view, version or feature service.",
+    408: "The request did not arrive in time.",
+    410: "Nothing of this version is in the online store.",
+    413: "The body is too large, or holds too many agents.",
+    415: "The body says that it is something else than JSON, or is compressed.",
+    422: "The body is JSON, but not such a request.",
+    500: "A fault of ours.",
+    503: "What is needed for an answer does not answer: Redis with nothing kept, the registry for a version, the provider of tokens.",
+}
+_READ: Final = (400, 404, 408, 410, 413, 415, 422, 500, 503)
+_GUARD: Final = (401, 403, 503)
+
+
+def description(settings: Settings, *, guarded: bool) -> dict[str, Any]:
+    """Return the document; `guarded`: there is access control."""
+    document: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Detektor Features: feature server",
+            "version": __version__,
+            "description": "Online reads of agents' features. Compatible with Feast's feature server.",
+        },
+        "paths": {
+            "/get-online-features": {"post": _read(guarded=guarded)},
+            "/health": {"get": _health()},
+            "/metrics": {"get": _metrics(guarded=guarded)},
+            "/openapi.json": {"get": _itself(guarded=guarded)},
+        },
+        "components": {"schemas": {"Request": _request(settings), "Answer": _answer(), "Problem": _problem()}, "responses": _responses()},
+    }
+    if guarded:
+        document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        document["security"] = [{"token": []}]
+    return document
+
+
+def _read(*, guarded: bool) -> dict[str, Any]:
+    headers = {
+        "X-Feature-Source": {
+            "description": "Where the values come from.",
+            "required": True,
+            "schema": {"enum": ["redis", "cache", "fallback"]},
+        },
+        "X-Feature-Age-Seconds": {
+            "description": "The greatest age of the values; absent when nothing was found.",
+            "schema": {"type": "number"},
+        },
+    }
+    return {
+        "operationId": "getOnlineFeatures",
+        "summary": "Read features of agents, as they are now",
+        "description": "Without full_feature_names no two features may have one name.",
+        "requestBody": {"required": True, "content": {"application/json": {"schema": _reference("schemas/Request")}}},
+        "responses": {
+            "200": {
+                "description": "A row of values for each feature, in the order of the agents.",
+                "headers": headers,
+                "content": {"application/json": {"schema": _reference("schemas/Answer")}},
+            },
+            **_problems(*_READ, *(_GUARD if guarded else ())),
+        },
+    }
+
+
+def _health() -> dict[str, Any]:
+    schema = {
+        "type": "object",
+        "required": ["status"],
+        "properties": {"status": {"enum": ["OK", "FALLBACK", "DOWN"]}},
+        "description": "Without a token, where one is needed, no more than the status.",
+    }
+    content = {"application/json": {"schema": schema}}
+    return {
+        "operationId": "health",
+        "summary": "Whether features are read from Redis, and how fresh they are",
+        "security": [],
+        "responses": {
+            "200": {"description": "Redis answers.", "content": content},
+            "503": {"description": "Redis does not answer; what is left to answer from.", "content": content},
+            **_problems(408, 500),
+        },
+    }
+
+
+def _metrics(*, guarded: bool) -> dict[str, Any]:
+    return {
+        "operationId": "metrics",
+        "summary": "Figures for Prometheus",
+        "responses": {
+            "200": {"description": "In Prometheus' text format.", "content": {"text/plain": {"schema": {"type": "string"}}}},
+            **_problems(408, 500, *(_GUARD if guarded else ())),
+        },
+    }
+
+
+def _itself(*, guarded: bool) -> dict[str, Any]:
+    schema = {"type": "object", "required": ["openapi", "paths"]}
+    return {
+        "operationId": "openapi",
+        "summary": "This document",
+        "responses": {
+            "200": {"description": "An OpenAPI document.", "content": {"application/json": {"schema": schema}}},
+            **_problems(408, 500, *(_GUARD if guarded else ())),
+        },
+    }
+
+
+def _request(settings: Settings) -> dict[str, Any]:
+    current = [f"{view.name}:{each.name}" for view in VIEWS for each in view.features]
+    numbered = f"^({'|'.join(view.name for view in VIEWS)})@v[0-9]{{1,9}}:[a-z][a-z0-9_]*$"
+    full_names = {"properties": {"full_feature_names": {"const": True}}, "required": ["full_feature_names"]}
+    return {
+        "type": "object",
+        "required": ["features", "entities"],
+        "properties": {
+            "features": {
+                "type": "array",
+                "minItems": 1,
+                "uniqueItems": True,
+                "description": "view:feature of the current version, or view@v2:feature of what is registered as version 2.",
+                "items": {"anyOf": [{"enum": current}, {"type": "string", "pattern": numbered}]},
+                "examples": [current[:2]],
+            },
+            "entities": {
+                "type": "object",
+                "required": [JOIN_KEY],
+                "properties": {
+                    JOIN_KEY: {
+                        "type": "array",
+                        "minItems": 1,
+                        "maxItems": settings.serve_entities_limit,
+                        "items": {"type": "string"},
+                        "description": "code-reviewer across all projects, code-reviewer@project in one.",
+                    }
+                },
+            },
+            "full_feature_names": {"type": "boolean", "default": False, "description": "Name a value view__feature."},
+            "include_feature_view_version_metadata": {"type": "boolean", "default": False},
+            "feature_service": {"type": ["string", "null"], "description": "The definitions declare none."},
+        },
+        **({"anyOf": [full_names, {"not": {"anyOf": namesakes}}]} if (namesakes := [_both(pair) for pair in _namesakes()]) else {}),
+    }
+
+
+def _namesakes() -> list[tuple[str, str]]:
+    """Return the features of two views that have one name."""
+    owners: dict[str, list[str]] = {}
+    for view in VIEWS:
+        for each in view.features:
+            owners.setdefault(each.name, []).append(f"{view.name}:{each.name}")
+    return [pair for references in owners.values() for pair in combinations(references, 2)]
+
+
+def _both(pair: tuple[str, str]) -> dict[str, Any]:
+    return {"properties": {"features": {"allOf": [{"contains": {"const": each}} for each in pair]}}, "required": ["features"]}
+
+
+def _answer() -> dict[str, Any]:
+    ages = {"type": "array", "items": {"type": ["number", "null"]}}
+    version = {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}, "version": {"type": "integer"}}}
+    result = {
+        "type": "object",
+        "required": ["values", "statuses", "event_timestamps"],
+        "properties": {
+            "values": {"type": "array", "items": {"type": ["number", "string", "null"]}, "description": "Instants are seconds since 1970."},
+            "statuses": {"type": "array", "items": {"enum": ["PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE"]}},
+            "event_timestamps": {"type": "array", "items": {"type": "string", "format": "date-time"}},
+        },
+    }
+    return {
+        "type": "object",
+        "required": ["metadata", "results"],
+        "properties": {
+            "metadata": {
+                "type": "object",
+                "required": ["feature_names", "value_age_seconds"],
+                "properties": {
+                    "feature_names": {"type": "array", "items": {"type": "string"}, "description": f"{JOIN_KEY} first."},
+                    "value_age_seconds": {
+                        "type": "object",
+                        "additionalProperties": ages,
+                        "description": "By view and agent: how long ago the value was last known to be true; null when nothing was found.",
+                    },
+                    "feature_view_metadata": {"type": "array", "items": version},
+                },
+            },
+            "results": {"type": "array", "items": result, "description": "In the order of feature_names."},
+        },
+    }
+
+
+def _problem() -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": ["type", "title", "status", "detail"],
+        "properties": {
+            "type": {"const": "about:blank"},
+            "title": {"type": "string", "description": "What is wrong."},
+            "status": {"type": "integer"},
+            "detail": {"type": "string", "description": "Where, and what to do."},
+        },
+    }
+
+
+def _responses() -> dict[str, Any]:
+    content = {MEDIA_TYPE: {"schema": _reference("schemas/Problem")}}
+    found: dict[str, Any] = {f"Problem{status}": {"description": text, "content": content} for status, text in _STATUSES.items()}
+    for status in (401, 403):
+        found[f"Problem{status}"]["headers"] = {"WWW-Authenticate": {"required": True, "schema": {"type": "string"}}}
+    return found
+
+
+def _problems(*statuses: int) -> dict[str, Any]:
+    return {str(status): _reference(f"responses/Problem{status}") for status in sorted(set(statuses))}
+
+
+def _reference(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/{name}"}
