@@ -163,7 +163,7 @@ def _agent_ids(entities: object, limit: int) -> list[str]:
 
 def _references(content: dict[str, Any]) -> tuple[str, ...]:
     service, features = content.get("feature_service"), content.get("features")
-    if service:
+    if service is not None and service != "":
         detail = "Name the features: the definitions declare no feature services."
         raise ProblemError(404 if isinstance(service, str) else 422, f"There is no feature service {service!r:.100}", detail)
     if not isinstance(features, list) or not features or not all(isinstance(each, str) for each in features):

@@ -163,6 +163,7 @@ def test_the_current_version_by_its_name() -> None:
         (body(COUNT, full_feature_names="yes"), 422, "neither true nor false"),
         (body(COUNT, include_feature_view_version_metadata=None), 422, "neither true nor false"),
         (body(feature_service=5), 422, "no feature service"),
+        (body(COUNT, feature_service={}), 422, "no feature service"),
         (body(COUNT, COUNT), 422, "one name"),
         (body(feature_service="nope"), 404, "no feature service"),
     ],
