@@ -1,39 +1,65 @@
-"""`detektor serve`: features over HTTP; `detektor registry`: what features there are."""
+"""`detektor serve`: features over HTTP; `detektor registry`: what features there are; `detektor token`: who may ask them."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from detektor_pipelines.serving.listening import Door
+
+Host = Annotated[
+    str | None,
+    typer.Option(help="Address to listen at; by default this machine's own, 127.0.0.1. 0.0.0.0 is every one.", show_default=False),
+]
+Certificate = Annotated[
+    Path | None, typer.Option(help="Certificate and its chain, PEM: TLS is spoken. By default DETEKTOR_SERVE_TLS_CERT.", show_default=False)
+]
+Key = Annotated[Path | None, typer.Option(help="The certificate's key, PEM. By default DETEKTOR_SERVE_TLS_KEY.", show_default=False)]
+Insecure = Annotated[bool, typer.Option("--insecure", help="Listen for other machines without asking who comes.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
     app.command("serve")(serve)
     app.command("registry")(registry)
+    app.command("token")(token)
 
 
 def serve(
     *,
     port: Annotated[int | None, typer.Option(min=1, max=65_535, help="By default DETEKTOR_SERVE_PORT, 6566.", show_default=False)] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that answer.")] = 1,
+    host: Host = None,
+    tls_cert: Certificate = None,
+    tls_key: Key = None,
+    insecure: Insecure = False,
 ) -> None:
-    """Serve features over HTTP until Ctrl-C: Feast's API for online reads, /health, /metrics.
+    """Serve features over HTTP until Ctrl-C: Feast's API for online reads, /health, /metrics, /openapi.json.
 
-    Only this machine reaches it. When it is told to end, requests that have begun are answered first. `detektor up` keeps one running.
+    Only this machine reaches it, unless --host says otherwise; then who asks must be known (`detektor token`, or an OIDC provider). When it
+    is told to end, requests that have begun are answered first. `detektor up` keeps one running.
 
     Example: [bold]curl -s localhost:6566/get-online-features -d '{"features": ["code_review_features:recent_reviews_count"],
     "entities": {"agent_id": ["code-reviewer"]}}'[/]
     """
-    from detektor_pipelines.serving import listening
+    from detektor_pipelines.serving import handover, listening
     from detektor_pipelines.serving.server import app
     from detektor_pipelines.settings import get_settings
 
     settings = get_settings()
-    chosen = port if port is not None else settings.serve_port
-    with listening.loopback_socket(chosen, option="--port or DETEKTOR_SERVE_PORT") as listener:
-        typer.echo(f"Listening: http://{listening.LOOPBACK}:{chosen}/get-online-features, /health and /metrics. Ctrl-C ends it.", err=True)
-        listening.run(app(settings) if workers == 1 else "detektor_pipelines.serving.server:app", listener, workers=workers)
+    settings = settings.model_copy(
+        update={"serve_tls_cert": tls_cert or settings.serve_tls_cert, "serve_tls_key": tls_key or settings.serve_tls_key}
+    )
+    where = listening.door(settings, host or settings.serve_host, port or settings.serve_port, insecure=insecure)
+    with listening.listening_socket(where, option="--port or DETEKTOR_SERVE_PORT") as listener:
+        typer.echo(f"Listening: {where.url}/get-online-features, /health, /metrics and /openapi.json. Ctrl-C ends it.", err=True)
+        _warn_of_plain_text(where)
+        application = app(settings) if workers == 1 else "detektor_pipelines.serving.server:app"
+        if listening.run(application, listener, where, workers=workers):
+            handover.start_anew(listener)
 
 
 def registry(
@@ -45,29 +71,73 @@ def registry(
         int | None,
         typer.Option(min=1, max=65_535, help="Of gRPC; by default DETEKTOR_REGISTRY_GRPC_PORT, or 3 further.", show_default=False),
     ] = None,
+    host: Host = None,
+    tls_cert: Certificate = None,
+    tls_key: Key = None,
+    insecure: Insecure = False,
 ) -> None:
     """Serve Feast's registry until Ctrl-C: over HTTP with /health, and over gRPC for the SDK's remote registry.
 
-    Only this machine reaches it. `detektor up` keeps one running.
+    Only this machine reaches it, unless --host says otherwise; then as with `detektor serve`. `detektor up` keeps one running.
 
     Example: [bold]curl -s "localhost:6567/api/v1/feature_views?project=detektor"[/]
     """
     from detektor_pipelines.serving import listening
     from detektor_pipelines.serving import registry as served
+    from detektor_pipelines.serving.access import access_of
     from detektor_pipelines.settings import get_settings
     from detektor_pipelines.stores.feast_repo import closing_store
 
     settings = get_settings()
-    settings = settings.model_copy(update={"registry_port": port or settings.registry_port})
-    http, grpc = settings.registry_port, grpc_port or settings.registry_grpc
-    with listening.loopback_socket(http, option="--port or DETEKTOR_REGISTRY_PORT") as listener, closing_store(settings) as store:
-        remote = served.grpc_server(store, listening.LOOPBACK, grpc)
-        application = served.app(settings, store)
+    settings = settings.model_copy(
+        update={
+            "registry_port": port or settings.registry_port,
+            "serve_tls_cert": tls_cert or settings.serve_tls_cert,
+            "serve_tls_key": tls_key or settings.serve_tls_key,
+        }
+    )
+    where = listening.door(settings, host or settings.registry_host, settings.registry_port, insecure=insecure)
+    grpc = grpc_port or settings.registry_grpc
+    with listening.listening_socket(where, option="--port or DETEKTOR_REGISTRY_PORT") as listener, closing_store(settings) as store:
+        remote = served.grpc_server(store, where, grpc, access_of(settings))
+        application = served.app(settings, store, access_of(settings))
         remote.start()
         try:
-            typer.echo(
-                f"Listening: http://{listening.LOOPBACK}:{http} and, for gRPC, {listening.LOOPBACK}:{grpc}. Ctrl-C ends it.", err=True
-            )
-            listening.run(application, listener)
+            address = f"{listening.bracketed(where.host)}:{grpc}"
+            typer.echo(f"Listening: {where.url} and, for gRPC, {address}. Ctrl-C ends it.", err=True)
+            _warn_of_plain_text(where)
+            listening.run(application, listener, where)
         finally:
             remote.stop(served.GRPC_STOP_S).wait()
+
+
+def token(
+    name: Annotated[str, typer.Argument(help="Whose it is: letters, digits, . _ @ -", show_default=False)],
+    *,
+    file: Annotated[
+        Path | None, typer.Option(help="By default DETEKTOR_SERVE_TOKENS_FILE, or tokens in DETEKTOR_HOME.", show_default=False)
+    ] = None,
+) -> None:
+    """Make a token for the feature and the registry server: it is printed once, its SHA-256 goes into the file of tokens.
+
+    Running servers that read this file take it within a second. To take a token back, delete its line.
+
+    Example: [bold]detektor token grafana[/]
+    """
+    from detektor_pipelines.serving.access import add_token
+    from detektor_pipelines.settings import get_settings
+
+    settings = get_settings()
+    chosen = (file or settings.serve_tokens_file or settings.home / "tokens").expanduser().absolute()
+    made = add_token(chosen, name)
+    typer.echo(f"{chosen} knows {name} by it. Keep it: it is not stored.", err=True)
+    if chosen != settings.serve_tokens_file:
+        typer.echo(f"The servers read this file when DETEKTOR_SERVE_TOKENS_FILE={chosen}", err=True)
+    typer.echo(made)
+
+
+def _warn_of_plain_text(where: Door) -> None:
+    from detektor_pipelines.serving import listening
+
+    if where.certificate is None and not listening.is_loopback(where.host):
+        typer.echo("Without --tls-cert, tokens and values cross the network in plain text.", err=True)

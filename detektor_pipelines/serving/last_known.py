@@ -4,6 +4,9 @@
 
 Belongs here: keeping them. They are the online store's own bytes, so whoever reads them gets the same statuses: what has grown too old
 since says OUTSIDE_MAX_AGE. Only the current versions of the views are kept. The file is replaced as a whole, never seen half written.
+
+Keeping goes on beside the requests, in the same event loop: it works in pieces of less than a millisecond, and a thread does only what lets
+go of the interpreter, which is writing to disk. One call that turns all values into JSON would hold every request up, from a thread too.
 """
 
 from __future__ import annotations
@@ -13,17 +16,18 @@ import logging
 import os
 import time
 from base64 import b64decode, b64encode
-from typing import TYPE_CHECKING, Final, cast
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 import orjson
 
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.stores import online
-from detektor_pipelines.stores.connections_redis import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S, escaped
+from detektor_pipelines.stores.connections_redis import OnlineStoreDownError, async_client_of, escaped, mget_async, redis_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
     from pathlib import Path
 
     from redis.asyncio import Redis
@@ -34,8 +38,10 @@ FILE: Final = "static-features.json"
 VALUES_LIMIT: Final = 50_000
 """About 20 MB in the file; further ones are left out, and the log says so."""
 
-_A_TRIP: Final = 500
+_A_PIECE: Final = 200
+"""Values between two pauses: about a third of a millisecond."""
 
+_Item = TypeVar("_Item")
 _log = logging.getLogger(__name__)
 
 
@@ -46,6 +52,7 @@ class LastKnown:
         self._settings = settings
         self._file = settings.home / FILE
         self._values: dict[str, bytes] = {}
+        self._kept_at: float | None = None
         self.written_at: str | None = None
         self._read()
 
@@ -53,32 +60,73 @@ class LastKnown:
         """Return how many values and marks of completeness there are."""
         return len(self._values)
 
+    def knows(self, keys: Sequence[str], agents: int) -> bool:
+        """Whether what was kept within twice the interval has these views, and each agent in one of them.
+
+        `keys`: of `online.keys_of`, for views that are all asked for the same number of agents.
+        """
+        if self._kept_at is None or time.monotonic() - self._kept_at > 2 * self._settings.serve_fallback_seconds:
+            return False
+        values, step = self._values, agents + 1
+        return all(key in values for key in keys[agents::step]) and all(
+            any(key in values for key in keys[agent::step]) for agent in range(agents)
+        )
+
     def get(self, keys: Sequence[str]) -> list[bytes | None]:
         """Return the kept values of some keys, None where there is none."""
         return [self._values.get(key) for key in keys]
 
     async def keep(self) -> None:
         """Take what Redis holds, at once and then at intervals, until cancelled; what was kept stays while Redis is away or empty."""
-        from redis.asyncio import Redis
         from redis.exceptions import RedisError
 
-        every = self._settings.serve_fallback_seconds
-        url = self._settings.redis_url
-        async with Redis.from_url(url, socket_connect_timeout=CONNECT_TIMEOUT_S, socket_timeout=ANSWER_TIMEOUT_S) as client:
+        client = async_client_of(self._settings.redis_url)
+        try:
             while True:
                 try:
-                    if await asyncio.to_thread(self._kept_by_another, every / 2):
-                        await asyncio.to_thread(self._read)
-                    elif found := await _all_values(client, self._settings.project):
-                        await asyncio.to_thread(self._write, found)
-                except (RedisError, OSError) as error:
+                    with redis_errors(client):
+                        taken = await self._take(client)
+                    if taken and not self._written_by_another():
+                        await self._write()
+                except (OnlineStoreDownError, RedisError, OSError) as error:
                     _log.warning("%s is not kept up to date: %s", self._file, error)
-                await asyncio.sleep(every)
+                await asyncio.sleep(self._settings.serve_fallback_seconds)
+        finally:
+            await client.aclose()
 
-    def _kept_by_another(self, seconds: float) -> bool:
+    async def _take(self, client: Redis) -> bool:
+        """Take the values of the current versions, then up to when they are complete; whether there are any.
+
+        `valid_through` is read first: it moves after the values it speaks of are down, so it is never ahead of those read here. Until the
+        end the old one speaks for old and new values.
+        """
+        project = self._settings.project
+        marks = await _values_of(client, [online.valid_through_key(project, view) for view in VIEWS])
+        taken: set[str] = set()
+        async with aclosing(_names(client, project)) as pieces:
+            async for names in pieces:
+                self._values |= await _values_of(client, names)
+                taken.update(names)
+                if len(taken) >= VALUES_LIMIT:
+                    _log.warning("Only %d values are kept for when Redis is away.", VALUES_LIMIT)
+                    break
+        if not taken:
+            return False
+        self._values |= marks
+        self._kept_at, self.written_at = time.monotonic(), clock.from_us(clock.now_us()).isoformat().replace("+00:00", "Z")
+        async for name in _in_pieces(list(self._values)):
+            if name not in taken and name not in marks:
+                del self._values[name]
+        while taken:  # to let go of so many at once takes its time, too
+            await asyncio.sleep(0)
+            for _ in range(min(_A_PIECE, len(taken))):
+                taken.pop()
+        return True
+
+    def _written_by_another(self) -> bool:
         """Whether another worker has just written the file."""
         try:
-            return -1 < time.time() - self._file.stat().st_mtime < seconds
+            return -1 < time.time() - self._file.stat().st_mtime < self._settings.serve_fallback_seconds / 2
         except OSError:
             return False
 
@@ -92,42 +140,46 @@ class LastKnown:
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             _log.warning("%s cannot be read (%s); it is written anew from Redis", self._file, error)
 
-    def _write(self, values: dict[str, bytes]) -> None:
-        now = clock.from_us(clock.now_us()).isoformat().replace("+00:00", "Z")
-        content = {"written_at": now, "values": {key: b64encode(value).decode() for key, value in values.items()}}
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        _replace(self._file, orjson.dumps(content, option=orjson.OPT_INDENT_2))
-        self._values, self.written_at = values, now
+    async def _write(self) -> None:
+        content = bytearray(b'{\n  "written_at": %b,\n  "values": {' % orjson.dumps(self.written_at))
+        comma = b""
+        async for name in _in_pieces(list(self._values)):
+            content += b'%b\n    %b: "%b"' % (comma, orjson.dumps(name), b64encode(self._values[name]))
+            comma = b","
+        content += b"\n  }\n}\n"
+        await asyncio.to_thread(_replace, self._file, content)
 
 
-async def _all_values(client: Redis, project: str) -> dict[str, bytes]:
-    """Return the values of the current versions, and up to when they are complete; empty when there are no values.
-
-    `valid_through` is read first: it moves after the values it speaks of are down, so it is never ahead of those read here.
-    """
-    marks = [online.valid_through_key(project, view) for view in VIEWS]
-    found = await _values_of(client, marks)
+async def _names(client: Redis, project: str) -> AsyncGenerator[list[str]]:
+    """Yield the keys of the current versions' values, some at a time."""
     prefixes = tuple(f"{online.version_prefix(project, view)}:" for view in VIEWS)
-    keys = []
-    async for key in client.scan_iter(match=f"feast:{escaped(project)}:*", count=1_000):
+    names = []
+    async for key in client.scan_iter(match=f"feast:{escaped(project)}:*", count=_A_PIECE):
         name = cast("bytes", key).decode(errors="replace")
         if name.startswith(prefixes):
-            keys.append(name)
-        if len(keys) > VALUES_LIMIT:
-            _log.warning("Only %d values are kept for when Redis is away.", VALUES_LIMIT)
-            break
-    values: dict[str, bytes] = {}
-    for start in range(0, len(keys), _A_TRIP):
-        values |= await _values_of(client, keys[start : start + _A_TRIP])
-    return found | values if values else {}
+            names.append(name)
+        if len(names) == _A_PIECE:
+            yield names
+            names = []
+    if names:
+        yield names
 
 
 async def _values_of(client: Redis, keys: list[str]) -> dict[str, bytes]:
-    values = cast("list[bytes | None]", await client.execute_command("MGET", *keys))  # type: ignore[no-untyped-call]
+    values = await mget_async(client, keys)
     return {key: value for key, value in zip(keys, values, strict=True) if value is not None}
 
 
-def _replace(file: Path, content: bytes) -> None:
+async def _in_pieces(items: Sequence[_Item]) -> AsyncIterator[_Item]:
+    """Let others run between some and some."""
+    for number, each in enumerate(items):
+        if number % _A_PIECE == 0:
+            await asyncio.sleep(0)
+        yield each
+
+
+def _replace(file: Path, content: bytes | bytearray) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
     beside = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         with beside.open("wb") as stream:

@@ -1,21 +1,32 @@
-"""Runs an ASGI application on a loopback port until the process is told to end: requests that have begun are answered first."""
+"""Where a server listens, over TLS or not, and who reaches it; runs an ASGI application there until the process is told to end.
+
+Beyond loopback only those who are known may ask (`access`), unless somebody says otherwise in so many words. Requests that have begun are
+answered before the end.
+"""
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import signal
 import socket
+import ssl
 import tempfile
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.serving import access, handover
 from detektor_pipelines.serving.server_metrics import SHARED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-    from starlette.applications import Starlette
+    from starlette.types import ASGIApp
+
+    from detektor_pipelines.settings import Settings
 
 LOOPBACK: Final = "127.0.0.1"
 STOP_S: Final = 10
@@ -23,52 +34,159 @@ _KEEP_ALIVE_S: Final = 75
 """Longer than clients keep an idle connection: one that the server closes just then costs them a request."""
 
 
+@dataclass(frozen=True, slots=True)
+class Door:
+    """An address of this machine, with the certificate and its key when TLS is spoken."""
+
+    host: str
+    port: int
+    certificate: Path | None = None
+    key: Path | None = None
+
+    @property
+    def url(self) -> str:
+        """What a client begins with."""
+        return f"{'https' if self.certificate else 'http'}://{bracketed(self.host)}:{self.port}"
+
+    def content(self) -> tuple[bytes, bytes] | None:
+        """Return key and certificate chain as gRPC takes them; None without TLS."""
+        return (self.key.read_bytes(), self.certificate.read_bytes()) if self.certificate and self.key else None
+
+
+def door(settings: Settings, host: str, port: int, *, insecure: bool = False) -> Door:
+    """Return an address that may be listened at.
+
+    Raises:
+        UserError: It is reached from other machines without access control and not said to be meant; the certificate, its key or the
+            tokens cannot be used.
+
+    """
+    access.check(settings)
+    if not insecure and not access.configured(settings) and not is_loopback(host):
+        raise UserError(
+            "Whoever reaches this address could read every agent's features: there is no access control.",
+            where=f"host {host}",
+            fix="Make a token (detektor token NAME), set DETEKTOR_SERVE_OIDC_DISCOVERY_URL, or say --insecure if a proxy asks who comes.",
+        )
+    return Door(LOOPBACK if host == "localhost" else host, port, *_certificate(settings))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def bracketed(host: str) -> str:
+    """Return an address as it stands before a port."""
+    return f"[{host}]" if ":" in host else host
+
+
 @contextmanager
-def loopback_socket(port: int, *, option: str) -> Iterator[socket.socket]:
-    """Take a port; `option` says how to choose another one.
+def listening_socket(where: Door, *, option: str) -> Iterator[socket.socket]:
+    """Take a port, or the socket that this process was started with; `option` says how to choose another one.
 
     Raises:
         UserError: It cannot be taken.
 
     """
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+    if (passed := handover.inherited()) is not None:
+        with passed:
+            if passed.getsockname()[:2] != (where.host, where.port):
+                raise UserError(
+                    "The socket that was passed (LISTEN_FDS) listens elsewhere.",
+                    where="{}:{}".format(*passed.getsockname()[:2]),
+                    fix=f"Say the same with {option} and --host.",
+                )
+            yield passed
+        return
+    family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((LOOPBACK, port))
+            listener.bind((where.host, where.port))
         except OSError as error:
             raise UserError(
                 f"The port cannot be taken: {error.strerror}.",
-                where=f"{LOOPBACK}:{port}",
+                where=f"{where.host}:{where.port}",
                 fix=f"Choose another one with {option}, or end what listens there.",
             ) from None
         yield listener
 
 
-def run(application: Starlette | str, listener: socket.socket, *, workers: int = 1) -> None:
-    """Serve until SIGTERM or Ctrl-C.
+def run(application: ASGIApp | str, listener: socket.socket, where: Door, *, workers: int = 1) -> bool:
+    """Serve until SIGTERM, SIGHUP or Ctrl-C; tell whether it was a SIGHUP: then the process is meant to start anew on the same socket.
+
+    With several workers a SIGHUP replaces one after the other, and nothing ends.
 
     Args:
         application: The application; for several workers, where its factory is (`module:function`).
         listener: Where it listens.
+        where: The same, with its certificate.
         workers: Processes; each has its own connections, their metrics are one.
 
     """
     import uvicorn
     from uvicorn.supervisors import Multiprocess
 
-    settings: dict[str, Any] = {
+    options: dict[str, Any] = {
         "factory": isinstance(application, str),
         "log_level": "warning",
         "access_log": False,
         "timeout_graceful_shutdown": STOP_S,
         "timeout_keep_alive": _KEEP_ALIVE_S,
         "server_header": False,
+        "proxy_headers": False,
+        "http": "detektor_pipelines.serving.http_connection:Connection",
+        "ws": "none",
+        "ssl_certfile": where.certificate,
+        "ssl_keyfile": where.key,
     }
-    config = uvicorn.Config(application, workers=workers, **settings)
-    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it once more when it has ended: what is left to close would not be
+    config = uvicorn.Config(application, workers=workers, **options)
+    heard: list[int] = []
+    # uvicorn raises SIGTERM once more when it has ended: what is left to close would not be.
+    signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
     if workers == 1:
-        uvicorn.Server(config).run(sockets=[listener])
-        return
+        server = uvicorn.Server(config)
+
+        def hang_up(number: int, _: object) -> None:
+            heard.append(number)
+            server.should_exit = True
+
+        signal.signal(signal.SIGHUP, hang_up)
+        server.run(sockets=[listener.dup()])  # it closes what it was given
+        return set(heard) == {signal.SIGHUP}
     with tempfile.TemporaryDirectory(prefix="detektor-metrics-") as directory:
         os.environ[SHARED] = directory
         Multiprocess(config, sockets=[listener]).run()
+    return False
+
+
+def _certificate(settings: Settings) -> tuple[Path | None, Path | None]:
+    certificate, key = settings.serve_tls_cert, settings.serve_tls_key
+    if certificate is None and key is None:
+        return None, None
+    if certificate is None or key is None:
+        raise UserError(
+            "TLS takes a certificate and its key.",
+            where="settings DETEKTOR_SERVE_TLS_CERT and DETEKTOR_SERVE_TLS_KEY",
+            fix="Give both (--tls-cert, --tls-key), or neither.",
+        )
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=_no_password)
+    except OSError as error:  # an SSLError is one
+        raise UserError(
+            f"The certificate and its key cannot be used: {error.strerror or error}.",
+            where=f"{certificate} and {key}",
+            fix="Give two PEM files, the server's certificate first in its chain, the key of that certificate without a password.",
+        ) from None
+    return certificate, key
+
+
+def _no_password() -> str:
+    """Answer OpenSSL, which would ask on the terminal."""
+    return ""

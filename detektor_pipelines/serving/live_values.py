@@ -1,24 +1,27 @@
 """Reads of the online store for the feature server: those of many requests in one round trip, and none while Redis is away.
 
-Belongs here: how Redis is asked. What is asked for and what the answer means is `stores.online`.
+Belongs here: how Redis is asked. What is asked for and what the answer means is `stores.online`, whether it is asked at all `circuit`.
 
 Requests that arrive while a round trip is under way share the next one: under load a round trip costs each of them a part of what it costs
-alone. When Redis does not answer in time everything fails at once, without trying, until a probe beside the requests hears it again: a
-request waits for a dead Redis once at most.
+alone. When Redis does not answer in time everything fails at once, without trying, until it answers again: a request waits for a dead
+Redis once at most.
+
+Between "answers" and "away" there is "late": a round trip that is out for longer than a good one is. Whoever has something else to answer
+from is told so and waits no more; the round trip goes on, and its end says whether Redis is away.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
-from detektor_pipelines.stores.connections_redis import OnlineStoreDownError, redis_errors
+from detektor_pipelines.serving.circuit import Circuit, again
+from detektor_pipelines.stores.connections_redis import OnlineStoreDownError, async_client_of, mget_async, redis_errors, where_is
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from redis.asyncio import Redis
 
@@ -28,9 +31,18 @@ LANES: Final = 2
 """Round trips at a time, each on a connection of its own: a large one does not hold up all others."""
 
 KEYS_A_TRIP: Final = 2_000
-PROBE_EVERY_S: Final = 0.1
 
-_log = logging.getLogger(__name__)
+
+class OnlineStoreLateError(OnlineStoreDownError):
+    """Redis has not answered for a moment; it may yet."""
+
+
+class _Asked(NamedTuple):
+    """Who waits for the values of some keys. `patient`: until Redis has answered or is away, however late that is."""
+
+    keys: Sequence[str]
+    answer: asyncio.Future[list[bytes | None]]
+    patient: bool
 
 
 class LiveValues:
@@ -40,37 +52,43 @@ class LiveValues:
         self._clients = [_client(settings) for _ in range(LANES)]
         self._idle = list(self._clients)
         self._seconds = settings.serve_redis_timeout_ms / 1_000
-        self._waiting: deque[tuple[Sequence[str], asyncio.Future[list[bytes | None]]]] = deque()
+        self._late_seconds = settings.serve_redis_late_ms / 1_000
+        self._waiting: deque[_Asked] = deque()
+        self._late: set[int] = set()  # lanes, by their client's id
         self._tasks: set[asyncio.Task[None]] = set()
-        self._down: OnlineStoreDownError | None = None
+        self._circuit = Circuit(self._ping)
 
     @property
     def down(self) -> OnlineStoreDownError | None:
-        """Why Redis is not asked now; None while it answers."""
-        return self._down
+        """Why Redis is not asked now; None while it is."""
+        return self._circuit.why
 
-    async def get(self, keys: Sequence[str]) -> list[bytes | None]:
-        """Return the values of some keys, None where there is none.
+    async def get(self, keys: Sequence[str], *, patient: bool = True) -> list[bytes | None]:
+        """Return the values of some keys, None where there is none. Who is not `patient` rather has an error than a late answer.
 
         Raises:
             OnlineStoreDownError: Redis does not answer, or has not answered others a moment ago.
+            OnlineStoreLateError: It has not answered for `DETEKTOR_SERVE_REDIS_LATE_MS`.
 
         """
-        if self._down is not None:
-            raise _again(self._down)
-        answer: asyncio.Future[list[bytes | None]] = asyncio.get_running_loop().create_future()
-        self._waiting.append((keys, answer))
+        self._refuse_when_down()
+        patient = patient or not self._late_seconds or len(keys) > KEYS_A_TRIP  # so many take their time even when all is well
+        if not patient and len(self._late) == LANES:
+            raise self._too_late()
+        asked = _Asked(keys, asyncio.get_running_loop().create_future(), patient)
+        self._waiting.append(asked)
         if self._idle:
             self._start(self._serve(self._idle.pop()))
-        return await answer
+        return await asked.answer
 
     def send(self, commands: Sequence[tuple[Any, ...]]) -> None:
         """Send commands whose outcome nobody waits for; lost when Redis is away."""
-        if self._down is None and commands:
+        if commands and self.down is None:
             self._start(self._send(commands))
 
     async def close(self) -> None:
         """End what runs and close the connections."""
+        await self._circuit.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -90,61 +108,66 @@ class LiveValues:
         finally:
             self._idle.append(client)
 
-    def _taken(self) -> list[tuple[Sequence[str], asyncio.Future[list[bytes | None]]]]:
+    def _taken(self) -> list[_Asked]:
         """Take those who wait, in their order, as many as fit into one round trip; one at least."""
         taken = [self._waiting.popleft()]
-        size = len(taken[0][0])
-        while self._waiting and size + len(self._waiting[0][0]) <= KEYS_A_TRIP:
+        size = len(taken[0].keys)
+        while self._waiting and size + len(self._waiting[0].keys) <= KEYS_A_TRIP:
             taken.append(self._waiting.popleft())
-            size += len(taken[-1][0])
+            size += len(taken[-1].keys)
         return taken
 
-    async def _trip(self, client: Redis, asked: Sequence[tuple[Sequence[str], asyncio.Future[list[bytes | None]]]]) -> None:
+    async def _trip(self, client: Redis, taken: Sequence[_Asked]) -> None:
+        watch = _Watch(self._late_seconds, lambda: self._is_late(client, taken))
         try:
-            found = await self._mget(client, [key for keys, _ in asked for key in keys])
+            found = await self._found(client, [key for asked in taken for key in asked.keys])
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
-            for _, answer in asked:
-                if not answer.done():
-                    answer.set_exception(error)
+            _fail(taken, error)
             return
+        finally:
+            watch.end()
+            self._late.discard(id(client))
         position = 0
-        for keys, answer in asked:
-            if not answer.done():  # its request may have gone
-                answer.set_result(found[position : position + len(keys)])
-            position += len(keys)
+        for asked in taken:
+            if not asked.answer.done():  # its request may have gone, or was told that it is late
+                asked.answer.set_result(found[position : position + len(asked.keys)])
+            position += len(asked.keys)
 
-    async def _mget(self, client: Redis, keys: list[str]) -> list[bytes | None]:
-        if self._down is not None:
-            raise _again(self._down)
+    async def _found(self, client: Redis, keys: list[str]) -> list[bytes | None]:
+        self._refuse_when_down()
+        with self._circuit.watching():
+            found: list[bytes | None] = await self._answered(client, mget_async(client, keys))
+            return found
+
+    async def _ping(self) -> None:
+        await self._answered(self._clients[0], cast("Awaitable[bool]", self._clients[0].ping()))
+
+    async def _answered(self, client: Redis, answer: Awaitable[Any]) -> Any:
+        """Wait for an answer, no longer than the time-out."""
         try:
             async with asyncio.timeout(self._seconds):
-                with redis_errors(client):  # type: ignore[arg-type]  # asks for the address only
-                    return cast("list[bytes | None]", await client.execute_command("MGET", *keys))  # type: ignore[no-untyped-call]
+                with redis_errors(client):
+                    return await answer
         except TimeoutError:
-            raise self._went(_late(client, self._seconds)) from None
-        except OnlineStoreDownError as error:
-            raise self._went(error) from None
+            what = f"Redis does not answer within {self._seconds * 1_000:.0f} ms."
+            fix = "Run `detektor status`, or give it more time by DETEKTOR_SERVE_REDIS_TIMEOUT_MS."
+            raise OnlineStoreDownError(what, where=where_is(client), fix=fix) from None
 
-    def _went(self, error: OnlineStoreDownError) -> OnlineStoreDownError:
-        """Note that Redis is away, and begin to ask for it."""
-        if self._down is None:
-            self._down = error
-            _log.warning("%s (%s)", error.what, error.where)
-            self._start(self._probe())
-        return error
+    def _is_late(self, client: Redis, taken: Sequence[_Asked]) -> None:
+        """Let those go who need not wait for this trip; when no lane is left, those too whose trip has not begun."""
+        self._late.add(id(client))
+        _fail([asked for asked in taken if not asked.patient], self._too_late())
+        if len(self._late) == LANES:
+            _fail([asked for asked in self._waiting if not asked.patient], self._too_late())
+            self._waiting = deque(asked for asked in self._waiting if asked.patient)
 
-    async def _probe(self) -> None:
-        client = self._clients[0]
-        while self._down is not None:
-            await asyncio.sleep(PROBE_EVERY_S)
-            try:
-                async with asyncio.timeout(self._seconds):
-                    with redis_errors(client):  # type: ignore[arg-type]
-                        await cast("Awaitable[bool]", client.ping())
-            except (TimeoutError, OnlineStoreDownError):
-                continue
-            self._down = None
-        _log.warning("Redis answers again.")
+    def _refuse_when_down(self) -> None:
+        if (why := self._circuit.why) is not None:
+            raise again(why)
+
+    def _too_late(self) -> OnlineStoreLateError:
+        what = f"Redis has not answered for {self._late_seconds * 1_000:.0f} ms."
+        return OnlineStoreLateError(what, where=where_is(self._clients[0]), fix="Give it more time by DETEKTOR_SERVE_REDIS_LATE_MS.")
 
     async def _send(self, commands: Sequence[tuple[Any, ...]]) -> None:
         from redis.exceptions import RedisError
@@ -156,24 +179,34 @@ class LiveValues:
                 await pipe.execute()
 
 
+class _Watch:
+    """Calls once when some time has passed; 0 never.
+
+    In two halves, because the time also passes while this process itself is held up: between them the event loop reads what has come.
+    """
+
+    def __init__(self, seconds: float, call: Callable[[], None]) -> None:
+        self._half, self._call = seconds / 2, call
+        self._handle = asyncio.get_running_loop().call_later(self._half, self._second_half) if seconds else None
+
+    def end(self) -> None:
+        """Do not call any more."""
+        if self._handle is not None:
+            self._handle.cancel()
+
+    def _second_half(self) -> None:
+        self._handle = asyncio.get_running_loop().call_later(self._half, self._call)
+
+
 def _client(settings: Settings) -> Redis:
     """One connection; the retry is for one that the server closed while it was idle."""
-    from redis.asyncio import Redis
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
 
-    return Redis.from_url(settings.redis_url, single_connection_client=True, retry=Retry(NoBackoff(), 1))
+    return async_client_of(settings.redis_url, single_connection_client=True, socket_timeout=None, retry=Retry(NoBackoff(), 1))
 
 
-def _again(error: OnlineStoreDownError) -> OnlineStoreDownError:
-    """Return it anew: one that is raised a thousand times keeps a thousand tracebacks."""
-    return OnlineStoreDownError(error.what, where=error.where, fix=error.fix)
-
-
-def _late(client: Redis, seconds: float) -> OnlineStoreDownError:
-    address = client.connection_pool.connection_kwargs
-    return OnlineStoreDownError(
-        f"Redis does not answer within {seconds * 1_000:.0f} ms.",
-        where=f"Redis at {address.get('host', 'localhost')}:{address.get('port', 6379)}",
-        fix="Run `detektor status`, or give it more time by DETEKTOR_SERVE_REDIS_TIMEOUT_MS.",
-    )
+def _fail(asked: Sequence[_Asked], error: Exception) -> None:
+    for each in asked:
+        if not each.answer.done():
+            each.answer.set_exception(again(error) if isinstance(error, OnlineStoreDownError) else error)

@@ -3,12 +3,13 @@
     POST /get-online-features    as Feast's own server answers it, so that the SDK's remote online store works against it unchanged
     GET  /health                 200 and {"status": "OK", …} while Redis answers, else 503, the reason, and what is left to answer from
     GET  /metrics                for Prometheus
+    GET  /openapi.json           what all of these take and answer
 
-With Redis away it answers from the values kept last (`last_known`), if there are any: `X-Feature-Source: fallback`, and their age.
+With Redis away it answers from the values kept last, if there are any: `X-Feature-Source: fallback`, and their age (`sources`).
 
-Belongs here: the ASGI application, limits, answers to what goes wrong. What a request means is `online_request`, how Redis is asked
-`live_values`. Neither Feast nor a registry is needed: the definitions are this process's own, so it is restarted when they change.
-Errors are problem details (RFC 9457). There is no password: it is bound to loopback.
+Belongs here: the ASGI application, limits, answers to what goes wrong. What a request means is `online_request`, where values come
+from `sources`, who may ask `access`. Neither Feast nor a registry is needed but for `view@v2` (`view_versions`): the definitions are this
+process's own, so it is restarted when they change. Errors are problem details (RFC 9457).
 """
 
 from __future__ import annotations
@@ -24,28 +25,37 @@ import orjson
 
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS
+from detektor_pipelines.serving.access import KNOWN, Guard, access_of
 from detektor_pipelines.serving.last_known import LastKnown
-from detektor_pipelines.serving.live_values import LiveValues
-from detektor_pipelines.serving.online_request import answer, parse
+from detektor_pipelines.serving.online_request import VersionsNeededError, answer, parse
+from detektor_pipelines.serving.openapi import description
 from detektor_pipelines.serving.problems import MEDIA_TYPE, ProblemError
 from detektor_pipelines.serving.server_metrics import ServerMetrics
-from detektor_pipelines.stores import online, read_log
+from detektor_pipelines.serving.sources import Sources
+from detektor_pipelines.serving.view_versions import ViewVersions
+from detektor_pipelines.stores import online
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.types import Receive, Scope, Send
 
+    from detektor_pipelines.serving.online_request import Pin, Version
     from detektor_pipelines.settings import Settings
 
 AGE_HEADER: Final = "x-feature-age-seconds"
 SOURCE_HEADER: Final = "x-feature-source"
 _JSON: Final = b"application/json"
-_ROUTES: Final = "POST /get-online-features, GET /health and GET /metrics"
+_ROUTES: Final = "POST /get-online-features, GET /health, GET /metrics and GET /openapi.json"
+_OPEN: Final = ("/health",)
+"""What anybody may ask, also where access is controlled: those who watch over a server have no token."""
+
+_BODY_TYPES: Final = (b"application/json", b"application/x-www-form-urlencoded")
+"""The second is what curl says of any text that it is given."""
 
 _log = logging.getLogger(__name__)
 
@@ -53,29 +63,35 @@ _log = logging.getLogger(__name__)
 def app(settings: Settings | None = None) -> Starlette:
     """Return the ASGI application; without settings, of this process's environment, as each of several workers makes its own."""
     from starlette.applications import Starlette
+    from starlette.middleware import Middleware
     from starlette.routing import Route
 
     from detektor_pipelines.settings import get_settings
 
     chosen = settings or get_settings()
-    server = _Server(chosen, ServerMetrics(), LastKnown(chosen))
+    metrics = ServerMetrics()  # before Feast, which may come with the next line and has metrics of its own
+    access = access_of(chosen)
+    server = _Server(chosen, metrics, LastKnown(chosen), ViewVersions(chosen))
+    server.description = orjson.dumps(description(chosen, guarded=access is not None))
 
     @asynccontextmanager
     async def connected(_: Starlette) -> AsyncIterator[None]:
-        server.live = LiveValues(server.settings)
+        server.sources = Sources(server.settings, server.last_known, server.metrics)
         keeping = asyncio.get_running_loop().create_task(server.last_known.keep())
         yield
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
-        await server.live.close()
+        await server.sources.close()
 
     routes = [
         Route("/get-online-features", _OnlineFeatures(server), methods=["POST"]),
         Route("/health", server.health, methods=["GET"]),
         Route("/metrics", server.exposition, methods=["GET"]),
+        Route("/openapi.json", server.openapi, methods=["GET"]),
     ]
     handlers: dict[Any, Any] = {404: _not_found, 405: _not_found, 500: _failed}
-    return Starlette(routes=routes, exception_handlers=handlers, lifespan=connected)
+    guard = [Middleware(Guard, access, _OPEN, server.metrics.refused)] if access else []
+    return Starlette(routes=routes, exception_handlers=handlers, lifespan=connected, middleware=guard)
 
 
 @dataclass
@@ -85,7 +101,9 @@ class _Server:
     settings: Settings
     metrics: ServerMetrics
     last_known: LastKnown
-    live: LiveValues | None = None
+    versions: ViewVersions
+    sources: Sources | None = None
+    description: bytes = b""
 
     async def read(self, body: bytes) -> tuple[bytes, dict[str, str]]:
         """Answer a read: the body and its headers.
@@ -94,27 +112,39 @@ class _Server:
             ProblemError: The request cannot be understood, or Redis does not answer.
 
         """
-        request = parse(body, self.settings.serve_entities_limit)
+        limit = self.settings.serve_entities_limit
+        try:
+            request = parse(body, limit)
+        except VersionsNeededError as needed:
+            request = parse(body, limit, await self._versions(needed))
         self.metrics.agents.inc(len(request.agent_ids))
         lookups = request.lookups(self.settings.project)
-        keys, source = online.keys_of(lookups), "redis"
-        live = cast("LiveValues", self.live)
         try:
-            found = await live.get(keys)
+            found, source = await cast("Sources", self.sources).get(lookups)
         except OnlineStoreDownError as error:
-            if not self.last_known:
-                raise ProblemError(503, error.what, f"{error.where}. {error.fix}") from None
-            found, source = self.last_known.get(keys), "fallback"
-            self.metrics.fallback.inc()
-        else:
-            if chosen := read_log.sampled(lookups, found, self.settings.serve_read_sample):
-                live.send(read_log.commands(self.settings.project, chosen))
+            raise _down(error) from None
+        if source == "fallback" and request.pinned:
+            detail = "What is kept for that is of the current versions only: ask for those, or again in a moment."
+            raise ProblemError(503, "Redis does not answer", detail, {"retry-after": "1"})
         content, age = answer(request, online.rows_of(lookups, found))
         return content, {SOURCE_HEADER: source} | ({} if age is None else {AGE_HEADER: f"{age:.3f}"})
 
-    async def health(self, _: Request) -> Response:
+    async def _versions(self, needed: VersionsNeededError) -> Mapping[Pin, Version]:
+        try:
+            return await self.versions.of(needed.pins, cast("Sources", self.sources).live)
+        except OnlineStoreDownError as error:
+            raise _down(error) from None
+
+    async def health(self, request: Request) -> Response:
+        """Say how it is; to one who is not known, no more than that."""
+        answer = await self._state()
+        if request.scope.get(KNOWN, True) is None:
+            return _response({"status": orjson.loads(answer.body)["status"]}, answer.status_code)
+        return answer
+
+    async def _state(self) -> Response:
         """Say whether Redis answers, and up to when the values it holds are complete, for each view's agent across projects."""
-        live = cast("LiveValues", self.live)
+        live = cast("Sources", self.sources).live
         lookups = [online.Lookup(self.settings.project, online.stored_view(view), [view.agent]) for view in VIEWS]
         try:
             found = await live.get(online.keys_of(lookups))
@@ -128,11 +158,17 @@ class _Server:
         content = {"status": "OK", "redis": "up", "newest_valid_through": _text(newest)}
         return _response(content | {"valid_through": {name: _text(each) for name, each in through.items()}})
 
+    async def openapi(self, _: Request) -> Response:
+        """Return the description of all this."""
+        from starlette.responses import Response
+
+        return Response(self.description, media_type="application/json")
+
     async def exposition(self, _: Request) -> Response:
         """Return the metrics."""
         from starlette.responses import Response
 
-        self.metrics.redis_up.set(cast("LiveValues", self.live).down is None)
+        self.metrics.redis_up.set(cast("Sources", self.sources).live.down is None)
         content, media_type = self.metrics.exposition()
         return Response(content, media_type=media_type)
 
@@ -154,7 +190,7 @@ class _OnlineFeatures:
             content, headers = await self._server.read(body)
         except Exception as error:  # noqa: BLE001 - `_problem_of` logs what it does not know
             problem = _problem_of(error)
-            status, media_type, content = problem.status, MEDIA_TYPE.encode(), problem.body()
+            status, media_type, content, headers = problem.status, MEDIA_TYPE.encode(), problem.body(), problem.headers
         raw = [(b"content-type", media_type), (b"content-length", b"%d" % len(content))]
         raw += [(name.encode(), value.encode()) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": status, "headers": raw})
@@ -166,11 +202,18 @@ async def _body(scope: Scope, receive: Receive, limit: int) -> bytes | None:
     """Return the request's body, None when the client left before its end.
 
     Raises:
-        ProblemError: It is larger than `limit`.
+        ProblemError: It is larger than `limit`, or says that it is no JSON.
 
     """
-    declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-    size = int(declared) if declared.isdigit() else 0
+    size = 0
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            size = int(value) if value.isdigit() else 0
+        elif name == b"content-type" and value not in _BODY_TYPES:
+            _check_type(value)
+        elif name == b"content-encoding" and value != b"identity":
+            detail = "Send it as it is; what is asked for is small."
+            raise ProblemError(415, "The body is compressed", detail, {"accept-encoding": "identity"})
     parts = []
     more = True
     while more:
@@ -183,6 +226,17 @@ async def _body(scope: Scope, receive: Receive, limit: int) -> bytes | None:
         size = max(size, sum(map(len, parts)))
         more = message.get("more_body", False) or size > limit
     return b"".join(parts)
+
+
+def _check_type(content_type: bytes) -> None:
+    media_type = content_type.partition(b";")[0].strip().lower()
+    if media_type and media_type not in _BODY_TYPES and not media_type.endswith(b"+json"):
+        detail = f"It says that it is {media_type.decode('latin-1'):.100}; send application/json."
+        raise ProblemError(415, "The body is no JSON", detail, {"accept": "application/json"})
+
+
+def _down(error: OnlineStoreDownError) -> ProblemError:
+    return ProblemError(503, error.what, f"{error.where}. {error.fix}", {"retry-after": "1"})
 
 
 def _problem_of(error: Exception) -> ProblemError:
@@ -199,7 +253,8 @@ def _text(instant: int | None) -> str | None:
 async def _not_found(request: Request, error: Exception) -> Response:
     status = getattr(error, "status_code", 404)
     title = "There is no such page" if status == 404 else "Not so"  # noqa: PLR2004
-    return _problem(ProblemError(status, title, f"{request.method} {request.url.path}: there are {_ROUTES}."))
+    headers = {name.lower(): value for name, value in (getattr(error, "headers", None) or {}).items()}
+    return _problem(ProblemError(status, title, f"{request.method} {request.url.path}: there are {_ROUTES}.", headers))
 
 
 async def _failed(request: Request, error: Exception) -> Response:
@@ -210,7 +265,7 @@ async def _failed(request: Request, error: Exception) -> Response:
 def _problem(problem: ProblemError) -> Response:
     from starlette.responses import Response
 
-    return Response(problem.body(), status_code=problem.status, media_type=MEDIA_TYPE)
+    return Response(problem.body(), status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers)
 
 
 def _response(content: dict[str, Any], status: int = 200) -> Response:

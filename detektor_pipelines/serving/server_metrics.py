@@ -36,6 +36,8 @@ class ServerMetrics:
         self._requests = Counter("feast_online_requests", "Answers of /get-online-features.", ["status"], registry=self._registry)
         self.agents = Counter("feast_online_agents", "Agents asked for.", registry=self._registry)
         self.fallback = Counter("feast_online_fallback", "Answers from values kept earlier, with Redis away.", registry=self._registry)
+        self.late = Counter("feast_online_late", "Of these, the ones that Redis was late for.", registry=self._registry)
+        self.cached = Counter("feast_online_cached", "Agents whose values were read from Redis a moment before.", registry=self._registry)
         self.redis_up = Gauge(
             "feast_online_redis_up", "1 while Redis answers the server.", registry=self._registry, multiprocess_mode="livemin"
         )
@@ -48,6 +50,10 @@ class ServerMetrics:
         if counter is None:
             counter = self._by_status[status] = self._requests.labels(str(status))
         counter.inc()
+
+    def refused(self, status: int) -> None:
+        """Note a request that was turned away unread, because of who asks."""
+        self._requests.labels(str(status)).inc()
 
     def exposition(self) -> tuple[bytes, str]:
         """Return the metrics as Prometheus reads them, and their media type."""
