@@ -111,7 +111,8 @@ class Plans:
         of_agents = join_keys - {DUMMY_ENTITY_ID} == {JOIN_KEY} and entity_types == {JOIN_KEY: ValueType.STRING}
         if on_demand or request_data or without_entity or not of_agents:
             return None
-        parts, versions, types = [], {}, {}
+        versions: dict[str, int] = {}
+        parts, types = [], {}
         for table, features in grouped:
             part = self._part(table, features, full_names=full_names)
             if part is None or not {column for _, column, _ in part.features} <= names:
