@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDict
@@ -29,6 +30,14 @@ HOME_VARIABLE = "DETEKTOR_HOME"
 STATE_FILE = "stack.json"
 SECRETS_FILE = "secrets.env"
 
+_REDIS_KINDS: dict[str, Literal["server", "sentinel", "cluster"]] = {
+    "redis": "server",
+    "rediss": "server",
+    "redis+sentinel": "sentinel",
+    "rediss+sentinel": "sentinel",
+    "redis+cluster": "cluster",
+    "rediss+cluster": "cluster",
+}
 _PACKAGE_PARENT = Path(__file__).resolve().parent.parent
 
 
@@ -143,18 +152,26 @@ class Settings(BaseSettings):
 
     @property
     def redis_url(self) -> str:
-        """The `redis://…` URL; it holds the password."""
+        """The `redis://…` URL, or one of the kinds that `RedisAddress` describes; it holds the password."""
         if self.external_redis_url:
             return self.external_redis_url
         return f"redis://{_credentials('', self.redis_password)}{_host(self.redis_host)}:{self.redis_port}/{self.redis_db}"
 
     @property
+    def redis_address(self) -> RedisAddress:
+        """The parts of `redis_url`."""
+        return redis_address(self.redis_url)
+
+    @property
     def redis_connection_string(self) -> str:
-        """The same server as Feast writes it: `host:port,db=0[,password=…][,ssl=true]`."""
-        parts = [f"{self.redis_host}:{self.redis_port}", f"db={self.redis_db}"]
+        """The same server as Feast writes it: `host:port[,host:port…][,db=0][,password=…][,ssl=true]`."""
+        address = self.redis_address
+        parts = [f"{host}:{port}" for host, port in address.nodes]
+        if address.kind != "cluster":
+            parts.append(f"db={self.redis_db}")
         if self.redis_password:
             parts.append(f"password={self.redis_password.get_secret_value()}")
-        if self.external_redis_url and self.external_redis_url.startswith("rediss:"):
+        if address.tls:
             parts.append("ssl=true")
         return ",".join(parts)
 
@@ -192,6 +209,27 @@ class Settings(BaseSettings):
     def _postgres_authority(self) -> str:
         credentials = _credentials(self.postgres_user, self.postgres_password)
         return f"{credentials}{_host(self.postgres_host)}:{self.postgres_port}/{quote(self.postgres_database, safe='')}"
+
+
+@dataclass(frozen=True)
+class RedisAddress:
+    """The parts of a Redis URL; with an `s` behind the first `redis`, everything goes over TLS.
+
+        redis://[[user]:password@]host[:6379][/db]                            one server
+        redis+sentinel://[[user]:password@]host[:26379],host…/service[/db]    whichever server the Sentinels call the service's primary
+        redis+cluster://[[user]:password@]host[:6379],host…                   a cluster; any of its nodes, the others are found
+
+    Behind `?` stand options of redis-py's connections: `ssl_ca_certs=/path/ca.pem`, `ssl_certfile`, `ssl_keyfile`, `socket_timeout`, …;
+    for Sentinels that want a password of their own, `sentinel_username` and `sentinel_password`.
+    """
+
+    kind: Literal["server", "sentinel", "cluster"]
+    tls: bool
+    nodes: tuple[tuple[str, int], ...]
+    service: str
+    """What the Sentinels watch; empty for the other kinds."""
+    single_url: str
+    """The URL of a single server with the same first node, database, credentials and options."""
 
 
 @lru_cache(maxsize=1)
@@ -275,14 +313,58 @@ def _postgres_fields(url: str | None) -> dict[str, Any]:
 def _redis_fields(url: str | None) -> dict[str, Any]:
     if not url:
         return {}
-    parts = _split(url, ("redis", "rediss"), "DETEKTOR_EXTERNAL_REDIS_URL", "redis://:password@host:6379/0")
-    database = parts.path.lstrip("/")
+    address = redis_address(url)
+    parts = urlsplit(address.single_url)
     return {
-        "redis_host": parts.hostname or "127.0.0.1",
-        "redis_port": parts.port or 6379,
+        "redis_host": address.nodes[0][0],
+        "redis_port": address.nodes[0][1],
         "redis_password": _password_of(parts, "DETEKTOR_REDIS_PASSWORD"),
-        "redis_db": database or 0,
+        "redis_db": parts.path.lstrip("/") or 0,
     }
+
+
+def redis_address(url: str) -> RedisAddress:
+    """Take a Redis URL apart.
+
+    Raises:
+        UserError: It is of none of the kinds.
+
+    """
+    scheme, _, rest = url.partition("://")
+    if scheme not in _REDIS_KINDS or not rest:
+        raise _not_redis("is not an address of this kind of server")
+    kind, tls = _REDIS_KINDS[scheme], scheme.startswith("rediss")
+    parts = urlsplit(f"redis://{rest}")
+    credentials, at, hosts = parts.netloc.rpartition("@")
+    nodes = tuple(_node(host, 26379 if kind == "sentinel" else 6379) for host in hosts.split(","))
+    if kind == "server" and len(nodes) > 1:
+        raise _not_redis("names several hosts of a single server")
+    service, _, database = parts.path.strip("/").partition("/") if kind == "sentinel" else ("", "", parts.path.strip("/"))
+    if kind == "sentinel" and not service:
+        raise _not_redis("does not say which service the Sentinels watch")
+    if kind == "cluster" and database not in {"", "0"}:
+        raise _not_redis("names a database, and a cluster has only database 0")
+    authority = f"{credentials}{at}{_host(nodes[0][0])}:{nodes[0][1]}"
+    single = urlunsplit(("rediss" if tls else "redis", authority, f"/{database}" if database else "", parts.query, ""))
+    return RedisAddress(kind, tls, nodes, unquote(service), single)
+
+
+def _node(host: str, default_port: int) -> tuple[str, int]:
+    try:
+        parts = urlsplit(f"//{host}")
+        port = parts.port
+    except ValueError:  # a port that is no number, or a bracket that is not closed
+        raise _not_redis("names a host or port that cannot be meant") from None
+    return parts.hostname or "127.0.0.1", port or default_port
+
+
+def _not_redis(what: str) -> UserError:
+    return UserError(
+        f"DETEKTOR_EXTERNAL_REDIS_URL {what}.",
+        where="environment variable DETEKTOR_EXTERNAL_REDIS_URL",
+        fix="Write it as redis://:password@host:6379/0, redis+sentinel://host:26379,host:26379/service/0 or "
+        "redis+cluster://host:6379,host:6379; with rediss for TLS.",
+    )
 
 
 def _split(url: str, schemes: tuple[str, ...], variable: str, example: str) -> SplitResult:

@@ -20,7 +20,7 @@ from detektor_pipelines.errors import UserError
 from detektor_pipelines.stack import ports, postgres, redis_server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 PASSWORD = "throw-away"  # noqa: S105  protects nothing: the server lives as long as a test
@@ -81,8 +81,14 @@ def start_postgres(directory: Path, port: int | None = None, *, durable: bool = 
 
 
 @contextmanager
-def start_redis(directory: Path, port: int | None = None) -> Iterator[RedisServer]:
+def start_redis(directory: Path, port: int | None = None, *, lines: Sequence[str] = (), words: Sequence[str] = ()) -> Iterator[RedisServer]:
     """Run a Redis in `directory` (made, and removed at the end) on `port`, by default a free one.
+
+    Args:
+        directory: Where it keeps its files.
+        port: Where it listens.
+        lines: Further lines of its configuration, as for a node of a cluster.
+        words: Further words of its command line, as `--sentinel`.
 
     Raises:
         UserError: It did not start; the end of its log is in the message.
@@ -91,8 +97,10 @@ def start_redis(directory: Path, port: int | None = None) -> Iterator[RedisServe
     port = port or ports.free_port()
     try:
         configuration = redis_server.write_configuration(directory, port, PASSWORD, durable=False)
-        words = redis_server.command(configuration)
-        with _running(words, directory, signal.SIGTERM, lambda: redis_server.is_ready(port, PASSWORD)) as pid:
+        with configuration.open("a", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in lines)
+        command = [*redis_server.command(configuration), *words]
+        with _running(command, directory, signal.SIGTERM, lambda: redis_server.is_ready(port, PASSWORD)) as pid:
             yield RedisServer(port, PASSWORD, pid)
     finally:
         shutil.rmtree(directory, ignore_errors=True)

@@ -146,7 +146,7 @@ def _prepare_redis(settings: Settings) -> None:
 
 def _redis_ready(settings: Settings) -> bool:
     if settings.external_redis_url:  # it may speak TLS or want a user name: whether it listens is all that can be said simply
-        return ports.answers(settings.redis_port, settings.redis_host)
+        return any(ports.answers(port, host) for host, port in settings.redis_address.nodes)
     return redis_server.is_ready(settings.redis_port, _redis_password(settings))
 
 
@@ -194,6 +194,10 @@ def _serve_command(settings: Settings) -> list[str]:
 def _registry_command(settings: Settings) -> list[str]:
     where = ["--port", str(settings.registry_port), "--grpc-port", str(settings.registry_grpc)]
     return [binaries.script("detektor"), "registry", *where]
+
+
+def _is_healthy(settings: Settings, host: str, port: int) -> bool:
+    return ports.http_answers(port, "/health", host, tls=settings.serve_tls_cert is not None)
 
 
 PROGRAMS: dict[str, Program] = {
@@ -246,7 +250,7 @@ PROGRAMS: dict[str, Program] = {
             port_field="serve_port",
             command=_serve_command,
             environment=lambda settings: {"DETEKTOR_HOME": str(settings.home)},
-            ready=lambda settings: ports.http_answers(settings.serve_port, "/health"),
+            ready=lambda settings: _is_healthy(settings, settings.serve_host, settings.serve_port),
             needs=("redis",),
         ),
         Program(
@@ -255,7 +259,7 @@ PROGRAMS: dict[str, Program] = {
             port_field="registry_port",
             command=_registry_command,
             environment=lambda settings: {"DETEKTOR_HOME": str(settings.home)},
-            ready=lambda settings: ports.http_answers(settings.registry_port, "/health"),
+            ready=lambda settings: _is_healthy(settings, settings.registry_host, settings.registry_port),
             needs=("postgres",),
             start_seconds=180,  # it imports Feast
         ),

@@ -20,20 +20,27 @@ from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreCo
 from feast.protos.feast.serving.ServingService_pb2 import FieldStatus
 from feast.protos.feast.types.Value_pb2 import Value as ValueProto
 from pydantic import Field
-from redis.exceptions import RedisError
 
 from detektor_pipelines import clock
-from detektor_pipelines.compile.feast import DATA_HASH, JOIN_KEY, MAX_AGE
+from detektor_pipelines.compile.feast import DATA_HASH, MAX_AGE
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.hashes import SHORT
-from detektor_pipelines.stores import feast_read, online, online_versions, read_log
-from detektor_pipelines.stores.connections_redis import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S, CONNECTIONS, redis_errors
+from detektor_pipelines.stores import feast_other_views, feast_read, online, online_versions, read_log
+from detektor_pipelines.stores.connections_redis import (
+    async_client_of,
+    client_of,
+    is_cluster,
+    mget,
+    mget_async,
+    redis_errors,
+    redis_faults,
+)
 from detektor_pipelines.stores.packing import Kind, Layout, Unpacked, Value, pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from feast import FeatureView, RepoConfig
+    from feast import Entity, FeatureView, RepoConfig
     from feast.online_response import OnlineResponse
     from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 
@@ -46,12 +53,6 @@ Read = tuple[datetime | None, dict[str, ValueProto] | None]
 _KINDS: Final[dict[str, Kind]] = {"INT64": "int64", "DOUBLE": "float64", "UNIX_TIMESTAMP": "instant"}
 _STATUSES: Final = {"NULL_VALUE": FieldStatus.NULL_VALUE, "OUTSIDE_MAX_AGE": FieldStatus.OUTSIDE_MAX_AGE}
 _CLASS: Final = "detektor_pipelines.stores.feast_online.DetektorOnlineStore"
-_CONNECTION: Final[dict[str, Any]] = {
-    "socket_connect_timeout": CONNECT_TIMEOUT_S,
-    "socket_timeout": ANSWER_TIMEOUT_S,
-    "max_connections": CONNECTIONS,
-    "health_check_interval": 30,
-}
 _SECOND: Final = 1_000_000
 """Feast's timestamps as values are whole seconds."""
 
@@ -61,7 +62,7 @@ _NOT_A_TIME: Final = -(2**63)
 
 
 class DetektorOnlineStoreConfig(RedisOnlineStoreConfig):
-    """The section `online_store` of feature_store.yaml; `connection_string` is a `redis://` URL, or what Feast's own store takes."""
+    """The section `online_store` of feature_store.yaml; `connection_string` is a URL (`settings.RedisAddress`), or as Feast writes it."""
 
     type: Literal["detektor_pipelines.stores.feast_online.DetektorOnlineStore"] = _CLASS  # type: ignore[assignment]
     read_sample: float = Field(default=0.01, ge=0, le=1)
@@ -131,10 +132,11 @@ class DetektorOnlineStore(RedisOnlineStore):
 
         """
         client = self._get_client(config.online_store)
-        with redis_errors(client), client.pipeline(transaction=False) as pipe:
-            for script, number, arguments in self._calls(config, table, data):
-                pipe.eval(script, number, *arguments)
-            pipe.execute()
+        for commands in self._writes(config, table, data, cluster=is_cluster(client)):
+            with redis_errors(client), client.pipeline(transaction=False) as pipe:
+                for command in commands:
+                    pipe.execute_command(*command)
+                pipe.execute()
         if progress:
             progress(len(data))
 
@@ -143,11 +145,12 @@ class DetektorOnlineStore(RedisOnlineStore):
     ) -> None:
         """Write rows through the guard, without blocking the event loop; otherwise as `online_write_batch`."""
         client = await self._get_client_async(config.online_store)
-        with redis_errors(client):
-            async with client.pipeline(transaction=False) as pipe:
-                for script, number, arguments in self._calls(config, table, data):
-                    pipe.eval(script, number, *arguments)
-                await pipe.execute()
+        for commands in self._writes(config, table, data, cluster=is_cluster(client)):
+            with redis_errors(client):
+                async with client.pipeline(transaction=False) as pipe:
+                    for command in commands:
+                        pipe.execute_command(*command)
+                    await pipe.execute()
         if progress:
             progress(len(data))
 
@@ -161,6 +164,9 @@ class DetektorOnlineStore(RedisOnlineStore):
             UserError: The view is none of ours.
 
         """
+        if feast_other_views.is_other(table):
+            keys = feast_other_views.keys_of(config, table, entity_keys)
+            return feast_other_views.rows_of(keys, self._mget(config, keys), requested_features)
         (rows,) = self._read(config, [_lookup(self, config, table, entity_keys)])
         return [_as_read(row, self.stored_view(table), requested_features) for row in rows]
 
@@ -168,6 +174,9 @@ class DetektorOnlineStore(RedisOnlineStore):
         self, config: RepoConfig, table: FeatureView, entity_keys: list[EntityKey], requested_features: list[str] | None = None
     ) -> list[Read]:
         """Read one view without blocking the event loop; otherwise as `online_read`."""
+        if feast_other_views.is_other(table):
+            keys = feast_other_views.keys_of(config, table, entity_keys)
+            return feast_other_views.rows_of(keys, await self._mget_async(config, keys), requested_features)
         (rows,) = await self._read_async(config, [_lookup(self, config, table, entity_keys)])
         return [_as_read(row, self.stored_view(table), requested_features) for row in rows]
 
@@ -181,10 +190,15 @@ class DetektorOnlineStore(RedisOnlineStore):
         full_feature_names: bool,  # noqa: FBT001 - Feast's signature
         include_feature_view_version_metadata: bool,  # noqa: FBT001 - Feast's signature
     ) -> None:
-        """Answer a request over any number of views from one round trip."""
-        request = _Request(self, config, grouped_refs, join_key_values, entity_name_to_join_key_map)
-        answers = self._read(config, request.lookups)
-        request.fill(online_features_response, answers, full_feature_names, include_feature_view_version_metadata)
+        """Answer a request over any number of views from one round trip; those that are none of ours take a second one."""
+        ours, others = _parted(grouped_refs)
+        names = (full_feature_names, include_feature_view_version_metadata)
+        if ours:
+            request = _Request(self, config, ours, join_key_values, entity_name_to_join_key_map)
+            request.fill(online_features_response, self._read(config, request.lookups), *names)
+        if others:
+            other = feast_other_views.Request(config, others, join_key_values, entity_name_to_join_key_map)
+            other.fill(online_features_response, self._mget(config, other.keys), *names)
 
     async def _read_features_per_fv_async(
         self,
@@ -196,22 +210,28 @@ class DetektorOnlineStore(RedisOnlineStore):
         full_feature_names: bool,  # noqa: FBT001 - Feast's signature
         include_feature_view_version_metadata: bool,  # noqa: FBT001 - Feast's signature
     ) -> None:
-        """Answer a request over any number of views from one round trip, without blocking the event loop."""
-        request = _Request(self, config, grouped_refs, join_key_values, entity_name_to_join_key_map)
-        answers = await self._read_async(config, request.lookups)
-        request.fill(online_features_response, answers, full_feature_names, include_feature_view_version_metadata)
+        """Answer a request without blocking the event loop; otherwise as `_read_features_per_fv`."""
+        ours, others = _parted(grouped_refs)
+        names = (full_feature_names, include_feature_view_version_metadata)
+        if ours:
+            request = _Request(self, config, ours, join_key_values, entity_name_to_join_key_map)
+            request.fill(online_features_response, await self._read_async(config, request.lookups), *names)
+        if others:
+            other = feast_other_views.Request(config, others, join_key_values, entity_name_to_join_key_map)
+            other.fill(online_features_response, await self._mget_async(config, other.keys), *names)
 
     def delete_table(self, config: RepoConfig, table: FeatureView) -> None:
         """Delete the values of a view that is taken out of the registry, in the version registered last."""
         client = self._get_client(config.online_store)
-        online_versions.drop_version(client, config.project, self.stored_view(table))
+        view = feast_other_views.stored(config, table) if feast_other_views.is_other(table) else self.stored_view(table)
+        online_versions.drop_version(client, config.project, view)
 
-    def delete_entity_values(self, config: RepoConfig, join_keys: list[str]) -> None:
+    def teardown(self, config: RepoConfig, tables: Sequence[FeatureView], entities: Sequence[Entity]) -> None:
         """Delete every value of the project, in all versions (`feast teardown`)."""
-        if join_keys == [JOIN_KEY]:
-            client = self._get_client(config.online_store)
-            for each in online_versions.versions(client, config.project):
-                online_versions.drop_version(client, config.project, each)
+        del tables, entities
+        client = self._get_client(config.online_store)
+        for each in online_versions.versions(client, config.project):
+            online_versions.drop_version(client, config.project, each)
 
     async def close(self) -> None:
         """Close the connections; Feast's server calls it when it stops."""
@@ -221,15 +241,28 @@ class DetektorOnlineStore(RedisOnlineStore):
             self._client.close()
         self._client = self._client_async = None
 
-    def _calls(self, config: RepoConfig, table: FeatureView, data: Batch) -> list[tuple[str, int, list[str | bytes]]]:
-        """Return the script calls that write Feast's rows.
+    def _writes(self, config: RepoConfig, table: FeatureView, data: Batch, *, cluster: bool) -> list[list[tuple[Any, ...]]]:
+        """Return the commands that write Feast's rows, in pipelines one after the other: what is said of a version follows its values."""
+        if not data:
+            return []
+        if not feast_other_views.is_other(table):
+            keys, packed, calls = self._rows(config, table, data)
+        else:
+            keys, packed = feast_other_views.keys_of(config, table, (row[0] for row in data)), feast_other_views.packed(data)
+            calls = [online.layout_call(config.project, feast_other_views.stored(config, table))]
+        trips = [*online.round_trips(online.guard_calls(keys, packed, cluster=cluster)), calls]
+        commands: list[list[tuple[Any, ...]]] = [[("EVAL", script, number, *words) for script, number, words in trip] for trip in trips]
+        if seconds := config.online_store.key_ttl_seconds:
+            commands.append([("EXPIRE", key, seconds) for key in keys])
+        return commands
+
+    def _rows(self, config: RepoConfig, table: FeatureView, data: Batch) -> tuple[list[str], list[bytes], list[online.Call]]:
+        """Return the keys and values of Feast's rows of a view of ours, and the calls that say how far the view is.
 
         Feast says what a row's event time is, not up to when the row is true. So as_of is the event time, the least that can be meant:
         such a row never replaces what our own publication or the stream wrote with a later as_of. For the same reason `valid_through`
         moves to the latest event time only.
         """
-        if not data:
-            return []
         view = self.stored_view(table)
         packed, keys, latest = [], [], None
         for entity_key, values, event_timestamp, created in data:
@@ -239,30 +272,38 @@ class DetektorOnlineStore(RedisOnlineStore):
             packed.append(pack(view.layout, Unpacked(at, created_at, at, None, numbers)))
             keys.append(online.value_key(config.project, view, _agent_id(entity_key)))
             latest = at if latest is None else max(latest, at)
-        return online.guard_calls(keys, packed) + online.version_calls(config.project, view, latest or 0)
+        return keys, packed, online.version_calls(config.project, view, latest or 0)
 
     def _read(self, config: RepoConfig, lookups: Sequence[online.Lookup]) -> list[list[online.OnlineRow | None]]:
-        client = self._get_client(config.online_store)
-        with redis_errors(client):
-            answers = client.mget(online.keys_of(lookups)) if lookups else []
-        if chosen := read_log.sampled(lookups, answers, config.online_store.read_sample):
-            with suppress(RedisError), client.pipeline(transaction=False) as pipe:  # a read does not fail for its sample
+        answers = self._mget(config, online.keys_of(lookups))
+        if chosen := read_log.sampled(lookups, answers, _sample(config)):
+            client = self._get_client(config.online_store)
+            with suppress(*redis_faults()), client.pipeline(transaction=False) as pipe:  # a read does not fail for its sample
                 for command in read_log.commands(config.project, chosen):
                     pipe.execute_command(*command)
                 pipe.execute()
         return online.rows_of(lookups, answers)
 
     async def _read_async(self, config: RepoConfig, lookups: Sequence[online.Lookup]) -> list[list[online.OnlineRow | None]]:
-        client = await self._get_client_async(config.online_store)
-        with redis_errors(client):
-            answers = await client.mget(online.keys_of(lookups)) if lookups else []
-        if chosen := read_log.sampled(lookups, answers, config.online_store.read_sample):
-            with suppress(RedisError):
+        answers = await self._mget_async(config, online.keys_of(lookups))
+        if chosen := read_log.sampled(lookups, answers, _sample(config)):
+            client = await self._get_client_async(config.online_store)
+            with suppress(*redis_faults()):
                 async with client.pipeline(transaction=False) as pipe:
                     for command in read_log.commands(config.project, chosen):
                         pipe.execute_command(*command)
                     await pipe.execute()
         return online.rows_of(lookups, answers)
+
+    def _mget(self, config: RepoConfig, keys: list[str]) -> list[bytes | None]:
+        client = self._get_client(config.online_store)
+        with redis_errors(client):
+            return mget(client, keys)
+
+    async def _mget_async(self, config: RepoConfig, keys: list[str]) -> list[bytes | None]:
+        client = await self._get_client_async(config.online_store)
+        with redis_errors(client):
+            return await mget_async(client, keys)
 
     def stored_view(self, table: FeatureView) -> online.StoredView:
         """Return what the online store needs to know of a registered view; its tags and schema say it, no catalogue is asked."""
@@ -273,16 +314,12 @@ class DetektorOnlineStore(RedisOnlineStore):
 
     def _get_client(self, online_store_config: RedisOnlineStoreConfig) -> Any:
         if not self._client and _is_url(online_store_config):
-            from redis import Redis
-
-            self._client = Redis.from_url(online_store_config.connection_string, **_CONNECTION)
+            self._client = client_of(online_store_config.connection_string)
         return super()._get_client(online_store_config)
 
     async def _get_client_async(self, online_store_config: RedisOnlineStoreConfig) -> Any:
         if not self._client_async and _is_url(online_store_config):
-            from redis.asyncio import Redis
-
-            self._client_async = Redis.from_url(online_store_config.connection_string, **_CONNECTION)
+            self._client_async = async_client_of(online_store_config.connection_string)
         return await super()._get_client_async(online_store_config)
 
 
@@ -372,6 +409,19 @@ def _number(value: ValueProto | None, kind: Kind) -> Value:
 def _agent_id(entity_key: EntityKey) -> str:
     """Return the one join key's value; a view of ours has no other."""
     return str(entity_key.entity_values[0].string_val)
+
+
+def _parted(grouped_refs: list[tuple[FeatureView, list[str]]]) -> tuple[list[tuple[FeatureView, list[str]]], ...]:
+    """Part what is asked for into views of ours and others."""
+    parts: tuple[list[tuple[FeatureView, list[str]]], ...] = ([], [])
+    for table, features in grouped_refs:
+        parts[feast_other_views.is_other(table)].append((table, features))
+    return parts
+
+
+def _sample(config: RepoConfig) -> float:
+    """Return the share of reads to keep; none with the configuration of Feast's own store, which has no such field."""
+    return getattr(config.online_store, "read_sample", 0.0)
 
 
 def _is_url(config: RedisOnlineStoreConfig) -> bool:

@@ -20,28 +20,33 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 from zlib import crc32
 
 from detektor_pipelines import clock
 from detektor_pipelines.language.hashes import short_hash
-from detektor_pipelines.stores.connections_redis import OnlineStoreDownError, escaped, redis_client, redis_errors
+from detektor_pipelines.stores.connections_redis import OnlineStoreDownError, by_slot, escaped, is_cluster, mget, redis_client, redis_errors
 from detektor_pipelines.stores.packing import CorruptValueError, Layout, Unpacked, Value, pack, pack_table, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
     from redis import Redis
 
     from detektor_pipelines.language.views import FeatureView
 
+Call: TypeAlias = tuple[str, int, list[str | bytes]]
+"""An EVAL: script, number of keys, keys and arguments."""
+
 Status: TypeAlias = Literal["PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE"]
 
 ROWS_A_CALL: Final = 500
 """Values a script call: keeps Redis from other clients for about a millisecond."""
 
-CALLS_A_ROUND_TRIP: Final = 20
+VALUES_A_ROUND_TRIP: Final = 10_000
+CALLS_A_ROUND_TRIP: Final = 2_000
+"""What a pipeline takes at once; in a cluster there is a call for each slot, and each carries the script."""
 
 SHARDS: Final = 8
 """Parts of a view's agent_ids, by a hash of the name: each belongs to one stream worker, a batch writes all."""
@@ -204,9 +209,8 @@ def move_valid_through(
         OnlineStoreDownError: Redis does not answer.
 
     """
-    script, number, arguments = move_call(project, stored_view(view), valid_through_us, shards)
     with redis_errors(client):
-        client.eval(script, number, *cast("list[str]", arguments))
+        send(client, move_call(project, stored_view(view), valid_through_us, shards))
 
 
 def valid_through(client: Redis, project: str, view: FeatureView | StoredView) -> int | None:
@@ -243,8 +247,8 @@ def read_views(
     """
     lookups = [Lookup(project, stored_view(view), tuple(agent_ids)) for view in views]
     with redis_errors(client):
-        answers = client.mget(keys_of(lookups)) if lookups else []
-    return rows_of(lookups, cast("list[bytes | None]", answers))
+        answers = mget(client, keys_of(lookups))
+    return rows_of(lookups, answers)
 
 
 def agent_ids(client: Redis, project: str, view: FeatureView | StoredView, limit: int) -> list[str]:
@@ -294,29 +298,37 @@ def rows_of(lookups: Iterable[Lookup], answers: Sequence[bytes | None]) -> list[
     return result
 
 
-def guard_calls(keys: Sequence[str], packed: Sequence[bytes]) -> list[tuple[str, int, list[str | bytes]]]:
-    """Return the EVAL calls (script, number of keys, keys and values) that write packed values through the guard."""
-    calls: list[tuple[str, int, list[str | bytes]]] = []
-    for start in range(0, len(keys), ROWS_A_CALL):
-        some = keys[start : start + ROWS_A_CALL]
-        calls.append((_guard(), len(some), [*some, *packed[start : start + ROWS_A_CALL]]))
+def guard_calls(keys: Sequence[str], packed: Sequence[bytes], *, cluster: bool = False) -> list[Call]:
+    """Return the EVAL calls (script, number of keys, keys and values) that write packed values through the guard.
+
+    `cluster`: no call has keys of two slots (`connections_redis.is_cluster`).
+    """
+    calls: list[Call] = []
+    for group, theirs in by_slot(keys, packed) if cluster else [(keys, packed)]:
+        for start in range(0, len(group), ROWS_A_CALL):
+            some = group[start : start + ROWS_A_CALL]
+            calls.append((_guard(), len(some), [*some, *theirs[start : start + ROWS_A_CALL]]))
     return calls
 
 
-def version_calls(project: str, view: StoredView, valid_through_us: int) -> list[tuple[str, int, list[str | bytes]]]:
+def version_calls(project: str, view: StoredView, valid_through_us: int) -> list[Call]:
     """Return the EVAL calls that record a version's layout and move its `valid_through`."""
     return [layout_call(project, view), move_call(project, view, valid_through_us, ALL_SHARDS)]
 
 
-def layout_call(project: str, view: StoredView) -> tuple[str, int, list[str | bytes]]:
+def send(client: Any, call: Call) -> Any:
+    """Have a client or a pipeline of any kind do a call; one to a cluster has no `eval`."""
+    script, number, arguments = call
+    return client.execute_command("EVAL", script, number, *arguments)
+
+
+def layout_call(project: str, view: StoredView) -> Call:
     """Return the EVAL call that records a version's layout."""
     layout = json.dumps([list(each) for each in view.layout.fields], separators=(",", ":"))
     return "redis.call('SETNX', KEYS[1], ARGV[1])", 1, [layout_key(project, view), layout]
 
 
-def move_call(
-    project: str, view: StoredView, valid_through_us: int, shards: Sequence[int], *, expected: int = 0
-) -> tuple[str, int, list[str | bytes]]:
+def move_call(project: str, view: StoredView, valid_through_us: int, shards: Sequence[int], *, expected: int = 0) -> Call:
     """Return the EVAL call that moves `valid_through` of some shards.
 
     Its answer is 0, and the shards have not moved, when one of them stood before `expected`: then Redis lost what was written.
@@ -325,18 +337,43 @@ def move_call(
     return _MOVE_FORWARD, 1, [valid_through_key(project, view), *numbers]
 
 
+def write_packed(client: Redis, keys: Sequence[str], packed: Sequence[bytes]) -> int:
+    """Write packed values through the guard, nothing else; returns how many were newer than what stood there.
+
+    Raises:
+        OnlineStoreDownError: Redis does not answer; what was written before stays, writing again is harmless.
+
+    """
+    written = 0
+    with redis_errors(client), client.pipeline(transaction=False) as pipe:
+        for calls in round_trips(guard_calls(keys, packed, cluster=is_cluster(client))):
+            for call in calls:
+                send(pipe, call)
+            written += sum(pipe.execute())
+    return written
+
+
+def round_trips(calls: Iterable[Call]) -> Iterator[list[Call]]:
+    """Part calls into pipelines of a bearable size, in their order."""
+    some: list[Call] = []
+    values = 0
+    for call in calls:
+        if some and (len(some) == CALLS_A_ROUND_TRIP or values + call[1] > VALUES_A_ROUND_TRIP):
+            yield some
+            some, values = [], 0
+        some.append(call)
+        values += call[1]
+    if some:
+        yield some
+
+
 def _write(
     client: Redis, project: str, view: StoredView, keys: Sequence[str], packed: Sequence[bytes], valid_through_us: int
 ) -> WriteCounts:
-    calls = guard_calls(keys, packed)
-    written = 0
+    written = write_packed(client, keys, packed)
     with redis_errors(client), client.pipeline(transaction=False) as pipe:
-        for start in range(0, len(calls), CALLS_A_ROUND_TRIP):
-            for script, number, arguments in calls[start : start + CALLS_A_ROUND_TRIP]:
-                pipe.eval(script, number, *arguments)
-            written += sum(pipe.execute())
-        for script, number, arguments in version_calls(project, view, valid_through_us):
-            pipe.eval(script, number, *arguments)
+        for call in version_calls(project, view, valid_through_us):
+            send(pipe, call)
         pipe.execute()
     return WriteCounts(written, len(keys) - written)
 

@@ -2,7 +2,8 @@
 -- Newer means a greater (as_of, created_at). An equal pair overwrites only when features or event_timestamp differ: the same knowledge
 -- gave another value, so the stored one was wrong and the latest computation mends it; if only the snapshot differs there is nothing to
 -- mend, and a value keeps the snapshot it came with. A value without a snapshot (`feast materialize`, which cuts instants to seconds)
--- mends none that has one. What is no value of this format is overwritten: it cannot be read by anybody.
+-- mends none that has one. A sealed value (format version 2) is compared as a whole. What is no value of this format is overwritten: it
+-- cannot be read by anybody.
 -- Returns how many were written.
 local written = 0
 for i, key in ipairs(KEYS) do
@@ -16,6 +17,8 @@ for i, key in ipairs(KEYS) do
             write = new_as_of > old_as_of
         elseif new_created ~= old_created then
             write = new_created > old_created
+        elseif string.byte(new, 2) == 2 then
+            write = new ~= old
         else
             local features = string.byte(new, 3) * 256 + string.byte(new, 4)
             local size = 28 + math.ceil(features / 8) + 8 * features

@@ -16,6 +16,9 @@ write one command and a read atomic: a reader never sees half of an update.
 
 Features stand in the order of their names, so that no reader depends on the order in which a definition or Feast's registry lists them.
 The three instants come first and fixed: the guard in Redis compares (as_of, created_at) without knowing the features.
+
+Format version 2 has the same first 28 bytes, with 0 features, and behind them any bytes: a value whose inside is somebody else's business
+(`feast_other_views`).
 """
 
 from __future__ import annotations
@@ -40,6 +43,9 @@ Value: TypeAlias = int | float | None
 
 MARK: Final = 0xDE
 VERSION: Final = 1
+SEALED: Final = 2
+"""The version of a value whose inside this module does not know."""
+
 _HEADER: Final = struct.Struct(">BBHqqq")
 _EXACT_IN_LUA: Final = 2**53
 """Redis's Lua compares instants as doubles: exact below this, the year 2255."""
@@ -148,6 +154,30 @@ def unpack(layout: Layout, packed: bytes) -> Unpacked:
     except UnicodeDecodeError:
         message = f"{len(snapshot)} trailing bytes that are no snapshot"
         raise CorruptValueError(message) from None
+
+
+def seal(as_of: int, created_at: int, event_timestamp: int, inside: bytes) -> bytes:
+    """Return a value of format version 2.
+
+    Raises:
+        ValueError: An instant is beyond the year 2255.
+
+    """
+    _check_instants(as_of, created_at, event_timestamp)
+    return _HEADER.pack(MARK, SEALED, 0, as_of, created_at, event_timestamp) + inside
+
+
+def unseal(packed: bytes) -> tuple[int, bytes]:
+    """Return the event_timestamp and the inside of a value of format version 2.
+
+    Raises:
+        CorruptValueError: The bytes are not of this format.
+
+    """
+    if len(packed) < _HEADER.size or packed[:2] != bytes((MARK, SEALED)):
+        message = f"{len(packed)} bytes that begin with {packed[:2]!r}: no sealed value"
+        raise CorruptValueError(message)
+    return _HEADER.unpack_from(packed)[-1], packed[_HEADER.size :]
 
 
 def pack_table(layout: Layout, rows: pa.Table, *, as_of: int, snapshot: str | None) -> list[bytes]:

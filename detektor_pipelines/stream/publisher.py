@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines.stores import online
 from detektor_pipelines.stores.connections_redis import redis_client, redis_errors
@@ -50,15 +50,13 @@ class Publisher:
             OnlineStoreDownError: Redis does not answer; all that waited still does, writing twice is harmless.
 
         """
-        calls = []
+        keys: list[str] = []
+        values: list[bytes] = []
         for view, packed in self._pending.items():
             prefix = f"{online.version_prefix(self._project, view)}:"
-            calls += online.guard_calls([prefix + key for key in packed], list(packed.values()))
-        with redis_errors(self._client), self._client.pipeline(transaction=False) as pipe:
-            for start in range(0, len(calls), online.CALLS_A_ROUND_TRIP):
-                for script, number, arguments in calls[start : start + online.CALLS_A_ROUND_TRIP]:
-                    pipe.eval(script, number, *arguments)
-                pipe.execute()
+            keys += [prefix + key for key in packed]
+            values += packed.values()
+        online.write_packed(self._client, keys, values)
         written = self.pending
         self._pending.clear()
         return written
@@ -83,11 +81,9 @@ class Publisher:
         """
         with redis_errors(self._client), self._client.pipeline(transaction=False) as pipe:
             for view in views:
-                script, number, arguments = online.layout_call(self._project, view)
-                pipe.eval(script, number, *cast("list[str]", arguments))
+                online.send(pipe, online.layout_call(self._project, view))
                 expected = self._through.get(view, online.FILLING + 1)
-                script, number, arguments = online.move_call(self._project, view, instant, sorted(shards), expected=expected)
-                pipe.eval(script, number, *cast("list[str]", arguments))
+                online.send(pipe, online.move_call(self._project, view, instant, sorted(shards), expected=expected))
             answers = pipe.execute()[1::2]
         lost = {view for view, there in zip(views, answers, strict=True) if not there}
         self._through.update((view, instant) for view in views if view not in lost)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines import clock
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.stores.connections_redis import OnlineStoreDownError, escaped, redis_client, redis_errors
+from detektor_pipelines.stores.connections_redis import OnlineStoreDownError, escaped, mget, redis_client, redis_errors
 from detektor_pipelines.stream import metrics
 from detektor_pipelines.stream.drainer import draining
 from detektor_pipelines.stream.worker import LIMIT, Worker
@@ -124,10 +124,10 @@ def workers(settings: Settings) -> list[dict[str, Any]]:
     try:
         with redis_errors(client):
             keys = sorted(client.scan_iter(match=f"{escaped(_key(settings, ''))}*", count=1_000))
-            answers = client.mget(keys) if keys else []
+            answers = mget(client, keys)
     finally:
         client.close()
-    return [json.loads(answer) for answer in answers if answer]  # type: ignore[union-attr]
+    return [json.loads(answer) for answer in answers if answer]
 
 
 def _tell(settings: Settings, state: dict[str, Any]) -> None:

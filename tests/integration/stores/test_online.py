@@ -192,7 +192,7 @@ class TestGuard:
         assert online.valid_through(client, PROJECT, VIEW) == NOON + 159
 
     def test_more_rows_than_one_call_holds(self, client: Redis) -> None:
-        agents = [f"a{number}" for number in range(2 * online.ROWS_A_CALL * online.CALLS_A_ROUND_TRIP + 7)]
+        agents = [f"a{number}" for number in range(2 * online.VALUES_A_ROUND_TRIP + 7)]
         assert write(client, rows(1, *agents)) == WriteCounts(len(agents), 0)
         assert write(client, rows(1, *agents)) == WriteCounts(0, len(agents))
         assert None not in online.read(client, PROJECT, VIEW, agents)

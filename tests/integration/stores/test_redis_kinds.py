@@ -1,0 +1,274 @@
+"""The online store on a Redis behind Sentinels, on a cluster and over TLS: the same as on a single server, and what differs in a fault."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+from redis_servers import LOOPBACK, Cluster, Watched, cluster_node, redis_cluster, tls_proxy, until, watched_redis
+
+from detektor_pipelines.catalog import VIEWS
+from detektor_pipelines.settings import Settings
+from detektor_pipelines.stack import embedded
+from detektor_pipelines.stores import online, online_versions
+from detektor_pipelines.stores.connections_redis import OnlineStoreDownError, async_client_of, client_of, mget_async, where_is
+from detektor_pipelines.stores.online import OnlineRow, WriteCounts
+from detektor_pipelines.stores.packing import Layout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from redis import Redis
+
+VIEW = online.StoredView("counts", "0123456789ab", Layout.of([("count", "int64"), ("share", "float64")]), None)
+OTHER = online.StoredView("others", "ba9876543210", Layout.of([("count", "int64")]), None)
+PROJECT = "detektor"
+NOON = 1_772_712_000_000_000
+AGENTS = [f"agent{number}@project" for number in range(300)]
+
+
+@pytest.fixture(autouse=True)
+def at_noon(isolated_environment: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    del isolated_environment
+    monkeypatch.setenv("DETEKTOR_NOW", "2026-03-05T12:00:00Z")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with redis_cluster(tmp_path_factory.mktemp("cluster")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    with watched_redis(tmp_path_factory.mktemp("watched")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    directory = tmp_path_factory.mktemp("tls")
+    with embedded.start_redis(directory / "redis") as server, tls_proxy(server, directory) as (port, authority):
+        yield f"rediss://:{server.password}@{LOOPBACK}:{port}/0?ssl_ca_certs={authority}"
+
+
+@pytest.fixture(params=["cluster", "watched", "tls"])
+def url(request: pytest.FixtureRequest) -> str:
+    """Return the URL of an empty Redis of each kind."""
+    running = request.getfixturevalue(request.param)
+    found = running if isinstance(running, str) else running.url
+    with client_of(found) as client:
+        client.flushall()
+    return found
+
+
+@pytest.fixture
+def client(url: str) -> Iterator[Redis]:
+    with client_of(url) as client:
+        yield client
+
+
+def write(client: Redis, count: int, agents: list[str] = AGENTS, as_of: int = NOON, view: online.StoredView = VIEW) -> WriteCounts:
+    rows = [OnlineRow(agent, as_of, as_of, as_of, "1:1:", {"count": count, "share": None}) for agent in agents]
+    return online.write_values(client, PROJECT, view, rows, valid_through_us=as_of)
+
+
+def counts(client: Redis, agents: list[str] = AGENTS) -> set[object]:
+    return {row and row.values["count"] for row in online.read(client, PROJECT, VIEW, agents)}
+
+
+def test_rows_come_back_in_order_and_only_get_newer(client: Redis) -> None:
+    assert write(client, 1) == WriteCounts(300, 0)
+    assert write(client, 2, as_of=NOON - 1) == WriteCounts(0, 300)
+    assert write(client, 3, AGENTS[:10], as_of=NOON + 1) == WriteCounts(10, 0)
+    found = online.read(client, PROJECT, VIEW, ["nobody", *AGENTS])
+    assert found[0] is None
+    assert [row and (row.agent_id, row.values["count"]) for row in found[1:]] == [
+        (agent, 3 if number < 10 else 1) for number, agent in enumerate(AGENTS)
+    ]
+    assert online.valid_through(client, PROJECT, VIEW) == NOON + 1
+
+
+def test_views_are_read_together(client: Redis) -> None:
+    write(client, 1)
+    write(client, 5, view=OTHER)
+    first, second = online.read_views(client, PROJECT, [VIEW, OTHER], AGENTS[:3])
+    assert [row and row.values for row in first] == [{"count": 1, "share": None}] * 3
+    assert [row and row.values for row in second] == [{"count": 5}] * 3
+
+
+def test_everything_is_found_wherever_it_stands(client: Redis) -> None:
+    write(client, 1)
+    assert sorted(online.agent_ids(client, PROJECT, VIEW, 1_000)) == sorted(AGENTS)
+    assert online_versions.versions(client, PROJECT) == [VIEW]
+    (held,) = online_versions.held(client, PROJECT)
+    assert (held.version, held.keys, held.size, held.last) == (VIEW.version, 300, 300 * (VIEW.layout.size + len("1:1:")), NOON)
+    assert online_versions.drop_version(client, PROJECT, VIEW) == 300
+    assert list(client.scan_iter(match="feast:*")) == []
+
+
+def test_an_event_loop_reads_the_same(url: str, client: Redis) -> None:
+    write(client, 1)
+    keys = online.keys_of([online.Lookup(PROJECT, VIEW, AGENTS)])
+
+    async def read() -> list[bytes | None]:
+        asynchronous = async_client_of(url, single_connection_client=True)
+        try:
+            return await mget_async(asynchronous, keys)
+        finally:
+            await asynchronous.aclose()
+
+    (rows,) = online.rows_of([online.Lookup(PROJECT, VIEW, AGENTS)], asyncio.run(read()))
+    assert [row and row.agent_id for row in rows] == AGENTS
+
+
+def test_the_stream_publishes(url: str, client: Redis) -> None:
+    from detektor_pipelines.stores.packing import Unpacked, pack
+    from detektor_pipelines.stream.publisher import Publisher
+
+    publisher = Publisher(Settings(external_redis_url=url))
+    try:
+        publisher.take(VIEW, {agent: pack(VIEW.layout, Unpacked(NOON, NOON, NOON, None, {"count": 7, "share": 0.5})) for agent in AGENTS})
+        publisher.take(OTHER, {"a": pack(OTHER.layout, Unpacked(NOON, NOON, NOON, None, {"count": 8}))})
+        assert publisher.write() == 301
+        assert publisher.move([VIEW, OTHER], NOON, range(online.SHARDS)) == {VIEW, OTHER}  # not known before: as after a loss
+        publisher.filled(VIEW)
+        assert publisher.move([VIEW], NOON, range(online.SHARDS)) == set()
+    finally:
+        publisher.close()
+    assert counts(client) == {7}
+    assert online.valid_through(client, PROJECT, VIEW) == NOON
+
+
+def test_the_feature_server_reads(url: str) -> None:
+    from detektor_pipelines.serving.live_values import LiveValues
+
+    lookups = [online.Lookup(Settings().project, online.stored_view(VIEWS[0]), AGENTS[:50])]
+
+    async def read() -> list[bytes | None]:
+        live = LiveValues(Settings(external_redis_url=url, serve_redis_timeout_ms=5_000))
+        try:
+            live.send([("SET", "feast:sent", "1")])
+            answer = await live.get(online.keys_of(lookups))
+            await asyncio.gather(*live._tasks)  # nobody else waits for what is sent
+            return answer
+        finally:
+            await live.close()
+
+    with client_of(url) as client:
+        rows = [OnlineRow(agent, NOON, NOON, NOON, None, {}) for agent in AGENTS[:50]]
+        online.write_values(client, Settings().project, VIEWS[0], rows, valid_through_us=NOON)
+        (found,) = online.rows_of(lookups, asyncio.run(read()))
+        assert [row and row.agent_id for row in found] == AGENTS[:50]
+        assert client.get("feast:sent") == b"1"
+
+
+class TestTls:
+    def test_without_the_authority_the_server_is_not_believed(self, tls: str) -> None:
+        with client_of(tls.partition("?")[0]) as client, pytest.raises(OnlineStoreDownError, match="does not answer"):
+            counts(client)
+
+    def test_of_a_cluster_or_sentinels_it_is_asked_for_the_same_way(self, tls: str) -> None:
+        address = tls.removeprefix("rediss://")
+        with pytest.raises(OnlineStoreDownError, match="This Redis is no cluster"):
+            client_of(f"rediss+cluster://{address.replace('/0?', '?')}")
+        sentinel = f"rediss+sentinel://{address.replace('/0?', '/features/0?')}&sentinel_password={embedded.PASSWORD}"
+        with client_of(sentinel) as client, pytest.raises(OnlineStoreDownError, match="This Redis is no Sentinel"):
+            counts(client)
+
+
+class TestFailOver:
+    @pytest.mark.slow
+    def test_reads_and_writes_come_back_by_themselves(self, tmp_path: Path) -> None:
+        with watched_redis(tmp_path) as watched, client_of(watched.url) as client:
+            write(client, 1)
+            until(lambda: client.wait(1, 1_000) == 1, "the replica has it")
+            os.killpg(watched.primary.pid, signal.SIGKILL)
+            with pytest.raises(OnlineStoreDownError, match="does not answer") as caught:
+                write(client, 2, as_of=NOON + 1)
+            assert "Redis features by the Sentinels at 127.0.0.1:" in str(caught.value)
+
+            def written() -> bool:
+                try:
+                    write(client, 2, as_of=NOON + 1)
+                except OnlineStoreDownError:
+                    return False
+                return True
+
+            until(written, "the replica is the primary")
+            assert counts(client) == {2}
+            assert client.connection_pool.get_master_address() == (LOOPBACK, watched.replica.port)
+            assert asyncio.run(self.read_by_loop(watched.url)) == b"1"
+
+    async def read_by_loop(self, url: str) -> bytes | None:
+        client = async_client_of(url)
+        try:
+            await client.set("feast:probe", "1")
+            return (await mget_async(client, ["feast:probe"]))[0]
+        finally:
+            await client.aclose()
+
+    def test_a_service_that_the_sentinels_do_not_know(self, watched: Watched) -> None:
+        wrong = watched.url.replace("/features/", "/nobody/")
+        with client_of(wrong) as client, pytest.raises(OnlineStoreDownError, match="does not answer"):
+            counts(client)
+
+
+class TestClusterFaults:
+    @pytest.mark.slow
+    def test_a_node_that_dies_in_the_middle_of_a_write(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        with redis_cluster(tmp_path) as cluster, client_of(cluster.url) as client:
+            write(client, 1)
+            holder = client.get_node_from_key(online.valid_through_key(PROJECT, VIEW))
+            number, victim = next((at, node) for at, node in enumerate(cluster.nodes) if node.port != holder.port)
+            trips = online.round_trips
+
+            def killing(calls: list[online.Call]) -> Iterator[list[online.Call]]:
+                for at, trip in enumerate(trips(calls)):
+                    if at == 1:
+                        os.killpg(victim.pid, signal.SIGKILL)
+                    yield trip
+
+            monkeypatch.setattr(online, "VALUES_A_ROUND_TRIP", 100)
+            monkeypatch.setattr(online, "round_trips", killing)
+            with pytest.raises(OnlineStoreDownError) as caught:
+                write(client, 2, as_of=NOON + 1)
+            assert "Redis cluster at 127.0.0.1:" in str(caught.value)
+            monkeypatch.undo()
+
+            with cluster_node(tmp_path / str(number), victim.port):
+                until(lambda: _whole(client), "the cluster is whole")
+                assert online.valid_through(client, PROJECT, VIEW) == NOON  # nobody was told that the new values are complete
+                assert counts(client) <= {1, 2, None}  # each is an old one, a new one, or was lost with the node
+                write(client, 2, as_of=NOON + 1)
+                assert counts(client) == {2}
+                assert online.valid_through(client, PROJECT, VIEW) == NOON + 1
+
+    def test_a_cluster_of_which_nobody_answers(self) -> None:
+        with pytest.raises(OnlineStoreDownError) as caught:
+            client_of("redis+cluster://127.0.0.1:1,127.0.0.1:2")
+        assert "Redis cluster at 127.0.0.1:1, 127.0.0.1:2" in str(caught.value)
+
+    def test_a_wrong_password(self, cluster: Cluster) -> None:
+        with pytest.raises(OnlineStoreDownError, match="password"):
+            client_of(cluster.url.replace(embedded.PASSWORD, "wrong"))
+
+    def test_the_first_of_its_nodes_may_be_away(self, cluster: Cluster) -> None:
+        away = cluster.url.replace("@", "@127.0.0.1:1,")
+        with client_of(away) as client:
+            write(client, 4, AGENTS[:20])
+            assert counts(client, AGENTS[:20]) == {4}
+            assert where_is(client).startswith("Redis cluster at 127.0.0.1:")
+
+
+def _whole(client: Redis) -> bool:
+    try:
+        counts(client)
+        client.set("feast:probe", "1")
+    except OnlineStoreDownError:
+        return False
+    return True
