@@ -36,7 +36,7 @@ class Answer(NamedTuple):
 class Server:
     """A running server; `log` is what it has said. `token` is sent with every request, `context` is of one that speaks TLS."""
 
-    def __init__(self, port: int, process: subprocess.Popen[bytes], log: Path, context: ssl.SSLContext | None = None) -> None:
+    def __init__(self, port: int, process: Any, log: Path, context: ssl.SSLContext | None = None) -> None:
         self.port = port
         self.process = process
         self.token: str | None = None

@@ -5,16 +5,23 @@ from __future__ import annotations
 import json
 import os
 import signal
+import ssl
 import time
 import urllib.request
 from typing import TYPE_CHECKING
 
+import certificates
 import pytest
+from serving_client import Server
 
 from detektor_pipelines import stack
+from detektor_pipelines.serving.access import add_token
+from detektor_pipelines.settings import get_settings
 from detektor_pipelines.stack.lifecycle import DEFAULT_SERVICES
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from detektor_pipelines.settings import Settings
 
 pytestmark = pytest.mark.slow
@@ -48,3 +55,21 @@ def test_up_keeps_the_registry_server(settings: Settings) -> None:
         assert json.load(urllib.request.urlopen(address, timeout=10)) == {"status": "OK", "postgres": "up", "feature_views": 0}
     finally:
         stack.down(settings)
+
+
+def test_up_knows_that_a_server_over_tls_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = certificates.make(tmp_path)
+    add_token(tmp_path / "tokens", "tests")
+    given = {"TLS_CERT": files.certificate, "TLS_KEY": files.key, "TOKENS_FILE": tmp_path / "tokens", "HOST": "0.0.0.0"}  # noqa: S104
+    for name, value in given.items():
+        monkeypatch.setenv(f"DETEKTOR_SERVE_{name}", str(value))
+    get_settings.cache_clear()
+    status = stack.up(get_settings(), ("serve",), free_ports=True)
+    try:
+        assert status["serve"].ready
+        context = ssl.create_default_context(cafile=str(files.authority))
+        server = Server(status.settings.serve_port, None, tmp_path, context)
+        assert server.get("/health").json == {"status": "OK"}
+        assert server.get("/metrics").status == 401
+    finally:
+        stack.down(get_settings())
