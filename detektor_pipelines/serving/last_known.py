@@ -17,7 +17,7 @@ import os
 import time
 from base64 import b64decode, b64encode
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import orjson
 
@@ -27,7 +27,7 @@ from detektor_pipelines.stores import online
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError, async_client_of, escaped, mget_async, redis_errors
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
     from pathlib import Path
 
     from redis.asyncio import Redis
@@ -41,7 +41,6 @@ VALUES_LIMIT: Final = 50_000
 _A_PIECE: Final = 200
 """Values between two pauses: about a third of a millisecond."""
 
-_Item = TypeVar("_Item")
 _log = logging.getLogger(__name__)
 
 
@@ -105,18 +104,19 @@ class LastKnown:
         taken: set[str] = set()
         async with aclosing(_names(client, project)) as pieces:
             async for names in pieces:
-                self._values |= await _values_of(client, names)
-                taken.update(names)
                 if len(taken) >= VALUES_LIMIT:
                     _log.warning("Only %d values are kept for when Redis is away.", VALUES_LIMIT)
                     break
+                self._values |= await _values_of(client, names)
+                taken.update(names)
         if not taken:
             return False
         self._values |= marks
         self._kept_at, self.written_at = time.monotonic(), clock.from_us(clock.now_us()).isoformat().replace("+00:00", "Z")
-        async for name in _in_pieces(list(self._values)):
-            if name not in taken and name not in marks:
-                del self._values[name]
+        async for names in _in_pieces(list(self._values)):
+            for name in names:
+                if name not in taken and name not in marks:
+                    del self._values[name]
         while taken:  # to let go of so many at once takes its time, too
             await asyncio.sleep(0)
             for _ in range(min(_A_PIECE, len(taken))):
@@ -141,13 +141,13 @@ class LastKnown:
             _log.warning("%s cannot be read (%s); it is written anew from Redis", self._file, error)
 
     async def _write(self) -> None:
-        content = bytearray(b'{\n  "written_at": %b,\n  "values": {' % orjson.dumps(self.written_at))
+        parts = [b'{\n  "written_at": %b,\n  "values": {' % orjson.dumps(self.written_at)]
         comma = b""
-        async for name in _in_pieces(list(self._values)):
-            content += b'%b\n    %b: "%b"' % (comma, orjson.dumps(name), b64encode(self._values[name]))
+        async for names in _in_pieces(list(self._values)):
+            lines = [b'\n    %b: "%b"' % (orjson.dumps(name), b64encode(self._values[name])) for name in names]
+            parts.append(comma + b",".join(lines))
             comma = b","
-        content += b"\n  }\n}\n"
-        await asyncio.to_thread(_replace, self._file, content)
+        await asyncio.to_thread(_replace, self._file, [*parts, b"\n  }\n}\n"])
 
 
 async def _names(client: Redis, project: str) -> AsyncGenerator[list[str]]:
@@ -170,20 +170,19 @@ async def _values_of(client: Redis, keys: list[str]) -> dict[str, bytes]:
     return {key: value for key, value in zip(keys, values, strict=True) if value is not None}
 
 
-async def _in_pieces(items: Sequence[_Item]) -> AsyncIterator[_Item]:
-    """Let others run between some and some."""
-    for number, each in enumerate(items):
-        if number % _A_PIECE == 0:
-            await asyncio.sleep(0)
-        yield each
+async def _in_pieces(names: list[str]) -> AsyncIterator[list[str]]:
+    """Yield some at a time, and let others run in between."""
+    for start in range(0, len(names), _A_PIECE):
+        await asyncio.sleep(0)
+        yield names[start : start + _A_PIECE]
 
 
-def _replace(file: Path, content: bytes | bytearray) -> None:
+def _replace(file: Path, parts: Iterable[bytes]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     beside = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         with beside.open("wb") as stream:
-            stream.write(content)
+            stream.writelines(parts)
             stream.flush()
             os.fsync(stream.fileno())
         beside.replace(file)
