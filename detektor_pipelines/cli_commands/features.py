@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.engine.explain import Explanation, Part
     from detektor_pipelines.language.views import Feature, FeatureView
-    from detektor_pipelines.serving.read import AgentFeatures
+    from detektor_pipelines.serving.read import AgentReading
 
 ViewArgument = Annotated[str, typer.Argument(help="Feature view or its agent: code_review_features or code-reviewer.", metavar="VIEW")]
 FeatureArgument = Annotated[str, typer.Argument(help="code_review_features:rejection_rate", metavar="VIEW:FEATURE")]
@@ -66,19 +66,31 @@ def list_features(
         print_table(("feature", "window", "unit", "what it says"), rows, title=f"{each.name} v{each.version}: {each.description}")
 
 
-def get(view: ViewArgument, *, agent_id: AgentOption = None, at: AtOption = None, as_json: JsonOption = False) -> None:
+def get(
+    view: ViewArgument,
+    *,
+    agent_id: AgentOption = None,
+    at: AtOption = None,
+    url: Annotated[str | None, typer.Option("--url", help="Ask the feature server there, not Redis.", show_default=False)] = None,
+    as_json: JsonOption = False,
+) -> None:
     """Read one agent's features: online as served now, or with --at as they were at an instant.
 
     Examples: [bold]detektor features get code_review_features --agent-id code-reviewer[/],
-    [bold]detektor features get code-reviewer --agent-id code-reviewer@shop --at 2026-03-05T10:00 --json[/]
+    [bold]detektor features get code-reviewer --agent-id code-reviewer@shop --at 2026-03-05T10:00 --json[/],
+    [bold]detektor features get code-reviewer --url http://127.0.0.1:6566[/]
     """
-    from detektor_pipelines.serving.read import read_at, read_online
+    from detektor_pipelines.serving.read import read_at, read_online, read_served
     from detektor_pipelines.settings import get_settings
 
     chosen = _view(view)
     agent = _agent(chosen, agent_id)
-    settings = get_settings()
-    found = read_online(settings, chosen, agent) if at is None else read_at(settings, chosen, agent, _instant(at))
+    if at is not None and url is not None:
+        raise UserError("A feature server knows only the present.", where="--url with --at", fix="Leave one of them out.")
+    if at is not None:
+        found = read_at(get_settings(), chosen, agent, _instant(at))
+    else:
+        found = read_online(get_settings(), chosen, agent) if url is None else read_served(chosen, agent, url)
     if as_json:
         print_json(asdict(found))
         return
@@ -312,7 +324,7 @@ def _text(value: Any) -> str:
     return f"{value:%Y-%m-%d %H:%M:%S}" if hasattr(value, "strftime") else str(value)
 
 
-def _age(found: AgentFeatures) -> str:
+def _age(found: AgentReading) -> str:
     if found.as_of is None or found.age_seconds is None:
         return "Nothing was published of this agent up to then. `detektor status` shows what is; projects are named after the @."
     return f"True up to {found.as_of:%Y-%m-%d %H:%M:%S} UTC, {_span(found.age_seconds)} before the instant asked for."

@@ -1,4 +1,4 @@
-"""Reads one agent's features: online as served now, or offline as they were at an instant."""
+"""Reads one agent's features for people: online as served now, here or by a feature server, or offline as they were at an instant."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class FeatureValue:
 
 
 @dataclass(frozen=True, slots=True)
-class AgentFeatures:
+class AgentReading:
     """One agent's features of a view.
 
     `as_of`: up to when the values are true knowledge; `event_timestamp`: of the row that they stand in; both None when nothing was found.
-    `age_seconds`: from `as_of` to the instant asked for. `source`: online or offline.
+    `age_seconds`: from `as_of` to the instant asked for. `source`: online, offline, or a server's address and what it answered from.
     """
 
     view: str
@@ -43,7 +43,7 @@ class AgentFeatures:
     values: tuple[FeatureValue, ...]
 
 
-def read_online(settings: Settings, view: FeatureView, agent_id: str) -> AgentFeatures:
+def read_online(settings: Settings, view: FeatureView, agent_id: str) -> AgentReading:
     """Return what is served now.
 
     Raises:
@@ -62,10 +62,27 @@ def read_online(settings: Settings, view: FeatureView, agent_id: str) -> AgentFe
     known = row.as_of if row.valid_through is None else max(row.as_of, row.valid_through)
     values = _values(view, row.values, {each.name: row.status_of(each.name) for each in view.features})
     age = (clock.now_us() - known) / 1_000_000
-    return AgentFeatures(view.name, agent_id, "online", clock.from_us(known), clock.from_us(row.event_timestamp), age, values)
+    return AgentReading(view.name, agent_id, "online", clock.from_us(known), clock.from_us(row.event_timestamp), age, values)
 
 
-def read_at(settings: Settings, view: FeatureView, agent_id: str, at: datetime) -> AgentFeatures:
+def read_served(view: FeatureView, agent_id: str, url: str) -> AgentReading:
+    """Return what the feature server at `url` answers; instants are of whole seconds.
+
+    Raises:
+        UserError: It gives no values.
+
+    """
+    from detektor_pipelines.serving.client import AgentFeatures
+
+    project = agent_id.partition("@")[2] or None
+    found = AgentFeatures(view.agent, project, url=url).get([each.name for each in view.features])
+    as_of = None if found.age is None else clock.from_us(clock.now_us()) - found.age
+    age = None if found.age is None else found.age.total_seconds()
+    values = tuple(FeatureValue(each.name, found[each.name], found.statuses[each.name], each.unit) for each in view.features)
+    return AgentReading(view.name, agent_id, f"{url} ({found.source})", as_of, found.event_timestamp, age, values)
+
+
+def read_at(settings: Settings, view: FeatureView, agent_id: str, at: datetime) -> AgentReading:
     """Return what a point-in-time read at `at` gives, with the knowledge of that instant.
 
     Raises:
@@ -80,12 +97,12 @@ def read_at(settings: Settings, view: FeatureView, agent_id: str, at: datetime) 
         return _absent(view, agent_id, "offline")
     statuses = {name: "NULL_VALUE" if value is None else "PRESENT" for name, value in row.values.items()}
     age = (at - row.event_timestamp).total_seconds()
-    return AgentFeatures(view.name, agent_id, "offline", row.event_timestamp, row.event_timestamp, age, _values(view, row.values, statuses))
+    return AgentReading(view.name, agent_id, "offline", row.event_timestamp, row.event_timestamp, age, _values(view, row.values, statuses))
 
 
-def _absent(view: FeatureView, agent_id: str, source: str) -> AgentFeatures:
+def _absent(view: FeatureView, agent_id: str, source: str) -> AgentReading:
     values = tuple(FeatureValue(each.name, None, "NOT_FOUND", each.unit) for each in view.features)
-    return AgentFeatures(view.name, agent_id, source, None, None, None, values)
+    return AgentReading(view.name, agent_id, source, None, None, None, values)
 
 
 def _values(view: FeatureView, values: Mapping[str, Any], statuses: Mapping[str, str]) -> tuple[FeatureValue, ...]:

@@ -42,7 +42,6 @@ def test_every_example_runs(row_tables: Settings, client: Redis, tmp_path: Path)
     page = (ROOT / "docs/clients.md").read_text(encoding="utf-8")
     examples = re.findall(r"^```(python|sh)\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
     assert len(re.findall(r"^```", page, flags=re.MULTILINE)) == 2 * len(examples)
-    assert page.count(ADDRESS) == 1
     feast_repo.apply(row_tables)
     publish(client)
     with running(tmp_path, "serve") as server:
@@ -66,8 +65,11 @@ def test_every_example_runs(row_tables: Settings, client: Redis, tmp_path: Path)
     columns = dict(zip(json.loads(http)["metadata"]["feature_names"], json.loads(http)["results"], strict=True))
     assert columns["recent_reviews_count"]["values"] == [4, 4]
     assert columns["rejection_rate"]["statuses"] == ["NULL_VALUE", "NULL_VALUE"]
-    table, _, found = command_line.partition("\n{")
+    table, _, others = command_line.partition("\n{")
+    as_json, _, served = others.partition("\n}")
     assert "recent_reviews_count" in table
-    assert json.loads("{" + found)["agent_id"] == "code-reviewer@shop"
+    assert json.loads("{" + as_json + "}")["agent_id"] == "code-reviewer@shop"
+    assert f"code-reviewer, http://127.0.0.1:{server.port} (redis)" in served
+    assert "True up to" in served
     assert "'recent_reviews_count': [4, 4]" in sdk
     assert "datetime.datetime(2026, 3, 5, 10, 0" in sdk

@@ -88,6 +88,8 @@ def test_unpublished_agent_is_not_found(history):
         (("get", "nope"), "there is no feature view 'nope'"),
         (("get", "code-reviewer", "--agent-id", "debugger"), "not of debugger"),
         (("get", "code-reviewer", "--at", "yesterday"), "is no instant"),
+        (("get", "code-reviewer", "--at", "2026-03-05", "--url", "http://a"), "A feature server knows only the present"),
+        (("get", "code-reviewer", "--url", "http://127.0.0.1:99999"), "no address of a feature server"),
         (("get", "code-reviewer", "--at", "0001-01-01T00:00:00+14:00"), "is before 1970"),
         (("get", "code-reviewer", "--at", "9999-12-31T23:59:59-14:00"), "is after the year 9999"),
         (("sql", "code_review_features:rejection_rate", "--at", "0001-01-01"), "is before 1970"),

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
+import ssl
 import subprocess
 import threading
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import certificates
 import pytest
 from serving_client import DETEKTOR, running
 
 from detektor_pipelines import AgentFeatures, clock
 from detektor_pipelines.catalog import VIEWS, view_named
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.serving.client import FeatureServerDownError, connections
+from detektor_pipelines.serving.access import add_token
+from detektor_pipelines.serving.client import FeatureServerDownError, RequestRefusedError, connections
+from detektor_pipelines.serving.read import read_served
 from detektor_pipelines.settings import Settings
 from detektor_pipelines.stack import embedded
 from detektor_pipelines.stores import online
@@ -64,6 +68,28 @@ def test_every_agent_is_read(tmp_path: Path, redis_db: Settings) -> None:
             assert timedelta(0) <= everywhere.age < timedelta(minutes=5)
             assert everywhere.event_timestamp is not None
             assert (everywhere.source, nobody.age, nobody.event_timestamp) == ("redis", None, None)
+
+
+def test_a_guarded_server_over_tls(tmp_path: Path, redis_db: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(redis_db, VIEW, "code-reviewer@shop")
+    files, token = certificates.make(tmp_path), add_token(tmp_path / "tokens", "tests")
+    named = {
+        "DETEKTOR_SERVE_TOKENS_FILE": str(tmp_path / "tokens"),
+        "DETEKTOR_SERVE_TLS_CERT": str(files.certificate),
+        "DETEKTOR_SERVE_TLS_KEY": str(files.key),
+    }
+    context = ssl.create_default_context(cafile=files.authority)
+    with running(tmp_path, "serve", environment=named, context=context) as server:
+        url = f"https://127.0.0.1:{server.port}"
+        monkeypatch.setenv("DETEKTOR_SERVE_CA", str(files.authority))
+        with pytest.raises(RequestRefusedError, match="Who asks") as caught:
+            AgentFeatures("code-reviewer", url=url, timeout=20).get()
+        assert caught.value.status == 401
+        monkeypatch.setenv("DETEKTOR_SERVE_TOKEN", token)
+        assert AgentFeatures("code-reviewer", "shop", url=url, timeout=20).get().recent_reviews_count == 4
+        read = read_served(VIEW, "code-reviewer@shop", url)
+        assert (read.source, read.values[0].value, read.values[0].status) == (f"{url} (redis)", 4, "PRESENT")
+        assert read_served(VIEW, "code-reviewer@nowhere", url).as_of is None
 
 
 def test_a_restart_of_the_server_costs_no_read(tmp_path: Path, redis_db: Settings) -> None:

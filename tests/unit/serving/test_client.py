@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
+import certificates
 import pytest
 
 from detektor_pipelines import AgentFeatures
@@ -388,19 +389,16 @@ def test_what_speaks_no_http(isolated_environment: object) -> None:
 def test_tls_with_an_authority_of_ones_own(tmp_path: Path, isolated_environment: object, monkeypatch: pytest.MonkeyPatch) -> None:
     import ssl
 
-    certificate, key = tmp_path / "server.pem", tmp_path / "server.key"
-    words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-    words += ["-keyout", str(key), "-out", str(certificate), "-subj", "/CN=features", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run(words, check=True, capture_output=True)
+    files = certificates.make(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    context.load_cert_chain(files.certificate, files.key)
     server = Stub(tls=context)
     try:
         server.says(answer(("code-reviewer", "PRESENT")))
         with pytest.raises(FeatureServerDownError, match=r"certificate is not trusted: .*\n.*\n.*DETEKTOR_SERVE_CA"):
             AgentFeatures("code-reviewer", url=server.url).get()
-        assert AgentFeatures("code-reviewer", url=server.url, ca=str(certificate)).get().recent_reviews_count == 4
-        monkeypatch.setenv("DETEKTOR_SERVE_CA", str(certificate))
+        assert AgentFeatures("code-reviewer", url=server.url, ca=str(files.authority)).get().recent_reviews_count == 4
+        monkeypatch.setenv("DETEKTOR_SERVE_CA", str(files.authority))
         assert AgentFeatures("code-reviewer", url=server.url).get().recent_reviews_count == 4
     finally:
         connections.close_all()
