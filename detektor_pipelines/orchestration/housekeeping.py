@@ -8,6 +8,7 @@ reads it (dagster/_core/storage/event_log/sql_event_log.py):
   knows a partition that failed (`get_latest_asset_partition_materialization_attempts_without_materializations`) and when an asset was last
   asked for (`get_latest_planned_materialization_info`);
 - PIPELINE_ENQUEUED and PIPELINE_STARTING stay, two rows a run: the run's page has its times from them (`get_stats_for_run`);
+- of the observations that no run made (of the log, and of the stream each minute: half a million a year) the newest of each asset stays;
 - planned checks go too: `asset_check_executions` has a copy, and that is what the check's page reads;
 - runs that did not succeed keep everything longer, since somebody may yet ask why;
 - rows of `runs` stay: materializations link to them, and deleting a run in Dagster deletes its materializations.
@@ -42,12 +43,13 @@ _TRANSIENT: Final = (
     "STEP_WORKER_STARTING",
 )
 _PLANNED: Final = "ASSET_MATERIALIZATION_PLANNED"
+_OBSERVED: Final = "ASSET_OBSERVATION"
 _SUCCEEDED: Final = "SUCCESS"
 _FAILED: Final = ("FAILURE", "CANCELED")
 
 _DELETE: Final = """
     WITH old AS (
-        SELECT log.id, log.dagster_event_type AS kind, log.asset_key, log.partition,
+        SELECT log.id, log.dagster_event_type AS kind, log.asset_key, log.partition, run.run_id IS NULL AS of_no_run,
                -- a line of a logger: its level stands unescaped in the serialized entry only once
                CASE WHEN log.dagster_event_type IS NULL THEN substring(log.event FROM '(?<!\\\\)"level": ([0-9]+)')::int END AS level,
                log.timestamp < timezone('utc', now()) - make_interval(days => CASE
@@ -61,13 +63,15 @@ _DELETE: Final = """
             (old.due AND old.kind = ANY(:transient))
             OR (old.due AND old.level < :error_level)
             OR (old.due_if_debug AND old.level <= :debug_level)
-            OR (old.due AND old.kind = :planned AND EXISTS (
+            OR (old.due AND (old.kind = :planned OR (old.kind = :observed AND old.of_no_run)) AND EXISTS (
                 SELECT FROM event_logs AS later
-                WHERE later.asset_key = old.asset_key AND later.dagster_event_type = :planned
+                WHERE later.asset_key = old.asset_key AND later.dagster_event_type = old.kind
                   AND later.partition IS NOT DISTINCT FROM old.partition AND later.id > old.id
             ))
         )
-        RETURNING pg_column_size(log.event) AS bytes
+        RETURNING log.id, pg_column_size(log.event) AS bytes
+    ), their_tags AS (
+        DELETE FROM asset_event_tags AS tag USING gone WHERE tag.event_id = gone.id
     )
     SELECT count(*), coalesce(sum(bytes), 0) FROM gone
 """
@@ -113,7 +117,13 @@ def trim(instance: dg.DagsterInstance, config: TrimConfig, *, batch: int = _BATC
     if not isinstance(storage, SqlEventLogStorage):
         raise dg.Failure("The event log is not kept in PostgreSQL: there is nothing to trim.", allow_retries=False)
     days = {name: getattr(config, name) for name in ("keep_days", "keep_failed_days", "keep_debug_days")}
-    fixed = days | {"transient": list(_TRANSIENT), "planned": _PLANNED, "failed": list(_FAILED), "succeeded": _SUCCEEDED}
+    fixed = days | {
+        "transient": list(_TRANSIENT),
+        "planned": _PLANNED,
+        "observed": _OBSERVED,
+        "failed": list(_FAILED),
+        "succeeded": _SUCCEEDED,
+    }
     fixed |= {"error_level": _ERROR_LEVEL, "debug_level": _DEBUG_LEVEL}
     rows = size = 0
     with storage.index_connection() as connection:
@@ -126,7 +136,7 @@ def trim(instance: dg.DagsterInstance, config: TrimConfig, *, batch: int = _BATC
     return Trimmed(rows, int(size), left, table)
 
 
-@dg.op(description="Deletes events of finished runs that no page shows any more; materializations, observations and checks stay.")
+@dg.op(description="Deletes events of finished runs that no page shows any more; materializations and checks stay.")
 def delete_old_events(context: dg.OpExecutionContext, config: TrimConfig) -> None:
     """Trim the event log and say what went."""
     done = trim(context.instance, config)

@@ -168,6 +168,28 @@ def test_a_run_under_way_keeps_its_events(instance: Any, database: Settings) -> 
     assert trim(instance, TrimConfig()).rows == 0
 
 
+def test_of_observations_that_sensors_note_the_newest_stays(instance: Any, database: Settings) -> None:
+    """The stream's come by the minute, for ever."""
+    import dagster as dg
+
+    from detektor_pipelines.orchestration.housekeeping import TrimConfig, trim
+
+    for asset, keys, days in (("stream", 1, 60), ("log", 2, 50), ("stream", 3, 40), ("stream", 4, 20), ("stream", 5, 0)):
+        instance.report_runless_asset_event(dg.AssetObservation(asset, metadata={"keys": keys}, tags={"of": asset}))
+        sql(
+            database,
+            "UPDATE event_logs SET timestamp = timestamp - make_interval(days => %s) WHERE id = (SELECT max(id) FROM event_logs)",
+            days,
+        )
+    assert trim(instance, TrimConfig()).rows == 2
+    left = {
+        asset: [each.asset_observation.metadata["keys"].value for each in instance.fetch_observations(dg.AssetKey(asset), limit=9).records]
+        for asset in ("stream", "log")
+    }
+    assert left == {"stream": [5, 4], "log": [2]}
+    assert sql(database, "SELECT count(*) FROM asset_event_tags WHERE event_id NOT IN (SELECT id FROM event_logs)") == [(0,)]
+
+
 def test_an_empty_log_is_trimmed_to_an_empty_log(instance: Any) -> None:
     from detektor_pipelines.orchestration.housekeeping import TrimConfig, trim
 
