@@ -1,7 +1,8 @@
 """Tells people that something needs them: one line in the log and, with `DETEKTOR_ALERT_WEBHOOK`, one message to a chat or pager.
 
-Whoever alerts goes on: a webhook that is down, slow or wrong is a line in the log and never an exception. At worst a call takes
-`TRIES * SECONDS` and its pauses, so that a sensor's tick with five of them ends within Dagster's minute.
+Whoever alerts goes on at once: messages are sent one after another by a thread of their own, and a webhook that is down, slow or wrong is
+a line in the log. Dagster ends a tick after a minute: one that waited for eight messages, or for a resolver that hangs, would lose its
+cursor and tell the same again with the next, for ever.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -23,6 +25,7 @@ _PAUSE_SECONDS: Final = 0.3
 _SERVER_ERROR: Final = 500
 _TOO_MANY: Final = 429
 _logger = logging.getLogger(__name__)
+_sender = ThreadPoolExecutor(1, "alerts")  # its thread is made with the first message; a process that ends sends what is left
 
 
 def page(settings: Settings, path: str) -> str:
@@ -30,8 +33,8 @@ def page(settings: Settings, path: str) -> str:
     return f"{settings.dagster_url.rstrip('/')}/{path.lstrip('/')}"
 
 
-def alert(settings: Settings, text: str, *, link: str, **details: object) -> str | None:
-    """Log `text` and send it to the webhook; returns in words why it could not be sent, else None.
+def alert(settings: Settings, text: str, *, link: str, **details: object) -> Future[str | None] | None:
+    """Log `text` and have it sent to the webhook; returns what comes of that (why it could not be sent), None without a webhook.
 
     The message is JSON: `text` with the link in it (which Slack and Mattermost show), `link`, and those of `details` that are not None,
     such as run_id, job, reason, views, days.
@@ -40,17 +43,20 @@ def alert(settings: Settings, text: str, *, link: str, **details: object) -> str
     if settings.alert_webhook is None:
         return None
     message = {"text": f"{text}\n{link}", "link": link} | {name: value for name, value in details.items() if value is not None}
-    problem = _send(settings.alert_webhook.get_secret_value(), json.dumps(message, default=str).encode())
+    return _sender.submit(_send, settings.alert_webhook.get_secret_value(), json.dumps(message, default=str).encode())
+
+
+def _send(url: str, body: bytes) -> str | None:
+    """Post `body`, and log why it could not be."""
+    host = _host(url)
+    problem = _tried(url, body, host) if host else "DETEKTOR_ALERT_WEBHOOK is no http address."
     if problem:
         _logger.warning("The alert was not sent: %s", problem)
     return problem
 
 
-def _send(url: str, body: bytes) -> str | None:
+def _tried(url: str, body: bytes, host: str) -> str | None:
     """Post `body`, up to three times when the server may do better next time. The address is a secret: only its host is told."""
-    host = _host(url)
-    if host is None:
-        return "DETEKTOR_ALERT_WEBHOOK is no http address."
     problem: str | None = None
     for attempt in range(TRIES):
         time.sleep(_PAUSE_SECONDS * attempt)

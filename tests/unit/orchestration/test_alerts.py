@@ -70,7 +70,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def tell(url: str | None, **details: object) -> str | None:
     settings = Settings(alert_webhook=None if url is None else SecretStr(url))
-    return alerts.alert(settings, "A day failed.", link="http://127.0.0.1:3000/runs/1", **details)
+    sent = alerts.alert(settings, "A day failed.", link="http://127.0.0.1:3000/runs/1", **details)
+    return sent.result(30) if sent else None
 
 
 def test_without_a_webhook_there_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
@@ -107,7 +108,20 @@ def test_a_message_that_is_refused_is_not_sent_again() -> None:
     assert len(webhook.messages) == 1
 
 
-def test_a_slow_server_holds_nobody_up() -> None:
+def test_a_server_that_hangs_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tick that waited for a message of each view would be ended by Dagster, and tell the same again with every later one."""
+    monkeypatch.setattr(alerts, "SECONDS", 30)
+    with Webhook(None).listening() as webhook:
+        settings = Settings(alert_webhook=SecretStr(webhook.url))
+        sent = [alerts.alert(settings, f"View {number} failed.", link="x") for number in range(8)]
+        assert not any(each.done() for each in sent if each)
+        webhook.statuses = [200]
+        webhook.released.set()
+        assert [each.result(30) for each in sent if each][1:] == [None] * 7
+    assert [message["text"] for message in webhook.messages][-1] == "View 7 failed.\nx"
+
+
+def test_a_slow_server_is_left_after_three_tries() -> None:
     with Webhook(None).listening() as webhook:
         assert tell(webhook.url) == "The webhook at 127.0.0.1 does not answer within 0.2 s."
     assert len(webhook.messages) == 3
