@@ -25,8 +25,9 @@ HOST_TAG: Final = "detektor/host"
 _LOOPBACK: Final = {"127.0.0.1", "localhost", "::1"}
 _STARTED: Final = re.compile(r"Started process for run \(pid: (\d+)\)")
 _FIRST_EVENTS: Final = 20
-_CLOCK_SECONDS: Final = 2.0
-"""A process is older than its first event; the kernel's clock of process starts is this inexact."""
+_CLOCK_SECONDS: Final = 60.0
+"""A process is older than its first event, but when the machine's clock is put forward the kernel dates the process later, the event not.
+A number is given again after all others were, which takes longer than this."""
 
 
 class WatchedRunLauncher(DefaultRunLauncher):

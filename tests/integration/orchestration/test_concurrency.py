@@ -195,6 +195,19 @@ def test_a_run_whose_process_is_gone_is_ended_and_one_that_lives_is_not(instance
     assert any(f"Its process {worker.pid} is gone." in (message or "") for message in logged)
 
 
+def test_a_clock_that_is_put_forward_ends_no_run(instance: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel tells when a process began by the clock as it is now: the run's first event seems to be older than its process."""
+    from psutil import _pslinux
+
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as worker:
+        run = started(instance, worker.pid)
+        boot_time = _pslinux.boot_time
+        monkeypatch.setattr(_pslinux, "boot_time", lambda: boot_time() + 30)
+        watch(instance)
+        worker.kill()
+    assert status(instance, run) == "STARTED"
+
+
 def test_a_later_process_of_the_same_number_is_another_one(instance: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from detektor_pipelines.orchestration import launcher
 
