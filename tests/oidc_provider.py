@@ -28,6 +28,7 @@ class Provider:
         self.asked: dict[str, int] = {}
         self.hangs = threading.Event()
         self.issuer = ""
+        self.keys: str | None = None  # where they are said to be
 
     @property
     def discovery_url(self) -> str:
@@ -46,7 +47,8 @@ class Provider:
             public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self.key.public_key()))
             return {"keys": [public | {"kid": "one", "use": "sig", "alg": "RS256"}]}
         steps = {"authorization_endpoint": "/authorize", "token_endpoint": "/token", "jwks_uri": "/keys"}
-        return {"issuer": self.issuer} | {name: self.issuer + step for name, step in steps.items()}
+        found = {"issuer": self.issuer} | {name: self.issuer + step for name, step in steps.items()}
+        return found | ({"jwks_uri": self.keys} if self.keys else {})
 
 
 def new_key() -> RSAPrivateKey:

@@ -22,6 +22,7 @@ import secrets
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
+from urllib.parse import urlsplit
 
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.serving.problems import MEDIA_TYPE, ProblemError
@@ -253,7 +254,7 @@ def check_provider(settings: Settings) -> None:
             where="setting DETEKTOR_SERVE_OIDC_AUDIENCE",
             fix="Set it to what the provider writes into `aud` of tokens for this server.",
         )
-    if not url.startswith("https://") and not re.match(r"http://(localhost|127\.0\.0\.1|\[::1\])[:/]", url):
+    if not is_trusted(url):
         raise UserError(
             "The provider's keys would come over a connection that anybody on the way can change.",
             where=f"setting DETEKTOR_SERVE_OIDC_DISCOVERY_URL, {url}",
@@ -265,6 +266,12 @@ def check_provider(settings: Settings) -> None:
             where=str(settings.serve_oidc_ca),
             fix="Correct DETEKTOR_SERVE_OIDC_CA, or unset it.",
         )
+
+
+def is_trusted(url: str) -> bool:
+    """Whether nobody on the way can change what comes from an address: TLS, or this machine."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1", "::1"})
 
 
 def authorization(scope: Scope) -> bytes | None:

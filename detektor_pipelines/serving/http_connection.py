@@ -27,15 +27,15 @@ it would cost the client whose request is on its way."""
 
 
 class Connection(HttpToolsProtocol):
-    """One connection; `_arriving` from a request's first byte to its last, `_in_head` to the end of its headers."""
+    """One connection; `_in_head` from a request's first byte to the end of its headers."""
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
         self._seconds = get_settings().serve_request_seconds
-        self._arriving = self._in_head = self._refused = self._ending = False
+        self._in_head = self._refused = False
         self._head = self._piece = 0
         self._due: asyncio.TimerHandle | None = None
-        self._answering: RequestResponseCycle | None = None
+        self._earlier: list[RequestResponseCycle] = []
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for the first request."""
@@ -45,11 +45,11 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more, and have nothing written for nobody: uvicorn tells the request that came last, not the one that is answered."""
         super().connection_lost(exc)
-        self.pipeline.clear()
-        if self._answering is not None:
-            self._answering.disconnected = True
-            self._answering.message_event.set()
         self._wait_no_more()
+        self.pipeline.clear()
+        for cycle in self._earlier:
+            cycle.disconnected = True
+            cycle.message_event.set()
 
     def data_received(self, data: bytes) -> None:
         """Take what has come."""
@@ -57,46 +57,43 @@ class Connection(HttpToolsProtocol):
             return
         self._piece = len(data)
         super().data_received(data)
+        cycle = self.cycle
+        if (
+            not self._in_head and cycle is not None and not cycle.more_body and not cycle.response_complete
+        ):  # a whole request, as nearly always
+            if self._due is not None:
+                self._wait_no_more()
+            return
         if self._in_head:
             self._head += self._piece
             if self._head > HEAD_LIMIT:
                 self._refuse(_too_large())
-        if self._refused:
-            return
-        if self._arriving or self._nothing_begun():
-            if self._due is None:
-                self._due = self.loop.call_later(self._seconds, self._late)
-        elif self._due is not None:
-            self._wait_no_more()
+        if self._due is None and not self._refused and (self._arriving() or self.timeout_keep_alive_task is None):
+            self._due = self.loop.call_later(self._seconds, self._late)
 
     def on_message_begin(self) -> None:
         """Note that a request begins."""
         super().on_message_begin()
-        self._arriving = self._in_head = True
+        self._in_head = True
         self._head = 0
 
     def on_headers_complete(self) -> None:
-        """Give the request to the application, or refuse it."""
+        """Give the request to the application, or refuse it.
+
+        Raises:
+            _RefusedError: It is refused; that ends the parser's work.
+
+        """
         self._in_head = False
-        if self._refused:
-            return
         if self._head + self._piece > HEAD_LIMIT and self._head_size() > HEAD_LIMIT:
             self._refuse(_too_large())
-            return
+            raise _RefusedError
+        before = self.cycle
         super().on_headers_complete()
-        if self._ending and self.cycle is not None:
-            self.cycle.keep_alive = False
-
-    def on_body(self, body: bytes) -> None:
-        """Pass a piece of the body on."""
-        if not self._refused:
-            super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        """Note that a request is whole."""
-        self._arriving = False
-        if not self._refused:
-            super().on_message_complete()
+        if self.pipeline:
+            self._earlier.append(before)
+        elif self._earlier:
+            self._earlier.clear()
 
     def on_response_complete(self) -> None:
         """See to it that the answer is taken."""
@@ -105,40 +102,28 @@ class Connection(HttpToolsProtocol):
         if left:
             self.loop.call_later(self._seconds, self._cut_if_not_taken, left)
 
-    def shutdown(self) -> None:
-        """End after the answer that is due; when none is, after the next one, or when none is asked for."""
-        if not self._ending and (self.cycle is None or self.cycle.response_complete):
-            self._ending = True
-            self.loop.call_later(DRAIN_S, self.shutdown)
-        else:
-            super().shutdown()
-
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP."""
-        self._refuse(ProblemError(400, "The request is no HTTP", msg))
+        """Answer what is no HTTP; also called when the parser was ended."""
+        if not self._refused:
+            self._refuse(ProblemError(400, "The request is no HTTP", msg))
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._answering = cycle
-        super()._start_asgi_task(cycle, app)
-
-    def _nothing_begun(self) -> bool:
-        """Whether bytes came that begin no request; uvicorn ends an idle connection only when nothing comes."""
-        return self.timeout_keep_alive_task is None and (self.cycle is None or self.cycle.response_complete)
+    def _arriving(self) -> bool:
+        """Whether a part of a request is there and a part is not."""
+        return self._in_head or (self.cycle is not None and self.cycle.more_body and not self.cycle.response_complete)
 
     def _head_size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
     def _late(self) -> None:
         self._due = None
-        if self.cycle is not None and not self.cycle.response_complete and not self._arriving:
-            return
-        detail = f"A request is to arrive whole within {self._seconds:g} seconds."
-        self._refuse(ProblemError(408, "The request does not arrive", detail))
+        if self.cycle is None or self.cycle.response_complete or self._arriving():
+            detail = f"A request is to arrive whole within {self._seconds:g} seconds."
+            self._refuse(ProblemError(408, "The request does not arrive", detail))
 
     def _refuse(self, problem: ProblemError) -> None:
         """Answer in the application's place, if it has not begun to, and close."""
         self._refused = True
-        self._arriving = self._in_head = False
+        self._in_head = False
         self._wait_no_more()
         if self.transport.is_closing():
             return
@@ -161,13 +146,15 @@ class Connection(HttpToolsProtocol):
             self._due = None
 
     def _cut_if_not_taken(self, left: int) -> None:
-        if self.transport.is_closing() and not self.transport.get_write_buffer_size():
-            return
         now = self.transport.get_write_buffer_size()
         if now >= left:
             self.transport.abort()
         elif now:
             self.loop.call_later(self._seconds, self._cut_if_not_taken, now)
+
+
+class _RefusedError(Exception):
+    """Ends the parser's work on a connection."""
 
 
 def _too_large() -> ProblemError:

@@ -24,7 +24,7 @@ from feast.permissions.auth_model import OidcAuthConfig
 from feast.permissions.oidc_service import OIDCDiscoveryService
 from starlette.authentication import AuthenticationError
 
-from detektor_pipelines.serving.access import Caller, challenge
+from detektor_pipelines.serving.access import Caller, challenge, is_trusted
 from detektor_pipelines.serving.problems import ProblemError
 
 if TYPE_CHECKING:
@@ -143,12 +143,15 @@ class _Parser(OidcTokenParser):
 
 
 class _Discovery(OIDCDiscoveryService):
-    """Feast's reader of the discovery document, with a time-out."""
+    """Feast's reader of the discovery document, with a time-out, and keys over TLS only."""
 
     def _fetch_discovery_data(self) -> dict[str, Any]:
-        response = requests.get(self.discovery_url, verify=self._ca_cert_path or True, timeout=_TIMEOUT_S)
+        response = requests.get(self.discovery_url, verify=self._ca_cert_path or True, timeout=_TIMEOUT_S, allow_redirects=False)
         response.raise_for_status()
-        return dict(response.json())
+        content = response.json()
+        if not isinstance(content, dict) or not is_trusted(str(content.get("jwks_uri"))):
+            raise requests.exceptions.InvalidURL("The discovery document names no keys that come over https.")
+        return content
 
 
 def _unreachable(error: BaseException) -> bool:

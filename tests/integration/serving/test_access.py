@@ -290,6 +290,9 @@ def test_a_provider_that_is_away_lets_nobody_new_in(redis_server: embedded.Redis
             assert "provider" in first.json["title"]
             assert server.read([COUNT], ["a"]).status == 503
             provider.hangs.clear()
+            provider.keys = "http://keys.example/keys"
+            assert _settles(server, provider) == 503, "keys that anybody on the way can change are not fetched"
+            provider.keys = None
             deadline = time.monotonic() + 20
             while status(server, provider.token()) != 200:
                 assert time.monotonic() < deadline
@@ -299,6 +302,17 @@ def test_a_provider_that_is_away_lets_nobody_new_in(redis_server: embedded.Redis
             provider.hangs.set()
             assert [status(server, known), server.get("/health").status] == [200, 200], "what is known needs no provider"
     assert "Traceback" not in server.log
+
+
+def _settles(server: Server, provider: Provider) -> int:
+    """Wait until the server asks the provider again; return what it answers then."""
+    before = provider.asked.get("/.well-known/openid-configuration", 0)
+    deadline = time.monotonic() + 20
+    while provider.asked.get("/.well-known/openid-configuration", 0) == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+        found = status(server, provider.token())
+    return found
 
 
 def _all(connection: socket.socket) -> bytes:

@@ -247,6 +247,7 @@ def test_who_reaches_an_address(host: str, alone: Any, file: Path) -> None:
         ({"serve_oidc_discovery_url": "https://a.example/x"}, "AUDIENCE"),
         ({"serve_oidc_discovery_url": "http://a.example/x", "serve_oidc_audience": "a"}, "DISCOVERY_URL"),
         ({"serve_oidc_discovery_url": "http://localhost.example/x", "serve_oidc_audience": "a"}, "DISCOVERY_URL"),
+        ({"serve_oidc_discovery_url": "http://localhost:1@a.example/x", "serve_oidc_audience": "a"}, "DISCOVERY_URL"),
         ({"serve_oidc_discovery_url": "https://a.example/x", "serve_oidc_audience": "a", "serve_oidc_ca": "/nope"}, "/nope"),
         ({"serve_tokens_file": "/nope"}, "/nope"),
     ],
