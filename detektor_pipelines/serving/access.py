@@ -270,7 +270,10 @@ def check_provider(settings: Settings) -> None:
 
 def is_trusted(url: str) -> bool:
     """Whether nobody on the way can change what comes from an address: TLS, or this machine."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
     return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1", "::1"})
 
 

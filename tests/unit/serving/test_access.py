@@ -238,7 +238,7 @@ def test_who_reaches_an_address(host: str, alone: Any, file: Path) -> None:
             door(Settings(), host, 6566)
     assert door(Settings(), host, 6566, insecure=True).port == 6566
     add_token(file, "a")
-    assert door(Settings(serve_tokens_file=file), host, 6566).host == host
+    assert door(Settings(serve_tokens_file=file), host, 6566).host == host.replace("localhost", "127.0.0.1")
 
 
 @pytest.mark.parametrize(
@@ -247,6 +247,7 @@ def test_who_reaches_an_address(host: str, alone: Any, file: Path) -> None:
         ({"serve_oidc_discovery_url": "https://a.example/x"}, "AUDIENCE"),
         ({"serve_oidc_discovery_url": "http://a.example/x", "serve_oidc_audience": "a"}, "DISCOVERY_URL"),
         ({"serve_oidc_discovery_url": "http://localhost.example/x", "serve_oidc_audience": "a"}, "DISCOVERY_URL"),
+        ({"serve_oidc_discovery_url": "https://[a.example/x", "serve_oidc_audience": "a"}, "DISCOVERY_URL"),
         ({"serve_oidc_discovery_url": "http://localhost:1@a.example/x", "serve_oidc_audience": "a"}, "DISCOVERY_URL"),
         ({"serve_oidc_discovery_url": "https://a.example/x", "serve_oidc_audience": "a", "serve_oidc_ca": "/nope"}, "/nope"),
         ({"serve_tokens_file": "/nope"}, "/nope"),
