@@ -21,6 +21,7 @@ from detektor_pipelines.cli_commands import (
     generate,
     hook,
     logs,
+    online,
     serve,
     simulate,
     stack,
@@ -30,7 +31,7 @@ from detektor_pipelines.cli_commands import (
 from detektor_pipelines.cli_commands.failures import as_user_error
 from detektor_pipelines.errors import UserError
 
-GROUPS = (demo, stack, status, doctor, logs, emit, hook, collect, simulate, backfill, features, generate, about, stream, serve)
+GROUPS = (demo, stack, status, doctor, logs, emit, hook, collect, simulate, backfill, features, online, generate, about, stream, serve)
 
 _FAILED = 1
 

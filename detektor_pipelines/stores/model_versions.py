@@ -1,0 +1,70 @@
+"""Which versions of features the registered models were made from, as far as MLflow can say.
+
+A model version does not name the features' hashes in one agreed place: it may carry them as a tag, its run as a tag or a parameter. So
+whatever either says is searched for a hash; a hash is 64 hexadecimal digits, and nothing else looks like the first twelve of one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from detektor_pipelines.stores.mlflow_rest import Rest
+
+if TYPE_CHECKING:
+    from detektor_pipelines.settings import Settings
+
+_A_PAGE: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """A registered model version, and all that it and its run say in tags and parameters."""
+
+    name: str
+    version: str
+    said: str
+
+    def uses(self, short_hash: str) -> bool:
+        """Tell whether it names a version of features."""
+        return short_hash in self.said
+
+
+def model_versions(settings: Settings) -> list[ModelVersion]:
+    """Return all registered model versions.
+
+    Raises:
+        TrackingUnavailableError: MLflow does not answer.
+
+    """
+    rest = Rest(settings.mlflow_uri)
+    try:
+        found = _registered(rest)
+        runs = {run: _said_by_run(rest, run) for run in {str(each.get("run_id") or "") for each in found} if run}
+    finally:
+        rest.close()
+    return [
+        ModelVersion(each["name"], str(each["version"]), f"{_pairs(each.get('tags'))}\n{runs.get(str(each.get('run_id')), '')}")
+        for each in found
+    ]
+
+
+def _registered(rest: Rest) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    question: dict[str, Any] = {"max_results": _A_PAGE}
+    while True:
+        answer = rest.answer("GET", "model-versions/search", question)
+        found += answer.get("model_versions", [])
+        if not answer.get("next_page_token"):
+            return found
+        question["page_token"] = answer["next_page_token"]
+
+
+def _said_by_run(rest: Rest, run: str) -> str:
+    answer = rest.call("GET", "runs/get", {"run_id": run}, absent_is_none=True)
+    data = answer["run"].get("data", {}) if answer else {}
+    return f"{_pairs(data.get('tags'))}\n{_pairs(data.get('params'))}"
+
+
+def _pairs(pairs: list[dict[str, str]] | None) -> str:
+    return "\n".join(f"{each.get('key')}={each.get('value')}" for each in pairs or ())
