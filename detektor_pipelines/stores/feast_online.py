@@ -407,8 +407,9 @@ def _number(value: ValueProto | None, kind: Kind) -> Value:
 
 
 def _agent_id(entity_key: EntityKey) -> str:
-    """Return the one join key's value; a view of ours has no other."""
-    return str(entity_key.entity_values[0].string_val)
+    """Return the one join key's value; a view of ours has no other. One that is no string is written as one."""
+    value = entity_key.entity_values[0]
+    return str(value.string_val or getattr(value, value.WhichOneof("val") or "string_val"))
 
 
 def _parted(grouped_refs: list[tuple[FeatureView, list[str]]]) -> tuple[list[tuple[FeatureView, list[str]]], ...]:

@@ -106,6 +106,24 @@ def test_an_external_redis_fills_its_fields() -> None:
     assert settings.redis_connection_string == "cache.example:7000,db=3,password=s3,ssl=true"
 
 
+def test_sentinels_name_a_service_and_have_their_own_port() -> None:
+    settings = Settings(external_redis_url="redis+sentinel://:s%403@one,two:7000,[::1]/features/2?sentinel_password=x")
+    address = settings.redis_address
+    assert (address.kind, address.tls, address.service) == ("sentinel", False, "features")
+    assert address.nodes == (("one", 26379), ("two", 7000), ("::1", 26379))
+    assert address.single_url == "redis://:s%403@one:26379/2?sentinel_password=x"
+    assert settings.redis_password == SecretStr("s@3")
+    assert (settings.redis_host, settings.redis_port, settings.redis_db) == ("one", 26379, 2)
+
+
+def test_a_cluster_has_nodes_and_no_database() -> None:
+    settings = Settings(external_redis_url="rediss+cluster://one:7000,two?ssl_ca_certs=/etc/ca.pem")
+    address = settings.redis_address
+    assert (address.kind, address.tls, address.nodes) == ("cluster", True, (("one", 7000), ("two", 6379)))
+    assert address.single_url == "rediss://one:7000?ssl_ca_certs=/etc/ca.pem"
+    assert settings.redis_connection_string == "one:7000,two:6379,ssl=true"
+
+
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
@@ -115,6 +133,10 @@ def test_an_external_redis_fills_its_fields() -> None:
         ("DETEKTOR_EXTERNAL_POSTGRES_URL", "mysql://x/y"),
         ("DETEKTOR_EXTERNAL_POSTGRES_URL", "postgresql://h:port/y"),
         ("DETEKTOR_EXTERNAL_REDIS_URL", "localhost:6379"),
+        ("DETEKTOR_EXTERNAL_REDIS_URL", "redis://a:1,b:2/0"),
+        ("DETEKTOR_EXTERNAL_REDIS_URL", "redis://h:port/0"),
+        ("DETEKTOR_EXTERNAL_REDIS_URL", "redis+sentinel://h:26379"),
+        ("DETEKTOR_EXTERNAL_REDIS_URL", "redis+cluster://h:6379/1"),
     ],
 )
 def test_a_value_that_cannot_be_meant_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
