@@ -19,6 +19,7 @@ from detektor_pipelines.stores import online
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from feast import FeatureStore
 
@@ -175,6 +176,48 @@ def test_the_registry_over_http(token: tuple[str, str], registry: Server) -> Non
     registry.token = token[1]
     assert {each["spec"]["name"] for each in registry.get(path).json["featureViews"]} == {view.name for view in VIEWS}
     assert registry.get("/health").json["feature_views"] == 8
+
+
+def test_the_registrys_own_permissions_are_enforced(
+    own_store: FeatureStore, row_tables: Settings, provider: Provider, tmp_path: Path
+) -> None:
+    """Feast's, on the roles of the provider's token: by REST and by gRPC."""
+    from feast import FeatureStore, FeatureView, RepoConfig
+    from feast.errors import FeastPermissionError
+    from feast.permissions.action import AuthzedAction
+    from feast.permissions.permission import Permission
+    from feast.permissions.policy import RoleBasedPolicy
+
+    may = Permission(name="readers", types=[FeatureView], policy=RoleBasedPolicy(roles=["reader"]), actions=[AuthzedAction.DESCRIBE])
+    own_store.apply([may])
+    grpc_port = ports.free_port()
+    named = {
+        "DETEKTOR_EXTERNAL_POSTGRES_URL": str(row_tables.external_postgres_url),
+        "DETEKTOR_EXTERNAL_REDIS_URL": "redis://127.0.0.1:1",
+        "DETEKTOR_SERVE_OIDC_DISCOVERY_URL": provider.discovery_url,
+        "DETEKTOR_SERVE_OIDC_AUDIENCE": AUDIENCE,
+    }
+    with running(tmp_path, "registry", "--grpc-port", str(grpc_port), environment=named) as server:
+        for roles, status in ((["reader"], 200), (["writer"], 403), ([], 403)):
+            token = server.token = provider.token(roles=roles)
+            assert server.get(f"/api/v1/feature_views/{VIEW.name}?project=detektor").status == status
+            config = RepoConfig(
+                project="detektor",
+                provider="local",
+                registry={"registry_type": "remote", "path": f"localhost:{grpc_port}"},
+                online_store={"type": "remote"},
+                auth={"type": "oidc", "token": token},
+                entity_key_serialization_version=3,
+            )
+            store = FeatureStore(config=config)
+            try:
+                if status == 200:
+                    assert store.get_feature_view(VIEW.name).name == VIEW.name
+                else:
+                    with pytest.raises(FeastPermissionError):
+                        store.get_feature_view(VIEW.name)
+            finally:
+                close(store)
 
 
 def close(store: FeatureStore) -> None:

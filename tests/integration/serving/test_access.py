@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import stat
@@ -16,6 +17,7 @@ from serving_client import DETEKTOR, Server, running
 
 from detektor_pipelines.serving.access import add_token
 from detektor_pipelines.serving.http_connection import HEAD_LIMIT
+from detektor_pipelines.stack import ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -187,6 +189,39 @@ def test_over_tls(redis_server: embedded.RedisServer, tmp_path: Path) -> None:
             plain.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
             assert b"200" not in plain.recv(1_000)
     assert "Traceback" not in server.log
+
+
+@pytest.mark.slow
+def test_several_workers_ask_and_speak_tls_as_one(redis_server: embedded.RedisServer, tmp_path: Path) -> None:
+    files, token = certificates.make(tmp_path), add_token(tmp_path / "tokens", "tests")
+    named = {
+        "DETEKTOR_EXTERNAL_REDIS_URL": redis_server.url(),
+        "DETEKTOR_SERVE_REDIS_TIMEOUT_MS": "10000",
+        "DETEKTOR_SERVE_TOKENS_FILE": str(tmp_path / "tokens"),
+    }
+    words = ["--workers", "2", "--tls-cert", str(files.certificate), "--tls-key", str(files.key)]
+    context = ssl.create_default_context(cafile=str(files.authority))
+    with running(tmp_path, "serve", *words, environment=named, context=context) as server:
+        assert {status(server, token) for _ in range(10)} == {200}
+        assert {status(server) for _ in range(10)} == {401}
+        server.token = token
+        assert 'feast_online_requests_total{status="401"} 10.0' in server.get("/metrics").body.decode()
+    assert server.process.returncode == 0, server.log
+
+
+def test_over_ipv6(redis_server: embedded.RedisServer, tmp_path: Path) -> None:
+    port, log = ports.free_port(), tmp_path / "log"
+    words = [DETEKTOR, "serve", "--host", "::1", "--port", str(port)]
+    with log.open("wb") as stream:
+        process = subprocess.Popen(words, stderr=stream, env=os.environ | {"DETEKTOR_EXTERNAL_REDIS_URL": redis_server.url()})
+    try:
+        command = ["curl", "-s", "--retry", "100", "--retry-connrefused", "--retry-delay", "0", "--retry-max-time", "60"]
+        done = subprocess.run([*command, f"http://[::1]:{port}/health"], check=False, capture_output=True, text=True)
+        assert '"OK"' in done.stdout, (done, log.read_text())
+        assert f"http://[::1]:{port}/" in log.read_text()
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 def test_a_certificate_that_cannot_be_used_is_said(tmp_path: Path) -> None:
