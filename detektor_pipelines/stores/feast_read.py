@@ -65,13 +65,6 @@ class Plan:
         return [Lookup(project, part.view, agent_ids) for part in self.parts]
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    registry: Any
-    read_at: datetime
-    plan: Plan | None
-
-
 class Plans:
     """Plans of requests, each for as long as Feast keeps what it has read of its registry.
 
@@ -82,7 +75,7 @@ class Plans:
 
     def __init__(self, stored_view: Callable[[FeatureView], StoredView]) -> None:
         self._stored_view = stored_view
-        self._kept: dict[tuple[Any, ...], _Kept] = {}
+        self._kept: dict[tuple[Any, ...], tuple[datetime, Plan | None]] = {}  # the former: when Feast read its registry
 
     def of(self, config: RepoConfig, registry: Any, project: str, features: Any, *, full_names: bool) -> Plan | None:
         """Return a request's plan; None for one that Feast has to answer itself.
@@ -95,15 +88,15 @@ class Plans:
         if key is None or _watched(config):
             return None
         kept = self._kept.get(key)
-        if kept is not None and kept.registry is registry and _still_read(registry, kept.read_at):
-            return kept.plan
+        if kept is not None and _still_read(registry, kept[0]):
+            return kept[1]
         read_at = getattr(registry, "cached_registry_proto_created", None)
         context = utils._get_cached_request_context(registry, project, features, full_names)  # noqa: SLF001 - Feast's own rules, not ours
         plan = self._plan(context, full_names=full_names)
         if read_at is not None and registry.cached_registry_proto_created is read_at:  # else it was read anew meanwhile
             if len(self._kept) >= _REMEMBERED:
                 self._kept.clear()
-            self._kept[key] = _Kept(registry, read_at, plan)
+            self._kept[key] = (read_at, plan)
         return plan
 
     def _plan(self, context: tuple[Any, ...], *, full_names: bool) -> Plan | None:
@@ -235,7 +228,7 @@ def _watched(config: RepoConfig) -> bool:
 
 def _still_read(registry: Any, read_at: datetime) -> bool:
     """Whether Feast would go on with what it read of its registry then (`is_cache_valid`, but for comparing the whole of it)."""
-    if registry.cached_registry_proto_created is not read_at:
+    if registry.cached_registry_proto_created is not read_at:  # the same object: of another registry it is another one
         return False
     ttl = registry.cached_registry_proto_ttl
     return not ttl or datetime.now(UTC) <= read_at + ttl

@@ -157,9 +157,8 @@ class Connections:
             self._idle, self._process = [], os.getpid()
         with suppress(IndexError):
             connection = self._idle.pop()
-            if connection.sock is not None:
-                connection.sock.settimeout(timeout)
-                return connection, True
+            connection.sock.settimeout(timeout)
+            return connection, True
         if self._tls is not None:
             return http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=self._tls), False
         return http.client.HTTPConnection(self._host, self._port, timeout=timeout), False
@@ -170,7 +169,7 @@ class Connections:
         connection.request("POST", self._path + path, body, headers)
         response = connection.getresponse()
         text = response.read()
-        if len(self._idle) < _IDLE and not response.will_close:
+        if len(self._idle) < _IDLE and connection.sock is not None:  # None: the server wants it closed
             self._idle.append(connection)
         else:
             connection.close()

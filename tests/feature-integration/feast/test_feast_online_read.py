@@ -115,7 +115,19 @@ entities = st.one_of(
     odd_agents.map(lambda names: [{"agent_id": name} for name in names]),
     odd_agents.map(lambda names: {"agent_id": names}),
     st.sampled_from(
-        [[{"agent": "a"}], [{"agent_id": "a"}, {}], {"agent_id": ["a"], "more": [1, 2]}, {"agent_id": ["\ud800"]}, {}, None, "a"]
+        [
+            [{"agent": "a"}],
+            {"agent": ["a"]},
+            {"agent_id": {"a"}},
+            {"agent_id": "ab"},
+            [{"agent_id": "a"}, {"agent_id": "b", "more": 1}],
+            [{"agent_id": "a"}, {}],
+            {"agent_id": ["a"], "more": [1, 2]},
+            {"agent_id": ["\ud800"]},
+            {},
+            None,
+            "a",
+        ]
     ),
 )
 references = st.one_of(
@@ -149,9 +161,11 @@ def test_a_feature_service(ways: Ways, full_feature_names: Any) -> None:
     ways.store.apply([service])
     ways.store.refresh_registry()
     rows = {"agent_id": ["a", "nobody", "a"]}
+    more = {"full_feature_names": full_feature_names, "include_feature_view_version_metadata": True}
     assert ways.is_bulk(service, rows)
-    found = outcome(lambda: ways.bulk(service, rows, full_feature_names=full_feature_names))
-    assert found == outcome(lambda: ways.general(service, rows, full_feature_names=full_feature_names))
+    found = outcome(lambda: ways.bulk(service, rows, **more))
+    assert found == outcome(lambda: ways.general(service, rows, **more))
+    assert [each.name for each in found[3].metadata.feature_view_metadata] == [REVIEWS.name, "renamed"]
     assert len(found[0]) == 1 + 2 + len(DEPLOYMENTS.features)
 
 
@@ -224,7 +238,9 @@ def test_where_feast_decides_or_counts_it_does_so(ways: Ways, monkeypatch: pytes
     assert not ways.is_bulk(*request)
 
 
-def test_a_new_definition_is_seen_when_feast_sees_it(own_store: FeatureStore, row_tables: Settings, client: Redis) -> None:
+def test_a_new_definition_is_seen_when_feast_sees_it(
+    own_store: FeatureStore, row_tables: Settings, client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
     publish(client)
     added = Feature("all_events_count", count(), over=days(1), description="Everything the reviewer did.", unit="events")
     new = replace(view_named("code_review_features"), version="2.0.0", features=(*REVIEWS.features, added))
@@ -238,9 +254,15 @@ def test_a_new_definition_is_seen_when_feast_sees_it(own_store: FeatureStore, ro
     assert read() == [None]
     feast_repo.apply(row_tables, [new, *VIEWS[1:]])
     assert read() == [None]  # as long as Feast keeps what it read
-    registry: Any = own_store.registry
-    registry.cached_registry_proto_created -= registry.cached_registry_proto_ttl + timedelta(seconds=1)
-    assert read() == [77]
+    with monkeypatch.context() as patched:
+        patched.setattr(own_store.registry, "cached_registry_proto_ttl", timedelta(microseconds=1))
+        assert read() == [77]
+    both = [COUNT, "code_review_features@v0:rejection_rate"]
+    more = {"full_feature_names": True, "include_feature_view_version_metadata": True}
+    ways, agents = Ways(own_store), {"agent_id": ["a"]}
+    for features in (both, both[::-1]):
+        assert outcome(lambda: ways.bulk(features, agents, **more)) == outcome(lambda: ways.general(features, agents, **more))  # noqa: B023
+        assert ways.is_bulk(features, agents)
     feast_repo.apply(row_tables, VIEWS)
     assert read() == [77]
     own_store.refresh_registry()

@@ -66,6 +66,7 @@ class Stub:
     def __init__(self, port: int = 0, tls: Any = None) -> None:
         stub = self
         self.reply: tuple[int, dict[str, str], bytes] = (200, {"X-Feature-Source": "redis"}, b"{}")
+        self.silence = 0.0
         self.requests: list[tuple[str, dict[str, str], Any]] = []
         self.connections: list[socket.socket] = []
 
@@ -79,6 +80,7 @@ class Stub:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 stub.requests.append((self.path, {name.lower(): value for name, value in self.headers.items()}, json.loads(body)))
+                time.sleep(stub.silence)
                 status, headers, content = stub.reply
                 self.send_response(status)
                 for name, value in (headers | {"Content-Length": str(len(content))}).items():
@@ -333,6 +335,30 @@ def test_a_silent_server_is_given_up(isolated_environment: object) -> None:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(FeatureServerDownError, match=r"has said nothing for 0\.1 s"):
             AgentFeatures("code-reviewer", url=url, timeout=0.1, patience=30).get()
+
+
+def test_a_kept_connection_waits_as_long_as_the_one_who_asks_now(stub: Stub) -> None:
+    stub.says(answer(("code-reviewer", "PRESENT")))
+    AgentFeatures("code-reviewer", timeout=20).get()
+    stub.silence = 1.0
+    with pytest.raises(FeatureServerDownError, match=r"has said nothing for 0\.1 s"):
+        AgentFeatures("code-reviewer", timeout=0.1).get()
+    assert len(stub.requests) == 2
+    assert AgentFeatures("code-reviewer", timeout=20).get().recent_reviews_count == 4
+
+
+def test_a_connection_that_the_server_closed_meanwhile_costs_no_patience(stub: Stub) -> None:
+    stub.says(answer(("code-reviewer", "PRESENT")))
+    reviewer = AgentFeatures("code-reviewer", patience=0)
+    reviewer.get()
+    stub.connections[0].shutdown(socket.SHUT_RDWR)
+    assert reviewer.get().recent_reviews_count == 4
+    assert len(stub.connections) == 2
+
+
+def test_a_server_that_keeps_no_connection(stub: Stub) -> None:
+    stub.says(answer(("code-reviewer", "PRESENT")), Connection="close")
+    assert [AgentFeatures("code-reviewer", patience=0).get().recent_reviews_count for _ in range(3)] == [4, 4, 4]
 
 
 @pytest.mark.parametrize(
