@@ -1,19 +1,19 @@
-"""Staleness asked for every half minute: what was found fresh is not read again.
+"""Staleness asked for every half minute: what was looked at is not read again.
 
-Which days are stale is said by `staleness` alone. A process that asks again and again remembers the snapshot in which it last found a day
-fresh: of that day only events that arrived later can make it stale, so a tick reads those and not half a year of log. The memory is a
-saving and no cursor: without it, after a restart, the same answer takes longer; a day that is published anew is not remembered.
+Which days are stale is said by `staleness` alone. A process that asks again and again remembers the snapshot in which it last asked, and
+what it found of each day: only events that arrived later can change that, so a tick reads those and not half a year of log. The memory is a
+saving and no cursor: without it, after a restart, the same answer takes longer; of a day that is published anew nothing is remembered.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from detektor_pipelines.language.hashes import data_hash
 from detektor_pipelines.stores.staleness import Verified, unseen
 
 if TYPE_CHECKING:
-    from datetime import date
+    from datetime import date, datetime
 
     import psycopg
 
@@ -23,25 +23,37 @@ Published: TypeAlias = "dict[date, tuple[str, int]]"
 """By day the snapshot that it was published from, and the cluster."""
 
 
+class _Looked(NamedTuple):
+    """What a look found: for events up to when, which days were published from what, the stale ones, and the snapshot it sees at least."""
+
+    before: datetime | None
+    published: Published
+    stale: dict[date, int | None]
+    snapshot: str
+
+
 class StalenessWatch:
-    """Answers as `stale_days` does, for one database."""
+    """Answers as `unseen` does, for one database."""
 
     def __init__(self) -> None:
-        self._fresh: dict[tuple[str, str], tuple[Published, str]] = {}
+        self._looked: dict[tuple[str, str], _Looked] = {}
 
-    def stale_days(self, connection: psycopg.Connection, view: FeatureView) -> list[date]:
-        """Return the published days of the view's current version that events committed since then reach, ascending."""
+    def unseen(self, connection: psycopg.Connection, view: FeatureView, *, before: datetime | None = None) -> dict[date, int | None]:
+        """Return the days that events of up to `before` make stale, ascending, each with the xid of the newest one it does not know."""
         key = view.name, data_hash(view)
         # Before anything else is read: what the later statements see is this at least
         now = str(_one(connection, "SELECT pg_current_snapshot()::text"))
         published = _published(connection, view)
-        before, snapshot = self._fresh.get(key, ({}, now))
-        if _end(now) < _end(snapshot):  # the database was put back to an earlier state: what is remembered is of another history
-            before = {}
-        known = frozenset(day for day, state in before.items() if published.get(day) == state)
-        stale = list(unseen(connection, view, verified=Verified(snapshot, known) if known else None))
-        self._fresh[key] = {day: state for day, state in published.items() if day not in stale}, now
-        return stale
+        last = self._looked.get(key)
+        if last is None or last.before != before or _end(now) < _end(last.snapshot):  # the database was put back: of another history
+            last = _Looked(before, {}, {}, now)
+        same = frozenset(day for day, state in last.published.items() if published.get(day) == state)
+        found = {day: newest for day, newest in last.stale.items() if day in same}
+        for day, newest in unseen(connection, view, before=before, verified=Verified(last.snapshot, same) if same else None).items():
+            found[day] = max((xid for xid in (newest, found.get(day)) if xid), default=None)
+        found = dict(sorted(found.items()))
+        self._looked[key] = _Looked(before, published, found, now)
+        return found
 
 
 def _published(connection: psycopg.Connection, view: FeatureView) -> Published:

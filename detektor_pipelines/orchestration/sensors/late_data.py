@@ -97,18 +97,19 @@ def _late(settings: Settings, views: Sequence[FeatureView], watch: StalenessWatc
 
     """
     from detektor_pipelines.stores.connections import connect
-    from detektor_pipelines.stores.staleness import unseen
 
     now = clock.from_us(clock.now_us())
     today = now.date()
     closed = (now - GRACE).date() - timedelta(days=1)
     graced = closed < today - timedelta(days=1)
+    midnight = datetime.combine(today, datetime.min.time(), UTC)  # what happened since reaches the open day alone
     found: dict[FeatureView, dict[date, int | None]] = {}
     with connect(settings) as connection:
         for view in views:
-            stale = [day for day in watch.stale_days(connection, view) if day <= closed or (day == today and not graced)]
-            if stale and stale[0] <= closed:
-                found[view] = unseen(connection, view, days=stale, before=datetime.combine(today, datetime.min.time(), UTC))
+            stale = watch.unseen(connection, view, before=midnight)
+            late = {day: newest for day, newest in stale.items() if day <= closed or (day == today and not graced)}
+            if late and min(late) <= closed:
+                found[view] = late
     return found
 
 

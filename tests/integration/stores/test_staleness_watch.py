@@ -69,7 +69,8 @@ def some_instant(chance: random.Random) -> datetime:
 @pytest.mark.parametrize("seed", range(6))
 def test_random_histories_with_transactions_that_overlap(log: Settings, seed: int) -> None:
     chance = random.Random(seed)
-    watch = StalenessWatch()
+    watch, until = StalenessWatch(), StalenessWatch()
+    noon = datetime(2026, 4, 10, 12, tzinfo=UTC)
     found = 0
     with ExitStack() as stack:
         under_way: list[psycopg.Connection] = []
@@ -90,7 +91,8 @@ def test_random_histories_with_transactions_that_overlap(log: Settings, seed: in
             with connect(log) as connection:
                 expected = literally(connection)
                 assert stale_days(connection, VIEW) == expected
-                assert watch.stale_days(connection, VIEW) == expected
+                assert watch.unseen(connection, VIEW) == unseen(connection, VIEW)
+                assert until.unseen(connection, VIEW, before=noon) == unseen(connection, VIEW, before=noon)
             found += len(expected)
     assert found
 
@@ -104,36 +106,53 @@ def test_an_event_that_was_under_way_is_not_hidden_by_a_newer_one_of_the_same_da
             connection.execute(EVENT, {"id": "quick", "agent": VIEW.agent, "at": "2026-05-20 11:00+00"})
         publish(log, VIEW, [LAST])
         with connect(log) as connection:
-            assert watch.stale_days(connection, VIEW) == []
+            assert watch.unseen(connection, VIEW) == {}
         slow.commit()
     with connect(log) as connection:
         assert stale_days(connection, VIEW) == [LAST]
-        assert watch.stale_days(connection, VIEW) == [LAST]
+        assert list(watch.unseen(connection, VIEW)) == [LAST]
 
 
 def test_a_day_that_was_fresh_is_held_against_what_came_since_and_nothing_older_is_read(log: Settings) -> None:
     publish(log, VIEW, span(FIRST, LAST))
     watch = StalenessWatch()
     with connect(log) as connection:
-        assert watch.stale_days(connection, VIEW) == []
+        assert watch.unseen(connection, VIEW) == {}
         connection.execute(EVENT, {"id": "late", "agent": VIEW.agent, "at": "2026-05-20 10:00+00"})
     with connect(log) as connection:
-        assert watch.stale_days(connection, VIEW) == [LAST]
-        assert watch.stale_days(connection, VIEW) == [LAST]  # what is stale is not remembered as fresh
+        assert list(watch.unseen(connection, VIEW)) == [LAST]
+        assert list(watch.unseen(connection, VIEW)) == [LAST]  # what is stale is remembered as stale
     publish(log, VIEW, [LAST])
     with connect(log) as connection:
-        assert watch.stale_days(connection, VIEW) == []
+        assert watch.unseen(connection, VIEW) == {}
+
+
+def test_while_late_events_wait_what_was_read_is_not_read_again(log: Settings) -> None:
+    publish(log, VIEW, span(FIRST, LAST))
+    watch = StalenessWatch()
+    found: dict[date, int | None] = {}
+    for at in ("2026-05-19 10:00+00", "2026-05-20 10:00+00"):
+        with connect(log) as connection:
+            connection.execute(EVENT, {"id": at, "agent": VIEW.agent, "at": at})
+        with connect(log) as connection:
+            found |= unseen(connection, VIEW)
+            assert watch.unseen(connection, VIEW) == found
+            connection.execute("DELETE FROM ml_learning.agent_events")  # nothing but the memory knows of it now
+    with connect(log) as connection:
+        assert watch.unseen(connection, VIEW) == found
+        assert watch.unseen(connection, VIEW, before=datetime(2026, 5, 20, tzinfo=UTC)) == {}  # another question
+    assert list(found) == [date(2026, 5, 19), LAST]
 
 
 def test_a_day_that_was_published_anew_is_held_against_that(log: Settings) -> None:
     publish(log, VIEW, [LAST])
     watch = StalenessWatch()
     with connect(log) as connection:
-        assert watch.stale_days(connection, VIEW) == []
+        assert watch.unseen(connection, VIEW) == {}
         connection.execute(EVENT, {"id": "late", "agent": VIEW.agent, "at": "2026-05-20 10:00+00"})
     publish(log, VIEW, [LAST])
     with connect(log) as connection:
-        assert watch.stale_days(connection, VIEW) == []
+        assert watch.unseen(connection, VIEW) == {}
 
 
 def test_a_database_put_back_to_an_earlier_state_is_asked_anew(log: Settings) -> None:
@@ -141,12 +160,12 @@ def test_a_database_put_back_to_an_earlier_state_is_asked_anew(log: Settings) ->
     publish(log, VIEW, span(FIRST, LAST))
     watch = StalenessWatch()
     with connect(log) as connection:
-        watch.stale_days(connection, VIEW)
-        ((key, (days, _)),) = watch._fresh.items()
-        watch._fresh[key] = days, "9000000:9000000:"
+        watch.unseen(connection, VIEW)
+        ((key, looked),) = watch._looked.items()
+        watch._looked[key] = looked._replace(snapshot="9000000:9000000:")
         connection.execute(EVENT, {"id": "late", "agent": VIEW.agent, "at": "2026-05-20 10:00+00"})
     with connect(log) as connection:
-        assert watch.stale_days(connection, VIEW) == [LAST]
+        assert list(watch.unseen(connection, VIEW)) == [LAST]
 
 
 def test_days_and_events_can_be_narrowed_and_the_newest_transaction_is_told(log: Settings) -> None:
