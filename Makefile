@@ -80,7 +80,11 @@ types: $(READY) ## Check types
 
 .PHONY: bench
 bench: $(READY) ## Measure; figures with their commands stand in benchmarks/README.md
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
+	@for script in $(filter-out %/soak_serving.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
+
+.PHONY: soak
+soak: $(READY) ## Half an hour of load on the feature server: errors, latency, memory over time (ARGS="--minutes 5 --plot soak.png")
+	@$(BIN)/python benchmarks/soak_serving.py $(ARGS)
 
 .PHONY: pictures
 pictures: $(READY) ## Take the pictures of Dagster's pages in docs/images anew (needs Chromium; ARGS="graph partitions")

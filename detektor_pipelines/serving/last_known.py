@@ -16,7 +16,7 @@ import logging
 import os
 import time
 from base64 import b64decode, b64encode
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Final, cast
 
 import orjson
@@ -24,7 +24,7 @@ import orjson
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.stores import online
-from detektor_pipelines.stores.connections_redis import OnlineStoreDownError, async_client_of, escaped, mget_async, redis_errors
+from detektor_pipelines.stores.connections_redis import async_client_of, escaped, mget_async, redis_errors
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
@@ -75,10 +75,18 @@ class LastKnown:
         """Return the kept values of some keys, None where there is none."""
         return [self._values.get(key) for key in keys]
 
-    async def keep(self) -> None:
-        """Take what Redis holds, at once and then at intervals, until cancelled; what was kept stays while Redis is away or empty."""
-        from redis.exceptions import RedisError
+    @asynccontextmanager
+    async def keeping(self) -> AsyncIterator[None]:
+        """Take what Redis holds, at once and then at intervals, until the block ends; what was kept stays while Redis is away or empty."""
+        task = asyncio.get_running_loop().create_task(self._keep())
+        try:
+            yield
+        finally:
+            while not task.done():  # a cancellation that comes just with an answer is lost (`asyncio.wait_for` before Python 3.12)
+                task.cancel()
+                await asyncio.wait([task], timeout=0.1)
 
+    async def _keep(self) -> None:
         client = async_client_of(self._settings.redis_url)
         try:
             while True:
@@ -87,8 +95,8 @@ class LastKnown:
                         taken = await self._take(client)
                     if taken and not self._written_by_another():
                         await self._write()
-                except (OnlineStoreDownError, RedisError, OSError) as error:
-                    _log.warning("%s is not kept up to date: %s", self._file, error)
+                except Exception as error:  # noqa: BLE001 - whatever it is, the next time may do better
+                    _log.warning("%s is not kept up to date: %r", self._file, error)
                 await asyncio.sleep(self._settings.serve_fallback_seconds)
         finally:
             await client.aclose()

@@ -14,7 +14,6 @@ process's own, so it is restarted when they change. Errors are problem details (
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import logging
 import time
@@ -78,12 +77,10 @@ def app(settings: Settings | None = None) -> Starlette:
     @asynccontextmanager
     async def connected(_: Starlette) -> AsyncIterator[None]:
         server.sources = Sources(server.settings, server.last_known, server.metrics)
-        keeping = asyncio.get_running_loop().create_task(server.last_known.keep())
         gc.collect()
         gc.freeze()  # what is loaded by now stays: looking through it, a collection would hold requests up for 20 ms
-        yield
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
+        async with server.last_known.keeping():
+            yield
         await server.sources.close()
 
     routes = [

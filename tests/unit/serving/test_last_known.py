@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -52,3 +53,17 @@ def test_a_write_that_fails_leaves_the_old_file(settings: Settings, monkeypatch:
     assert list(json.loads(before)) == ["written_at", "values"]
     assert [each.name for each in settings.home.iterdir()] == [FILE]
     assert LastKnown(settings).get(["feast:a"]) == [b"1"]
+
+
+def test_a_lost_cancellation_does_not_keep_the_server_from_ending(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def deaf_once(_: LastKnown) -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        await asyncio.sleep(60)
+
+    async def run() -> None:
+        async with asyncio.timeout(10), LastKnown(settings).keeping():
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(LastKnown, "_keep", deaf_once)
+    asyncio.run(run())
