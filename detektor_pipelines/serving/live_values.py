@@ -18,7 +18,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from detektor_pipelines.serving.circuit import Circuit, again
-from detektor_pipelines.stores.connections_redis import OnlineStoreDownError, async_client_of, mget_async, redis_errors, where_is
+from detektor_pipelines.stores.connections_redis import (
+    OnlineStoreDownError,
+    async_client_of,
+    mget_async,
+    redis_errors,
+    redis_faults,
+    where_is,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -170,9 +177,7 @@ class LiveValues:
         return OnlineStoreLateError(what, where=where_is(self._clients[0]), fix="Give it more time by DETEKTOR_SERVE_REDIS_LATE_MS.")
 
     async def _send(self, commands: Sequence[tuple[Any, ...]]) -> None:
-        from redis.exceptions import RedisError
-
-        with suppress(RedisError, TimeoutError):
+        with suppress(*redis_faults(), TimeoutError):
             async with asyncio.timeout(self._seconds), self._clients[-1].pipeline(transaction=False) as pipe:
                 for command in commands:
                     pipe.execute_command(*command)
@@ -203,7 +208,10 @@ def _client(settings: Settings) -> Redis:
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
 
-    return async_client_of(settings.redis_url, single_connection_client=True, socket_timeout=None, retry=Retry(NoBackoff(), 1))
+    options: dict[str, Any] = {"single_connection_client": True, "socket_timeout": None, "retry": Retry(NoBackoff(), 1)}
+    if settings.redis_address.kind != "server":  # one of several that does not even refuse must leave time for the next
+        options["socket_connect_timeout"] = settings.serve_redis_timeout_ms / 2_000
+    return async_client_of(settings.redis_url, **options)
 
 
 def _fail(asked: Sequence[_Asked], error: Exception) -> None:

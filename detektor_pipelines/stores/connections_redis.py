@@ -10,7 +10,8 @@ redis-py imports slowly, so it is imported where it is used.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 
 from detektor_pipelines.errors import UserError
 
@@ -54,12 +55,7 @@ class OnlineStoreDownError(UserError):
 
 
 def redis_client(settings: Settings) -> Redis:
-    """Return a client with a pool of its own and short time-outs; values are bytes. Close it when done.
-
-    Raises:
-        OnlineStoreDownError: It is a cluster, of which no node answers; the others connect when they are first used.
-
-    """
+    """Return a client with a pool of its own and short time-outs, which connects when it is first used; values are bytes. Close it."""
     return client_of(settings.redis_url)
 
 
@@ -68,13 +64,11 @@ def client_of(url: str, **options: Any) -> Redis:
 
     Raises:
         UserError: The URL is of none of the kinds.
-        OnlineStoreDownError: It is a cluster, of which no node answers.
 
     """
     import redis
     import redis.sentinel
     from redis.backoff import ConstantBackoff
-    from redis.cluster import ClusterNode, RedisCluster
     from redis.connection import parse_url
     from redis.retry import Retry
 
@@ -85,10 +79,7 @@ def client_of(url: str, **options: Any) -> Redis:
     if address.kind == "server":
         return redis.Redis.from_url(url, **chosen)
     if address.kind == "cluster":
-        nodes = [ClusterNode(host, port) for host, port in address.nodes[1:]]  # type: ignore[no-untyped-call]  # redis-py's
-        with redis_errors(address):
-            client = RedisCluster.from_url(address.single_url, startup_nodes=nodes, require_full_coverage=False, **chosen)
-        return cast("redis.Redis", client)
+        return cast("redis.Redis", ClusterClient(address, chosen))
 
     class Primary(redis.Redis):
         """Closes the connections to the Sentinels too."""
@@ -103,6 +94,42 @@ def client_of(url: str, **options: Any) -> Redis:
     sentinels: Any = redis.sentinel.Sentinel
     sentinel = sentinels(address.nodes, sentinel_kwargs=to_sentinels, **to_server)
     return cast("redis.Redis", sentinel.master_for(address.service, redis_class=Primary))
+
+
+class ClusterClient:
+    """A client of a cluster that connects when it is first used, as those of the other kinds do; redis-py's asks all nodes at once."""
+
+    def __init__(self, address: RedisAddress, options: dict[str, Any]) -> None:
+        self.address = address
+        self._options = options
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connected, name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def mget_nonatomic(self, keys: Sequence[Any]) -> Any:
+        """Read any keys, those of each slot at once."""
+        return self._connected.mget_nonatomic(keys)
+
+    def close(self) -> None:
+        """Close the connections, if there are any."""
+        if "_connected" in self.__dict__:
+            self._connected.close()
+
+    @cached_property
+    def _connected(self) -> Any:
+        from redis.cluster import ClusterNode, RedisCluster
+
+        nodes = [ClusterNode(host, port) for host, port in self.address.nodes[1:]]  # type: ignore[no-untyped-call]  # redis-py's
+        try:
+            return RedisCluster.from_url(self.address.single_url, startup_nodes=nodes, require_full_coverage=False, **self._options)
+        except AttributeError as error:  # else Python takes it for one of this class, and asks again
+            raise RuntimeError from error
 
 
 def async_client_of(url: str, **options: Any) -> AsyncRedis:
@@ -146,7 +173,7 @@ def async_client_of(url: str, **options: Any) -> AsyncRedis:
 
 def is_cluster(client: Any) -> bool:
     """Tell whether a client, for an event loop or not, is one of a cluster."""
-    return hasattr(client, "mget_nonatomic")
+    return hasattr(type(client), "mget_nonatomic")
 
 
 def mget(client: Redis, keys: Sequence[str] | Sequence[bytes]) -> list[bytes | None]:
@@ -190,11 +217,10 @@ def escaped(text: str) -> str:
 
 
 def where_is(server: Any) -> str:
-    """Return where a client of any kind, or an address, asks, in words for a message."""
-    if hasattr(server, "single_url"):
-        return _named(server.kind, server.nodes, server.service)
+    """Return where a client of any kind asks, in words for a message."""
     if is_cluster(server):
-        return _named("cluster", [(node.host, node.port) for node in server.startup_nodes])
+        nodes = server.address.nodes if isinstance(server, ClusterClient) else [(node.host, node.port) for node in server.startup_nodes]
+        return _named("cluster", nodes)
     pool = server.connection_pool
     if hasattr(pool, "sentinel_manager"):
         addresses = [each.connection_pool.connection_kwargs for each in pool.sentinel_manager.sentinels]

@@ -174,8 +174,9 @@ class TestTls:
 
     def test_of_a_cluster_or_sentinels_it_is_asked_for_the_same_way(self, tls: str) -> None:
         address = tls.removeprefix("rediss://")
-        with pytest.raises(OnlineStoreDownError, match="This Redis is no cluster"):
-            client_of(f"rediss+cluster://{address.replace('/0?', '?')}")
+        with client_of(f"rediss+cluster://{address.replace('/0?', '?')}") as client, pytest.raises(OnlineStoreDownError) as caught:
+            counts(client)
+        assert caught.value.what == "This Redis is no cluster."
         sentinel = f"rediss+sentinel://{address.replace('/0?', '/features/0?')}&sentinel_password={embedded.PASSWORD}"
         with client_of(sentinel) as client, pytest.raises(OnlineStoreDownError, match="This Redis is no Sentinel"):
             counts(client)
@@ -203,6 +204,33 @@ class TestFailOver:
             assert counts(client) == {2}
             assert client.connection_pool.get_master_address() == (LOOPBACK, watched.replica.port)
             assert asyncio.run(self.read_by_loop(watched.url)) == b"1"
+
+    @pytest.mark.slow
+    def test_the_feature_server_finds_the_new_primary(self, tmp_path: Path) -> None:
+        from detektor_pipelines.serving.live_values import LiveValues
+
+        async def watch(watched: Watched) -> int:
+            live, failed = LiveValues(Settings(external_redis_url=watched.url)), 0
+            try:
+                assert await live.get(["feast:probe"]) == [b"1"]
+                os.killpg(watched.primary.pid, signal.SIGKILL)
+                for _ in range(600):
+                    await asyncio.sleep(0.05)
+                    try:
+                        assert await live.get(["feast:probe"]) == [b"1"]
+                    except OnlineStoreDownError:
+                        failed += 1
+                    else:
+                        return failed
+                raise AssertionError
+            finally:
+                await live.close()
+
+        with watched_redis(tmp_path) as watched:
+            with client_of(watched.url) as client:
+                client.set("feast:probe", "1")
+                until(lambda: client.wait(1, 1_000) == 1, "the replica has it")
+            assert asyncio.run(watch(watched)) > 0
 
     async def read_by_loop(self, url: str) -> bytes | None:
         client = async_client_of(url)
@@ -249,13 +277,14 @@ class TestClusterFaults:
                 assert online.valid_through(client, PROJECT, VIEW) == NOON + 1
 
     def test_a_cluster_of_which_nobody_answers(self) -> None:
-        with pytest.raises(OnlineStoreDownError) as caught:
-            client_of("redis+cluster://127.0.0.1:1,127.0.0.1:2")
+        with client_of("redis+cluster://127.0.0.1:1,127.0.0.1:2") as client, pytest.raises(OnlineStoreDownError) as caught:
+            counts(client)
         assert "Redis cluster at 127.0.0.1:1, 127.0.0.1:2" in str(caught.value)
 
     def test_a_wrong_password(self, cluster: Cluster) -> None:
-        with pytest.raises(OnlineStoreDownError, match="password"):
-            client_of(cluster.url.replace(embedded.PASSWORD, "wrong"))
+        wrong = cluster.url.replace(embedded.PASSWORD, "wrong")
+        with client_of(wrong) as client, pytest.raises(OnlineStoreDownError, match="password"):
+            counts(client)
 
     def test_the_first_of_its_nodes_may_be_away(self, cluster: Cluster) -> None:
         away = cluster.url.replace("@", "@127.0.0.1:1,")

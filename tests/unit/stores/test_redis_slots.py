@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unittest.mock import Mock
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 from redis.crc import key_slot
 
 from detektor_pipelines.stores import online
-from detektor_pipelines.stores.connections_redis import by_slot, is_cluster
+from detektor_pipelines.stores.connections_redis import async_client_of, by_slot, client_of, is_cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 KEYS = st.lists(
     st.text(st.characters(codec="utf-8"), max_size=20) | st.sampled_from(["{a}1", "{a}2", "{b}3", "a@p", "feast:x@1:agent"]), max_size=60
@@ -70,6 +73,8 @@ def test_many_small_calls_are_parted_too() -> None:
     assert [len(trip) for trip in online.round_trips(calls)] == [online.CALLS_A_ROUND_TRIP, 1]
 
 
-@pytest.mark.parametrize(("names", "expected"), [(["mget"], False), (["mget", "mget_nonatomic"], True)])
-def test_a_cluster_is_known_by_what_it_can(names: list[str], expected: bool) -> None:  # noqa: FBT001
-    assert is_cluster(Mock(spec=names)) is expected
+@pytest.mark.parametrize("make", [client_of, async_client_of])
+def test_a_cluster_is_known_before_it_is_asked(make: Callable[[str], object]) -> None:
+    assert is_cluster(make("redis+cluster://127.0.0.1:1"))
+    assert not is_cluster(make("redis://127.0.0.1:1"))
+    assert not is_cluster(make("redis+sentinel://127.0.0.1:1/features"))
