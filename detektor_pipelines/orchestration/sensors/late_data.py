@@ -50,23 +50,27 @@ def repair_late_data(
     def repair(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         given = settings or get_settings()
         try:
-            late = {view: _with_partition(context, view, days, partitions) for view, days in _late(given, views, watch).items()}
+            stale = _late(given, views, watch)
         except UserError as error:
             return dg.SkipReason(str(error))
-        return _tick(context, given, late)
+        return _tick(context, given, stale, partitions)
 
     return repair
 
 
 def _tick(
-    context: dg.SensorEvaluationContext, settings: Settings, late: Mapping[FeatureView, Mapping[date, int | None]]
+    context: dg.SensorEvaluationContext,
+    settings: Settings,
+    stale: Mapping[FeatureView, Mapping[date, int | None]],
+    partitions: dg.PartitionsDefinition[str],
 ) -> dg.SensorResult:
     told = Said(context.cursor)
-    if not any(late.values()):
+    if not stale:
         return dg.SensorResult(skip_reason="No late event reaches a closed day that is published.", cursor=told.cursor)
-    busy = views_at_work(context.instance, list(late), backfills=True)
+    busy = views_at_work(context.instance, list(stale), backfills=True)
     attempts = Attempts(context.instance, "late data")
     requests, waits = [], Waits()
+    late = {view: _with_partition(view, days, partitions, waits) for view, days in stale.items()}
     for days, views in by_range(late).items():
         tags: dict[str, str] = {}
         ready = []
@@ -114,16 +118,14 @@ def _late(settings: Settings, views: Sequence[FeatureView], watch: StalenessWatc
 
 
 def _with_partition(
-    context: dg.SensorEvaluationContext, view: FeatureView, days: Mapping[date, int | None], partitions: dg.PartitionsDefinition[str]
+    view: FeatureView, days: Mapping[date, int | None], partitions: dg.PartitionsDefinition[str], waits: Waits
 ) -> dict[date, int | None]:
-    """Return the days that Dagster has a partition of; of others (a later first day was set since) no run can be asked for."""
+    """Return the days that Dagster has a partition of; no run can be asked for others (a later first day was set since)."""
     kept = {day: newest for day, newest in days.items() if partitions.has_partition_key(day.isoformat())}
-    if len(kept) < len(days):
-        context.log.warning(
-            "%s: late events reach %d published days before the first partition. Set DETEKTOR_START_DATE earlier and reload the"
-            " definitions to repair them.",
-            *(view.name, len(days) - len(kept)),
-        )
+    without = [day for day in days if day not in kept]
+    if without:
+        fix = "Dagster has no such partitions: reload the definitions, with an earlier DETEKTOR_START_DATE if one is set"
+        waits.add(view, f"{said((min(without), max(without)))}, {fix}")
     return kept
 
 

@@ -151,7 +151,10 @@ def test_days_before_yesterday_need_not_wait_after_midnight(sensor: Sensor, monk
 def test_published_days_without_a_partition_are_left_out_and_said(sensor: Sensor) -> None:
     append(sensor.settings, REVIEWS, "2026-03-05 10:30")
     assert sensor.asked(start=date(2026, 3, 20)) == [("2026-03-20", "2026-04-04", ["code_reviewer"])]
-    assert sensor.asked(start=date(2026, 5, 1)) == []
+    result = sensor.tick(start=date(2026, 5, 1))
+    assert not result.run_requests
+    why = result.skip_reason.skip_message
+    assert why.startswith("code_review_features: 2026-03-05 to 2026-04-04, Dagster has no such partitions")
 
 
 def test_days_of_another_cluster_are_repaired(sensor: Sensor) -> None:
