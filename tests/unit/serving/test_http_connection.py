@@ -116,6 +116,13 @@ def test_the_head_is_bounded_and_the_body_is_not_counted(padding: int, cuts: lis
         assert len(transport.written.partition(b"=")[2]) == body
 
 
+def test_bytes_that_begin_no_request_do_not_keep_a_connection() -> None:
+    """They end uvicorn's own wait for a connection that is idle."""
+    connection, transport = asyncio.run(fed([request(0, b"x", chunked=False), b"\r\n"], [True, True]))
+    assert transport.written.endswith(b"/0=x")
+    assert connection._due is not None
+
+
 @given(content=st.binary(max_size=200), cuts=st.lists(st.integers(0, 200), max_size=4))
 def test_any_bytes_are_answered_or_waited_for(content: bytes, cuts: list[int]) -> None:
     pieces = split(content, cuts)
