@@ -69,9 +69,9 @@ def daily_partitions(settings: Settings) -> Days:
 
     Today is the platform's clock's: with `DETEKTOR_NOW` in the past the partitions end there.
     """
-    first = min(first_day(settings), _today())
-    ahead = (_today() - datetime.fromtimestamp(time.time(), UTC).date()).days  # the platform's clock may stand at another day
-    return Days(start_date=first.isoformat(), end_offset=1 + ahead)
+    real = datetime.fromtimestamp(time.time(), UTC).date()  # first: at midnight a day too many does no harm, one too few does
+    today = _today()  # the platform's clock may stand at another day
+    return Days(start_date=min(first_day(settings), today).isoformat(), end_offset=1 + (today - real).days)
 
 
 def first_day(settings: Settings) -> date:

@@ -67,7 +67,7 @@ def _tick(
     events: list[Any] = [*news(instance, found)]
     at = int(volume.at.timestamp() * 1_000_000)
     observed = noted.get("observed", {})
-    if volume.version != observed.get("version") and at - observed.get("at", 0) >= _OBSERVED_US:
+    if volume.version != observed.get("version") and abs(at - observed.get("at", 0)) >= _OBSERVED_US:  # the clock may be put back
         events.append(observation(volume))
         observed = {"version": volume.version, "at": at}
     late = sorted(key.to_user_string() for key, finding in found.items() if not finding.passed)

@@ -71,7 +71,7 @@ class Attempts:
         if failures:
             pause = _PAUSES[min(len(failures), len(_PAUSES)) - 1]
             left = pause - (_now() - _ended(failures[0]))
-            if left > 0:
+            if 0 < left <= 2 * pause:  # more: the clock was put back since
                 return Verdict(allowed=False, why=f"the last run failed, the next is asked for in {left:.0f} s")
         return Verdict(allowed=True)
 

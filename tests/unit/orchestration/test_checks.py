@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -241,6 +241,19 @@ def test_the_sensor_says_everything_once_and_then_only_what_has_changed(engine: 
     assert said(tick(engine, instance, late.cursor)) == [("code_reviewer/features", "False")]
     engine.late = {}
     assert said(tick(engine, instance, late.cursor)) == [("code_reviewer/features", "True")]
+
+
+def test_the_log_is_observed_ten_minutes_apart_and_at_once_when_the_clock_was_put_back(
+    engine: Any, instance: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume, observed, cursor = engine.log_volume(), [], None
+    for number, minutes in enumerate((0, 9, 10, 19, -10_000)):
+        arrived = replace(volume, version=str(number), at=volume.at + timedelta(minutes=minutes))
+        monkeypatch.setattr(engine, "log_volume", lambda _, arrived=arrived: arrived)
+        result = tick(engine, instance, cursor)
+        observed.append(("agent_events", "observed") in said(result))
+        cursor = result.cursor
+    assert observed == [True, False, True, False, True]
 
 
 def test_what_a_run_has_evaluated_the_sensor_does_not_say_again(engine: Any, instance: Any) -> None:

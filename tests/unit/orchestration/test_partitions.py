@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import logging
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
@@ -42,6 +43,17 @@ def test_a_clock_ahead_of_the_real_one_has_partitions(partitions: ModuleType, mo
     keys = partitions.daily_partitions(days_from("2026-05-01")).get_partition_keys()
     ahead = date.fromisoformat(keys[-1]) - datetime.now(UTC).date()
     assert ahead.days in {2, 3}  # 2: midnight went by in between
+
+
+def test_definitions_that_are_loaded_at_midnight_have_the_day_that_begins(partitions: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each reading of the clock is a second later: the day changes between two of them."""
+    for before in range(4):
+        seconds = itertools.count(1_780_012_800 - before)
+        monkeypatch.setattr(partitions.time, "time", lambda seconds=seconds: next(seconds))
+        monkeypatch.setattr(partitions, "now_us", lambda seconds=seconds: next(seconds) * 1_000_000)
+        days = partitions.daily_partitions(days_from("2026-05-01"))
+        monkeypatch.undo()
+        assert days.end_offset >= 1
 
 
 def test_a_start_after_today_still_has_one_partition(partitions: ModuleType) -> None:

@@ -126,6 +126,13 @@ def test_a_publication_that_failed_is_asked_for_again_after_a_minute(dg: ModuleT
     assert asked(tick(dg, instance)) == ["code_reviewer/online"]
 
 
+def test_a_clock_that_was_put_back_does_not_make_the_pause_longer(dg: ModuleType, instance: Any, later: Any) -> None:
+    happened(dg, instance, "code_reviewer/features")
+    start(instance, tick(dg, instance).run_requests[0])
+    later(-30 * 24 * HOUR)
+    assert asked(tick(dg, instance)) == ["code_reviewer/online"]
+
+
 def test_after_three_failures_it_gives_up_and_says_so_once(dg: ModuleType, instance: Any, later: Any, alerts: list[str]) -> None:
     happened(dg, instance, "code_reviewer/features")
     for _ in range(3):
