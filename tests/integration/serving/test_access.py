@@ -324,8 +324,9 @@ def test_a_provider_that_is_away_lets_nobody_new_in(redis_server: embedded.Redis
             assert first.seconds < 15
             assert "provider" in first.json["title"]
             assert server.read([COUNT], ["a"]).status == 503
+            provider.keys = f"http://0.0.0.0:{provider.issuer.rpartition(':')[2]}/keys"
             provider.hangs.clear()
-            provider.keys = f"http://0.0.0.0:{provider.issuer.rpartition(':')[2]}/keys"  # noqa: S104 - this machine, but who would know
+            time.sleep(0.5)  # what it was asked meanwhile is answered, to nobody
             assert _settles(server, provider) == 503
             assert "/keys" not in provider.asked, "keys that anybody on the way can change are not fetched"
             provider.keys = None
