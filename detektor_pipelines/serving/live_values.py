@@ -151,14 +151,18 @@ class LiveValues:
 
     async def _answered(self, client: Redis, answer: Awaitable[Any]) -> Any:
         """Wait for an answer, no longer than the time-out."""
+        limit = asyncio.timeout(None)
+        watch = _Watch(self._seconds, lambda: limit.reschedule(0))
         try:
-            async with asyncio.timeout(self._seconds):
+            async with limit:
                 with redis_errors(client):
                     return await answer
         except TimeoutError:
             what = f"Redis does not answer within {self._seconds * 1_000:.0f} ms."
             fix = "Run `detektor status`, or give it more time by DETEKTOR_SERVE_REDIS_TIMEOUT_MS."
             raise OnlineStoreDownError(what, where=where_is(client), fix=fix) from None
+        finally:
+            watch.end()
 
     def _is_late(self, client: Redis, taken: Sequence[_Asked]) -> None:
         """Let those go who need not wait for this trip; when no lane is left, those too whose trip has not begun."""
@@ -187,7 +191,8 @@ class LiveValues:
 class _Watch:
     """Calls once when some time has passed; 0 never.
 
-    In two halves, because the time also passes while this process itself is held up: between them the event loop reads what has come.
+    In two halves, because the time also passes while this process itself is held up, as by turning thirty megabytes into JSON: between
+    them the event loop reads what has come.
     """
 
     def __init__(self, seconds: float, call: Callable[[], None]) -> None:
