@@ -109,7 +109,12 @@ class Request:
 
 
 def _text(config: RepoConfig, entity: EntityKey) -> str:
-    """Return an entity as text: the value itself when a string or an integer is the only one, else the bytes Feast makes of it, in hex."""
+    """Return an entity as text: the value itself when a string or an integer is the only one, else the bytes Feast makes of it, in hex.
+
+    A view without entities has one row. Feast reads it by an empty string, materializes it so, and pushes it by nothing at all.
+    """
+    if not entity.entity_values:
+        return ""
     if len(entity.entity_values) == 1:
         which = entity.entity_values[0].WhichOneof("val")
         if which in {"string_val", "int32_val", "int64_val"}:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from redis_servers import redis_cluster
 
 if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
@@ -30,7 +31,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dete
 GITHUB = "https://github.com/feast-dev/feast.git"
 TESTS = "sdk/python/tests"
 
-SHORT = (
+UNIVERSAL = (
     "test_entity_ttl_online_store",
     "test_write_to_online_store_event_check",
     "test_write_to_online_store",
@@ -42,6 +43,9 @@ SHORT = (
     "test_online_retrieval_success",
     "test_push_features_and_read",
     "test_push_features_and_read_async",
+)
+SHORT = (
+    *UNIVERSAL,
     "test_write_read_without_versioning",
     "test_write_read_with_versioning_v1",
     "test_version_isolation",
@@ -85,6 +89,14 @@ def test_all_of_feasts_own_tests_pass(feast_tests: Path, redis_db: Settings, tmp
     found = _run(feast_tests, redis_db.redis_url, tmp_path, LONG, as_ours=as_ours)
     assert _names(found) == set(LONG)
     assert bool(found["as_ours"]) == as_ours
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+def test_feasts_own_tests_pass_on_a_cluster(feast_tests: Path, tmp_path: Path) -> None:
+    with redis_cluster(tmp_path / "cluster") as cluster:
+        found = _run(feast_tests, cluster.url, tmp_path, UNIVERSAL, as_ours=False)
+    assert _names(found) == set(UNIVERSAL)
 
 
 def _repository() -> tuple[str, str]:

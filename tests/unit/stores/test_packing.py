@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detektor_pipelines.catalog import VIEWS
-from detektor_pipelines.stores.packing import CorruptValueError, Layout, Unpacked, pack, pack_table, unpack
+from detektor_pipelines.stores.packing import CorruptValueError, Layout, Unpacked, pack, pack_table, seal, unpack, unseal
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 INSTANT = st.integers(-(2**53) + 1, 2**53 - 1)
@@ -147,3 +147,20 @@ def test_the_format_is_the_documented_one() -> None:
         == ("de01000300000000000001020000000000000304000000000000050604ffffffffffffffff000000000000f03f0000000000000000") + b"10:20:".hex()
     )
     assert unpack(LAYOUT, pack(LAYOUT, row)) == row
+
+
+@given(INSTANT, INSTANT, INSTANT, st.binary(max_size=50))
+def test_what_is_sealed_comes_back(as_of: int, created: int, event: int, inside: bytes) -> None:
+    assert unseal(seal(as_of, created, event, inside)) == (event, inside)
+
+
+@given(st.binary(max_size=60))
+def test_unsealing_anything_else_is_an_error_of_its_own(packed: bytes) -> None:
+    if not packed.startswith(b"\xde\x02") or len(packed) < 28:
+        with pytest.raises(CorruptValueError):
+            unseal(packed)
+
+
+def test_a_sealed_instant_that_redis_could_not_order_is_refused() -> None:
+    with pytest.raises(ValueError, match="2255"):
+        seal(2**53, 0, 0, b"")
