@@ -41,6 +41,15 @@ def test_up_keeps_the_feature_server(settings: Settings) -> None:
         while (again := stack.status(settings)["serve"]).pid in {None, killed} or not again.ready:
             assert time.monotonic() < deadline, again
             time.sleep(0.2)
+        assert again.pid is not None
+        log = settings.home / "logs" / "serve.log"
+        begun = log.read_text().count("Listening:")
+        os.kill(again.pid, signal.SIGHUP)
+        while log.read_text().count("Listening:") == begun:
+            assert time.monotonic() < deadline + 30, log.read_text()
+            time.sleep(0.1)
+        assert json.load(urllib.request.urlopen(address, timeout=10))["status"] == "OK", "the connection waits until it has begun"
+        assert stack.status(settings)["serve"].pid == again.pid
     finally:
         ended = stack.down(settings)
     assert "feature server" in " ".join(ended).lower()
