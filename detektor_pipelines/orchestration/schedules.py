@@ -9,7 +9,7 @@ import dagster as dg
 
 from detektor_pipelines import clock
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.orchestration.requests import REASON_TAG, active_runs, both_assets, by_range, command, range_request, ranges
+from detektor_pipelines.orchestration.requests import REASON_TAG, active_runs, both_assets, by_range, range_request
 from detektor_pipelines.orchestration.sensors.bounds import digest
 from detektor_pipelines.settings import get_settings
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from detektor_pipelines.language.views import FeatureView
-    from detektor_pipelines.orchestration.requests import Range
     from detektor_pipelines.settings import Settings
 
     Tick = Callable[[dg.ScheduleEvaluationContext], list[dg.RunRequest] | dg.SkipReason]
 
 NIGHTS: Final = 7
-"""How many days back `nightly_close` closes what was left open: a day that fails the gate is tried seven times, then it is a person's."""
+"""How many days back `nightly_close` closes what was left open: a day that fails the gate is tried seven times, then it is a person's, whom
+`detektor status` and the view's partitions show it."""
 
 _EMPTY: Final = "The raw log holds no event yet: `detektor ingest` or a hook brings some."
 _DAY: Final = timedelta(days=1)
@@ -61,20 +61,21 @@ def nightly_close(
 ) -> dg.ScheduleDefinition:
     """Return the schedule that computes the day before once it is over, and days of the last week that nothing closed."""
 
-    def tick(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
-        keys = partitions.get_partition_keys()
+    def tick(_: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
         yesterday = _today() - _DAY
-        first = max(yesterday - (NIGHTS - 1) * _DAY, date.fromisoformat(keys[0])) if keys else _today()
-        recent, older = _unclosed(settings or get_settings(), views, date.fromisoformat(keys[0]) if keys else first, first, yesterday)
-        if recent is None:
+        week = [yesterday - number * _DAY for number in range(NIGHTS)]
+        over = [day for day in week if partitions.has_partition_key(day.isoformat())]
+        if not over:
+            return dg.SkipReason(f"None of the {NIGHTS} days before today has a partition.")
+        first, last = min(over), max(over)
+        unclosed = _unclosed(settings or get_settings(), views, first, last)
+        if unclosed is None:
             return dg.SkipReason(_EMPTY)
-        for view, days in older.items():
-            _say_older(context, view, days)
-        if not any(recent.values()):
-            return dg.SkipReason(f"All days from {first} to {yesterday} are closed.")
+        if not any(unclosed.values()):
+            return dg.SkipReason(f"All days from {first} to {last} are closed. `detektor status` shows older gaps.")
         return [
             range_request(some, days, "nightly", run_key=digest("nightly", *days, [view.name for view in some]))
-            for days, some in by_range(recent).items()
+            for days, some in by_range(unclosed).items()
         ]
 
     return _schedule(
@@ -111,29 +112,13 @@ def _is_empty(settings: Settings) -> bool:
         return log_is_empty(connection)
 
 
-def _unclosed(
-    settings: Settings, views: Sequence[FeatureView], oldest: date, first: date, last: date
-) -> tuple[Mapping[FeatureView, list[date]] | None, Mapping[FeatureView, list[date]]]:
-    """Return by view the days not closed from `first` to `last`, and those from `oldest` to before `first`; None for an empty log."""
+def _unclosed(settings: Settings, views: Sequence[FeatureView], first: date, last: date) -> Mapping[FeatureView, list[date]] | None:
+    """Return by view the days from `first` to `last` that are not closed; None for an empty log."""
     from detektor_pipelines.stores.connections import connect
     from detektor_pipelines.stores.upkeep import log_is_empty, unclosed_days
 
     with connect(settings) as connection:
-        if log_is_empty(connection):
-            return None, {}
-        recent = {view: unclosed_days(connection, view, first, last) for view in views}
-        return recent, {view: unclosed_days(connection, view, oldest, first - _DAY) for view in views}
-
-
-def _say_older(context: dg.ScheduleEvaluationContext, view: FeatureView, days: Sequence[date]) -> None:
-    gaps = ranges(days)
-    if not gaps:
-        return
-    whole: Range = gaps[0][0], gaps[-1][1]
-    context.log.info(
-        "%s: %d older days from %s to %s are not published, and are left to a person: %s",
-        *(view.name, len(days), *whole, command(view, whole)),
-    )
+        return None if log_is_empty(connection) else {view: unclosed_days(connection, view, first, last) for view in views}
 
 
 def _today() -> date:
