@@ -33,6 +33,9 @@ STOP_S: Final = 10
 _KEEP_ALIVE_S: Final = 75
 """Longer than clients keep an idle connection: one that the server closes just then costs them a request."""
 
+_START_S: Final = 30
+"""In which a worker that replaces another has begun to answer, on a busy machine too; if not, the old one goes on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Door:
@@ -139,6 +142,7 @@ def run(application: ASGIApp | str, listener: socket.socket, where: Door, *, wor
         "access_log": False,
         "timeout_graceful_shutdown": STOP_S,
         "timeout_keep_alive": _KEEP_ALIVE_S,
+        "timeout_worker_healthcheck": _START_S,
         "server_header": False,
         "proxy_headers": False,
         "http": "detektor_pipelines.serving.http_connection:Connection",

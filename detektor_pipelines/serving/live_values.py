@@ -38,6 +38,8 @@ LANES: Final = 2
 """Round trips at a time, each on a connection of its own: a large one does not hold up all others."""
 
 KEYS_A_TRIP: Final = 2_000
+SEND_AFTER_S: Final = 0.1
+UNSENT_LIMIT: Final = 2_000
 
 
 class OnlineStoreLateError(OnlineStoreDownError):
@@ -62,6 +64,7 @@ class LiveValues:
         self._late_seconds = settings.serve_redis_late_ms / 1_000
         self._waiting: deque[_Asked] = deque()
         self._late: set[int] = set()  # lanes, by their client's id
+        self._unsent: list[tuple[Any, ...]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._circuit = Circuit(self._ping)
 
@@ -89,9 +92,13 @@ class LiveValues:
         return await asked.answer
 
     def send(self, commands: Sequence[tuple[Any, ...]]) -> None:
-        """Send commands whose outcome nobody waits for; lost when Redis is away."""
-        if commands and self.down is None:
-            self._start(self._send(commands))
+        """Send commands whose outcome nobody waits for, a moment later together with others; lost when Redis is away."""
+        if not commands or self.down is not None:
+            return
+        if not self._unsent:
+            asyncio.get_running_loop().call_later(SEND_AFTER_S, lambda: self._start(self._send()))
+        self._unsent += commands
+        del self._unsent[:-UNSENT_LIMIT]
 
     async def close(self) -> None:
         """End what runs and close the connections."""
@@ -180,7 +187,8 @@ class LiveValues:
         what = f"Redis has not answered for {self._late_seconds * 1_000:.0f} ms."
         return OnlineStoreLateError(what, where=where_is(self._clients[0]), fix="Give it more time by DETEKTOR_SERVE_REDIS_LATE_MS.")
 
-    async def _send(self, commands: Sequence[tuple[Any, ...]]) -> None:
+    async def _send(self) -> None:
+        commands, self._unsent = self._unsent, []
         with suppress(*redis_faults(), TimeoutError):
             async with asyncio.timeout(self._seconds), self._clients[-1].pipeline(transaction=False) as pipe:
                 for command in commands:

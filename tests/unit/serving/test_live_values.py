@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -28,6 +28,7 @@ class Redis:
         self.may = asyncio.Event()
         self.may.set()
         self.error: Exception | None = None
+        self.sent: list[list[tuple[Any, ...]]] = []
 
     async def answer(self, keys: tuple[str, ...]) -> list[bytes]:
         self.trips.append(list(keys))
@@ -37,6 +38,26 @@ class Redis:
         if self.error:
             raise self.error
         return [key.encode() for key in keys]
+
+
+class Pipeline(list[tuple[Any, ...]]):
+    """redis-py's, as far as it is used."""
+
+    def __init__(self, redis: Redis) -> None:
+        super().__init__()
+        self.redis = redis
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    def execute_command(self, *command: Any) -> None:
+        self.append(command)
+
+    async def execute(self) -> None:
+        self.redis.sent.append(list(self))
 
 
 class Client:
@@ -50,6 +71,10 @@ class Client:
     async def execute_command(self, name: str, *keys: str) -> list[bytes]:
         assert name == "MGET"
         return await self.redis.answer(keys)
+
+    def pipeline(self, *, transaction: bool) -> Pipeline:
+        assert not transaction
+        return Pipeline(self.redis)
 
     async def ping(self) -> bool:
         await self.redis.answer(())
@@ -202,5 +227,19 @@ def test_a_request_that_has_gone_takes_nothing_from_others(run: Callable[..., No
         gone.cancel()
         redis.may.set()
         assert await stays == [b"b", b"c"]
+
+    run(test)
+
+
+def test_what_nobody_waits_for_is_sent_together(run: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(live: LiveValues, redis: Redis) -> None:
+        monkeypatch.setattr(live_values, "UNSENT_LIMIT", 4)
+        for number in range(5):
+            live.send([("XADD", number)])
+        live.send([])
+        await until(lambda: bool(redis.sent))
+        live.send([("XADD", 5)])
+        await until(lambda: len(redis.sent) == 2)
+        assert redis.sent == [[("XADD", number) for number in range(1, 5)], [("XADD", 5)]], "the oldest are left out"
 
     run(test)
