@@ -99,7 +99,8 @@ def listening_socket(where: Door, *, option: str) -> Iterator[socket.socket]:
     """
     if (passed := handover.inherited()) is not None:
         with passed:
-            if passed.getsockname()[:2] != (where.host, where.port):
+            found = socket.getaddrinfo(where.host, where.port, type=socket.SOCK_STREAM)
+            if passed.getsockname()[:2] not in [address[:2] for *_, address in found]:
                 raise UserError(
                     "The socket that was passed (LISTEN_FDS) listens elsewhere.",
                     where="{}:{}".format(*passed.getsockname()[:2]),
