@@ -181,6 +181,12 @@ class Settings(BaseSettings):
         return self.mlflow_tracking_uri or f"http://127.0.0.1:{self.mlflow_port}"
 
     @property
+    def serve_url(self) -> str:
+        """The feature server's address for programs on this machine."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.serve_host, self.serve_host)  # noqa: S104 - every address has these
+        return f"{'https' if self.serve_tls_cert else 'http'}://{_host(host)}:{self.serve_port}"
+
+    @property
     def registry_grpc(self) -> int:
         """The port of the registry over gRPC: 6570 beside 6567, and three further than any other one that is chosen for HTTP."""
         return self.registry_grpc_port or self.registry_port + 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,7 @@ def version(*, as_json: JsonOption = False) -> None:
 
 
 def env(*, as_json: JsonOption = False) -> None:
-    """Print the variables with which the stock tools (feast, mlflow, dagster, psql, redis-cli) find the same servers.
+    """Print the variables with which the stock tools (feast, mlflow, dagster, psql, redis-cli) and AgentFeatures find the same servers.
 
     They hold passwords: evaluate them, do not write them down.
 
@@ -65,6 +66,7 @@ def variables_of(settings: Settings) -> dict[str, str]:
         "DETEKTOR_REDIS_PASSWORD": _revealed(settings.redis_password),
         "DETEKTOR_REDIS_CONNECTION": settings.redis_connection_string,
         **environment(settings),
+        "DETEKTOR_SERVE_URL": os.environ.get("DETEKTOR_SERVE_URL") or settings.serve_url,
         "MLFLOW_TRACKING_URI": settings.mlflow_uri,
         "DAGSTER_HOME": str(settings.dagster_home),
         "DETEKTOR_DAGSTER_CODE_PORT": str(settings.dagster_code_port),

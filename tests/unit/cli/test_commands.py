@@ -77,6 +77,19 @@ def test_env_can_be_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [shlex.split(line)[1].partition("=")[0] for line in text.splitlines()] == list(as_data)
 
 
+def test_env_says_where_the_feature_server_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def address(**variables: str) -> str:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        get_settings.cache_clear()
+        return str(json.loads(run("env", "--json").stdout)["DETEKTOR_SERVE_URL"])
+
+    assert address(DETEKTOR_SERVE_PORT="7000") == "http://127.0.0.1:7000"
+    assert address(DETEKTOR_SERVE_HOST="0.0.0.0", DETEKTOR_SERVE_TLS_CERT="/server.pem") == "https://127.0.0.1:7000"  # noqa: S104
+    assert address(DETEKTOR_SERVE_HOST="::") == "https://[::1]:7000"
+    assert address(DETEKTOR_SERVE_URL="https://features.example") == "https://features.example"
+
+
 def test_doctor_finds_a_taken_port(monkeypatch: pytest.MonkeyPatch, redis_server: object) -> None:
     monkeypatch.setenv("DETEKTOR_REDIS_PORT", str(redis_server.port))  # type: ignore[attr-defined]
     get_settings.cache_clear()
