@@ -193,7 +193,8 @@ class Guard:
         if scope["type"] == "http":
             try:
                 scope[KNOWN] = await self._access.caller(authorization(scope))
-            except ProblemError as problem:
+            except Exception as error:  # noqa: BLE001 - whatever it is, nobody is let in by it
+                problem = error if isinstance(error, ProblemError) else _fault(error)
                 if scope["path"] not in self._open:
                     if self._refused is not None:
                         self._refused(problem.status)
@@ -343,6 +344,11 @@ def _bearer(header: bytes | str | None) -> str:
 def _unknown() -> ProblemError:
     detail = "It is not known here, has expired, or is for another service. Get a new one."
     return ProblemError(401, "The token is not good", detail, challenge("invalid_token", "unknown, expired or for another service"))
+
+
+def _fault(error: Exception) -> ProblemError:
+    _log.error("Who asks cannot be found out", exc_info=error)
+    return ProblemError(500, "A fault of ours", "The server's log says how.")
 
 
 def _read_tokens(file: Path) -> tuple[tuple[bytes, str], ...]:

@@ -51,6 +51,7 @@ AGE_HEADER: Final = "x-feature-age-seconds"
 SOURCE_HEADER: Final = "x-feature-source"
 _JSON: Final = b"application/json"
 _ROUTES: Final = "POST /get-online-features, GET /health, GET /metrics and GET /openapi.json"
+_READ: Final = "/get-online-features"
 _OPEN: Final = ("/health",)
 """What anybody may ask, also where access is controlled: those who watch over a server have no token."""
 
@@ -83,15 +84,27 @@ def app(settings: Settings | None = None) -> Starlette:
             yield
         await server.sources.close()
 
+    read = _OnlineFeatures(server)
+    straight = read if access is None else Guard(read, access, _OPEN, server.metrics.refused)
+
+    class Application(Starlette):
+        """Takes reads past Starlette's own layers: they cost a twentieth of such an answer."""
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "http" and scope["path"] == _READ and scope["method"] == "POST":
+                await straight(scope, receive, send)
+            else:
+                await super().__call__(scope, receive, send)
+
     routes = [
-        Route("/get-online-features", _OnlineFeatures(server), methods=["POST"]),
+        Route(_READ, read, methods=["POST"]),
         Route("/health", server.health, methods=["GET"]),
         Route("/metrics", server.exposition, methods=["GET"]),
         Route("/openapi.json", server.openapi, methods=["GET"]),
     ]
     handlers: dict[Any, Any] = {404: _not_found, 405: _not_found, 500: _failed}
     guard = [Middleware(Guard, access, _OPEN, server.metrics.refused)] if access else []
-    return Starlette(routes=routes, exception_handlers=handlers, lifespan=connected, middleware=guard)
+    return Application(routes=routes, exception_handlers=handlers, lifespan=connected, middleware=guard)
 
 
 @dataclass

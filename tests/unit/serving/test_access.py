@@ -178,6 +178,23 @@ def test_a_file_and_a_provider_at_once(file: Path) -> None:
     assert provider.asked == ["good"]
 
 
+def test_a_fault_lets_nobody_in() -> None:
+    provider = FakeProvider()
+    provider.problem = ZeroDivisionError()  # type: ignore[assignment]
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def app(*_: Any) -> None:
+        pytest.fail("let in")
+
+    scope = {"type": "http", "path": "/x", "headers": [(b"authorization", b"Bearer good")]}
+    asyncio.run(Guard(app, Access(None, provider), ())(scope, None, send))  # type: ignore[arg-type]
+    assert sent[0]["status"] == 500
+    assert b"ZeroDivisionError" not in sent[1]["body"]
+
+
 @pytest.mark.parametrize(
     ("path", "header", "status", "known"),
     [
