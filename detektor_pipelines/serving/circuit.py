@@ -67,7 +67,7 @@ class Circuit:
             while not self._closed:
                 await asyncio.sleep(PROBE_EVERY_S)
                 self._breaker.half_open()
-                with suppress(OnlineStoreDownError), self._breaker.calling():
+                with suppress(Exception), self._breaker.calling():  # the breaker sees what it was
                     await self._probe()
             _log.warning("Redis answers again.")
         finally:

@@ -79,6 +79,20 @@ def test_what_is_an_answer_opens_nothing(error: Exception) -> None:
     asyncio.run(run())
 
 
+def test_a_probe_that_is_refused_is_answered() -> None:
+    async def run() -> None:
+        async def refused() -> None:
+            await asyncio.sleep(0)
+            message = "a refusal"
+            raise RuntimeError(message)
+
+        through = Circuit(refused)
+        await fail(through)
+        await until(lambda: through.why is None)
+
+    asyncio.run(run())
+
+
 def test_a_cancelled_block_opens_nothing() -> None:
     async def run() -> None:
         through = Circuit(Redis().ask)
