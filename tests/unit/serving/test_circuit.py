@@ -132,6 +132,27 @@ def test_an_answer_that_was_under_way_does_not_close_it() -> None:
     asyncio.run(run())
 
 
+def test_of_several_failures_at_once_one_begins_to_probe() -> None:
+    async def run() -> None:
+        redis = Redis()
+        redis.away = True
+        through, both = Circuit(redis.ask), asyncio.Event()
+
+        async def failing() -> None:
+            with pytest.raises(OnlineStoreDownError), through.watching():
+                await both.wait()
+                raise again(GONE)
+
+        tasks = [asyncio.create_task(failing()) for _ in range(2)]
+        await asyncio.sleep(0)
+        both.set()
+        await asyncio.gather(*tasks)
+        assert len(asyncio.all_tasks()) == 2, "this one and the probe"
+        await through.close()
+
+    asyncio.run(run())
+
+
 def test_the_reason_keeps_no_tracebacks() -> None:
     async def run() -> None:
         redis = Redis()

@@ -64,6 +64,7 @@ def test_a_lost_cancellation_does_not_keep_the_server_from_ending(settings: Sett
     async def run() -> None:
         async with asyncio.timeout(10), LastKnown(settings).keeping():
             await asyncio.sleep(0)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
 
     monkeypatch.setattr(LastKnown, "_keep", deaf_once)
     asyncio.run(run())

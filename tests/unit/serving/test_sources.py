@@ -18,7 +18,7 @@ from detektor_pipelines.stores.connections_redis import OnlineStoreDownError
 from detektor_pipelines.stores.online import Lookup, keys_of, stored_view
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from detektor_pipelines.stores import online
@@ -35,10 +35,12 @@ class Live:
         self.asked: list[list[str]] = []
         self.patient: list[bool] = []
         self.sent: list[tuple[Any, ...]] = []
+        self.takes: Callable[[], None] = lambda: None
 
     async def get(self, keys: Sequence[str], *, patient: bool) -> list[bytes | None]:
         self.asked.append(list(keys))
         self.patient.append(patient)
+        self.takes()
         if self.error:
             raise self.error
         return [self.values.get(key) for key in keys]
@@ -137,6 +139,17 @@ def test_the_cache_answers_until_it_is_too_old(caching: World) -> None:
     assert b"feast_online_cached_total 2.0" in caching.metrics.exposition()[0]
 
 
+def test_a_value_is_as_old_as_the_question(caching: World) -> None:
+    def a_second_passes() -> None:
+        caching.now += 1
+
+    caching.redis.takes = a_second_passes
+    caching.get(lookup("a"))
+    assert caching.get(lookup("a"))[1] == "cache"
+    caching.now += 0.001
+    assert caching.get(lookup("a"))[1] == "redis", "it may have changed while the answer was under way"
+
+
 def test_only_the_views_that_are_not_cached_are_read(caching: World) -> None:
     one, other = lookup("a"), lookup("a", "b", view=OTHER)
     filled(caching, one, other)
@@ -144,6 +157,9 @@ def test_only_the_views_that_are_not_cached_are_read(caching: World) -> None:
     found, source = caching.get(other, one, other)
     assert source == "redis"
     assert caching.redis.asked[1] == keys_of([other, other])
+    third, fourth = (lookup("a", view=stored_view(view)) for view in VIEWS[2:4])
+    filled(caching, third, fourth)
+    assert caching.get(third, one, fourth)[0] == [key.encode() for key in keys_of([third, one, fourth])]
     assert found == [key.encode() for key in keys_of([other, one, other])]
     assert caching.get(other, one) == ([key.encode() for key in keys_of([other, one])], "cache")
 
