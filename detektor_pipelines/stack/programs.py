@@ -86,8 +86,7 @@ class Program:
         external = self.external(settings)
         if external is None:
             return f"{ports.LOOPBACK}:{self.port(settings)}" if self.port_field else ""
-        parts = urlsplit(external)
-        return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+        return urlsplit(external).netloc.rpartition("@")[2]  # of a Redis cluster, or Sentinels, that is a list
 
 
 def chosen(names: tuple[str, ...]) -> list[Program]:

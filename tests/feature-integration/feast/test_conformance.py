@@ -120,7 +120,7 @@ def _repository() -> tuple[str, str]:
 
 
 def _run(feast_tests: Path, redis_url: str, directory: Path, tests: tuple[str, ...], *, as_ours: bool) -> dict[str, object]:
-    files = [str(path) for name in FILES for path in sorted(feast_tests.glob(f"tests/*/online_store/{name}"))]
+    files = [str(path) for name in FILES for path in sorted(feast_tests.rglob(name))]
     results = directory / "results.json"
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("DETEKTOR_", "PYTEST_"))} | {
         "PYTHONPATH": str(HERE / "conformance"),

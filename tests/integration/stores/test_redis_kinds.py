@@ -167,6 +167,16 @@ def test_the_feature_server_reads(url: str) -> None:
         assert client.get("feast:sent") == b"1"
 
 
+def test_status_says_where_it_is_and_no_password(url: str) -> None:
+    from detektor_pipelines import stack
+
+    redis = stack.status(Settings(external_redis_url=url))["redis"]
+    assert redis.state == "external"
+    assert redis.ready
+    assert redis.address.startswith("127.0.0.1:")
+    assert embedded.PASSWORD not in redis.address
+
+
 class TestTls:
     def test_without_the_authority_the_server_is_not_believed(self, tls: str) -> None:
         with client_of(tls.partition("?")[0]) as client, pytest.raises(OnlineStoreDownError, match="does not answer"):
