@@ -70,8 +70,8 @@ def _online(view: FeatureView, about: metadata.Metadata) -> dg.AssetsDefinition:
         owners=_owners(view),
         tags=_tags(view),
     )
-    def online(engine: dg.ResourceParam[Engine]) -> dg.MaterializeResult[Any]:
-        with explained():
+    def online(context: dg.AssetExecutionContext, engine: dg.ResourceParam[Engine]) -> dg.MaterializeResult[Any]:
+        with explained(context):
             return dg.MaterializeResult(metadata=metadata.of_publication(engine.publish_online(view)))
 
     return online

@@ -123,9 +123,11 @@ def run_batches(
     done = Backfill()
 
     def note(view: FeatureView, day: DayResult) -> None:
-        done.days.setdefault(view.name, []).append(day)
-        if on_day:
-            on_day(view, day)
+        noted = done.days.setdefault(view.name, [])
+        if all(each.day != day.day for each in noted):  # a step that is tried again tells of its days again
+            noted.append(day)
+            if on_day:
+                on_day(view, day)
 
     for batch in wanted:
         summary = materialize_range(settings, batch.views, batch.first, batch.last, note, resume=not everything, engine=engine)

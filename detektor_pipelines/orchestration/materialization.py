@@ -17,6 +17,8 @@ from dagster._core.storage.tags import BACKFILL_ID_TAG, PARENT_BACKFILL_ID_TAG
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.hashes import data_hash
 from detektor_pipelines.orchestration import checks, lineage, metadata
+from detektor_pipelines.settings import get_settings
+from detektor_pipelines.stores.connections import PostgresAwayError, postgres_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,6 +29,11 @@ if TYPE_CHECKING:
 
 RESUME_TAG: Final = "detektor/resume"
 """Run tag: "true" keeps the days that are published and not stale."""
+
+_TRIES: Final = 3
+_AWAY_SECONDS: Final = 60
+"""A killed PostgreSQL recovers in seconds; after a crash of the machine it may take a minute."""
+_PAUSE_SECONDS: Final = 1.0
 
 _RECORDED: Final = {SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
 """Metadata of a result whose events are in the log already: by it Dagster knows that it need not write them once more."""
@@ -45,9 +52,12 @@ def materialize(
     if not days:
         raise dg.Failure("The range holds no day: its first day is after its last. Give the earlier one first.", allow_retries=False)
     record = _Recorder(context, key, view, engine, mlflow)
+    resume = context.retry_number > 0 or resumes(context.instance, context.run)
     try:
-        with explained():
-            result = engine.materialize(view, days, resume=resumes(context.instance, context.run), on_part=record.part)
+        with explained(context):
+            result = engine.materialize(view, days, resume=resume, on_part=record.part)
+    except dg.RetryRequested:
+        raise
     except Exception:  # what is published stands, and is judged: a check that was planned and not evaluated shows as failed
         yield from checks.after_publication(key, view, [], engine)
         raise
@@ -75,12 +85,31 @@ def resumes(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
 
 
 @contextmanager
-def explained() -> Iterator[None]:
-    """Turn a mistake that a person can mend into a failure with its words, without a stack."""
+def explained(context: dg.AssetExecutionContext) -> Iterator[None]:
+    """Turn a mistake that a person can mend into a failure with its words, without a stack.
+
+    When PostgreSQL went away and is back the step is tried again: Dagster does that with a run whose process died, not with a failed step.
+    """
     try:
-        yield
+        with postgres_errors(get_settings()):  # what is recorded meanwhile goes to the same server
+            yield
     except UserError as error:
+        if isinstance(error, PostgresAwayError) and context.retry_number < _TRIES and _comes_back(context):
+            raise dg.RetryRequested(max_retries=_TRIES, seconds_to_wait=_PAUSE_SECONDS) from error
         raise dg.Failure(str(error)) from None
+
+
+def _comes_back(context: dg.AssetExecutionContext) -> bool:
+    """Wait for Dagster's storage to answer, without which no event can be written, for a minute at most."""
+    deadline, run_id = time.monotonic() + _AWAY_SECONDS, context.run.run_id
+    while time.monotonic() < deadline:
+        try:
+            context.instance.get_run_by_id(run_id)
+        except Exception:  # noqa: BLE001  each driver and Dagster have their own
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return True
+    return False
 
 
 class _Recorder:

@@ -52,6 +52,11 @@ _BY_TEXT: Final = (
 _ROW_TABLE: Final = re.compile(r'relation "feast\.\w+__[0-9a-f]{12}"')
 _NO_ROWS: Final = ("The feature view was never materialized in its present version.", "`detektor status` prints the command that does it.")
 _LOST: Final = ("08000", "08001", "08003", "08006", "57P01", "57P02")
+_STARTING: Final = "57P03"
+
+
+class PostgresAwayError(UserError):
+    """PostgreSQL does not answer, or not yet: the same may go well in a moment."""
 
 
 @contextmanager
@@ -129,9 +134,10 @@ def explain(error: BaseException, settings: Settings) -> UserError | None:
     where = f"PostgreSQL at {settings.postgres_host}:{settings.postgres_port}, database {settings.postgres_database}"
     if state in _BY_SQLSTATE:
         what, fix = _NO_ROWS if _ROW_TABLE.search(text) else _BY_SQLSTATE[state]
-        return UserError(what, where=f"{where}: {_first_line(text)}", fix=fix)
+        kind = PostgresAwayError if state == _STARTING else UserError
+        return kind(what, where=f"{where}: {_first_line(text)}", fix=fix)
     if (state is None and _is_operational(cause)) or state in _LOST:
-        return UserError("PostgreSQL does not answer.", where=where, fix=_fix_for_silence(settings))
+        return PostgresAwayError("PostgreSQL does not answer.", where=where, fix=_fix_for_silence(settings))
     return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 
 from detektor_pipelines.catalog import view_named
@@ -95,6 +96,55 @@ def test_what_is_published_is_recorded_before_the_rest_is_computed(engine: Any, 
     assert [sorted(days) for days in seen] == [["2026-05-01", "2026-05-02"], ["2026-05-01", "2026-05-02", "2026-05-03", "2026-05-04"]]
     assert instance.get_run_by_id(result.run_id).status == DagsterRunStatus.FAILURE
     assert instance.get_materialized_partitions(AssetKey(KEY)) == seen[-1]
+
+
+def goes_away(engine: Any, monkeypatch: pytest.MonkeyPatch, times: int, error: Exception) -> None:
+    """Let PostgreSQL go away after the first part, so many times."""
+    from detektor_pipelines.orchestration import materialization
+
+    monkeypatch.setattr(materialization, "_PAUSE_SECONDS", 0.01)
+    original, left = engine.materialize, [error] * times
+
+    def materialize(view: Any, days: Any, *, resume: bool = False, on_part: Any = None) -> Any:
+        def part(done: Any) -> None:
+            on_part(done)
+            engine.kept |= {day.day for day in done.days}
+            if left:
+                raise left.pop()
+
+        return original(view, days, resume=resume, on_part=part)
+
+    monkeypatch.setattr(engine, "materialize", materialize)
+
+
+def test_when_postgres_went_away_and_is_back_the_step_goes_on(engine: Any, instance: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dagster import AssetKey
+
+    engine.chunk = 2
+    goes_away(engine, monkeypatch, 1, psycopg.OperationalError("server closed the connection unexpectedly"))
+    result = run(engine, instance)
+    assert result.success
+    assert engine.resumed == [False, True]
+    assert engine.computed[-1] == (VIEW.name, DAYS[2:])
+    assert instance.get_materialized_partitions(AssetKey(KEY)) == {day.isoformat() for day in DAYS}
+
+
+def test_a_postgres_that_goes_away_again_and_again_fails_the_step_in_words(
+    engine: Any, instance: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from detektor_pipelines.orchestration.problems import reason
+
+    goes_away(engine, monkeypatch, 9, psycopg.OperationalError("server closed the connection unexpectedly"))
+    result = run(engine, instance)
+    assert len(engine.resumed) == 4
+    (failure,) = (event for event in result.all_node_events if event.is_step_failure)
+    assert reason(failure).startswith("PostgreSQL does not answer.")
+
+
+def test_what_waiting_does_not_mend_is_not_tried_again(engine: Any, instance: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    goes_away(engine, monkeypatch, 1, psycopg.errors.DiskFull("no space"))
+    assert not run(engine, instance).success
+    assert engine.resumed == [False]
 
 
 def test_a_bad_day_in_one_part_leaves_the_days_of_the_others(engine: Any, instance: Any) -> None:
