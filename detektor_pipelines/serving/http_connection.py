@@ -32,7 +32,7 @@ class Connection(HttpToolsProtocol):
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
         self._seconds = get_settings().serve_request_seconds
-        self._in_head = self._refused = False
+        self._in_head = self._refused = self._ending = False
         self._head = self._piece = 0
         self._due: asyncio.TimerHandle | None = None
         self._earlier: list[RequestResponseCycle] = []
@@ -90,6 +90,8 @@ class Connection(HttpToolsProtocol):
             raise _RefusedError
         before = self.cycle
         super().on_headers_complete()
+        if self._ending:
+            self.cycle.keep_alive = False
         if self.pipeline:
             self._earlier.append(before)
         elif self._earlier:
@@ -101,6 +103,14 @@ class Connection(HttpToolsProtocol):
         left = self.transport.get_write_buffer_size()
         if left:
             self.loop.call_later(self._seconds, self._cut_if_not_taken, left)
+
+    def shutdown(self) -> None:
+        """End after the answer that is due; when none is, after the next one, or when none is asked for (tests: `test_under_load`)."""
+        if not self._ending and (self.cycle is None or self.cycle.response_complete):
+            self._ending = True
+            self.loop.call_later(DRAIN_S, self.shutdown)
+        else:
+            super().shutdown()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP; also called when the parser was ended."""
