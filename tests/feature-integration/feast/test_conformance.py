@@ -14,6 +14,8 @@ import os
 import subprocess
 import sys
 import tarfile
+import tempfile
+from contextlib import suppress
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
@@ -109,13 +111,15 @@ def _repository() -> tuple[str, str]:
     clone = CACHE / f"feast-{tag}"
     if not clone.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
-        words = ["git", "clone", "--quiet", "--bare", "--depth", "1", "--branch", tag, GITHUB, f"{clone}.part"]
-        try:
-            subprocess.run(words, check=True, capture_output=True, timeout=180, env=os.environ | {"GIT_TERMINAL_PROMPT": "0"})
-            Path(f"{clone}.part").rename(clone)
-        except (OSError, subprocess.SubprocessError) as error:
-            said = (getattr(error, "stderr", None) or b"").decode(errors="replace").strip()[-200:]
-            pytest.skip(f"Feast's tests cannot be fetched ({said or error}); DETEKTOR_FEAST_SOURCE may name a clone of its repository")
+        with tempfile.TemporaryDirectory(dir=CACHE) as directory:
+            words = ["git", "clone", "--quiet", "--bare", "--depth", "1", "--branch", tag, GITHUB, f"{directory}/clone"]
+            try:
+                subprocess.run(words, check=True, capture_output=True, timeout=180, env=os.environ | {"GIT_TERMINAL_PROMPT": "0"})
+            except (OSError, subprocess.SubprocessError) as error:
+                said = (getattr(error, "stderr", None) or b"").decode(errors="replace").strip()[-200:]
+                pytest.skip(f"Feast's tests cannot be fetched ({said or error}); DETEKTOR_FEAST_SOURCE may name a clone of its repository")
+            with suppress(OSError):  # another process was quicker
+                Path(f"{directory}/clone").rename(clone)
     return str(clone), tag
 
 
