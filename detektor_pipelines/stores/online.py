@@ -396,7 +396,8 @@ def _too_old(view: StoredView, through: int | None, now: int) -> bool:
     return view.max_age_us is not None and (through is None or now - through > view.max_age_us)
 
 
-def _instants(answer: bytes | None) -> dict[int, int]:
+@lru_cache(maxsize=256)
+def _instants(answer: bytes | None) -> Mapping[int, int]:
     """Read the instants by shard; one that was never set, or is damaged, is none: its values count as too old until the next write."""
     numbers = answer.split(b",") if answer is not None else []
     return {shard: int(number) for shard, number in enumerate(numbers) if number.isdigit() and int(number) > FILLING}
