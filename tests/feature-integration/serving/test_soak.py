@@ -22,7 +22,7 @@ def soaked(minutes: float, share: float) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr[-3_000:]
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     assert (found["errors"], found["first_errors"]) == (0, [])
-    assert found["requests"] >= 0.9 * found["rate"] * minutes * 60
+    assert found["requests"] >= 0.5 * found["rate"] * minutes * 60, "others may need the machine meanwhile, but it went on"
     return found
 
 
