@@ -83,8 +83,7 @@ def test_postgresql_dies_and_comes_back(operating_stack: OperatingStack, referen
             lock.release()
     assert_whole(operating_stack, reference)
     operating_stack.wait_until_ready()
-    backfill.wait(400)
-    finish(operating_stack)
+    assert backfill.wait(400) == "COMPLETED_SUCCESS"  # the step that stood at the lock has waited for the server, and gone on
     assert_finished(operating_stack, reference)
 
 
