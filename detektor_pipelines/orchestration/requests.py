@@ -101,8 +101,7 @@ def views_at_work(instance: dg.DagsterInstance, views: Sequence[FeatureView], *,
     """Return the views that a run, or with `backfills` a backfill that still makes runs, is about to write, with words for which."""
     found: dict[FeatureView, str] = {}
     if backfills:
-        statuses = [BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING, BulkActionStatus.FAILING]
-        for backfill in instance.get_backfills(filters=BulkActionsFilter(statuses=statuses)):
+        for backfill in instance.get_backfills(filters=BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED])):
             for view in _among(views, backfill.asset_selection or ()):
                 found[view] = f"backfill {backfill.backfill_id}"
     for run in active_runs(instance):

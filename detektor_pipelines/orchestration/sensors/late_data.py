@@ -33,10 +33,10 @@ _RUNS_A_TICK: Final = 20
 def repair_late_data(
     views: Sequence[FeatureView], partitions: dg.PartitionsDefinition[str], settings: Settings | None = None
 ) -> dg.SensorDefinition:
-    """Return the sensor that asks `partition_state` for closed days which late events reach, and runs exactly those again.
+    """Return the sensor that asks `partition_state` for the days which late events reach, and runs exactly those again.
 
-    The open day is among them only when an event of a closed day reaches it; else it is the hourly run's. One run for each contiguous range
-    and the views that share it, none while a run or backfill of the same view is under way, three at most for the same events.
+    The open day is among them when an event of a closed day reaches it; events of its own are the hourly run's. One run for each contiguous
+    range and the views that share it, none while a run or backfill of the same view is under way, three at most for the same events.
     """
     watch = StalenessWatch()
 
@@ -66,7 +66,7 @@ def _tick(
 ) -> dg.SensorResult:
     told = Said(context.cursor)
     if not stale:
-        return dg.SensorResult(skip_reason="No late event reaches a closed day that is published.", cursor=told.cursor)
+        return dg.SensorResult(skip_reason="No late event reaches a day that is published.", cursor=told.cursor)
     busy = views_at_work(context.instance, list(stale), backfills=True)
     attempts = Attempts(context.instance, "late data")
     requests, waits = [], Waits()
@@ -112,7 +112,7 @@ def _late(settings: Settings, views: Sequence[FeatureView], watch: StalenessWatc
         for view in views:
             stale = watch.unseen(connection, view, before=midnight)
             late = {day: newest for day, newest in stale.items() if day <= closed or (day == today and not graced)}
-            if late and min(late) <= closed:
+            if late:
                 found[view] = late
     return found
 

@@ -96,7 +96,7 @@ def sensor(log: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sensor]:
 
 
 def test_nothing_late_nothing_asked(sensor: Sensor) -> None:
-    assert sensor.why() == "No late event reaches a closed day that is published."
+    assert sensor.why() == "No late event reaches a day that is published."
 
 
 def test_events_of_the_open_day_are_the_hourly_runs_business(sensor: Sensor) -> None:
@@ -112,6 +112,13 @@ def test_late_events_take_the_open_day_along_when_they_reach_it(sensor: Sensor) 
 def test_the_open_day_stays_out_when_only_its_own_events_reach_it(sensor: Sensor) -> None:
     append(sensor.settings, REVIEWS, "2026-04-10 10:30", "2026-05-20 11:30")
     assert sensor.asked() == [("2026-04-10", "2026-05-10", ["code_reviewer"])]
+
+
+def test_the_open_day_is_repaired_alone_when_the_closed_ones_are(sensor: Sensor) -> None:
+    """By a backfill that ended with yesterday; the hourly run may be an hour away."""
+    append(sensor.settings, REVIEWS, "2026-05-17 10:30")
+    publish(sensor.settings, REVIEWS, span(date(2026, 5, 17), YESTERDAY))
+    assert sensor.asked() == [("2026-05-20", "2026-05-20", ["code_reviewer"])]
 
 
 def test_an_event_of_midnight_belongs_to_the_day_before(sensor: Sensor) -> None:
