@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,9 @@ from detektor_pipelines.catalog import VIEWS, view_named
 from detektor_pipelines.language.hashes import data_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
 
 pytestmark = pytest.mark.slow
@@ -32,13 +34,13 @@ class Sensor:
         self.alerts: list[tuple[str, dict[str, Any]]] = []
         monkeypatch.setattr(versions, "alert", lambda _, text, **more: self.alerts.append((text, more)))
 
-    def tick(self) -> Any:
+    def tick(self, views: Sequence[FeatureView] = VIEWS) -> Any:
         """Evaluate and do with the events what the daemon does; returns those of the one view."""
         import dagster as dg
 
         from detektor_pipelines.orchestration.sensors import definition_changed
 
-        result = definition_changed(VIEWS, self.settings)(dg.build_sensor_context(instance=self.instance, cursor=self.cursor))
+        result = definition_changed(views, self.settings)(dg.build_sensor_context(instance=self.instance, cursor=self.cursor))
         self.cursor = result.cursor
         for event in result.asset_events:
             self.instance.report_runless_asset_event(event)
@@ -86,6 +88,15 @@ def test_it_is_evaluated_when_something_changes_and_told_once(sensor: Sensor) ->
     assert [event.passed for event in sensor.tick()] == [True]
     assert sensor.tick() == []
     assert len(sensor.alerts) == 1
+
+
+def test_the_next_change_is_told_too_while_the_first_waits(sensor: Sensor) -> None:
+    publish(sensor.settings, REVIEWS, DAYS, digest=OLD)
+    sensor.tick()
+    changed_again = (replace(REVIEWS, features=REVIEWS.features[:-1]),)
+    sensor.tick(changed_again)
+    sensor.tick(changed_again)
+    assert len(sensor.alerts) == 2
 
 
 def test_days_that_both_versions_have_are_no_gap(sensor: Sensor) -> None:

@@ -243,6 +243,15 @@ def test_the_sensor_says_everything_once_and_then_only_what_has_changed(engine: 
     assert said(tick(engine, instance, late.cursor)) == [("code_reviewer/features", "True")]
 
 
+def test_the_same_verdict_in_other_words_is_said(engine: Any, instance: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that are late still, but true up to another hour."""
+    engine.late = {VIEW.name: "warn"}
+    first = tick(engine, instance)
+    now = {name: replace(finding, summary=f"{finding.summary} Still.") for name, finding in engine.freshness([VIEW, OTHER]).items()}
+    monkeypatch.setattr(engine, "freshness", lambda _: now)
+    assert said(tick(engine, instance, first.cursor)) == [("code_reviewer/features", "False"), ("deployment_specialist/features", "True")]
+
+
 def test_the_log_is_observed_ten_minutes_apart_and_at_once_when_the_clock_was_put_back(
     engine: Any, instance: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

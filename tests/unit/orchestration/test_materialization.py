@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from automation import made
 
 from detektor_pipelines.catalog import view_named
 from detektor_pipelines.language.hashes import data_hash
@@ -179,6 +180,9 @@ def test_runs_that_go_on_and_runs_that_begin(engine: Any, instance: Any, dg: Mod
     assert not run(engine, instance, {"dagster/backfill": "second"}).success
     engine.raising = {}
     assert resumed({"dagster/backfill": "second"})
+    made(instance, "CANCELED", {"dagster/backfill": "cancelled"})
+    assert resumed({"dagster/backfill": "cancelled"})
+    made(instance, "SUCCESS", {"dagster/backfill": "third"})
     assert not resumed({"dagster/backfill": "third"})
     assert not resumed({"dagster/backfill": "second", "detektor/resume": "false"})
     assert resumed({"dagster/backfill": "fourth", "dagster/parent_backfill_id": "second"})
