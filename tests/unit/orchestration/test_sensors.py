@@ -118,6 +118,17 @@ def test_a_run_that_was_made_but_never_launched_blocks_for_ten_minutes_only(
     assert asked(tick(dg, instance)) == ["code_reviewer/online"]
 
 
+def test_a_backfill_that_dagster_has_not_called_done_yet_is_not_waited_for(dg: ModuleType, instance: Any) -> None:
+    """Its days are there, and the daemon's next look at it is half a minute away."""
+    from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
+
+    happened(dg, instance, "code_reviewer/features")
+    keys = [dg.AssetKey(["code_reviewer", "features"])]
+    status = BulkActionStatus.REQUESTED
+    instance.add_backfill(PartitionBackfill("b", status, from_failure=False, tags={}, backfill_timestamp=0.0, asset_selection=keys))
+    assert asked(tick(dg, instance)) == ["code_reviewer/online"]
+
+
 def test_a_publication_that_failed_is_asked_for_again_after_a_minute(dg: ModuleType, instance: Any, later: Any) -> None:
     happened(dg, instance, "code_reviewer/features")
     start(instance, tick(dg, instance).run_requests[0])
