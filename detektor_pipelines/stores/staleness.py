@@ -16,7 +16,7 @@ from detektor_pipelines.language.hashes import data_hash
 from detektor_pipelines.language.windows import DAY
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     import psycopg
@@ -44,7 +44,7 @@ class ViewState:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A snapshot, and days of which nothing that it sees was late."""
+    """A snapshot, and days of which an earlier answer told what late events it sees."""
 
     snapshot: str
     days: frozenset[date]
@@ -59,15 +59,14 @@ def unseen(
     connection: psycopg.Connection,
     view: FeatureView,
     *,
-    days: Collection[date] | None = None,
     before: datetime | None = None,
     verified: Verified | None = None,
 ) -> dict[date, int | None]:
     """Return the stale days, ascending, each with the xid of the newest event that reaches it and that its snapshot does not see.
 
-    Only of `days`, and only for events of up to `before`, when given. Days that are known not to have been stale in a later snapshot
-    (`verified`) are held against that one, which saves reading what it has seen. A day that was published on another cluster (after a
-    restore) is stale with None: its snapshot says nothing of this cluster's transactions.
+    Only for events of up to `before`, when given. Days of an earlier answer (`verified`) are held against its snapshot, which saves reading
+    what it has seen. A day that was published on another cluster (after a restore) is stale with None: its snapshot says nothing of this
+    cluster's transactions.
 
     Of events with the same reach the newest tells, but for those that were under way when a snapshot was taken: they are few, and looked at
     one by one. So the work is one pass over the events since the oldest snapshot, however many days are published.
@@ -79,7 +78,6 @@ def unseen(
                    CASE WHEN partition = ANY(%(verified_days)s) THEN %(verified)s::pg_snapshot ELSE snapshot END AS snapshot,
                    system_identifier <> (SELECT system_identifier FROM pg_control_system()) AS foreign_cluster
             FROM ml_learning.partition_state WHERE view = %(view)s AND data_hash = %(hash)s
-            AND (%(days)s::date[] IS NULL OR partition = ANY(%(days)s))
         ), instants AS MATERIALIZED (
             SELECT xid, (EXTRACT(EPOCH FROM occurred_at) * 1000000)::bigint AS ts FROM ml_learning.agent_events
             WHERE agent_type = %(agent)s AND (%(before)s::timestamptz IS NULL OR occurred_at <= %(before)s) AND xid >=
@@ -102,7 +100,6 @@ def unseen(
             "day": DAY,
             "hop": view.longest.hop,
             "size": view.longest.size,
-            "days": None if days is None else sorted(days),
             "before": before,
             "verified": verified.snapshot if verified else None,
             "verified_days": sorted(verified.days) if verified else [],
