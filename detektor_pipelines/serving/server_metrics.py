@@ -8,6 +8,7 @@ process that comes after it; so ours decides.
 from __future__ import annotations
 
 import os
+import sys
 from typing import Final
 
 SHARED: Final = "DETEKTOR_SHARED_METRICS"
@@ -21,9 +22,10 @@ class ServerMetrics:
     """One process's metrics."""
 
     def __init__(self) -> None:
-        os.environ.pop(_ITS_OWN, None)  # it is read at the import
         if directory := os.environ.get(SHARED):
             os.environ[_ITS_OWN] = directory
+        elif "prometheus_client" not in sys.modules:  # which reads it when it is imported, and from then on needs what it has read
+            os.environ.pop(_ITS_OWN, None)
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
         self._registry = CollectorRegistry()
