@@ -62,7 +62,7 @@ down: $(READY) ## End them; data stays in .detektor
 
 .PHONY: test
 test: $(READY) ## Run the tests, on servers of their own
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not long" $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not long" $(ARGS)
 
 .PHONY: test-long
 test-long: $(READY) ## Run the tests that take minutes
