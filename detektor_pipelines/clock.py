@@ -68,6 +68,16 @@ def from_us(us: int) -> datetime:
     return EPOCH + timedelta(microseconds=us)
 
 
+def to_text(us: int) -> str:
+    """Write µs UTC in ISO 8601, as `parse_instant` reads it: `2026-03-05T10:00:00Z`.
+
+    Raises:
+        OverflowError: Outside the years 1 to 9999.
+
+    """
+    return from_us(us).isoformat().replace("+00:00", "Z")
+
+
 def parse_instant(text: str) -> int:
     """Read an ISO 8601 date or date-time as µs UTC; without an offset it is taken as UTC, digits beyond µs are cut.
 

@@ -95,7 +95,7 @@ def _models(settings: Settings) -> list[ModelVersion]:
 
 
 def _described(surveyed: Surveyed) -> dict[str, Any]:
-    from detektor_pipelines.clock import from_us
+    from detektor_pipelines.clock import to_text
 
     held = surveyed.held
     return {
@@ -103,7 +103,7 @@ def _described(surveyed: Surveyed) -> dict[str, Any]:
         "data_hash": held.hash,
         "keys": held.keys,
         "bytes": held.size,
-        "last_complete": None if held.last is None else from_us(held.last).isoformat().replace("+00:00", "Z"),
+        "last_complete": None if held.last is None else to_text(held.last),
         "kept_by": surveyed.kept_by or None,
     }
 

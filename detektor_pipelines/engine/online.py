@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines import clock
@@ -13,6 +13,7 @@ from detektor_pipelines.compile.sql import reach_back
 from detektor_pipelines.engine.as_of import values_at, values_of_nothing
 from detektor_pipelines.engine.compute import row_schema
 from detektor_pipelines.engine.gate import failures_by_day
+from detektor_pipelines.engine.materialize import midnight
 from detektor_pipelines.language.windows import DAY, floor_to
 from detektor_pipelines.stores.connections import connect, connect_arrow
 from detektor_pipelines.stores.log_reader import read_events
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
     from detektor_pipelines.stores.offline import PublishedDay
 
-_EPOCH: Final = date(1970, 1, 1)
 _NEVER: Final = 2**62
 
 
@@ -106,9 +106,9 @@ def _gap_after_each(view: FeatureView, rows: pa.Table, days: Sequence[PublishedD
     """Return for each row where the first day after it begins that is not published and on which something may leave its windows."""
     import numpy as np
 
-    published = {(each.day - _EPOCH).days for each in days}
-    missing = [number for number in range(min(published), max(published)) if number not in published]
-    begins = np.array([*(number * DAY for number in missing), _NEVER], dtype=np.int64)
+    published = {midnight(each.day) for each in days}
+    missing = [begin for begin in range(min(published), max(published), DAY) if begin not in published]
+    begins = np.array([*missing, _NEVER], dtype=np.int64)
     instants = rows["event_timestamp"].cast("int64").to_numpy()
     gaps = begins[np.searchsorted(begins, instants)]
     return np.where(gaps < instants + reach_back(plan(view)), gaps, _NEVER)

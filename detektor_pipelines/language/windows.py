@@ -8,7 +8,8 @@ from typing import Final
 
 from detektor_pipelines.language.expressions import DefinitionError
 
-MINUTE: Final = 60_000_000
+SECOND: Final = 1_000_000
+MINUTE: Final = 60 * SECOND
 HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 

@@ -83,7 +83,7 @@ class Access:
 
     def known(self, token: str) -> Caller | None:
         """Return who a token is of without asking anybody; None when that is not known here."""
-        digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+        digest = _digest(token)
         if self._tokens is not None and (name := self._tokens.name_of(digest)) is not None:
             return Caller(name)
         kept = self._known.get(digest)
@@ -110,7 +110,7 @@ class Access:
 
     async def _asked(self, provider: Provider, token: str) -> Caller | None:
         """Ask the provider once for all who come with the same token meanwhile."""
-        digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+        digest = _digest(token)
         task = self._asking.get(digest)
         if task is None:
             task = self._asking[digest] = asyncio.get_running_loop().create_task(self._ask(provider, token, digest))
@@ -309,7 +309,7 @@ def add_token(file: Path, name: str) -> str:
 
     """
     made = f"dtk_{secrets.token_urlsafe(32)}"
-    line = f"{name} sha256:{hashlib.sha256(made.encode()).hexdigest()}"
+    line = f"{name} sha256:{_digest(made).hex()}"
     if _LINE.fullmatch(line) is None:
         raise UserError("This cannot be the name of a token.", where=repr(name), fix="Use letters, digits and . _ @ -, 100 at most.")
     try:
@@ -339,6 +339,11 @@ def _bearer(header: bytes | str | None) -> str:
         detail = "The header is to be: Authorization: Bearer <token>."
         raise ProblemError(401, "Who asks?", detail, challenge("invalid_request", "not a bearer token"))
     return token
+
+
+def _digest(token: str) -> bytes:
+    """Return what a token is known by."""
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
 
 
 def _unknown() -> ProblemError:

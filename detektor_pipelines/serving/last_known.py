@@ -120,7 +120,7 @@ class LastKnown:
         if not taken:
             return False
         self._values |= marks
-        self._kept_at, self.written_at = time.monotonic(), clock.from_us(clock.now_us()).isoformat().replace("+00:00", "Z")
+        self._kept_at, self.written_at = time.monotonic(), clock.to_text(clock.now_us())
         async for names in _in_pieces(list(self._values)):
             for name in names:
                 if name not in taken and name not in marks:

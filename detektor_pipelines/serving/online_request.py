@@ -21,6 +21,7 @@ import orjson
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.compile.feast import JOIN_KEY
+from detektor_pipelines.language.windows import SECOND
 from detektor_pipelines.serving.problems import ProblemError
 from detektor_pipelines.stores.online import Lookup, StoredView, stored_view
 
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from detektor_pipelines.stores.online import OnlineRow
 
 _VIEWS: Final = {view.name: view for view in VIEWS}
-_SECOND: Final = 1_000_000
-"""Feast's instants as values are whole seconds; ours are µs."""
 
 _LATEST: Final = ("", "latest")
 _NUMBER: Final = re.compile(r"[vV](\d{1,9})")
@@ -263,7 +262,7 @@ def _results(part: ViewPart, rows: Sequence[OnlineRow | None]) -> list[dict[str,
         values = [None if row is None else row.values[feature] for row in rows]
         nulls = values.count(None) > missing
         if feature in part.instants:
-            values = [None if value is None else int(value) // _SECOND for value in values]
+            values = [None if value is None else int(value) // SECOND for value in values]  # Feast's instants are whole seconds
         results.append(
             {
                 "values": values,
@@ -280,4 +279,4 @@ def _once(values: list[Any]) -> orjson.Fragment:
 
 def _age(row: OnlineRow, now: int) -> float:
     known = row.as_of if row.valid_through is None else max(row.as_of, row.valid_through)
-    return (now - known) / _SECOND
+    return (now - known) / SECOND

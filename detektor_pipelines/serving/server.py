@@ -260,7 +260,7 @@ def _problem_of(error: Exception) -> ProblemError:
 
 
 def _text(instant: int | None) -> str | None:
-    return None if instant is None else clock.from_us(instant).isoformat().replace("+00:00", "Z")
+    return None if instant is None else clock.to_text(instant)
 
 
 async def _not_found(request: Request, error: Exception) -> Response:

@@ -25,6 +25,7 @@ from detektor_pipelines import clock
 from detektor_pipelines.compile.feast import DATA_HASH, MAX_AGE
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.hashes import SHORT
+from detektor_pipelines.language.windows import SECOND
 from detektor_pipelines.stores import feast_other_views, feast_read, online, online_versions, read_log
 from detektor_pipelines.stores.connections_redis import (
     async_client_of,
@@ -53,10 +54,6 @@ Read = tuple[datetime | None, dict[str, ValueProto] | None]
 _KINDS: Final[dict[str, Kind]] = {"INT64": "int64", "DOUBLE": "float64", "UNIX_TIMESTAMP": "instant"}
 _STATUSES: Final = {"NULL_VALUE": FieldStatus.NULL_VALUE, "OUTSIDE_MAX_AGE": FieldStatus.OUTSIDE_MAX_AGE}
 _CLASS: Final = "detektor_pipelines.stores.feast_online.DetektorOnlineStore"
-_SECOND: Final = 1_000_000
-"""Feast's timestamps as values are whole seconds."""
-
-
 _NOT_A_TIME: Final = -(2**63)
 """What a null timestamp has become on Feast's way through pandas; a null number comes as NaN."""
 
@@ -95,8 +92,8 @@ class DetektorOnlineStore(RedisOnlineStore):
 
         """
         agents = feast_read.agents(entity_rows)
-        plan = agents and self._plans.of(config, registry, project, features, full_names=full_feature_names)
-        if not agents or not plan:
+        plan = self._plans.of(config, registry, project, features, full_names=full_feature_names) if agents else None
+        if agents is None or plan is None:
             return super().get_online_features(
                 config, features, entity_rows, registry, project, full_feature_names, include_feature_view_version_metadata
             )
@@ -115,8 +112,8 @@ class DetektorOnlineStore(RedisOnlineStore):
     ) -> OnlineResponse:
         """Answer a request without blocking the event loop; otherwise as `get_online_features`."""
         agents = feast_read.agents(entity_rows)
-        plan = agents and self._plans.of(config, registry, project, features, full_names=full_feature_names)
-        if not agents or not plan:
+        plan = self._plans.of(config, registry, project, features, full_names=full_feature_names) if agents else None
+        if agents is None or plan is None:
             return await super().get_online_features_async(
                 config, features, entity_rows, registry, project, full_feature_names, include_feature_view_version_metadata
             )
@@ -402,7 +399,7 @@ def _number(value: ValueProto | None, kind: Kind) -> Value:
     if kind == "float64":
         return None if math.isnan(number) else number
     if kind == "instant":
-        return None if number == _NOT_A_TIME else int(number) * _SECOND
+        return None if number == _NOT_A_TIME else int(number) * SECOND
     return number
 
 

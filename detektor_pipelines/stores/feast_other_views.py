@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from feast import utils
 from feast.infra.key_encoding_utils import serialize_entity_key
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
 
 Read = tuple[datetime | None, dict[str, ValueProto] | None]
 
-VERSION: Final = "feast"
-"""What stands in the keys where our own views have their data hash."""
-
 _log = logging.getLogger(__name__)
 
 
@@ -52,7 +49,7 @@ def is_other(table: FeatureView) -> bool:
 def stored(config: RepoConfig, table: FeatureView) -> online.StoredView:
     """Return a view as the online store knows it; with Feast's versions switched on, its name carries the version's number."""
     name = compute_versioned_name(table, config.registry.enable_online_feature_view_versioning)
-    return online.StoredView(name, VERSION, Layout(()), None)
+    return online.StoredView(name, online.OTHER, Layout(()), None)
 
 
 def keys_of(config: RepoConfig, table: FeatureView, entities: Iterable[EntityKey]) -> list[str]:

@@ -25,6 +25,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from detektor_pipelines.compile.feast import JOIN_KEY
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.language.windows import SECOND
 from detektor_pipelines.stores.online import Lookup
 
 if TYPE_CHECKING:
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.stores.online import OnlineRow, StoredView
     from detektor_pipelines.stores.packing import Kind, Value
-
-_SECOND: Final = 1_000_000
-"""Feast's timestamps as values are whole seconds."""
 
 _REMEMBERED: Final = 512
 """Plans; a program asks for a few."""
@@ -179,7 +177,7 @@ class RowsResponse(OnlineResponse):
                 values = [None if row is None else row.values[feature] for row in rows]
                 columns[column] = [None if value is None else _instant(value) for value in values] if kind == "instant" else values
                 if include_event_timestamps:
-                    columns[column + TIMESTAMP_POSTFIX] = [0 if row is None else row.event_timestamp // _SECOND for row in rows]
+                    columns[column + TIMESTAMP_POSTFIX] = [0 if row is None else row.event_timestamp // SECOND for row in rows]
         return columns
 
     def _as_proto(self) -> GetOnlineFeaturesResponse:
@@ -202,12 +200,12 @@ class RowsResponse(OnlineResponse):
 
 
 def value_proto(value: Value, kind: Kind) -> ValueProto:
-    """Return a value as Feast's proto; a null is one with nothing in it."""
+    """Return a value as Feast's proto; a null is one with nothing in it, an instant is cut to whole seconds."""
     if value is None:
         return ValueProto()
     if kind == "float64":
         return ValueProto(double_val=value)
-    return ValueProto(int64_val=int(value)) if kind == "int64" else ValueProto(unix_timestamp_val=int(value) // _SECOND)
+    return ValueProto(int64_val=int(value)) if kind == "int64" else ValueProto(unix_timestamp_val=int(value) // SECOND)
 
 
 def _add_values(protos: Any, values: Sequence[Value], kind: Kind) -> None:
@@ -221,7 +219,7 @@ def _add_values(protos: Any, values: Sequence[Value], kind: Kind) -> None:
         elif kind == "int64":
             add(int64_val=value)
         else:
-            add(unix_timestamp_val=int(value) // _SECOND)
+            add(unix_timestamp_val=int(value) // SECOND)
 
 
 def _key(features: Any, project: str, full_names: bool) -> tuple[Any, ...] | None:  # noqa: FBT001 - a part of the key
@@ -250,9 +248,9 @@ def _still_read(registry: Any, read_at: datetime) -> bool:
 def _timestamp(row: OnlineRow | None) -> Timestamp:
     if row is None:
         return Timestamp()
-    seconds, microseconds = divmod(row.event_timestamp, _SECOND)
+    seconds, microseconds = divmod(row.event_timestamp, SECOND)
     return Timestamp(seconds=seconds, nanos=microseconds * 1_000)
 
 
 def _instant(value: float) -> datetime:
-    return datetime.fromtimestamp(int(value) // _SECOND, tz=UTC)
+    return datetime.fromtimestamp(int(value) // SECOND, tz=UTC)

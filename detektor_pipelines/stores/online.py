@@ -53,6 +53,9 @@ SHARDS: Final = 8
 
 ALL_SHARDS: Final = tuple(range(SHARDS))
 
+OTHER: Final = "feast"
+"""What stands in the keys of views that are none of ours where our own have their data hash (`feast_other_views`)."""
+
 _MOVE_FORWARD: Final = """
 local moved, there = {}, true
 local old = redis.pcall('GET', KEYS[1])

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines import clock
+from detektor_pipelines.language.windows import DAY
 from detektor_pipelines.stores import online, online_versions
 from detektor_pipelines.stores.connections import connect
 from detektor_pipelines.stores.connections_redis import redis_client
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
     from detektor_pipelines.stores.model_versions import ModelVersion
     from detektor_pipelines.stores.online_versions import Held
-
-_DAY: Final = 86_400_000_000
-_OTHER: Final = "feast"
-"""Instead of a hash, in the keys of views that are none of ours (`feast_other_views`)."""
 
 _TABLES: Final = ("feast.feature_views", "feast.stream_feature_views", "feast.on_demand_feature_views")
 _REGISTERED: Final = """
@@ -69,7 +66,7 @@ def survey(
         client.close()
     present = {online.stored_view(view).version for view in views}
     registered = _registered(settings, found) if found else set()
-    oldest = clock.now_us() - int(older_than_days * _DAY)
+    oldest = clock.now_us() - int(older_than_days * DAY)
     return [Surveyed(each, _kept_by(each, present, registered, models or (), oldest)) for each in found]
 
 
@@ -92,7 +89,7 @@ def _kept_by(held: Held, present: set[str], registered: set[str], models: Sequen
         return "the present definition"
     if held.version in registered:
         return "Feast's registry"
-    users = [f"{each.name} v{each.version}" for each in models if held.hash != _OTHER and each.uses(held.hash)]
+    users = [f"{each.name} v{each.version}" for each in models if held.hash != online.OTHER and each.uses(held.hash)]
     if users:
         more = f" and {len(users) - 1} more" if len(users) > 1 else ""
         return f"model {users[0]}{more}"
@@ -102,9 +99,9 @@ def _kept_by(held: Held, present: set[str], registered: set[str], models: Sequen
 def _registered(settings: Settings, found: Sequence[Held]) -> set[str]:
     """Return the versions that Feast's registry holds as a view's present one, without importing Feast: the hash stands in the view."""
     wanted = [(each.view, each.hash, each.version) for each in found]
-    wanted += [(_FEASTS_VERSION.sub("", each.view), each.hash, each.version) for each in found if each.hash == _OTHER]
+    wanted += [(_FEASTS_VERSION.sub("", each.view), each.hash, each.version) for each in found if each.hash == online.OTHER]
     names, hashes, versions = map(list, zip(*wanted, strict=True))
-    parameters = {"names": names, "hashes": hashes, "versions": versions, "project": settings.project, "other": _OTHER}
+    parameters = {"names": names, "hashes": hashes, "versions": versions, "project": settings.project, "other": online.OTHER}
     registered: set[str] = set()
     with connect(settings) as connection:
         for table in _TABLES:

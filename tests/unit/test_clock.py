@@ -62,6 +62,12 @@ def test_microseconds_are_exact(instant: datetime, us: int) -> None:
     assert clock.to_us(later) == clock.to_us(instant) + us
 
 
+@given(st.integers(-60_000_000_000_000_000, 250_000_000_000_000_000))
+def test_a_text_is_read_as_the_instant_it_was_written_from(us: int) -> None:
+    assert clock.parse_instant(clock.to_text(us)) == us
+    assert clock.to_text(us).endswith("Z")
+
+
 def test_a_datetime_without_zone_is_no_instant() -> None:
     with pytest.raises(ValueError, match="time zone"):
         clock.to_us(datetime(2026, 3, 5))  # noqa: DTZ001  the point of the test
