@@ -31,7 +31,8 @@ for name, call in (("three days", 2.6e8), ("one day", 8.64e7)):
     print("  duckdb var", round(in_duckdb[0], 4), "corr", round(in_duckdb[1], 4))
 PYTHON
 
-compare "$(run program.py)" <<'SEEN'
+seen=$(run program.py)
+compare "$seen" <<'SEEN'
 a call of three days, then 10, 11, 12 ms
   pandas var -3.25 std 0.0
   pandas corr nan

@@ -46,7 +46,8 @@ for said, pattern in (
     print("  polars passes", passing(pandera.polars, pl, pattern))
 PYTHON
 
-compare "$(run program.py)" <<'SEEN'
+seen=$(run program.py)
+compare "$seen" <<'SEEN'
 code-reviewer|debugger
   pandas passes ['code-reviewer', 'debugger']
   polars passes ['code-reviewer', 'debugger', 'xx-debugger']
