@@ -37,7 +37,8 @@ COUNT = f"{VIEW.name}:recent_reviews_count"
 def publish(settings: Settings, *agents: str, count: int = 4, view: FeatureView = VIEW, valid_through_us: int | None = None) -> None:
     now = clock.now_us()
     values: dict[str, Any] = {each.name: count if each.value_type == "int64" else None for each in view.features}
-    rows = [online.OnlineRow(agent, now, now, now - 3_600_000_000, None, values) for agent in agents]
+    as_of = min(now, valid_through_us or now)
+    rows = [online.OnlineRow(agent, as_of, as_of, as_of - 3_600_000_000, "1:1:", values) for agent in agents]
     with online.redis_client(settings) as client:
         online.write_values(client, settings.project, view, rows, valid_through_us=valid_through_us or now)
 
