@@ -78,6 +78,17 @@ class OnlinePublication:
     lost: int = 0
     ahead: int = 0
 
+    def trouble(self) -> str:
+        """Return in words what did not go as it should; empty when all went well, and for refused values that were made good."""
+        found = []
+        if self.withheld:
+            found.append(f"{self.withheld:,} values do not pass the gate: what stands online of them is true up to its own instant only")
+        if self.lost:
+            found.append(f"{self.lost:,} of {self.refused:,} refused values are not made good: valid_through of their shards did not move")
+        if self.ahead:
+            found.append(f"what stands in the place of {self.ahead:,} lies ahead of the clock: set it right, then `detektor online mend`")
+        return "; ".join(found)
+
 
 def publish_online(settings: Settings, view: FeatureView, *, writer: str | None = None) -> OnlinePublication:
     """Write each agent_id's newest row to the online store; a key that holds more knowledge keeps it.

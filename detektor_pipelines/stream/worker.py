@@ -7,9 +7,9 @@ A lost connection to PostgreSQL loses the locks of our shards with it, so the wo
 a tick; without shards it counts nothing. With Redis away it goes on counting, and writes the newest value of each changed key when it is
 back.
 
-Clocks of hosts differ, so a worker begins at what stands online when that is a little ahead of its own clock, and what the guard refuses all
-the same is counted anew, for the stored value's instant. What lies further ahead is an error of somebody's clock: it is said, and left for
-`detektor online mend`. A Redis that evicts is looked through in turns (`known_keys`).
+Clocks of hosts differ, so a worker begins at what stands online when that is a little ahead of its own clock, and what the guard refuses
+all the same is counted anew, for the stored value's instant. What lies further ahead is an error of somebody's clock: it is said, and left
+for `detektor online mend`. A Redis that evicts is looked through in turns (`known_keys`).
 """
 
 from __future__ import annotations

@@ -160,7 +160,10 @@ def test_who_has_events_in_a_gap_only_is_online_too(log: Settings) -> None:
     before, between = read(log, "before", "between")
     assert before is not None
     assert between is not None
-    assert (before.values["weekly_reviews_count"], between.values["weekly_reviews_count"]) == (0, 1)  # of the 7th and the 13th; it is the 17th
+    assert (before.values["weekly_reviews_count"], between.values["weekly_reviews_count"]) == (
+        0,
+        1,
+    )  # of the 7th and the 13th; it is the 17th
     assert (before.status, between.status) == ("PRESENT", "PRESENT")
     assert publication.keys == 4
 
