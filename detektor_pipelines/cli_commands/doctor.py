@@ -9,6 +9,9 @@ import typer
 from detektor_pipelines.cli_commands.output import JsonOption, print_json, print_table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from detektor_pipelines.settings import Settings
     from detektor_pipelines.stack.checks import Check
 
 _MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "failed": "[red]failed[/]"}
@@ -28,7 +31,7 @@ def doctor(*, as_json: JsonOption = False) -> None:
     from detektor_pipelines.stack.checks import all_checks
 
     settings = get_settings()
-    checks = [*all_checks(settings), _tables()]
+    checks = [*all_checks(settings), _tables(), *_online(settings)]
     where = origins(settings)
     if as_json:
         print_json({"checks": [_as_json(check) for check in checks], "settings": where})
@@ -56,6 +59,38 @@ def _tables() -> Check:
     if found.startswith(expected):
         return Check("tables", "ok", f"revision {found}")
     return Check("tables", "failed", f"revision {found}, this code wants {expected}", "detektor up")
+
+
+def _online(settings: Settings) -> Iterator[Check]:
+    """Check that nothing online lies ahead of the clock, and that Redis keeps what it is given."""
+    from detektor_pipelines.catalog import VIEWS
+    from detektor_pipelines.clock import now_us
+    from detektor_pipelines.errors import UserError
+    from detektor_pipelines.stack.checks import Check
+    from detektor_pipelines.stores.connections_redis import redis_client
+    from detektor_pipelines.stores.online_clock import ahead, eviction_policies
+
+    client = redis_client(settings)
+    try:
+        found = [each for each in (ahead(client, settings.project, view) for view in VIEWS) if each]
+        evicting = sorted(each for each in eviction_policies(client) if each.startswith("allkeys"))
+    except UserError:
+        yield Check("online values", "warning", "not readable", "detektor up redis")
+        return
+    finally:
+        client.close()
+    if found:
+        values, shards = sum(len(each.agent_ids) for each in found), sum(len(each.shards) for each in found)
+        far = (max(each.furthest for each in found) - now_us()) / 1_000_000
+        text = f"{values:,} values and valid_through of {shards} shards lie up to {far:,.0f} s ahead of the clock"
+        yield Check("online values", "failed", text, "Set the clocks right, then: detektor online mend")
+    else:
+        yield Check("online values", "ok", "none lies ahead of the clock")
+    if evicting:
+        fix = "CONFIG SET maxmemory-policy noeviction or volatile-lru, and keep what may go in a Redis of its own"
+        yield Check("Redis eviction", "warning", f"{', '.join(evicting)}: it drops feature values when it is full", fix)
+    else:
+        yield Check("Redis eviction", "ok", "keeps what has no expiry")
 
 
 def _as_json(check: Check) -> dict[str, Any]:

@@ -54,7 +54,29 @@ def rejected(settings: Settings) -> Section:
     return Section("rejected", title, ("reason", "records", "latest"), rows, [asdict(each) for each in found])
 
 
-SECTIONS: tuple[Callable[[Settings], Section], ...] = (views, rejected)
+def online(settings: Settings) -> Section:
+    """What lies ahead of the clock online, and whether Redis drops values by itself."""
+    from detektor_pipelines.catalog import VIEWS
+    from detektor_pipelines.clock import to_text
+    from detektor_pipelines.stores.connections_redis import redis_client
+    from detektor_pipelines.stores.online_clock import ahead, eviction_policies
+
+    client = redis_client(settings)
+    try:
+        found = [each for each in (ahead(client, settings.project, view) for view in VIEWS) if each]
+        policies = sorted(eviction_policies(client))
+    finally:
+        client.close()
+    rows = tuple((each.view, len(each.agent_ids), len(each.shards), to_text(each.furthest)) for each in found)
+    title = "Online, ahead of the clock: nobody trusts these values" if found else "Nothing online lies ahead of the clock"
+    if any(each.startswith("allkeys") for each in policies):
+        title += f"; Redis drops values when it is full ({', '.join(policies)}), see detektor doctor"
+    data = {"ahead": [dict(zip(("view", "values", "shards", "furthest"), row, strict=True)) for row in rows], "eviction": policies}
+    columns = ("view", "values ahead", "shards ahead", "up to")
+    return Section("online", title, columns, rows, data, ("detektor online mend",) if found else ())
+
+
+SECTIONS: tuple[Callable[[Settings], Section], ...] = (views, rejected, online)
 """What is asked once PostgreSQL is ready, in order."""
 
 _COLOURS = {"running": "green", "external": "green", "starting": "yellow", "failed": "red", "unreachable": "red", "stopped": "dim"}

@@ -278,5 +278,4 @@ def _once(values: list[Any]) -> orjson.Fragment:
 
 
 def _age(row: OnlineRow, now: int) -> float:
-    known = row.as_of if row.valid_through is None else max(row.as_of, row.valid_through)
-    return (now - known) / SECOND
+    return (now - row.true_up_to) / SECOND

@@ -88,7 +88,7 @@ def _health() -> dict[str, Any]:
     schema = {
         "type": "object",
         "required": ["status"],
-        "properties": {"status": {"enum": ["OK", "FALLBACK", "DOWN"]}},
+        "properties": {"status": {"enum": ["OK", "AHEAD", "FALLBACK", "DOWN"]}},
         "description": "Without a token, where one is needed, no more than the status.",
     }
     content = {"application/json": {"schema": schema}}
@@ -97,7 +97,7 @@ def _health() -> dict[str, Any]:
         "summary": "Whether features are read from Redis, and how fresh they are",
         "security": [],
         "responses": {
-            "200": {"description": "Redis answers.", "content": content},
+            "200": {"description": "Redis answers; AHEAD: with values that lie ahead of the clock.", "content": content},
             "503": {"description": "Redis does not answer; what is left to answer from.", "content": content},
             **_problems(408, 500),
         },

@@ -59,7 +59,7 @@ def read_online(settings: Settings, view: FeatureView, agent_id: str) -> AgentRe
         client.close()
     if row is None:
         return _absent(view, agent_id, "online")
-    known = row.as_of if row.valid_through is None else max(row.as_of, row.valid_through)
+    known = row.true_up_to
     values = _values(view, row.values, {each.name: row.status_of(each.name) for each in view.features})
     age = (clock.now_us() - known) / 1_000_000
     return AgentReading(view.name, agent_id, "online", clock.from_us(known), clock.from_us(row.event_timestamp), age, values)

@@ -43,6 +43,12 @@ class ServerMetrics:
         self.redis_up = Gauge(
             "feast_online_redis_up", "1 while Redis answers the server.", registry=self._registry, multiprocess_mode="livemin"
         )
+        self.ahead = Gauge(
+            "feast_online_ahead_seconds",
+            "By how much what is online lies ahead of the clock: then nobody trusts it.",
+            registry=self._registry,
+            multiprocess_mode="mostrecent",
+        )
         self._by_status = {status: self._requests.labels(str(status)) for status in (200, 503)}
 
     def count(self, status: int, seconds: float) -> None:

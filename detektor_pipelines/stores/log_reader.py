@@ -90,6 +90,19 @@ def events_by_day(connection: Connection, agent: str, start: int, end: int) -> d
         return dict(cursor.fetchall())
 
 
+def newest_by_project(connection: Connection, agent: str, spans: Sequence[tuple[int, int]]) -> list[tuple[str | None, int]]:
+    """Return (project, newest occurred_at in µs) of one agent's events in spans (start, end] (µs), superseded and retracted ones too."""
+    wanted = [f"(occurred_at > {_instant(start)} AND occurred_at <= {_instant(end)})" for start, end in spans if start < end]
+    if not wanted:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT project, (EXTRACT(EPOCH FROM max(occurred_at)) * 1000000)::bigint FROM ml_learning.agent_events"
+            f" WHERE agent_type = '{agent}' AND ({' OR '.join(wanted)}) GROUP BY project"
+        )
+        return [(project, int(at)) for project, at in cursor.fetchall()]
+
+
 def _visible(table: str, snapshot: str | None) -> str:
     if snapshot is None:
         return ""

@@ -41,6 +41,10 @@ class Snapshot:
     def __str__(self) -> str:
         return f"{min((*self.running, self.next))}:{self.next}:{','.join(map(str, self.running))}"
 
+    def sees(self, other: Snapshot) -> bool:
+        """Whether all that is visible in another of the same cluster is visible in this one too."""
+        return self.next >= other.next and all(each >= other.next or each in other.running for each in self.running)
+
     def cut(self, after: int) -> Snapshot:
         """Return what is visible of it of the transactions up to `after`."""
         return Snapshot(after + 1, tuple(each for each in self.running if each <= after))

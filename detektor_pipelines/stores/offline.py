@@ -176,6 +176,25 @@ def published_days(connection: Connection, view: FeatureView) -> list[PublishedD
         return [PublishedDay(*row) for row in cursor.fetchall()]
 
 
+def published_agents(connection: psycopg.Connection, view: FeatureView) -> list[str]:
+    """Return the agent_ids that have a row of the view's current version, ascending; none when it was never materialized."""
+    table = f'{SCHEMA}."{row_table(view)}"'
+    if connection.execute("SELECT to_regclass(%s) IS NOT NULL", (table,)).fetchone() != (True,):
+        return []
+    rows = connection.execute(
+        f"""
+        WITH RECURSIVE keys AS (
+            (SELECT agent_id FROM {table} ORDER BY agent_id LIMIT 1)
+            UNION ALL
+            SELECT (SELECT t.agent_id FROM {table} t WHERE t.agent_id > k.agent_id ORDER BY t.agent_id LIMIT 1)
+            FROM keys k WHERE k.agent_id IS NOT NULL
+        )
+        SELECT agent_id FROM keys WHERE agent_id IS NOT NULL
+        """
+    ).fetchall()
+    return [agent_id for (agent_id,) in rows]
+
+
 def states(connection: psycopg.Connection, view: FeatureView, days: Sequence[date]) -> list[PublishedDay]:
     """Return what is published of those `days`, ascending."""
     rows = connection.execute(

@@ -19,11 +19,15 @@ _GAUGES = {
     "keys": ("detektor_stream_keys", "Keys with an event in some window.", 1),
     "waiting": ("detektor_stream_waiting_events", "Events ahead of the clock.", 1),
     "pending": ("detektor_stream_pending_values", "Values that Redis has not taken yet.", 1),
+    "unresolved": ("detektor_stream_unresolved_values", "Values that the guard refused and that are not made good yet.", 1),
+    "ahead_us": ("detektor_stream_ahead_seconds", "By how much something online lies ahead of the clock.", 1_000_000),
     "load_seconds": ("detektor_stream_load_seconds", "How long the last beginning took.", 1),
 }
 _COUNTERS = {
     "events": ("detektor_stream_events", "Events heard."),
     "values": ("detektor_stream_values", "Values written online."),
+    "refused": ("detektor_stream_refused_values", "Writes that the guard refused."),
+    "lost": ("detektor_stream_lost_values", "Values that Redis had lost, written again."),
     "rejected": ("detektor_stream_rejected_events", "Events that could not be counted."),
     "loads": ("detektor_stream_loads", "How often the worker began anew."),
 }

@@ -37,7 +37,8 @@ COUNT = f"{VIEW.name}:recent_reviews_count"
 def publish(settings: Settings, *agents: str, count: int = 4, view: FeatureView = VIEW, valid_through_us: int | None = None) -> None:
     now = clock.now_us()
     values: dict[str, Any] = {each.name: count if each.value_type == "int64" else None for each in view.features}
-    rows = [online.OnlineRow(agent, now, now, now - 3_600_000_000, None, values) for agent in agents]
+    as_of = min(now, valid_through_us or now)
+    rows = [online.OnlineRow(agent, as_of, as_of, as_of - 3_600_000_000, "1:1:", values) for agent in agents]
     with online.redis_client(settings) as client:
         online.write_values(client, settings.project, view, rows, valid_through_us=valid_through_us or now)
 
@@ -152,6 +153,21 @@ def test_health_says_ok_and_how_fresh(server: Server, redis_db: Settings) -> Non
     assert answer.json["newest_valid_through"] == answer.json["valid_through"][VIEW.name] > "2026"
     command = f"curl -s http://127.0.0.1:{server.port}/health | grep OK"
     assert subprocess.run(["sh", "-c", command], check=False, capture_output=True).returncode == 0
+
+
+def test_health_is_not_content_with_what_lies_ahead_of_the_clock(server: Server, redis_db: Settings) -> None:
+    publish(redis_db, VIEW.agent)
+    assert "feast_online_ahead_seconds 0.0" in server.get("/metrics").body.decode()
+    with online.redis_client(redis_db) as client:
+        online.move_valid_through(client, redis_db.project, VIEW, clock.now_us() + 17 * 3_600_000_000)
+    answer = server.get("/health")
+    assert (answer.status, answer.json["status"]) == (200, "AHEAD")
+    assert b"OK" not in answer.body
+    assert 16 * 3_600 < answer.json["ahead_seconds"] <= 17 * 3_600
+    assert "detektor online mend" in answer.json["fix"]
+    (line,) = (line for line in server.get("/metrics").body.decode().splitlines() if line.startswith("feast_online_ahead_seconds "))
+    assert 16 * 3_600 < float(line.split()[1]) <= 17 * 3_600
+    assert server.read([COUNT], [VIEW.agent]).json["results"][1]["statuses"] == ["OUTSIDE_MAX_AGE"]
 
 
 def test_metrics(server: Server) -> None:

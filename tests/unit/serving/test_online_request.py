@@ -33,7 +33,7 @@ def body(*features: str, agents: Any = ("code-reviewer",), **more: Any) -> bytes
 
 def row(agent_id: str = "code-reviewer", **values: float | None) -> OnlineRow:
     known = {each.name: values.get(each.name) for each in VIEW.features}
-    return OnlineRow(agent_id, NOW - 5_000_000, NOW, NOW - 3_600_000_001, None, known, NOW - 2_000_000)
+    return OnlineRow(agent_id, NOW - 5_000_000, NOW, NOW - 3_600_000_001, "1:1:", known, NOW - 2_000_000)
 
 
 def refusal(content: bytes, limit: int = 10) -> ProblemError:
