@@ -61,7 +61,7 @@ def publish_online(settings: Settings, view: FeatureView) -> OnlinePublication:
     from detektor_pipelines.stores.online import redis_client, write_rows
 
     started = time.perf_counter()
-    with connect_arrow(settings) as connection:
+    with connect_arrow(settings, writes=True) as connection:
         days = published_days(connection, view)
         if not days:
             return OnlinePublication(0, 0, None, time.perf_counter() - started)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from detektor_pipelines import clock
 from detektor_pipelines.compile.sql import reach_back
 from detektor_pipelines.language.records import Rejection
+from detektor_pipelines.stores import cluster
 from detektor_pipelines.stores.connections import connect_arrow, postgres_errors
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError
 from detektor_pipelines.stores.log_reader import begin_snapshot, read_events
@@ -189,7 +190,7 @@ class Worker:
         """Begin anew with what the log holds."""
         started = time.perf_counter()
         now = max(self.health.as_of, clock.now_us())
-        with connect_arrow(self._settings) as connection:
+        with connect_arrow(self._settings, writes=True) as connection:
             snapshot = begin_snapshot(connection)
             for view in self._views:
                 columns = view.fold.plan.columns
@@ -297,10 +298,15 @@ class Worker:
 
 
 def _connect(settings: Settings) -> psycopg.Connection:
-    """Open the session that polls and holds the locks; a dead peer is noticed within seconds."""
+    """Open the session that polls and holds the locks; a dead peer is noticed within seconds.
+
+    Raises:
+        UserError: It leads to a replica, whose knowledge may be behind what is online.
+
+    """
     import psycopg
 
-    return psycopg.connect(
+    connection = psycopg.connect(
         settings.postgres_dsn,
         autocommit=True,
         connect_timeout=5,
@@ -311,6 +317,7 @@ def _connect(settings: Settings) -> psycopg.Connection:
         keepalives_count=3,
         application_name="detektor stream",
     )
+    return cluster.settled(connection)
 
 
 def _keep(settings: Settings, rejection: Rejection) -> None:
