@@ -124,8 +124,7 @@ def settle(connection: psycopg.Connection, *, writes: bool) -> None:
         writes: Whether it is for something that writes, here or, from what it reads here, to Redis.
 
     Raises:
-        UserError: `writes`, and it leads to a replica.
-        psycopg.Error: A life must begin, and this user does not own the log's tables.
+        UserError: `writes`, and it leads to a replica; or a life must begin, and this user does not own the log's tables.
 
     """
     place = _place(connection)
@@ -140,7 +139,6 @@ def settled(connection: psycopg.Connection) -> psycopg.Connection:
 
     Raises:
         UserError: As `settle`.
-        psycopg.Error: As `settle`.
 
     """
     try:
@@ -178,7 +176,25 @@ def _place(connection: psycopg.Connection) -> Place | None:
 
 
 def _move_in(connection: psycopg.Connection) -> None:
-    """Begin the log's next life, unless another process did while we waited for it."""
+    """Begin the log's next life, unless another process did while we waited for it.
+
+    Raises:
+        UserError: This user does not own the log's tables.
+
+    """
+    import psycopg
+
+    try:
+        _begin(connection)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise UserError(
+            "The log was moved to another cluster, and this database user may not say that it lives there now.",
+            where=f"ml_learning.log_cluster: {error.diag.message_primary}",
+            fix="Run `detektor up` once with the user that owns the tables in DETEKTOR_EXTERNAL_POSTGRES_URL; then everybody can go on.",
+        ) from error
+
+
+def _begin(connection: psycopg.Connection) -> None:
     with connection.transaction():
         connection.execute(_PATIENT)
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
