@@ -39,6 +39,20 @@ FROM pg_control_system() AS control LEFT JOIN ml_learning.log_cluster AS kept ON
 """
 """Where we are, and where the log was last: one row, for `Place`. Takes 40 µs and no privilege."""
 
+EXAMINE: Final = """
+SELECT epoch, 'cluster ' || kept.system_identifier || ', timeline ' || kept.timeline,
+    to_char(since AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'),
+    CASE
+        WHEN pg_is_in_recovery() THEN 'replica'
+        WHEN (kept.system_identifier, kept.timeline)
+            <> (control.system_identifier, ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int) THEN 'moved'
+        WHEN (SELECT max(xid) FROM ml_learning.agent_events) >= pg_snapshot_xmax(ml_learning.log_snapshot()) THEN 'ahead'
+        ELSE 'home'
+    END
+FROM ml_learning.log_cluster AS kept CROSS JOIN pg_control_system() AS control
+"""
+"""One row for `detektor doctor`: epoch, where the log was last, since when, and what is to be said about it. Changes nothing."""
+
 _LOCK: Final = 0x636C_7573_7465_72
 """Advisory lock ("cluster" in ASCII) of whoever begins a life."""
 
@@ -51,20 +65,22 @@ SELECT greatest(0, greatest(
 ) - pg_snapshot_xmin(pg_current_snapshot())::text::bigint)
 """
 _DEFAULT: Final = "ALTER TABLE ml_learning.agent_events ALTER COLUMN xid SET DEFAULT {}"
-_BEGIN: Final = """
-INSERT INTO ml_learning.log_cluster AS kept (epoch, system_identifier, timeline, shift)
-VALUES (2, %(system_identifier)s, %(timeline)s, coalesce(%(shift)s, 0))
-ON CONFLICT (only_row) DO UPDATE SET epoch = kept.epoch + 1, system_identifier = %(system_identifier)s, timeline = %(timeline)s,
-    shift = coalesce(%(shift)s, kept.shift), since = clock_timestamp()
+_SECONDS: Final = "EXTRACT(EPOCH FROM clock_timestamp() - timestamptz '2026-01-01 00:00+00')::bigint"
+_BEGIN: Final = f"""
+INSERT INTO ml_learning.log_cluster AS kept (epoch, system_identifier, timeline, shift, since)
+VALUES ({_SECONDS}, %(system_identifier)s, %(timeline)s, coalesce(%(shift)s, 0), clock_timestamp())
+ON CONFLICT (only_row) DO UPDATE SET epoch = greatest(kept.epoch + 1, excluded.epoch), system_identifier = excluded.system_identifier,
+    timeline = excluded.timeline, shift = coalesce(%(shift)s, kept.shift), since = excluded.since
 RETURNING epoch
 """
+"""The number of a life is the second in which it began, counted from 2026: so two restores of one dump do not get the same."""
 
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """One life of the log: its number (1 is the first), the cluster and timeline it is on, and since when (the server's clock)."""
+    """One life of the log: its number (1 is the first, later ones are greater), cluster and timeline, and since when (server's clock)."""
 
     epoch: int
     system_identifier: int
@@ -99,7 +115,7 @@ class Place:
 
 
 def epoch(connection: psycopg.Connection) -> int:
-    """Return the number of the log's life, 1 for the first: it grows each time the log is moved to another cluster."""
+    """Return the number of the log's life: 1 for the first, and a greater one each time the log begins to live on another cluster."""
     return life(connection).epoch
 
 

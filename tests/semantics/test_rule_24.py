@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from itertools import count as numbers
 from typing import TYPE_CHECKING, Any
 
@@ -73,13 +74,13 @@ def week(servers: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 @pytest.fixture
 def move(week: Settings, younger: embedded.PostgresServer, tmp_path: Path) -> Iterator[Callable[[], Settings]]:
-    """What dumps the log as it is and restores it on the other cluster; nothing of ours has connected there yet."""
-    made = []
+    """What dumps the log, when it is first called, and restores it on the other cluster; nothing of ours has connected there yet."""
+    made: list[str] = []
+    file = tmp_path / "dump"
 
     def dump_and_restore() -> Settings:
         made.append(f"restored_{next(_numbers)}")
-        address = clusters.restore(clusters.dump(week.postgres_dsn, tmp_path / made[-1]), younger, made[-1])
-        return at_address(week, address)
+        return at_address(week, clusters.restore(file if len(made) > 1 else clusters.dump(week.postgres_dsn, file), younger, made[-1]))
 
     yield dump_and_restore
     for name in made:
@@ -127,7 +128,7 @@ def test_24_example_a_restored_log_has_no_day_to_compute(week: Settings, move: C
     assert {day.status for day in run(restored, VIEW, FIRST, TODAY).days} == {"unchanged"}
     assert stale(restored, VIEW) == []
     assert stored(restored, VIEW) == stored(week, VIEW)
-    assert [life(each).epoch for each in (week, restored)] == [1, 2]
+    assert life(week).epoch == 1 < life(restored).epoch
 
 
 def test_24_example_the_stream_counts_each_event_once(move: Callable[[], Settings]) -> None:
@@ -217,7 +218,8 @@ def test_24_a_log_that_is_moved_on_and_back_keeps_its_answers(
     back = at_address(week, address)
     try:
         assert stale(back, VIEW) == span("2026-03-07", TODAY)
-        assert (life(back).epoch, one(back, "SELECT shift FROM ml_learning.log_cluster")) == (3, 0)
+        assert life(restored).epoch < life(back).epoch
+        assert one(back, "SELECT shift FROM ml_learning.log_cluster") == 0
         append(back, [review("home again", "2026-03-08 09:00")])
         run(back, VIEW, "2026-03-07", TODAY)
         assert stale(back, VIEW) == []
@@ -257,8 +259,7 @@ def test_24_many_processes_at_once_begin_one_life(move: Callable[[], Settings]) 
     said = [process.communicate("go\n")[1] for process in processes]
 
     assert [process.returncode for process in processes] == [0, 0, 0]
-    assert sum("Its life 2 begins" in each for each in said) == 1
-    assert life(restored).epoch == 2
+    assert [each.count("The log was moved") for each in sorted(said)] == [0, 0, 1]
 
 
 def test_24_a_process_that_dies_in_the_middle_leaves_nothing_half_done(move: Callable[[], Settings]) -> None:
@@ -277,7 +278,7 @@ def test_24_a_process_that_dies_in_the_middle_leaves_nothing_half_done(move: Cal
     assert one(restored, "SELECT epoch FROM ml_learning.log_cluster") == 1
     assert one(restored, default) == "pg_current_xact_id()"
 
-    assert life(restored).epoch == 2
+    assert life(restored).epoch > 1
     assert stale(restored, VIEW) == []
     append(restored, [review("new", "2026-03-08 09:00")])
     assert stale(restored, VIEW) == [TODAY]
@@ -293,8 +294,7 @@ def test_24_who_may_not_begin_a_life_is_told_who_may(move: Callable[[], Settings
         with pytest.raises(UserError, match="moved to another cluster") as caught, connect(reader):
             pass
         assert "detektor up" in (caught.value.fix or "")
-        assert life(restored).epoch == 2
-        assert life(reader).epoch == 2
+        assert life(restored) == life(reader)
     finally:
         younger.sql("DROP OWNED BY reader", name)
         younger.sql("DROP ROLE reader")
@@ -329,7 +329,8 @@ def test_24_a_replica_may_be_read_and_nothing_else_and_begins_a_life_when_it_is_
     append(replica, [review("on the copy", "2026-03-06 10:00")])
 
     assert stale(replica, VIEW) == span("2026-03-06", TODAY)
-    assert (life(replica).epoch, life(replica).timeline) == (2, life(week).timeline + 1)
+    assert life(replica).epoch > life(week).epoch
+    assert life(replica).timeline == life(week).timeline + 1
     assert life(replica).system_identifier == life(week).system_identifier
     with Worker(replica, [VIEW]) as worker:
         assert [worker.tick() for _ in range(3)] == [0, 0, 0]
@@ -337,13 +338,11 @@ def test_24_a_replica_may_be_read_and_nothing_else_and_begins_a_life_when_it_is_
 
 
 def test_24_an_older_dump_is_a_later_life(week: Settings, move: Callable[[], Settings]) -> None:
-    """What is online may know of events that the restored log does not hold: by its life it is told from what is written now."""
-    restored = move()
-    insert(week, [happened("2026-03-08 09:00", event_id="not in the dump")])
-    run(week, VIEW, TODAY)
-    publish_online(week, VIEW)
-    with connect(week) as before, connect(restored) as after:
-        assert cluster.epoch(before) < cluster.epoch(after)
+    """What is online may know of events that the log restored last does not hold: by its life it is told from what is written now."""
+    once = life(move())
+    time.sleep(1.1)  # lives are told apart by the second in which they began
+    again = life(move())
+    assert life(week).epoch < once.epoch < again.epoch
 
 
 def test_24_connecting_again_begins_nothing(move: Callable[[], Settings]) -> None:

@@ -17,7 +17,7 @@ STATEMENTS = (
     """
     CREATE TABLE ml_learning.log_cluster (
         only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-        epoch integer NOT NULL,
+        epoch bigint NOT NULL,
         system_identifier bigint NOT NULL,
         timeline integer NOT NULL,
         shift bigint NOT NULL,
@@ -25,7 +25,7 @@ STATEMENTS = (
     )
     """,
     "COMMENT ON TABLE ml_learning.log_cluster IS 'Where the log lives: its transactions'' numbers are those of this cluster plus shift'",
-    "COMMENT ON COLUMN ml_learning.log_cluster.epoch IS 'Number of the log''s life: one more each time it begins somewhere else'",
+    "COMMENT ON COLUMN ml_learning.log_cluster.epoch IS 'Number of the log''s life: 1 for the first, a greater one for each later'",
     """
     CREATE FUNCTION ml_learning.log_snapshot() RETURNS pg_snapshot LANGUAGE sql STABLE AS $$
         SELECT CASE WHEN shift = 0 THEN now ELSE (
