@@ -15,6 +15,7 @@ from detektor_pipelines.engine.compute import row_schema
 from detektor_pipelines.engine.gate import failures_by_day
 from detektor_pipelines.engine.materialize import midnight
 from detektor_pipelines.language.windows import DAY, floor_to
+from detektor_pipelines.stores import cluster
 from detektor_pipelines.stores.connections import connect, connect_arrow
 from detektor_pipelines.stores.log_reader import read_events
 from detektor_pipelines.stores.offline import SCHEMA, published_days, row_table
@@ -55,9 +56,10 @@ def publish_online(settings: Settings, view: FeatureView) -> OnlinePublication:
     name no snapshot: they are none's.
 
     Raises:
-        UserError: PostgreSQL or Redis cannot be reached.
+        UserError: PostgreSQL or Redis cannot be reached, or the online store is another copy's of the log.
 
     """
+    from detektor_pipelines.stores import online_life
     from detektor_pipelines.stores.online import redis_client, write_rows
 
     started = time.perf_counter()
@@ -71,10 +73,11 @@ def publish_online(settings: Settings, view: FeatureView) -> OnlinePublication:
         instant = clock.to_us(as_of)
         parts = _true_parts(connection, view, newest_rows(connection, view, as_of), days, instant)
     with connect(settings) as plain:
-        snapshot = None if stale_days(plain, view) else newest.snapshot
+        snapshot, life = None if stale_days(plain, view) else newest.snapshot, cluster.life(plain)
     written = keys = 0
     client = redis_client(settings)
     try:
+        online_life.claim(client, settings.project, life)
         for through, rows in parts:  # ascending: the view is complete up to the last when the last is down
             counts = write_rows(client, settings.project, view, rows, as_of_us=through, valid_through_us=through, snapshot=snapshot)
             written, keys = written + counts.written, keys + rows.num_rows

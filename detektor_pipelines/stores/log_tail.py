@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from detektor_pipelines import clock
+from detektor_pipelines.stores import cluster
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +73,7 @@ class LogTail:
         log = f"SELECT {_SELECT}{chosen} FROM ml_learning.agent_events"
         new = f"({log} WHERE xid >= %(next)s::text::xid8 ORDER BY xid FETCH FIRST {limit} ROWS WITH TIES)"
         late = f"({log} WHERE xid = ANY(%(running)s::text[]::xid8[]))"
-        visible = "SELECT s.snapshot, e.* FROM (SELECT ml_learning.log_snapshot()::text AS snapshot) s LEFT JOIN LATERAL ({}) e ON TRUE"
+        visible = f"SELECT s.snapshot, e.* FROM (SELECT {cluster.SNAPSHOT}::text AS snapshot) s LEFT JOIN LATERAL ({{}}) e ON TRUE"
         self._new, self._both = visible.format(new), visible.format(f"{late} UNION ALL {new}")
 
     def poll(self, connection: psycopg.Connection) -> Poll:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
+    from detektor_pipelines.stores.cluster import Life
     from detektor_pipelines.stores.online import StoredView
 
 LIMIT: Final = 2_000
@@ -119,7 +120,8 @@ class Worker:
         """Events of which a burst's first parts held a revision: the revised event may be in a later part."""
         self._unswept: set[LiveView] = set()
         """Views with keys online that may hold what has left their windows."""
-        self._balanced = self._moved = self._redis_down_until = 0.0
+        self._balanced = self._moved = self._claimed = self._redis_down_until = 0.0
+        self._life: Life | None = None
         self.health = Health()
 
     def __enter__(self) -> Self:
@@ -137,7 +139,8 @@ class Worker:
         """Do one round: returns how many events became visible.
 
         Raises:
-            UserError: PostgreSQL does not answer; the next tick begins anew, as after any exception.
+            UserError: PostgreSQL does not answer, or the online store is another copy's of the log; the next tick begins anew, as after any
+                exception.
 
         """
         with postgres_errors(self._settings):
@@ -200,6 +203,8 @@ class Worker:
                     self._refuse(event_id, "a measure lies outside its declared range")
             connection.rollback()
         self._tail.snapshot = Snapshot.parse(snapshot)
+        if self._connection is not None:
+            self._life, self._claimed = cluster.life(self._connection), 0.0
         self._unswept.update(self._views)
         self.health.as_of, self.health.shards = now, shards
         self.health.loads += 1
@@ -246,6 +251,9 @@ class Worker:
         if now < self._redis_down_until:
             return
         try:
+            if self._life is not None and now >= self._claimed + _BALANCE_S:
+                self._publisher.claim(self._life)
+                self._claimed = now
             if self._publisher.pending:
                 self.health.values += self._publisher.write()
             if self._unswept:
