@@ -31,7 +31,7 @@ def doctor(*, as_json: JsonOption = False) -> None:
     from detektor_pipelines.stack.checks import all_checks
 
     settings = get_settings()
-    checks = [*all_checks(settings), _tables(), *_online(settings)]
+    checks = [*all_checks(settings), _tables(), _log(), *_online(settings)]
     where = origins(settings)
     if as_json:
         print_json({"checks": [_as_json(check) for check in checks], "settings": where})
@@ -91,6 +91,35 @@ def _online(settings: Settings) -> Iterator[Check]:
         yield Check("Redis eviction", "warning", f"{', '.join(evicting)}: it drops feature values when it is full", fix)
     else:
         yield Check("Redis eviction", "ok", "keeps what has no expiry")
+
+
+def _log() -> Check:
+    """Check that the log's numbers are those of the cluster that it is on."""
+    from detektor_pipelines.errors import UserError
+    from detektor_pipelines.settings import get_settings
+    from detektor_pipelines.stack import postgres
+    from detektor_pipelines.stack.checks import Check
+    from detektor_pipelines.stores.cluster import EXAMINE
+
+    try:
+        row = postgres.run_sql(get_settings().postgres_dsn, EXAMINE).strip().split("|")
+    except UserError:
+        return Check("log", "warning", "not readable", "detektor up")
+    if len(row) == 1:
+        return Check("log", "failed", "ml_learning.log_cluster is empty", "detektor up")
+    epoch, where, since, state = row
+    found = f"life {epoch}, since {since} on {where}"
+    return {
+        "home": Check("log", "ok", found),
+        "replica": Check("log", "warning", f"{found}; this is a replica", "Give the primary's address for everything that writes"),
+        "moved": Check("log", "warning", f"{found}; it was moved and begins its next life with the next connection", "detektor status"),
+        "ahead": Check(
+            "log",
+            "failed",
+            f"{found}; it holds events of transactions that have yet to begin: parts of it were restored from elsewhere",
+            "Stop what writes, then in psql: UPDATE ml_learning.log_cluster SET system_identifier = 0; then detektor status",
+        ),
+    }[state]
 
 
 def _as_json(check: Check) -> dict[str, Any]:

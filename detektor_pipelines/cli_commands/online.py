@@ -26,6 +26,7 @@ def register(app: typer.Typer) -> None:
     group.command("versions")(versions)
     group.command("prune")(prune)
     group.command("mend")(mend)
+    group.command("take-over")(take_over)
     app.add_typer(group, name="online")
 
 
@@ -39,6 +40,20 @@ def versions(*, older_than: OlderOption = 7, without_models: ModelsOption = Fals
         print_json([_described(each) for each in found])
     else:
         _print(found)
+
+
+def take_over() -> None:
+    """Make the online store this copy of the log's own, after a restore or with a copy beside it whose values stand there.
+
+    What is online is overwritten as batch and stream write; workers and runs of the other copy are refused from now on.
+
+    Examples: [bold]detektor online take-over[/]
+    """
+    from detektor_pipelines.settings import get_settings
+    from detektor_pipelines.stores import online_life
+
+    life = online_life.take_over(get_settings())
+    typer.echo(f"Life {life.epoch} of the log begins, and the online store is its own. A stream worker or the next publication fills it.")
 
 
 def prune(

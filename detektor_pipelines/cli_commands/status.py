@@ -44,6 +44,17 @@ def views(settings: Settings) -> Section:
     return Section("views", "Feature views", columns, rows, [each.as_data() for each in found], commands)
 
 
+def log(settings: Settings) -> Section:
+    """Where the log lives, and since when."""
+    from detektor_pipelines.stores.cluster import life
+    from detektor_pipelines.stores.connections import connect
+
+    with connect(settings) as connection:
+        found = life(connection)
+    rows = ((found.epoch, found.system_identifier, found.timeline, found.since),)
+    return Section("log", "Raw log", ("life", "cluster", "timeline", "since"), rows, asdict(found))
+
+
 def rejected(settings: Settings) -> Section:
     """What could not be read in the last 24 hours."""
     from detektor_pipelines.stores.log_state import recent_rejections
@@ -76,7 +87,7 @@ def online(settings: Settings) -> Section:
     return Section("online", title, columns, rows, data, ("detektor online mend",) if found else ())
 
 
-SECTIONS: tuple[Callable[[Settings], Section], ...] = (views, rejected, online)
+SECTIONS: tuple[Callable[[Settings], Section], ...] = (views, rejected, log, online)
 """What is asked once PostgreSQL is ready, in order."""
 
 _COLOURS = {"running": "green", "external": "green", "starting": "yellow", "failed": "red", "unreachable": "red", "stopped": "dim"}

@@ -15,7 +15,7 @@ from detektor_pipelines.engine.as_of import values_at, values_of_nothing
 from detektor_pipelines.engine.compute import row_schema
 from detektor_pipelines.engine.gate import failures_by_day
 from detektor_pipelines.language.windows import DAY, floor_to
-from detektor_pipelines.stores.cluster import epoch
+from detektor_pipelines.stores import cluster
 from detektor_pipelines.stores.connections import connect, connect_arrow
 from detektor_pipelines.stores.coverage import covered, gaps
 from detektor_pipelines.stores.log_reader import begin_snapshot, newest_by_project, read_events
@@ -105,23 +105,25 @@ def publish_online(settings: Settings, view: FeatureView, *, writer: str | None 
         writer: Who writes, for people: `batch <run>`; by default this host and process.
 
     Raises:
-        UserError: PostgreSQL or Redis cannot be reached.
+        UserError: PostgreSQL or Redis cannot be reached, or the online store is another copy's of the log.
 
     """
+    from detektor_pipelines.stores import online_life
     from detektor_pipelines.stores.online import redis_client, this_process
 
     started = time.perf_counter()
     now = clock.now_us()
-    with connect_arrow(settings) as connection:
+    with connect_arrow(settings, writes=True) as connection:
         days = published_days(connection, view)
         intervals = _covered(days, view, now)
         if not intervals:
             return OnlinePublication(0, 0, None, time.perf_counter() - started)
         with connect(settings) as plain:
-            life, stale = epoch(plain), set(stale_days(plain, view))
+            life, stale = cluster.life(plain), set(stale_days(plain, view))
         client = redis_client(settings)
         try:
-            work = _Publication(settings.project, view, connection, client, life, writer or this_process("batch"))
+            online_life.claim(client, settings.project, life)
+            work = _Publication(settings.project, view, connection, client, life.epoch, writer or this_process("batch"))
             work.publish(days, stale, intervals, now)
         finally:
             client.close()
@@ -135,15 +137,17 @@ def write_from_log(settings: Settings, view: FeatureView, agent_ids: Sequence[st
         UserError: PostgreSQL or Redis cannot be reached.
 
     """
+    from detektor_pipelines.stores import online_life
     from detektor_pipelines.stores.online import redis_client, this_process
 
     started = time.perf_counter()
-    with connect_arrow(settings) as connection:
+    with connect_arrow(settings, writes=True) as connection:
         with connect(settings) as plain:
-            life = epoch(plain)
+            life = cluster.life(plain)
         client = redis_client(settings)
         try:
-            work = _Publication(settings.project, view, connection, client, life, writer or this_process("batch"))
+            online_life.claim(client, settings.project, life)
+            work = _Publication(settings.project, view, connection, client, life.epoch, writer or this_process("batch"))
             work.keys = len(agent_ids)
             work.from_log(agent_ids, clock.now_us())
             work.make_good()

@@ -77,14 +77,14 @@ def last_settled(instance: dg.DagsterInstance) -> Settled | None:
 def settled(noted: object) -> Settled | None:
     """Return what `as_noted` wrote, None for anything else."""
     try:
-        return Settled(int(noted["system_identifier"]), int(noted["horizon"]), {str(k): int(v) for k, v in noted["totals"].items()})  # type: ignore[index]
+        return Settled(str(noted["life"]), int(noted["horizon"]), {str(k): int(v) for k, v in noted["totals"].items()})  # type: ignore[index]
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
 
 
 def as_noted(known: Settled) -> dict[str, Any]:
     """Return the totals for JSON; the identifier as text, since a browser's numbers end at 2**53."""
-    return {"system_identifier": str(known.system_identifier), "horizon": known.horizon, "totals": dict(known.totals)}
+    return {"life": known.life, "horizon": known.horizon, "totals": dict(known.totals)}
 
 
 def of_volume(volume: LogVolume) -> Mapping[str, Any]:

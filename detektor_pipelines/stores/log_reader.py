@@ -48,10 +48,10 @@ def integer_events_sql(agent: str, columns: Sequence[str], start: int, end: int)
 
 
 def begin_snapshot(connection: Connection) -> str:
-    """Begin the connection's next transaction as REPEATABLE READ; return its snapshot, `xmin:xmax:in progress`."""
+    """Begin the connection's next transaction as REPEATABLE READ; return its snapshot in the log's numbers, `xmin:xmax:in progress`."""
     with connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        cursor.execute("SELECT pg_current_snapshot()::text")
+        cursor.execute("SELECT ml_learning.log_snapshot()::text")
         row = cursor.fetchone()
     if row is None:
         message = "PostgreSQL gave no snapshot"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from detektor_pipelines import clock
+from detektor_pipelines.stores import cluster
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +77,7 @@ class LogTail:
         log = f"SELECT {_SELECT}{chosen} FROM ml_learning.agent_events"
         new = f"({log} WHERE xid >= %(next)s::text::xid8 ORDER BY xid FETCH FIRST {limit} ROWS WITH TIES)"
         late = f"({log} WHERE xid = ANY(%(running)s::text[]::xid8[]))"
-        visible = "SELECT s.snapshot, e.* FROM (SELECT pg_current_snapshot()::text AS snapshot) s LEFT JOIN LATERAL ({}) e ON TRUE"
+        visible = f"SELECT s.snapshot, e.* FROM (SELECT {cluster.SNAPSHOT}::text AS snapshot) s LEFT JOIN LATERAL ({{}}) e ON TRUE"
         self._new, self._both = visible.format(new), visible.format(f"{late} UNION ALL {new}")
 
     def poll(self, connection: psycopg.Connection) -> Poll:
@@ -94,7 +95,7 @@ class LogTail:
 
 def current_snapshot(connection: psycopg.Connection) -> Snapshot:
     """Return what is visible now."""
-    row = connection.execute("SELECT pg_current_snapshot()::text").fetchone()
+    row = connection.execute("SELECT ml_learning.log_snapshot()::text").fetchone()
     if row is None:
         message = "PostgreSQL gave no snapshot"
         raise RuntimeError(message)

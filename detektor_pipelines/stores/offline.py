@@ -272,12 +272,11 @@ def _instants(days: Sequence[date]) -> tuple[datetime, datetime]:
 
 
 def _states(cursor: Cursor, view: FeatureView, days: Sequence[date]) -> dict[date, str]:
-    """Return the snapshots of those days that are published; not of another cluster, whose transactions say nothing about ours."""
+    """Return the snapshots of those days that are published."""
     cursor.execute(
         "SELECT partition, snapshot::text FROM ml_learning.partition_state"
         f" WHERE view = '{view.name}' AND data_hash = '{data_hash(view)}'"
-        f" AND partition BETWEEN '{min(days)}' AND '{max(days)}'"
-        " AND system_identifier = (SELECT system_identifier FROM pg_control_system())",
+        f" AND partition BETWEEN '{min(days)}' AND '{max(days)}'",
     )
     wanted = set(days)
     return {day: snapshot for day, snapshot in cursor.fetchall() if day in wanted}
@@ -294,7 +293,7 @@ def _refuse_older(view: FeatureView, known: Mapping[date, str], snapshot: str) -
 
 
 def _is_newer(stored: str, ours: str) -> bool:
-    """Whether a snapshot sees a transaction that ours does not: snapshots of one cluster are ordered in time."""
+    """Whether a snapshot sees a transaction that ours does not: snapshots of one log are ordered in time."""
     (low, high, busy), (our_low, our_high, our_busy) = _parsed(stored), _parsed(ours)
     if high != our_high:
         return high > our_high
@@ -392,13 +391,12 @@ def _differences_sql(view: FeatureView, span: tuple[datetime, datetime]) -> str:
 def _record(cursor: Cursor, view: FeatureView, hashes: Mapping[date, tuple[int, str]], snapshot: str, at: int) -> None:
     published = clock.from_us(at).isoformat()
     rows = ", ".join(
-        f"('{view.name}', '{data_hash(view)}', '{day}', '{snapshot}'::pg_snapshot,"
-        f" (SELECT system_identifier FROM pg_control_system()), {count}, '{digest}', '{published}')"
+        f"('{view.name}', '{data_hash(view)}', '{day}', '{snapshot}'::pg_snapshot, {count}, '{digest}', '{published}')"
         for day, (count, digest) in hashes.items()
     )
     cursor.execute(
         "INSERT INTO ml_learning.partition_state"
-        f" (view, data_hash, partition, snapshot, system_identifier, rows, hash, published_at) VALUES {rows}"
+        f" (view, data_hash, partition, snapshot, rows, hash, published_at) VALUES {rows}"
         " ON CONFLICT (view, data_hash, partition) DO UPDATE SET snapshot = EXCLUDED.snapshot,"
-        " system_identifier = EXCLUDED.system_identifier, rows = EXCLUDED.rows, hash = EXCLUDED.hash, published_at = EXCLUDED.published_at",
+        " rows = EXCLUDED.rows, hash = EXCLUDED.hash, published_at = EXCLUDED.published_at",
     )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from detektor_pipelines.stores import online
-from detektor_pipelines.stores.connections_redis import is_cluster, redis_client, redis_errors
+from detektor_pipelines.stores import online, online_life
+from detektor_pipelines.stores.connections_redis import OnlineStoreDownError, is_cluster, redis_client, redis_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from detektor_pipelines.settings import Settings
+    from detektor_pipelines.stores.cluster import Life
     from detektor_pipelines.stores.online import StoredView, WriteCounts
     from detektor_pipelines.stores.packing import Value
 
@@ -30,6 +32,7 @@ class Publisher:
         self._project = settings.project
         self._client = redis_client(settings)
         self._pending: dict[StoredView, dict[str, bytes]] = {}
+        self._life: Life | None = None
         self._through: dict[StoredView, int] = {}
         """Where our shards' `valid_through` stands at least, unless Redis lost it."""
         self._refused: dict[StoredView, dict[str, int]] = {}
@@ -41,6 +44,19 @@ class Publisher:
     def pending(self) -> int:
         """How many values wait to be written."""
         return sum(map(len, self._pending.values()))
+
+    def claim(self, life: Life) -> None:
+        """Say that what is written from now on is of this life of the log.
+
+        Raises:
+            UserError: The online store is another copy's of the log.
+            OnlineStoreDownError: Redis does not answer.
+
+        """
+        if self._life not in {None, life}:
+            self._leave()  # the log was moved under us: nobody has to wait until we are forgotten
+        online_life.claim(self._client, self._project, life, worker=True)
+        self._life = life
 
     def take(self, view: StoredView, packed: Mapping[str, bytes]) -> None:
         """Keep values (agent_id → packed) for the next `write`; a newer one of the same key takes the place of an older."""
@@ -154,4 +170,11 @@ class Publisher:
 
     def close(self) -> None:
         """Close the connections."""
+        with suppress(OnlineStoreDownError):
+            self._leave()
         self._client.close()
+
+    def _leave(self) -> None:
+        if self._life is not None:
+            online_life.leave(self._client, self._project, self._life)
+            self._life = None

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from detektor_pipelines import clock
 from detektor_pipelines.compile.sql import reach_back
 from detektor_pipelines.language.records import Rejection
-from detektor_pipelines.stores.cluster import epoch
+from detektor_pipelines.stores import cluster
 from detektor_pipelines.stores.connections import connect_arrow, postgres_errors
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError
 from detektor_pipelines.stores.log_reader import begin_snapshot, read_events
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
+    from detektor_pipelines.stores.cluster import Life
     from detektor_pipelines.stores.online import StoredView
 
 LIMIT: Final = 2_000
@@ -138,11 +139,11 @@ class Worker:
         """Views with keys online that may hold what has left their windows."""
         self._known: KnownKeys[LiveView] = KnownKeys()
         self._writer = this_process("stream")
-        self._epoch = 1
+        self._life: Life | None = None
         self._no_earlier = 0
         """Where a value stands online that refused ours: the next ones are not of an earlier instant."""
         self._rarely = Rarely(_logger)
-        self._balanced = self._moved = self._redis_down_until = self._looked = self._tried_ahead = 0.0
+        self._balanced = self._moved = self._claimed = self._redis_down_until = self._looked = self._tried_ahead = 0.0
         self.health = Health()
 
     def __enter__(self) -> Self:
@@ -160,7 +161,8 @@ class Worker:
         """Do one round: returns how many events became visible.
 
         Raises:
-            UserError: PostgreSQL does not answer; the next tick begins anew, as after any exception.
+            UserError: PostgreSQL does not answer, or the online store is another copy's of the log; the next tick begins anew, as after any
+                exception.
 
         """
         with postgres_errors(self._settings):
@@ -184,7 +186,7 @@ class Worker:
             self._count_refused()
         for view in self._views:
             if view.state.dirty:
-                packed = view.changes(as_of, str(poll.snapshot), epoch=self._epoch, writer=self._writer)
+                packed = view.changes(as_of, str(poll.snapshot), epoch=self._life.epoch if self._life else 1, writer=self._writer)
                 self._known.add(view, packed)
                 self._publisher.take(view.stored, packed)
         self.health.as_of, self.health.snapshot, self.health.behind = as_of, poll.snapshot, poll.behind
@@ -244,7 +246,7 @@ class Worker:
         """Begin anew with what the log holds."""
         started = time.perf_counter()
         now = self._begin_at(shards)
-        with connect_arrow(self._settings) as connection:
+        with connect_arrow(self._settings, writes=True) as connection:
             snapshot = begin_snapshot(connection)
             for view in self._views:
                 columns = view.fold.plan.columns
@@ -253,9 +255,9 @@ class Worker:
                 for event_id in view.load(events, now, shards):
                     self._refuse(event_id, "a measure lies outside its declared range")
             connection.rollback()
-        if self._connection is not None:
-            self._epoch = epoch(self._connection)
         self._tail.snapshot = Snapshot.parse(snapshot)
+        if self._connection is not None:
+            self._life, self._claimed = cluster.life(self._connection), 0.0
         self._unswept.update(self._views)
         self.health.as_of, self.health.shards = now, shards
         self.health.loads += 1
@@ -302,6 +304,9 @@ class Worker:
         if now < self._redis_down_until:
             return
         try:
+            if self._life is not None and now >= self._claimed + _BALANCE_S:
+                self._publisher.claim(self._life)
+                self._claimed = now
             if self._publisher.pending:
                 self._write()
             if self._unswept:
@@ -397,10 +402,15 @@ class Worker:
 
 
 def _connect(settings: Settings) -> psycopg.Connection:
-    """Open the session that polls and holds the locks; a dead peer is noticed within seconds."""
+    """Open the session that polls and holds the locks; a dead peer is noticed within seconds.
+
+    Raises:
+        UserError: It leads to a replica, whose knowledge may be behind what is online.
+
+    """
     import psycopg
 
-    return psycopg.connect(
+    connection = psycopg.connect(
         settings.postgres_dsn,
         autocommit=True,
         connect_timeout=5,
@@ -411,6 +421,7 @@ def _connect(settings: Settings) -> psycopg.Connection:
         keepalives_count=3,
         application_name="detektor stream",
     )
+    return cluster.settled(connection)
 
 
 def _keep(settings: Settings, rejection: Rejection) -> None:

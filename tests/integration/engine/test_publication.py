@@ -163,14 +163,18 @@ def test_older_snapshot_does_not_overwrite_newer_knowledge(log: Settings) -> Non
         publish(connection, VIEW, DAYS[:1], table, "3:3:")
 
 
-def test_what_another_cluster_published_is_not_newer_knowledge(log: Settings) -> None:
+def test_what_was_published_before_the_log_was_moved_is_older_knowledge(log: Settings) -> None:
+    """The other cluster had counted to 900,000."""
     fresh(log)
     insert(log, [Event("e", ORIGIN + 10 * HOUR, ORIGIN + 10 * HOUR, "p")])
     materialize(log, VIEW, DAYS[:1])
     with connect(log) as connection:
-        connection.execute("UPDATE ml_learning.partition_state SET snapshot = '900000:900000:', system_identifier = 1")
+        connection.execute("UPDATE ml_learning.partition_state SET snapshot = '900000:900000:'")
+        connection.execute("UPDATE ml_learning.log_cluster SET system_identifier = 1")
+    insert(log, [Event("f", ORIGIN + 11 * HOUR, ORIGIN + 11 * HOUR, "p")])
+    with connect(log) as connection:
         assert stale_days(connection, VIEW) == DAYS[:1]
-    assert materialize(log, VIEW, DAYS[:1]).days[0].status == "unchanged"
+    assert materialize(log, VIEW, DAYS[:1]).days[0].status == "published"
     with connect(log) as connection:
         assert stale_days(connection, VIEW) == []
 

@@ -82,7 +82,7 @@ class FakeEngine:
             AgentVolume("pisarz", 0, 0, 0, None, None),
         )
         return LogVolume(
-            now, "771-1234", agents, now - timedelta(minutes=30), 3, Settled(7_711_498_557_084_967_289, 771, {"code-reviewer": 1_234})
+            now, "771-1234", agents, now - timedelta(minutes=30), 3, Settled("1/7711498557084967289/1", 771, {"code-reviewer": 1_234})
         )
 
     def examine(self, view: FeatureView, days: Sequence[date]) -> list[Finding]:
