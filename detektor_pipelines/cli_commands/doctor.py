@@ -9,6 +9,7 @@ import typer
 from detektor_pipelines.cli_commands.output import JsonOption, print_json, print_table
 
 if TYPE_CHECKING:
+    from detektor_pipelines.settings import Settings
     from detektor_pipelines.stack.checks import Check
 
 _MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "failed": "[red]failed[/]"}
@@ -28,7 +29,7 @@ def doctor(*, as_json: JsonOption = False) -> None:
     from detektor_pipelines.stack.checks import all_checks
 
     settings = get_settings()
-    checks = [*all_checks(settings), _tables()]
+    checks = [*all_checks(settings), _tables(), _definitions(settings)]
     where = origins(settings)
     if as_json:
         print_json({"checks": [_as_json(check) for check in checks], "settings": where})
@@ -56,6 +57,24 @@ def _tables() -> Check:
     if found.startswith(expected):
         return Check("tables", "ok", f"revision {found}")
     return Check("tables", "failed", f"revision {found}, this code wants {expected}", "detektor up")
+
+
+def _definitions(settings: Settings) -> Check:
+    """Check that the code on disk can be loaded, and that every process has loaded what it says."""
+    from detektor_pipelines.errors import UserError
+    from detektor_pipelines.stack import code_on_disk
+    from detektor_pipelines.stack.checks import Check
+
+    try:
+        present = code_on_disk.definitions()
+    except UserError as error:
+        return Check("definitions", "failed", f"{error.what} {error.where}", error.fix or "")
+    from detektor_pipelines.serving.processes import RESTART, processes
+
+    behind = [f"{each.title} ({each.words})" for each in processes(settings) if each.differs]
+    if behind:
+        return Check("definitions", "warning", f"others than on disk ({present['hash']}): {'; '.join(behind)}", RESTART)
+    return Check("definitions", "ok", f"{present['hash']}, on disk and in every process that answers")
 
 
 def _as_json(check: Check) -> dict[str, Any]:

@@ -25,6 +25,7 @@ import orjson
 
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS
+from detektor_pipelines.compile.loaded import definitions
 from detektor_pipelines.serving.access import KNOWN, Guard, access_of
 from detektor_pipelines.serving.last_known import LastKnown
 from detektor_pipelines.serving.online_request import VersionsNeededError, answer, parse
@@ -164,11 +165,12 @@ class _Server:
         except OnlineStoreDownError as error:
             left = {"written_at": self.last_known.written_at, "values": len(self.last_known)} if self.last_known else None
             status = "FALLBACK" if left else "DOWN"
-            return _response({"status": status, "redis": "down", "reason": error.what, "where": error.where, "fallback": left}, 503)
+            content = {"status": status, "redis": "down", "reason": error.what, "where": error.where, "fallback": left}
+            return _response(content | {"definitions": definitions()}, 503)
         rows = [row for (row,) in online.rows_of(lookups, found)]
         through = {view.name: None if row is None else row.valid_through for view, row in zip(VIEWS, rows, strict=True)}
         newest = max((each for each in through.values() if each is not None), default=None)
-        content = {"status": "OK", "redis": "up", "newest_valid_through": _text(newest)}
+        content = {"status": "OK", "redis": "up", "newest_valid_through": _text(newest), "definitions": definitions()}
         return _response(content | {"valid_through": {name: _text(each) for name, each in through.items()}})
 
     async def openapi(self, _: Request) -> Response:

@@ -84,6 +84,16 @@ def closing_store(settings: Settings) -> Iterator[FeatureStore]:
             engine.dispose()
 
 
+def is_used(settings: Settings) -> bool:
+    """Whether the registry holds any view of the project.
+
+    Raises:
+        UserError: PostgreSQL cannot be reached.
+
+    """
+    return bool(_registered(settings, {}))
+
+
 def outdated(settings: Settings, views: Sequence[FeatureView] = VIEWS) -> Applied:
     """Return what `apply` would change, without importing Feast: each registered view carries its definition's fingerprint in a tag.
 
