@@ -6,8 +6,9 @@
     Dagster's code location             the metadata of its asset `agent_events`, by GraphQL
     Feast's registry                    the tags of what is registered
 
-The definitions are compared by their hash over all views (`compile.loaded`). What does not run is left out; what answers without saying
-it (who asks is not known there, or the program is of an older release) is listed as not known.
+The definitions are compared by their hash over all views (`compile.loaded`). What does not run is left out, and so is what another home
+directory's stack has at a default port; what answers without saying it (who asks is not known there, or the program is of an older release)
+is listed as not known.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from typing import TYPE_CHECKING, Any, Final
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.compile.loaded import combined_hash, definitions
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.stack import supervisor
+from detektor_pipelines.stack.programs import PROGRAMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -109,7 +112,15 @@ def _registry(settings: Settings) -> list[Process]:
     return _by_health("registry", "Registry server", settings, settings.registry_host, settings.registry_port)
 
 
+def _runs_here(settings: Settings, name: str) -> bool:
+    """Whether the program is this stack's, or its port is one that somebody chose."""
+    row = supervisor.states(settings).get(name)
+    return bool(os.environ.get(PROGRAMS[name].port_variable)) or (row is not None and row["statename"] in supervisor.ALIVE)
+
+
 def _by_health(name: str, title: str, settings: Settings, host: str, port: int) -> list[Process]:
+    if not _runs_here(settings, name):
+        return []
     scheme = "https" if settings.serve_tls_cert else "http"
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - asks one of every address
     token = os.environ.get(_TOKEN)
@@ -141,6 +152,8 @@ def _workers(settings: Settings) -> list[Process]:
 
 
 def _code_location(settings: Settings) -> list[Process]:
+    if not _runs_here(settings, "dagster"):
+        return []
     address = f"127.0.0.1:{settings.dagster_port}"
     said = _asked(f"http://{address}/graphql", {"Content-Type": "application/json"}, json.dumps({"query": _ASSET}).encode())
     if said is None:

@@ -98,12 +98,11 @@ def _begin_anew(settings: Settings, program: Program) -> str | None:
     before = _times_begun(pid)
     supervisor.signal(settings, program.name, "HUP")
     deadline = time.monotonic() + _HANG_UP_SECONDS
-    while (now := _times_begun(pid)) == before:
+    while _times_begun(pid) == before:
         if time.monotonic() > deadline:
             return f"process {pid} has not begun anew within {_HANG_UP_SECONDS} s; `detektor down`, then `detektor up`"
         time.sleep(0.02)
-    if now is None:  # it ended instead; the process manager starts it, as after any death
-        return None if _answers(settings, program) else _silent(settings, program)
+    # It may have ended instead: then the process manager starts it, as after any death.
     return None if _answers(settings, program) else _silent(settings, program)
 
 
@@ -126,4 +125,4 @@ def _answers(settings: Settings, program: Program) -> bool:
 
 
 def _silent(settings: Settings, program: Program) -> str:
-    return f"it did not answer within {program.start_seconds} s; its log is {program.log(settings)}"
+    return f"it does not answer; its log is {program.log(settings)}"
