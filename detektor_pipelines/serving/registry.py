@@ -8,7 +8,7 @@ lack. Importing this is quick; `app` and `grpc_server` import Feast, which takes
 
 With access control, who asks is known as at the feature server, and stands before Feast's own permissions: where the registry holds
 `Permission` objects, they are enforced on the token's name, roles and groups. Then nothing can be changed over the network either: the
-registry is written from the definitions, by `detektor up` and `feast apply`.
+registry is written from the definitions, by `detektor restart` and `feast apply`.
 """
 
 from __future__ import annotations
