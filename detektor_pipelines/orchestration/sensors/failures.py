@@ -116,7 +116,7 @@ def _unloaded(context: dg.RunFailureSensorContext) -> str | None:
     for record in reversed(records):
         event = record.event_log_entry.dagster_event
         data = event.engine_event_data if event else None
-        if data and data.error and str(event.message).startswith(_NOT_LOADED):
+        if event and data and data.error and str(event.message).startswith(_NOT_LOADED):
             return " ".join(data.error.message.split())
     return None
 
