@@ -31,7 +31,7 @@ def doctor(*, as_json: JsonOption = False) -> None:
     from detektor_pipelines.stack.checks import all_checks
 
     settings = get_settings()
-    checks = [*all_checks(settings), _tables(), _log(), *_online(settings)]
+    checks = [*all_checks(settings), _tables(), _definitions(settings), _log(), *_online(settings)]
     where = origins(settings)
     if as_json:
         print_json({"checks": [_as_json(check) for check in checks], "settings": where})
@@ -120,6 +120,24 @@ def _log() -> Check:
             "Stop what writes, then in psql: UPDATE ml_learning.log_cluster SET system_identifier = 0; then detektor status",
         ),
     }[state]
+
+
+def _definitions(settings: Settings) -> Check:
+    """Check that the code on disk can be loaded, and that every process has loaded what it says."""
+    from detektor_pipelines.errors import UserError
+    from detektor_pipelines.stack import code_on_disk
+    from detektor_pipelines.stack.checks import Check
+
+    try:
+        present = code_on_disk.definitions()
+    except UserError as error:
+        return Check("definitions", "failed", f"{error.what} {error.where}", error.fix or "")
+    from detektor_pipelines.serving.processes import RESTART, processes
+
+    behind = [f"{each.title} ({each.words})" for each in processes(settings) if each.differs]
+    if behind:
+        return Check("definitions", "warning", f"others than on disk ({present['hash']}): {'; '.join(behind)}", RESTART)
+    return Check("definitions", "ok", f"{present['hash']}, on disk and in every process that answers")
 
 
 def _as_json(check: Check) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from detektor_pipelines.cli_commands.output import JsonOption, print_json, print_table
-from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +86,21 @@ def online(settings: Settings) -> Section:
     return Section("online", title, columns, rows, data, ("detektor online mend",) if found else ())
 
 
-SECTIONS: tuple[Callable[[Settings], Section], ...] = (views, rejected, log, online)
+def definitions(settings: Settings) -> Section:
+    """Which definitions each process has loaded, beside those of this command."""
+    from detektor_pipelines.compile.loaded import combined_hash
+    from detektor_pipelines.serving.processes import RESTART, processes
+
+    found = processes(settings)
+    rows = tuple((each.title, each.where, each.hash, each.since, each.words) for each in found)
+    differing = [each for each in found if each.differs]
+    title = f"Definitions: {combined_hash()} on disk" + ("" if differing or not found else ", and in every process")
+    columns = ("process", "where", "definitions", "since", "")
+    data = {"hash": combined_hash(), "processes": [each.as_data() for each in found], "same": not differing}
+    return Section("definitions", title, columns, rows if differing else (), data, (RESTART,) if differing else ())
+
+
+SECTIONS: tuple[Callable[[Settings], Section], ...] = (views, rejected, log, definitions, online)
 """What is asked once PostgreSQL is ready, in order."""
 
 _COLOURS = {"running": "green", "external": "green", "starting": "yellow", "failed": "red", "unreachable": "red", "stopped": "dim"}
@@ -108,7 +121,7 @@ def status(*, as_json: JsonOption = False) -> None:
 
     settings = get_settings()
     servers = stack.status(settings)
-    sections = [_asked(section, settings) for section in SECTIONS] if servers["postgres"].ready else []
+    sections = [_asked(section, settings) for section in (*(SECTIONS if servers["postgres"].ready else ()), definitions)]
     if as_json:
         print_json(servers_as_json(servers) | {section.key: section.data for section in sections})
         return
@@ -119,10 +132,15 @@ def status(*, as_json: JsonOption = False) -> None:
 
 def _asked(section: Callable[[Settings], Section], settings: Settings) -> Section:
     """Return a section; one that cannot be answered says why, and the others are shown all the same."""
+    from detektor_pipelines.cli_commands.failures import as_user_error
+
     try:
         return section(settings)
-    except UserError as error:
-        return Section(section.__name__, f"{section.__name__}: {error}", (), (), {"error": str(error)})
+    except Exception as error:
+        told = as_user_error(error)
+        if told is None:
+            raise
+        return Section(section.__name__, f"{section.__name__}: {told}", (), (), {"error": str(told)})
 
 
 def print_section(section: Section) -> None:

@@ -11,11 +11,15 @@ import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_IS_USER_PROVIDED_TAG, DATA_VERSION_TAG
 
 from detektor_pipelines.clock import to_us
+from detektor_pipelines.compile.loaded import definitions
 from detektor_pipelines.language.events import CATEGORIES, MEASURES
 from detektor_pipelines.orchestration.resources import Engine
 from detektor_pipelines.stores.log_volume import AgentVolume, LogVolume, Settled
 
 RAW_LOG: Final = dg.AssetKey("agent_events")
+
+DEFINITIONS: Final = "definitions"
+"""Metadata of the asset: which definitions the code location has loaded."""
 
 _SETTLED: Final = "settled"
 """Metadata of an observation: the totals that the next one goes on from."""
@@ -48,6 +52,7 @@ def raw_log() -> dg.AssetsDefinition:
         metadata={
             "dagster/column_schema": dg.TableSchema(columns=[*_COLUMNS, *_measured()]),
             "dagster/table_name": "ml_learning.agent_events",
+            DEFINITIONS: dg.MetadataValue.json({name: found for name, found in definitions().items() if name != "since"}),
         },
     )
 

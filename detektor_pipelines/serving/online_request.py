@@ -21,6 +21,7 @@ import orjson
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.compile.feast import JOIN_KEY
+from detektor_pipelines.compile.loaded import phrase
 from detektor_pipelines.language.windows import SECOND
 from detektor_pipelines.serving.problems import ProblemError
 from detektor_pipelines.stores.online import Lookup, StoredView, stored_view
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from detektor_pipelines.stores.online import OnlineRow
 
 _VIEWS: Final = {view.name: view for view in VIEWS}
+
+_RESTART: Final = "If the definitions have changed since this server began: `detektor restart`."
 
 _LATEST: Final = ("", "latest")
 _NUMBER: Final = re.compile(r"[vV](\d{1,9})")
@@ -228,7 +231,7 @@ def _resolved(reference: str) -> tuple[Pin, str]:
         detail = f"{reference!r:.100}: write <feature view>:<feature>, for example code_review_features:avg_issues_per_review."
         raise ProblemError(422, "A feature is not named by its view", detail)
     if name not in _VIEWS:
-        raise ProblemError(404, f"There is no feature view {name!r:.100}", f"There are: {', '.join(_VIEWS)}.")
+        raise ProblemError(404, f"There is no feature view {name!r:.100}", f"There are: {', '.join(_VIEWS)}. {_RESTART}")
     if version.lower() in _LATEST:
         return Pin(name, None), feature
     number = _NUMBER.fullmatch(version)
@@ -242,7 +245,10 @@ def _check_features(pin: Pin, features: Sequence[str], view: StoredView) -> None
     known = view.layout.names if pin.number is not None else [each.name for each in _VIEWS[pin.view].features]
     for feature in features:
         if feature not in known:
-            raise ProblemError(422, f"{pin.view} has no feature {feature!r:.100}", f"It has: {', '.join(known)}.")
+            detail = f"It has: {', '.join(known)}."
+            if pin.number is None:
+                detail += f" Loaded here is {phrase(_VIEWS[pin.view])}. {_RESTART}"
+            raise ProblemError(422, f"{pin.view} has no feature {feature!r:.100}", detail)
 
 
 def _check_names(names: list[str]) -> None:

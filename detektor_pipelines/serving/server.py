@@ -26,6 +26,7 @@ import orjson
 
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS
+from detektor_pipelines.compile.loaded import definitions
 from detektor_pipelines.serving.access import KNOWN, Guard, access_of
 from detektor_pipelines.serving.last_known import LastKnown
 from detektor_pipelines.serving.online_request import VersionsNeededError, answer, parse
@@ -164,10 +165,11 @@ class _Server:
         except OnlineStoreDownError as error:
             left = {"written_at": self.last_known.written_at, "values": len(self.last_known)} if self.last_known else None
             status = "FALLBACK" if left else "DOWN"
-            return _response({"status": status, "redis": "down", "reason": error.what, "where": error.where, "fallback": left}, 503)
+            away = {"status": status, "redis": "down", "reason": error.what, "where": error.where, "fallback": left}
+            return _response(away | {"definitions": definitions()}, 503)
         through = {view.name: each.get(online.shard_of(view.agent)) for view, each in zip(VIEWS, instants, strict=True)}
         newest = max((each for each in through.values() if each is not None), default=None)
-        content: dict[str, Any] = {"status": "OK", "redis": "up", "newest_valid_through": _text(newest)}
+        content: dict[str, Any] = {"status": "OK", "redis": "up", "newest_valid_through": _text(newest), "definitions": definitions()}
         if ahead := _ahead(instants) / _SECOND:  # what else is asked for may be well, so it is no reason to take this server out of service
             reason = f"Values lie up to {ahead:,.0f} s ahead of the clock: they are OUTSIDE_MAX_AGE, and nothing newer replaces them."
             fix = "Set the clocks right, then run `detektor online mend`."

@@ -22,14 +22,15 @@ from feast.utils import compute_non_entity_date_range, make_tzaware
 from pydantic import model_validator
 
 from detektor_pipelines import clock
-from detektor_pipelines.compile.feast import DATA_HASH, EVENT_TIMESTAMP, SCHEMA, WRITTEN_AT, WRITTEN_COLUMN
+from detektor_pipelines.compile.feast import AGENT, DATA_HASH, EVENT_TIMESTAMP, SCHEMA, WRITTEN_AT, WRITTEN_COLUMN
+from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.hashes import SHORT
-from detektor_pipelines.stores import point_in_time
+from detektor_pipelines.stores import point_in_time, row_tables
 from detektor_pipelines.stores.feast_labels import TABLE, FrameLabels, Labels, QueryLabels, connected, fetch
 from detektor_pipelines.stores.point_in_time import Relation, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     import pandas as pd
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from feast.infra.registry.base_registry import BaseRegistry
 
 _CLASS: Final = "detektor_pipelines.stores.feast_offline.DetektorOfflineStore"
+_KINDS: Final = {"INT64": "int64", "DOUBLE": "float64", "UNIX_TIMESTAMP": "instant"}
 
 
 class DetektorOfflineStoreConfig(postgres.PostgreSQLOfflineStoreConfig):
@@ -106,9 +108,14 @@ class DetektorOfflineStore(postgres.PostgreSQLOfflineStore):
 
         Labels are a data frame or an SQL query; without either, every (agent_id, instant) between `start_date` and `end_date` at which a
         view has a row. A row counts when `created_at <= label's instant`, unless the store is configured `as_known_now` and
-        `filter_by_created_timestamp` is not given.
+        `filter_by_created_timestamp` is not given. Each view is read from the table of its registered version.
+
+        Raises:
+            UserError: The registered version of a view was never computed.
+
         """
         dsn = config.offline_store.dsn
+        _check_computed(dsn, feature_views)
         known_at_label = filter_by_created_timestamp or not config.offline_store.as_known_now
         relations = _relations(feature_views, feature_refs, registry, project, full_feature_names=full_feature_names)
         if entity_df is None:
@@ -180,6 +187,24 @@ class DetektorOfflineStore(postgres.PostgreSQLOfflineStore):
             progress(table.num_rows)
 
 
+def make_tables(dsn: str, views: Sequence[Any]) -> None:
+    """Make the tables of the registered versions that have none yet, and let the plain names show what is registered."""
+    import psycopg
+
+    versions = [
+        row_tables.TableVersion(
+            view.name,
+            view.tags[AGENT],
+            view.tags[DATA_HASH],
+            tuple((each.name, _KINDS[each.dtype.to_value_type().name]) for each in view.features),
+        )
+        for view in views
+        if _is_ours(view)
+    ]
+    with psycopg.connect(dsn) as connection:
+        row_tables.register(connection, versions)
+
+
 def _relations(
     feature_views: list[FeatureView], feature_refs: list[str], registry: BaseRegistry, project: str, *, full_feature_names: bool
 ) -> list[Relation]:
@@ -193,8 +218,8 @@ def _relations(
         prefix = f"{context.name}__" if full_feature_names else ""
         relations.append(
             Relation(
-                # A reference to an older version (code_review_features@v1:…) reads that version's table, not the one of the plain name.
-                f"{SCHEMA}.{quoted(_row_table(view))}" if view.projection.version_tag is not None else context.table_subquery,
+                # Older registrations, also those of an older version (code_review_features@v1:…), name the plain name as their source.
+                f"{SCHEMA}.{quoted(_row_table(view))}" if _is_ours(view) else context.table_subquery,
                 tuple((column, label) for column, _, label in (each.partition(" AS ") for each in context.entity_selections)),
                 tuple((column, prefix + context.field_mapping.get(column, column)) for column in context.features),
                 context.timestamp_field,
@@ -216,6 +241,36 @@ def _source(source: DataSource, keys: list[str], features: list[str], timestamp:
         created,
         source.tags.get(WRITTEN_COLUMN),
     )
+
+
+def _is_ours(view: Any) -> bool:
+    """Whether what is registered is one of our definitions, whose versions each have a table."""
+    source = getattr(view, "batch_source", None)
+    return DATA_HASH in view.tags and source is not None and WRITTEN_COLUMN in source.tags
+
+
+def _check_computed(dsn: str, views: list[FeatureView]) -> None:
+    """Refuse to read a version that nobody has computed: every feature would be null, and nobody could tell.
+
+    Raises:
+        UserError: The version has no table, or there is no row in it and none of its days was ever published.
+
+    """
+    with connected(dsn) as connection, connection.cursor() as cursor:
+        for view in filter(_is_ours, views):
+            cursor.execute(f"SELECT to_regclass('{SCHEMA}.{quoted(_row_table(view))}') IS NOT NULL")
+            if cursor.fetchone()[0]:
+                cursor.execute(
+                    f"SELECT EXISTS (SELECT FROM {SCHEMA}.{quoted(_row_table(view))}) OR EXISTS (SELECT FROM ml_learning.partition_state"
+                    f" WHERE view = '{view.name}' AND data_hash = '{view.tags[DATA_HASH]}')"
+                )
+                if cursor.fetchone()[0]:
+                    continue
+            raise UserError(
+                f"{view.name} {view.tags.get('feature_version', '')} was never computed as it is registered: there is nothing to read.",
+                where=f"table {SCHEMA}.{_row_table(view)}",
+                fix=f"`detektor backfill --view {view.name}`; a version before (`{view.name}@v0:…`) is read as it was.",
+            )
 
 
 def _row_table(view: FeatureView) -> str:

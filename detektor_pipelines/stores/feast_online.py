@@ -218,6 +218,22 @@ class DetektorOnlineStore(RedisOnlineStore):
             other = feast_other_views.Request(config, others, join_key_values, entity_name_to_join_key_map)
             other.fill(online_features_response, await self._mget_async(config, other.keys), *names)
 
+    def update(
+        self,
+        config: RepoConfig,
+        tables_to_delete: Sequence[FeatureView],
+        tables_to_keep: Sequence[FeatureView],
+        entities_to_delete: Sequence[Entity],
+        entities_to_keep: Sequence[Entity],
+        partial: bool,  # noqa: FBT001 - Feast's signature
+    ) -> None:
+        """Do what `feast apply` asks of a store; the offline store, which Feast does not ask, gets the tables of what is registered."""
+        super().update(config, tables_to_delete, tables_to_keep, entities_to_delete, entities_to_keep, partial)
+        from detektor_pipelines.stores.feast_offline import DetektorOfflineStoreConfig, make_tables
+
+        if isinstance(config.offline_store, DetektorOfflineStoreConfig):
+            make_tables(config.offline_store.dsn, tables_to_keep)
+
     def delete_table(self, config: RepoConfig, table: FeatureView) -> None:
         """Delete the values of a view that is taken out of the registry, in the version registered last."""
         client = self._get_client(config.online_store)

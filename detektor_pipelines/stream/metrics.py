@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from detektor_pipelines.compile import loaded
 from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class _Metrics:
             yield GaugeMetricFamily(name, text, value=state[field] / unit)
         for field, (name, text) in _COUNTERS.items():
             yield CounterMetricFamily(name, text, value=state[field])
+        yield from loaded.families()
         yield from self._parity()
 
     def _parity(self) -> Iterator[Any]:

@@ -19,6 +19,8 @@ from serving_client import DETEKTOR, Server, running
 
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS, view_named
+from detektor_pipelines.compile.loaded import combined_hash
+from detektor_pipelines.language.hashes import short_hash
 from detektor_pipelines.serving.last_known import FILE
 from detektor_pipelines.settings import Settings
 from detektor_pipelines.stack import embedded, ports
@@ -168,6 +170,22 @@ def test_health_is_not_content_with_what_lies_ahead_of_the_clock(server: Server,
     (line,) = (line for line in server.get("/metrics").body.decode().splitlines() if line.startswith("feast_online_ahead_seconds "))
     assert 16 * 3_600 < float(line.split()[1]) <= 17 * 3_600
     assert server.read([COUNT], [VIEW.agent]).json["results"][1]["statuses"] == ["OUTSIDE_MAX_AGE"]
+
+
+def test_health_and_metrics_say_which_definitions_are_loaded(server: Server) -> None:
+    said = server.get("/health").json["definitions"]
+    assert said["hash"] == combined_hash()
+    assert said["views"][VIEW.name] == {"version": VIEW.version, "hash": short_hash(VIEW)}
+    text = server.get("/metrics").body.decode()
+    assert f'detektor_definitions_info{{hash="{short_hash(VIEW)}",version="{VIEW.version}",view="{VIEW.name}"}} 1.0' in text
+    assert f'detektor_definitions_combined_info{{hash="{combined_hash()}"}} 1.0' in text
+
+
+def test_a_feature_that_only_a_newer_definition_has(server: Server) -> None:
+    answer = server.read([f"{VIEW.name}:of_tomorrow"], ["a"])
+    assert answer.status == 422
+    assert f"Loaded here is {VIEW.name} {VIEW.version} ({short_hash(VIEW)})" in answer.json["detail"]
+    assert "detektor restart" in answer.json["detail"]
 
 
 def test_metrics(server: Server) -> None:
