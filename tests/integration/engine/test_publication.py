@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from engine_cases import ORIGIN, comparable, everything, histories
+from engine_cases import ORIGIN, comparable, everything, histories, revised_histories
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -120,8 +120,8 @@ def test_postgres_equals_duckdb(log: Settings, view: FeatureView) -> None:
     compiled = plan(view)
 
     @patient
-    @given(histories())
-    def same(events: list[Event]) -> None:
+    @given(st.one_of(histories(), revised_histories()), st.booleans())
+    def same(events: list[Event], revised: bool) -> None:  # noqa: FBT001 - hypothesis gives it
         fresh(log, view)
         insert(log, events)
         start, end = ORIGIN - reach_back(compiled), END
@@ -129,12 +129,13 @@ def test_postgres_equals_duckdb(log: Settings, view: FeatureView) -> None:
             table = read_events(connection, view.agent, compiled.columns, start, end)
             for form in ("served", "known_now"):
                 source = integer_events_sql(view.agent, compiled.columns, start, end)
-                text = states_sql(compiled, Span(ORIGIN, END), form=form, late=True, dialect=POSTGRES)
+                text = states_sql(compiled, Span(ORIGIN, END), form=form, late=True, revised=revised, dialect=POSTGRES)
                 ranked = f"events AS (SELECT *, row_number() OVER (ORDER BY ts, event_id) AS seq FROM ({source}) e)"
                 cursor.execute(text.replace("WITH ", f"WITH {ranked}, ", 1))
                 theirs = engine.states_of(cursor.fetch_arrow_table())
                 with engine.loaded(table, compiled) as duck:
-                    ours = engine.states_of(duck.sql(states_sql(compiled, Span(ORIGIN, END), form=form, late=True)).to_arrow_table())
+                    text = states_sql(compiled, Span(ORIGIN, END), form=form, late=True, revised=revised)
+                    ours = engine.states_of(duck.sql(text).to_arrow_table())
                 assert ours.keys.to_pylist() == theirs.keys.to_pylist()
                 assert ours.instants.tolist() == theirs.instants.tolist()
                 for name, (values, valid) in ours.columns.items():
