@@ -1,8 +1,9 @@
 """A view as one SQL text over deltas, the same for DuckDB and PostgreSQL but for three words of dialect.
 
 The text reads a relation ``events`` with the columns ``ts`` and ``known`` (int64 µs), ``seq`` (rank by ts, event_id),
-``live`` (false for a retraction and a superseded revision, which keep their instants), ``until`` (int64 µs, when the platform
-learnt better of a superseded revision, else null), ``project`` and the plan's columns. It returns, per agent_id and grain instant t in (start, end], the integer states of the plan. How:
+``live`` (false for a retraction and a superseded revision, which keep their instants), ``until`` (int64 µs, when the
+platform learnt better of a superseded revision, else null), ``project`` and the plan's columns. It returns, per agent_id
+and grain instant t in (start, end], the integer states of the plan. How:
 
 - ``cells`` sums what events of one project contribute, per grain instant at which they enter and per hop in which they
   occurred; ``keyed`` adds the roll-up over projects. Sums, maxima and minima may be merged first, so this equals rolling
@@ -97,7 +98,7 @@ def _floor(value: str, step: int) -> str:
 
 
 class _Text:
-    def __init__(self, plan: Plan, span: Span, form: Form, late: bool, revised: bool, dialect: Dialect) -> None:  # noqa: FBT001, PLR0913, PLR0917
+    def __init__(self, plan: Plan, span: Span, form: Form, late: bool, revised: bool, dialect: Dialect) -> None:  # noqa: FBT001
         self.plan, self.span, self.form, self.late, self.revised, self.dialect = plan, span, form, late, revised, dialect
         self.late_served = late and form == "served"
         self.revised_served = revised and form == "served"

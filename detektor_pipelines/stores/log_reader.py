@@ -87,6 +87,18 @@ def read_events(
     return table.select(names).cast(wanted)
 
 
+def any_event(connection: Connection, agent_id: str, instant: int, known: int) -> bool:
+    """Return whether anything of an agent_id with occurred_at up to `instant` was known at `known` (both µs), however long ago."""
+    agent, _, project = agent_id.partition("@")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM ml_learning.agent_events WHERE agent_type = $1 AND ($2 = '' OR project = $2)"
+            " AND occurred_at <= $3 AND known_at <= $4)",
+            (agent, project, clock.from_us(instant), clock.from_us(known)),
+        )
+        return bool(cursor.fetchone() == (True,))
+
+
 def events_by_day(connection: Connection, agent: str, start: int, end: int) -> dict[date, int]:
     """Return how many of one agent's events with occurred_at in (start, end] (µs) each UTC day owns; from the index alone, if it can."""
     with connection.cursor() as cursor:
