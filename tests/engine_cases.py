@@ -135,9 +135,9 @@ def revised_histories(draw: st.DrawFn, *, size: int = 10) -> list[Event]:
     As they stand in the log: `oracle.resolved` tells what became of each.
     """
     found = []
-    for event in draw(histories(size=size)):
-        found.append(replace(event, live=True))
-        revision = found[-1]
+    for first in draw(histories(size=size)):
+        revision = replace(first, live=True)
+        found.append(revision)
         for number in range(2, 2 + draw(st.sampled_from((0, 1, 1, 2)))):
             delays = st.one_of(st.sampled_from((0, 1, HOUR, -HOUR)), st.integers(0, 3 * HOUR), st.integers(0, 40 * DAY))
             learnt = max(revision.known_at + draw(delays), revision.occurred_at)

@@ -84,7 +84,12 @@ def test_each_label_gets_what_a_plain_search_finds(
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=ROWS, labels=LABELS, gaps=HIDDEN, known_at_label=st.booleans())
 def test_of_our_own_views_what_was_served_and_nothing_from_before_a_gap(
-    connection: psycopg.Connection, *, rows: list[Row], labels: list[tuple[str, int]], gaps: list[tuple[str, int, int]], known_at_label: bool
+    connection: psycopg.Connection,
+    *,
+    rows: list[Row],
+    labels: list[tuple[str, int]],
+    gaps: list[tuple[str, int, int]],
+    known_at_label: bool,
 ) -> None:
     apart = [
         (key, start, start + length, number)
