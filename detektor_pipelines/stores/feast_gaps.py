@@ -113,7 +113,8 @@ def _bound(us: int) -> str:
 def _sentence(version: Version, count: int, spans: list[Interval]) -> str:
     days = [(_EPOCH + timedelta(days=start // DAY), _EPOCH + timedelta(days=(end - 1) // DAY)) for start, end in spans]
     listed = ", ".join(f"{first}" if first == last else f"{first} to {last}" for first, last in days)
+    labels = "1 label has" if count == 1 else f"{count} labels have"
     return (
-        f"{version.view}: {count} labels have no value, for it is not known: not published, or not to its end, is {listed}."
+        f"{version.view}: {labels} no value, for it is not known: not published, or not to its end, is {listed}."
         f" `detektor backfill --view {version.view} --from {days[0][0]} --to {days[-1][1]}` computes it."
     )
