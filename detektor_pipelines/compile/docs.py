@@ -32,6 +32,10 @@ _READING: Final = """\
 **When.** A value is true at an instant, and from there until the next row. Rows are written at the end of each hour in which an event
 entered or left one of the view's windows; a day's rows are those of the instants after its 00:00 up to and including the next 00:00, UTC.
 
+**Inside the hour** the rows are coarser than serving: a label at 10:40 gets the row of 10:00, the stream served what had happened by 10:40.
+For 13 to 100 % of labels, by agent, some feature differs. `detektor features get VIEW --at INSTANT` computes the exact value from the log:
+[what a moment knew](../point-in-time.md).
+
 **Windows and hops.** A window's head is exact: an event counts from its own instant on. Its tail moves in steps, the hop: an event leaves
 when its own instant, rounded up to the hop, plus the window's length is reached. So a window holds at least its length and at most one hop
 more, and nothing but a leaving event has to be remembered to make a value decay.

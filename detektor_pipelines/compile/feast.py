@@ -29,6 +29,7 @@ WRITTEN_AT: Final = "written_at"
 # Tags by which our stores know a view that Feast hands them.
 AGENT: Final = "agent"
 DATA_HASH: Final = "data_hash"
+GRAIN: Final = "grain_us"
 MAX_AGE: Final = "max_age_us"
 FINGERPRINT: Final = "fingerprint"
 WRITTEN_COLUMN: Final = "written_timestamp_column"
@@ -101,6 +102,7 @@ def feature_view(view: FeatureView) -> FeastView:
             "feature_version": f"v{view.version}",
             DATA_HASH: data_hash(view),
             "metadata_hash": metadata_hash(view),
+            GRAIN: str(view.grain),
             MAX_AGE: str(view.max_age.size),
             FINGERPRINT: fingerprint(view),
         },

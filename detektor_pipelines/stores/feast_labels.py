@@ -16,10 +16,12 @@ from feast.infra.offline_stores import offline_utils
 from detektor_pipelines.stores.point_in_time import AT, ROW, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
-    from adbc_driver_postgresql.dbapi import Connection
+    from adbc_driver_postgresql.dbapi import Connection, Cursor
+
+    Prepare = Callable[[Cursor], None]
 
 TABLE: Final = "detektor_labels"
 """The temporary table: the labels' keys, ROW and AT, and of a query its other columns too."""
@@ -42,8 +44,8 @@ class Labels(Protocol):
         """Return the first and the last instant, None when there is no label."""
         ...
 
-    def answer(self, query: str, keys: Sequence[str]) -> pa.Table:
-        """Fill the temporary table, run the join over it, return the labels' columns and the features."""
+    def answer(self, query: str, keys: Sequence[str], prepare: Prepare) -> pa.Table:
+        """Fill the temporary table, let `prepare` make what else the join reads, run it, return the labels' columns and the features."""
         ...
 
 
@@ -62,13 +64,14 @@ class FrameLabels:
         instants = self._instants().dropna()
         return (None, None) if instants.empty else (instants.min().to_pydatetime(), instants.max().to_pydatetime())
 
-    def answer(self, query: str, keys: Sequence[str]) -> pa.Table:
-        """Fill the temporary table, run the join over it, return the labels' columns and the features."""
+    def answer(self, query: str, keys: Sequence[str], prepare: Prepare) -> pa.Table:
+        """Fill the temporary table, let `prepare` make what else the join reads, run it, return the labels' columns and the features."""
         uploaded = pa.Table.from_pandas(self._frame[list(keys)], preserve_index=False)
         uploaded = uploaded.append_column(ROW, pa.array(range(len(self._frame)), pa.int64()))
         uploaded = uploaded.append_column(AT, pa.array(self._instants().dt.floor("us"), _INSTANT)).replace_schema_metadata(None)
         with connected(self._dsn) as connection, connection.cursor() as cursor:
             cursor.adbc_ingest(TABLE, uploaded, mode="create", temporary=True)
+            prepare(cursor)
             cursor.execute(query)
             features = plain(cursor.fetch_arrow_table())
         table = pa.Table.from_pandas(self._frame, preserve_index=False)
@@ -97,12 +100,13 @@ class QueryLabels:
         bounds = fetch(self._dsn, f"SELECT min({at}) AS first, max({at}) AS last FROM ({self._query}) AS q")
         return bounds.column("first")[0].as_py(), bounds.column("last")[0].as_py()
 
-    def answer(self, query: str, keys: Sequence[str]) -> pa.Table:
-        """Fill the temporary table, run the join over it, return the labels' columns and the features."""
+    def answer(self, query: str, keys: Sequence[str], prepare: Prepare) -> pa.Table:
+        """Fill the temporary table, let `prepare` make what else the join reads, run it, return the labels' columns and the features."""
         del keys
         labels = f"SELECT q.*, row_number() OVER () AS {ROW}, {quoted(self.at)}::timestamptz AS {AT} FROM ({self._query}) AS q"
         with connected(self._dsn) as connection, connection.cursor() as cursor:
             cursor.execute(f"CREATE TEMPORARY TABLE {TABLE} ON COMMIT DROP AS {labels}")
+            prepare(cursor)
             cursor.execute(query)
             return plain(cursor.fetch_arrow_table())
 

@@ -4,8 +4,9 @@ Belongs here: Feast's offline store interface on the row tables. Does not belong
 repairing those tables.
 
 What differs from Feast's own PostgreSQL store: each input row gives one output row and no two keys can be taken for each other; labels go
-to a temporary table by COPY and each is answered from the index; of rows with one event time the latest knowledge counts, then the latest
-writing; by default a row counts only when it was known at the label's instant; writing a batch is there, as an insert.
+to a temporary table by COPY and each is answered from the index; by default a read takes the rows as they were served then, else of rows
+with one event time the latest knowledge, then the latest writing; a row from before a day that was never published counts for no label
+after it; writing a batch is there, as an insert.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from detektor_pipelines.compile.feast import AGENT, DATA_HASH, EVENT_TIMESTAMP, 
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.hashes import SHORT
 from detektor_pipelines.stores import point_in_time, row_tables
+from detektor_pipelines.stores.feast_gaps import Gaps, version_of_registered
 from detektor_pipelines.stores.feast_labels import TABLE, FrameLabels, Labels, QueryLabels, connected, fetch
 from detektor_pipelines.stores.point_in_time import Relation, quoted
 
@@ -46,7 +48,7 @@ class DetektorOfflineStoreConfig(postgres.PostgreSQLOfflineStoreConfig):
     """The section `offline_store` of feature_store.yaml.
 
     `dsn`: `postgresql://…`, from which the fields of Feast's own store follow. `as_known_now`: let historical reads see what was learnt
-    after a label's instant too; by default they see what was known then.
+    after a label's instant too; by default they see what was served then.
     """
 
     type: Literal["detektor_pipelines.stores.feast_offline.DetektorOfflineStore"] = _CLASS  # type: ignore[assignment]
@@ -107,8 +109,9 @@ class DetektorOfflineStore(postgres.PostgreSQLOfflineStore):
         """Join feature rows to labels: one output row an input row, in the input's order, its columns unchanged.
 
         Labels are a data frame or an SQL query; without either, every (agent_id, instant) between `start_date` and `end_date` at which a
-        view has a row. A row counts when `created_at <= label's instant`, unless the store is configured `as_known_now` and
-        `filter_by_created_timestamp` is not given. Each view is read from the table of its registered version.
+        view has a row. Of our own views the rows as served then count (`created_at` is their instant), of others those with
+        `created_at <= label's instant`, unless the store is configured `as_known_now` and `filter_by_created_timestamp` is not given.
+        A label of which a day that was not published may hide the row has no value; the log says how many there are, once.
 
         Raises:
             UserError: The registered version of a view was never computed.
@@ -125,10 +128,11 @@ class DetektorOfflineStore(postgres.PostgreSQLOfflineStore):
         keys = offline_utils.get_expected_join_keys(project, feature_views, registry)
         offline_utils.assert_expected_columns_in_entity_df(labels.schema, keys, labels.at)
         query = point_in_time.join(TABLE, labels.joined, relations, known_at_label=known_at_label)
+        unpublished = Gaps(relations)
         return DetektorRetrievalJob(
             query,
             config,
-            lambda: labels.answer(query, sorted(keys)),
+            lambda: unpublished.told(labels.answer(query, sorted(keys), unpublished.prepare)),
             full_feature_names=full_feature_names,
             on_demand=OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry),
             metadata=RetrievalMetadata(feature_refs, [name for name in labels.schema if name != labels.at], *labels.extent()),
@@ -226,6 +230,7 @@ def _relations(
                 context.created_timestamp_column or None,
                 view.batch_source.tags.get(WRITTEN_COLUMN) if view.batch_source else None,
                 context.ttl,
+                version_of_registered(view) if DATA_HASH in view.tags else None,
             ),
         )
     return relations

@@ -44,19 +44,23 @@ def test_what_was_learnt_later_is_not_seen_by_default(store: FeatureStore, rows:
     rows.add("a", "2026-03-05 10:00Z", 2, created="2026-03-06 09:30Z")
     rows.add("a", "2026-03-05 11:00Z", 3, created="2026-03-06 09:30Z")  # an instant that only the late event made
     frame = labels(("a", "2026-03-05 12:00"), ("a", "2026-03-06 09:29:59"), ("a", "2026-03-06 09:30"))
-    assert counts(store, frame) == [1, 1, 3]
+    assert counts(store, frame) == [1, 1, 1]  # what it changed is seen from the next row on that was served with it
     monkeypatch.setattr(store.config.offline_store, "as_known_now", True)
     assert counts(store, frame) == [3, 3, 3]
-    assert counts(store, frame, filter_by_created_timestamp=True) == [1, 1, 3]
+    assert counts(store, frame, filter_by_created_timestamp=True) == [1, 1, 1]
 
 
-def test_of_one_instant_the_latest_knowledge_then_the_latest_writing(store: FeatureStore, rows: Any) -> None:
+def test_as_known_now_the_latest_knowledge_then_the_latest_writing(store: FeatureStore, rows: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     at, late = "2026-03-05 10:00Z", "2026-03-05 10:30Z"
     rows.add("a", at, 1, written="2026-02-01")
+    rows.add("a", at, 9, written="2026-01-31")
     rows.add("a", at, 2, created=late, written="2026-01-01")
     rows.add("a", at, 3, created=late, written="2026-01-03")
     rows.add("a", at, 4, created=late, written="2026-01-02")
-    assert counts(store, labels(("a", "2026-03-05 10:00"), ("a", "2026-03-06"))) == [1, 3]
+    frame = labels(("a", "2026-03-05 10:00"), ("a", "2026-03-06"))
+    assert counts(store, frame) == [1, 1]
+    monkeypatch.setattr(store.config.offline_store, "as_known_now", True)
+    assert counts(store, frame) == [3, 3]
 
 
 def test_each_label_row_gives_one_row_in_its_place(store: FeatureStore, rows: Any) -> None:
