@@ -30,13 +30,15 @@ DURATION_EDGES = (
     3_600_000,
     7_200_000,
     14_400_000,
+    28_800_000,
+    86_400_000,
 )
-"""Half a minute to four hours, in milliseconds."""
+"""Half a minute to a day, in milliseconds: agents that were left open overnight are in the logs of every repository."""
 
 VIEW = FeatureView(
     name="debugging_features",
     agent="debugger",
-    version="1.0.0",
+    version="1.1.0",
     owner="ml-platform",
     description="How many faults the debugger is called to, how it searches, and whether it mends or merely restarts.",
     features=(

@@ -19,13 +19,14 @@ LEAD_TIME_EDGES = (
     259_200_000,
     604_800_000,
     1_209_600_000,
+    2_592_000_000,
 )
-"""Five minutes to a fortnight, in milliseconds."""
+"""Five minutes to 30 days, in milliseconds: what the window holds of a commit's wait."""
 
 VIEW = FeatureView(
     name="deployment_features",
     agent="deployment-specialist",
-    version="1.0.0",
+    version="1.1.0",
     owner="ml-platform",
     description="How often the deployment-specialist ships, holds and rolls back, and how its roll-outs end.",
     features=(

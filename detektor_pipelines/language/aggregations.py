@@ -14,6 +14,9 @@ Function: TypeAlias = Literal["count", "total", "mean", "rate", "minimum", "maxi
 ValueType: TypeAlias = Literal["int64", "float64", "instant"]
 
 MAXIMUM_EDGES: Final = 64
+QUANTILE_RULE: Final = 2
+"""Which rule a quantile's value follows; in the data hash of the views that have one. 1: the bucket's upper edge, and the measure's
+declared maximum above the last edge. 2: the same, but never more than the greatest value in the window."""
 _SHARE: Final = re.compile(r"[01](\.\d{1,6})?\Z")
 
 
@@ -45,7 +48,7 @@ class Aggregation:
         operand = None if self.operand is None else self.operand.canonical()
         if self.q is None:
             return [self.function, operand]
-        return [self.function, operand, self.q.numerator, self.q.denominator, list(self.edges)]
+        return [self.function, operand, self.q.numerator, self.q.denominator, list(self.edges), QUANTILE_RULE]
 
 
 def count() -> Aggregation:
@@ -100,10 +103,11 @@ def distinct(value: Column) -> Aggregation:
 
 
 def quantile(value: Operand, q: str, *, edges: tuple[int, ...]) -> Aggregation:
-    """Upper edge of the bucket that holds rank ceil(q·n).
+    """Upper edge of the bucket that holds rank ceil(q·n), but never more than the greatest value in the window.
 
-    ``edges`` are rising upper edges; bucket i is (edge i-1, edge i], the first has no lower end, and what lies above the last
-    edge falls in a bucket whose upper edge is the value's declared maximum. The error is at most the bucket's width.
+    ``edges`` are rising upper edges; bucket i is (edge i-1, edge i], the first has no lower end and the one above the last edge no
+    upper one: a rank that falls there gives the greatest value. So the result lies between the true quantile and the greatest value,
+    and is above the former by less than the bucket's width, up to the last edge.
 
     Args:
         value: what to take the quantile of.
