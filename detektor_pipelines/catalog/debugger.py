@@ -22,10 +22,8 @@ DURATION_EDGES = (
     120_000,
     180_000,
     300_000,
-    450_000,
     600_000,
     900_000,
-    1_200_000,
     1_800_000,
     3_600_000,
     7_200_000,
@@ -33,7 +31,7 @@ DURATION_EDGES = (
     28_800_000,
     86_400_000,
 )
-"""Half a minute to a day, in milliseconds: agents that were left open overnight are in the logs of every repository."""
+"""Half a minute to a day, in milliseconds, up to eight hours each at most twice the one before: agents are left open overnight."""
 
 VIEW = FeatureView(
     name="debugging_features",

@@ -126,10 +126,10 @@ class Spread(Node):
 
 @dataclass(frozen=True)
 class Edge(Node):
-    """Upper edge of the bucket that holds rank ceil(q·n), q = ``share`` / ``whole``, or ``greatest`` where that is less; null without values.
+    """Upper edge of the bucket that holds rank ceil(q·n), or ``greatest`` where that is less; null without values.
 
-    ``greatest`` is the greatest value in the window. It is less than the edge only where the rank falls into the highest bucket that
-    holds anything, so it is an upper bound of the quantile too, and a closer one.
+    q is ``share`` / ``whole``. ``greatest`` is the greatest value in the window. It is less than the edge only where the rank falls into
+    the highest bucket that holds anything, so it is an upper bound of the quantile too, and a closer one.
     """
 
     counts: tuple[State, ...]

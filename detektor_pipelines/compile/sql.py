@@ -47,7 +47,7 @@ POSTGRES: Final = Dialect("postgres", "NUMERIC(38,0)", "DIV({value}, {by})")
 
 @dataclass(frozen=True)
 class Span:
-    """Instants in µs: rows lie in (start, end], or in [start, end] where ``start_too``."""
+    """Instants in µs, multiples of the view's grain: rows lie in (start, end]. Or one instant, of no grain, where ``start_too``."""
 
     start: int
     end: int
@@ -55,7 +55,10 @@ class Span:
 
     @classmethod
     def instant(cls, at: int) -> "Span":
-        """The one instant ``at``: a row for each key that has events, whether or not something enters or leaves just then."""
+        """The one instant ``at``, exact: a row for each key that has events, whether or not something enters or leaves just then.
+
+        Events enter and leave at their own µs then, whatever the view's grain; a single instant is cheap at any.
+        """
         return cls(at, at, start_too=True)
 
     @property
@@ -95,7 +98,7 @@ def _floor(value: str, step: int) -> str:
 class _Text:
     def __init__(self, plan: Plan, span: Span, form: Form, late: bool, dialect: Dialect) -> None:  # noqa: FBT001
         self.plan, self.span, self.form, self.late, self.dialect = plan, span, form, late, dialect
-        self.agent, self.grain = plan.view.agent, plan.view.grain
+        self.agent, self.grain = plan.view.agent, 1 if span.start_too else plan.view.grain
         self.windows = plan.view.windows
         self.resolution = min(self.grain, *(window.hop for window in self.windows))
         # One running maximum serves all windows of a `last`, one cell value all windows of an extreme.
@@ -136,7 +139,7 @@ class _Text:
         return f"live AND ({' OR '.join(tests)})" if "TRUE" not in tests else "live"
 
     def _merged(self) -> list[str]:
-        merged = [f"SUM({each.name}) AS {each.name}" for each in self.plan.prepared]
+        merged = [f"{_sum(each.name, wide=each.role == 'square')} AS {each.name}" for each in self.plan.prepared]
         merged += [f"MAX({name}) AS {name}" for name in self.lasts]
         merged += [f"{_extreme(pick)}({name}) AS {name}" for name, pick in self.extremes.items()]
         return [*merged, "MAX(knowledge) AS knowledge"]
@@ -234,7 +237,7 @@ class _Text:
         return merged
 
     def _grouped(self) -> str:
-        columns = [f"SUM({each.name}) AS {each.name}" for each in self._summed()]
+        columns = [f"{_sum(each.name, wide=each not in self._narrow())} AS {each.name}" for each in self._summed()]
         columns += [f"{function}({name}) AS {name}" for name, function in self._picked().items()]
         return f"grouped AS (SELECT {', '.join(('agent_id', 't', *columns))} FROM deltas GROUP BY agent_id, t)"
 
@@ -337,6 +340,11 @@ class _Text:
             )
         choose = "LEAST" if pick.function == "minimum" else "GREATEST"
         return f"CAST({choose}({', '.join(parts)}) AS BIGINT)" if len(parts) > 1 else f"CAST({parts[0]} AS BIGINT)", joins
+
+
+def _sum(name: str, *, wide: bool) -> str:
+    """A sum in the type that it was proved to fit: engines make every sum of integers 128-bit, and all that follows pays for it."""
+    return f"SUM({name})" if wide else f"CAST(SUM({name}) AS BIGINT)"
 
 
 def contribution(prepared: Prepared, dialect: Dialect) -> str:

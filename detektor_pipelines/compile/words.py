@@ -72,7 +72,7 @@ def aggregation(value: Aggregation) -> str:
         "std": f"sample standard deviation of {over}",
         "last": f"{over} of the latest event that knows it",
         "distinct": f"number of different {over}",
-        "quantile": f"{share} quantile of {over}: upper edge of the bucket that holds rank ceil({share} · n), or the greatest {over} where that is less",
+        "quantile": f"{share} quantile of {over}: upper edge of the bucket that holds rank ceil({share} · n), or the greatest if less",
     }[value.function]
 
 
@@ -107,8 +107,8 @@ def quantile_error(value: Aggregation) -> str:
     low = value.operand.bounds[0]
     widths = [upper - lower for lower, upper in zip((low, *value.edges), value.edges, strict=False)]
     return (
-        f"Never below the true quantile nor above the greatest value in the window, and above the former by less than the width of its "
-        f"bucket: {min(widths):,} to {max(widths):,} up to {value.edges[-1]:,}. Beyond the last edge it is the greatest value in the window."
+        "Never below the true quantile nor above the greatest value in the window, and above the former by less than the width of its "
+        f"bucket: {min(widths):,} to {max(widths):,} up to {value.edges[-1]:,}. Beyond that it is the greatest value in the window."
     )
 
 

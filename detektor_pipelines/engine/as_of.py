@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from detektor_pipelines.compile.plan import plan
@@ -32,7 +31,7 @@ def values_at(view: FeatureView, events: pa.Table, instant: int) -> Values:
         The agent_ids that have such events. Any other one's windows are empty: `values_of_nothing`.
 
     """
-    exact = plan(replace(view, grain=1))
+    exact = plan(view)
     with loaded(events, exact) as engine:
         text = states_sql(exact, Span.instant(instant), form="known_now", late=False)
         states = states_of(engine.sql(text).to_arrow_table())

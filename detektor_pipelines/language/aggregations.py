@@ -95,9 +95,15 @@ def last(value: Operand) -> Aggregation:
 
 
 def distinct(value: Column) -> Aggregation:
-    """Number of distinct values, nulls dropped."""
+    """Number of distinct values of a text or an integer column, nulls dropped.
+
+    Not of instants: they have µs, so their number says no more than ``count()`` does, but each of them would have to be remembered.
+    """
     if not isinstance(value, Column):
         message = "distinct(…) takes a column, such as event.task_id"
+        raise DefinitionError(message)
+    if value.kind == "instant":
+        message = f"distinct(event.{value.name}): hardly any two events share an instant, use count() for their number"
         raise DefinitionError(message)
     return Aggregation("distinct", value)
 
@@ -116,7 +122,8 @@ def quantile(value: Operand, q: str, *, edges: tuple[int, ...]) -> Aggregation:
     """
     _integer("quantile", value)
     share = _share(q)
-    if not 1 <= len(edges) <= MAXIMUM_EDGES or list(edges) != sorted(set(edges)) or not all(type(edge) is int for edge in edges):
+    integers = isinstance(edges, tuple | list) and all(type(edge) is int for edge in edges)
+    if not integers or not 1 <= len(edges) <= MAXIMUM_EDGES or list(edges) != sorted(set(edges)):
         message = f"quantile(…): edges are 1 to {MAXIMUM_EDGES} rising integers, here {edges}"
         raise DefinitionError(message)
     low, high = value.bounds
