@@ -119,7 +119,7 @@ class DetektorOfflineStore(postgres.PostgreSQLOfflineStore):
         labels: Labels = QueryLabels(dsn, entity_df) if isinstance(entity_df, str) else FrameLabels(dsn, entity_df)
         keys = _keys(feature_views)
         if missing := {*keys, labels.at} - labels.schema.keys():
-            raise FeastEntityDFMissingColumnsError({*keys, labels.at}, missing)
+            raise FeastEntityDFMissingColumnsError({*keys, labels.at}, missing)  # type: ignore[no-untyped-call]
         query = point_in_time.join(TABLE, labels.joined, relations, known_at_label=known_at_label)
         return DetektorRetrievalJob(
             query,
