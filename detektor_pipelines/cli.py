@@ -93,3 +93,7 @@ def _show(error: UserError) -> None:
         if text:
             console.print(f"  [dim]{label}:[/]", end=" ")
             console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()

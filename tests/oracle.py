@@ -169,9 +169,9 @@ def aggregate(aggregation: Aggregation, events: Sequence[Event]) -> Value:  # no
             top = n * sum(x * x for x in known) - sum(known) ** 2
             return math.sqrt(float(top) / float(n * (n - 1))) if n > 1 else None
         case "quantile":
-            rank = math.ceil(Fraction(aggregation.q or 0) * n)
-            value = sorted(known)[rank - 1]
-            return next((edge for edge in aggregation.edges if value <= edge), aggregation.operand.bounds[1])
+            # The quantile itself is not told, only up to which edge it may reach, nor anything above what was seen.
+            value = sorted(known)[math.ceil(Fraction(aggregation.q or 0) * n) - 1]
+            return min(edge for edge in (*aggregation.edges, max(known)) if edge >= value)
     raise AssertionError(aggregation)
 
 

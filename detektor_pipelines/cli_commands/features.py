@@ -70,7 +70,7 @@ def list_features(
         print_table(("feature", "window", "unit", "what it says"), rows, title=f"{each.name} v{each.version}: {each.description}")
 
 
-def get(
+def get(  # noqa: PLR0913  each is an option of the command
     view: ViewArgument,
     features: Annotated[list[str] | None, typer.Argument(help="With --why: these features only.", show_default=False)] = None,
     *,

@@ -51,7 +51,10 @@ means. An event that does not know a value is left out of sums, means and quanti
 feature is null where one of its parts is, and where it would divide by zero.
 
 **Quantiles** are taken over declared buckets, so that they can be kept as counts: the value is the upper edge of the bucket that holds the
-rank. Each view's page gives the edges and what that can be wrong by.
+rank, or the greatest value in the window where that is less. The last bucket has no upper edge: a rank that falls there gives the greatest
+value in the window. So a quantile is never below the true one and never above what was seen. With edges 60 and 3,600, the 0.9 quantile of
+20, 50 and 4,140 is 4,140; of 20 and 50 it is 50; the median of 20, 70 and 4,140 is 3,600. Each view's page gives the edges and what that
+can be wrong by.
 
 **Bounds** are what a sane value keeps. A day with a row outside them is not published, and the run shows the row.
 

@@ -51,7 +51,7 @@ POSTGRES: Final = Dialect("postgres", "NUMERIC(38,0)", "DIV({value}, {by})")
 
 @dataclass(frozen=True)
 class Span:
-    """Instants in µs: rows lie in (start, end], or in [start, end] where ``start_too``."""
+    """Instants in µs, multiples of the view's grain: rows lie in (start, end]. Or one instant, of no grain, where ``start_too``."""
 
     start: int
     end: int
@@ -59,7 +59,10 @@ class Span:
 
     @classmethod
     def instant(cls, at: int) -> "Span":
-        """The one instant ``at``: a row for each key that has events, whether or not something enters or leaves just then."""
+        """The one instant ``at``, exact: a row for each key that has events, whether or not something enters or leaves just then.
+
+        Events enter and leave at their own µs then, whatever the view's grain; a single instant is cheap at any.
+        """
         return cls(at, at, start_too=True)
 
     @property
@@ -102,7 +105,7 @@ class _Text:
         self.plan, self.span, self.form, self.late, self.revised, self.dialect = plan, span, form, late, revised, dialect
         self.late_served = late and form == "served"
         self.revised_served = revised and form == "served"
-        self.agent, self.grain = plan.view.agent, plan.view.grain
+        self.agent, self.grain = plan.view.agent, 1 if span.start_too else plan.view.grain
         self.windows = plan.view.windows
         self.resolution = min(self.grain, *(window.hop for window in self.windows))
         # One running maximum serves all windows of a `last`, one cell value all windows of an extreme.
@@ -154,7 +157,7 @@ class _Text:
         return f"live AND ({' OR '.join(tests)})" if "TRUE" not in tests else "live"
 
     def _merged(self) -> list[str]:
-        merged = [f"SUM({each.name}) AS {each.name}" for each in self.plan.prepared]
+        merged = [f"{_sum(each.name, wide=each.role == 'square')} AS {each.name}" for each in self.plan.prepared]
         merged += [f"MAX({name}) AS {name}" for name in self.lasts]
         merged += [f"{_extreme(pick)}({name}) AS {name}" for name, pick in self.extremes.items()]
         return [*merged, "MAX(knowledge) AS knowledge"]
@@ -279,7 +282,7 @@ class _Text:
         return merged
 
     def _grouped(self) -> str:
-        columns = [f"SUM({each.name}) AS {each.name}" for each in self._summed()]
+        columns = [f"{_sum(each.name, wide=each not in self._narrow())} AS {each.name}" for each in self._summed()]
         columns += [f"{function}({name}) AS {name}" for name, function in self._picked().items()]
         return f"grouped AS (SELECT {', '.join(('agent_id', 't', *columns))} FROM deltas GROUP BY agent_id, t)"
 
@@ -400,6 +403,11 @@ class _Text:
             value = f"{served}_event.{name}_value"
         latest = f"{served}.x > r.{name} OR ({served}.x IS NOT NULL AND r.{name} IS NULL)"
         return f"WHEN {latest} THEN CAST({value} AS BIGINT) ", joins
+
+
+def _sum(name: str, *, wide: bool) -> str:
+    """A sum in the type that it was proved to fit: engines make every sum of integers 128-bit, and all that follows pays for it."""
+    return f"SUM({name})" if wide else f"CAST(SUM({name}) AS BIGINT)"
 
 
 def contribution(prepared: Prepared, dialect: Dialect) -> str:

@@ -9,7 +9,6 @@ somebody would have said at k of the later t, had nothing more come.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from detektor_pipelines.compile.plan import plan
@@ -42,7 +41,7 @@ def values_at(view: FeatureView, events: pa.Table, instant: int, *, known: int |
         The agent_ids that have such events. Any other one's windows are empty: `values_of_nothing`.
 
     """
-    exact = plan(replace(view, grain=1))
+    exact = plan(view)
     with loaded(events if known is None else known_by(events, known), exact) as engine:
         text = states_sql(exact, Span.instant(instant), form="known_now", late=False)
         states = states_of(engine.sql(text).to_arrow_table())

@@ -5,7 +5,6 @@ One query over all the moments from the first to the last instead of one a momen
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from detektor_pipelines.compile.plan import plan
@@ -36,7 +35,7 @@ def values_at_each(view: FeatureView, events: pa.Table, instants: Mapping[str, i
     """
     import pyarrow as pa
 
-    exact = plan(replace(view, grain=1))
+    exact = plan(view)
     span = Span(min(instants.values()), max(instants.values()), start_too=True)
     wanted = pa.table({"agent_id": pa.array(list(instants), pa.string()), "instant": pa.array(list(instants.values()), pa.int64())})
     with loaded(events, exact) as engine:

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
+from feast.errors import FeastEntityDFMissingColumnsError
 from feast.infra.offline_stores import offline_utils
 from feast.infra.offline_stores.contrib.postgres_offline_store import postgres
 from feast.infra.offline_stores.offline_store import RetrievalMetadata
 from feast.on_demand_feature_view import OnDemandFeatureView
+from feast.types import from_feast_to_pyarrow_type
 from feast.utils import compute_non_entity_date_range, make_tzaware
 from pydantic import model_validator
 
@@ -125,14 +127,15 @@ class DetektorOfflineStore(postgres.PostgreSQLOfflineStore):
             start, end = compute_non_entity_date_range(feature_views, kwargs.get("start_date"), kwargs.get("end_date"))
             entity_df = point_in_time.instants_of(relations, EVENT_TIMESTAMP, _iso(start), _iso(end), known_at_label=known_at_label)
         labels: Labels = QueryLabels(dsn, entity_df) if isinstance(entity_df, str) else FrameLabels(dsn, entity_df)
-        keys = offline_utils.get_expected_join_keys(project, feature_views, registry)
-        offline_utils.assert_expected_columns_in_entity_df(labels.schema, keys, labels.at)
+        keys = _keys(feature_views)
+        if missing := {*keys, labels.at} - labels.schema.keys():
+            raise FeastEntityDFMissingColumnsError({*keys, labels.at}, missing)  # type: ignore[no-untyped-call]
         query = point_in_time.join(TABLE, labels.joined, relations, known_at_label=known_at_label)
         unpublished = Gaps(relations)
         return DetektorRetrievalJob(
             query,
             config,
-            lambda: unpublished.told(labels.answer(query, sorted(keys), unpublished.prepare)),
+            lambda: unpublished.told(labels.answer(query, keys, unpublished.prepare)),
             full_feature_names=full_feature_names,
             on_demand=OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry),
             metadata=RetrievalMetadata(feature_refs, [name for name in labels.schema if name != labels.at], *labels.extent()),
@@ -207,6 +210,16 @@ def make_tables(dsn: str, views: Sequence[Any]) -> None:
     ]
     with psycopg.connect(dsn) as connection:
         row_tables.register(connection, versions)
+
+
+def _keys(feature_views: list[FeatureView]) -> dict[str, pa.DataType]:
+    """Return the columns that labels must have to be joined, with their types, in alphabetical order."""
+    found = {
+        view.projection.join_key_map.get(column.name, column.name): from_feast_to_pyarrow_type(column.dtype)
+        for view in feature_views
+        for column in view.entity_columns
+    }
+    return dict(sorted(found.items()))
 
 
 def _relations(
