@@ -34,7 +34,7 @@ class Done:
 NOTHING: Final = Done()
 _NUMBERS: Final = (None, 0, 1, 2, 3, 5, 8, 12)
 _MILLISECONDS: Final = (None, 10, 250, 60_000, 604_800_000)
-_BAD: Final = 20_000
+_BAD: Final = 5_000
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def retract(stage: Stage, rng: Random) -> Done:
 
 
 def bad(stage: Stage, rng: Random) -> Done:
-    """An event is written past the checks, with a number that no gate lets pass."""
+    """An event comes with a number that no gate lets pass."""
     record = _draw(stage, rng, "raw", rng.choice((rng.randrange(4 * HOUR), rng.randrange(3 * DAY))))
     return _write_past_checks(stage, rng, replace(record, said={**record.said, "issues_found": _BAD}))
 
@@ -380,8 +380,11 @@ def second(stage: Stage, rng: Random) -> Done:
 
 
 def restore(stage: Stage, rng: Random) -> Done:
-    """The database is restored into another cluster, whose transactions are counted anew."""
-    stage.restore()
+    """The database is restored into another cluster, whose transactions are counted anew; or a copy of the cluster is promoted."""
+    if rng.random() < 0.7:
+        stage.restore()
+    else:
+        stage.promote()
     return start(stage, rng) if rng.random() < 0.5 else NOTHING
 
 

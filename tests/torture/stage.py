@@ -48,6 +48,12 @@ MONTHS = {f"2026-{month:02d}" for month in range(1, 8)}
 _EPOCH = date(1970, 1, 1)
 _HEADER = 28
 _FAR = 1_000_000
+_FIRST_LIFE = """
+UPDATE ml_learning.log_cluster AS kept SET epoch = 1, shift = 0, system_identifier = control.system_identifier,
+    timeline = ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int
+FROM pg_control_system() AS control;
+ALTER TABLE ml_learning.agent_events ALTER COLUMN xid SET DEFAULT pg_current_xact_id()
+"""
 _RAW = ("event_id", "revision", "agent_type", "raw_name", "project", "occurred_at", "known_at", "ingested_at", "derived", "simulated")
 
 
@@ -113,17 +119,25 @@ class Stage:
         self._ticks = 0.0
         self._stack = contextlib.ExitStack()
         self.redis: Redis = online.redis_client(settings)
-        self._stack.callback(self.redis.close)
-        self.arrow = self._stack.enter_context(connect_arrow(settings))
+        self._connections = contextlib.ExitStack()
         self.admin = self._stack.enter_context(psycopg.connect(settings.postgres_dsn, autocommit=True, options="-c timezone=UTC"))
-        self._live = self._stack.enter_context(LiveWriter(settings))
         self._empty()
+        self._reconnect()
         self.set_clock()
 
     # Beginning and end -------------------------------------------------------------------------------------------------------
 
+    def _reconnect(self) -> None:
+        """Open the connections of the product's own that live as long as a program does, as after a restart of everything."""
+        self._connections.close()
+        with connect(self.settings, writes=True):
+            self.arrow = self._connections.enter_context(connect_arrow(self.settings))
+        self._live = self._connections.enter_context(LiveWriter(self.settings))
+
     def _empty(self) -> None:
-        ensure_months(self.arrow, MONTHS)
+        self.admin.execute(_FIRST_LIFE)
+        with connect_arrow(self.settings) as connection:
+            ensure_months(connection, MONTHS)
         views = [each for view in FIRST.values() for each in (second(view), view)]
         for view in views:  # one by one: two versions have one name
             ensure_tables(self.settings, (view,))
@@ -143,7 +157,9 @@ class Stage:
         self.roll_back()
         while self.workers:
             self.kill(0)
+        self._connections.close()
         self._stack.close()
+        self.redis.close()
         for name, module in list(sys.modules.items()):
             if name.startswith("detektor_pipelines.stream") and hasattr(module, "time"):
                 module.time = time
@@ -235,10 +251,9 @@ class Stage:
 
     def epoch(self) -> int:
         """The number of the log's life."""
-        if self.admin.execute("SELECT to_regclass('ml_learning.log_cluster')").fetchone() == (None,):
-            return 1
-        row = self.admin.execute("SELECT max(epoch) FROM ml_learning.log_cluster").fetchone()
-        return 1 if row is None or row[0] is None else int(row[0])
+        row = self.admin.execute("SELECT epoch FROM ml_learning.log_cluster").fetchone()
+        assert row is not None
+        return int(row[0])
 
     # Batch -------------------------------------------------------------------------------------------------------------------
 
@@ -261,21 +276,33 @@ class Stage:
         return False
 
     def restore(self) -> None:
-        """Move the database to another cluster: its transactions keep numbers that mean nothing there."""
+        """Move the database to another cluster: its transactions keep numbers that this one has not come to yet."""
         self.commit_open()
         while self.workers:
             self.kill(0)
         self.admin.execute("UPDATE ml_learning.agent_events SET xid = (xid::text::bigint + %s)::text::xid8", (_FAR,))
-        self.admin.execute(
-            "UPDATE ml_learning.partition_state SET snapshot = (split_part(snapshot::text, ':', 1)::bigint + %(far)s || ':'"
-            " || split_part(snapshot::text, ':', 2)::bigint + %(far)s || ':' || array_to_string(ARRAY(SELECT running::bigint + %(far)s"
-            " FROM unnest(string_to_array(nullif(split_part(snapshot::text, ':', 3), ''), ',')) AS running), ','))::pg_snapshot,"
-            " system_identifier = system_identifier - 1",
-            {"far": _FAR},
-        )
+        for view, data_hash, day, snapshot in self.admin.execute(
+            "SELECT view, data_hash, partition, snapshot::text FROM ml_learning.partition_state"
+        ).fetchall():
+            self.admin.execute(
+                "UPDATE ml_learning.partition_state SET snapshot = %s WHERE (view, data_hash, partition) = (%s, %s, %s)",
+                (_shifted(snapshot), view, data_hash, day),
+            )
         for key, value in self.all_keys().items():
             self.redis.set(key, self._renumbered(key, value))
         self.copy = None if self.copy is None else {key: self._renumbered(key, value) for key, value in self.copy.items()}
+        self.note_numbers()
+        self.admin.execute("UPDATE ml_learning.log_cluster SET system_identifier = system_identifier - 1")
+        self._reconnect()
+
+    def promote(self) -> None:
+        """Go on with a physical copy of the cluster: the same transactions so far, and another timeline."""
+        self.commit_open()
+        while self.workers:
+            self.kill(0)
+        self.note_numbers()
+        self.admin.execute("UPDATE ml_learning.log_cluster SET timeline = timeline - 1")
+        self._reconnect()
 
     def _renumbered(self, key: bytes, value: bytes) -> bytes:
         """A value of the log's present life, its snapshot in the numbers of the cluster that the log came from."""
@@ -287,8 +314,7 @@ class Stage:
         if not said or (number or b"1") != str(self.epoch()).encode():
             return value
         snapshot, space, writer = rest.partition(b" ")
-        shifted = b":".join(b",".join(str(int(x) + _FAR).encode() for x in part.split(b",") if x) for part in snapshot.split(b":"))
-        return features + number + slash + shifted + space + writer
+        return features + number + slash + _shifted(snapshot.decode()).encode() + space + writer
 
     def stale(self, version: Version) -> list[date]:
         """The days that the repair of late data would compute."""
@@ -362,6 +388,10 @@ class Stage:
             version.vouched = 0
             version.floor.clear()
             version.was_online.clear()
+
+
+def _shifted(snapshot: str) -> str:
+    return ":".join(",".join(str(int(xid) + _FAR) for xid in part.split(",") if xid) for part in snapshot.split(":"))
 
 
 def split(view: FeatureView, packed: bytes) -> tuple[bytes, bytes]:

@@ -204,8 +204,6 @@ def aggregate(tree: Tree, records: Sequence[Record]) -> Value:  # noqa: C901, PL
     if name == "quantile":
         numerator, denominator, edges = rest[:3]
         at_rank = sorted(found)[math.ceil(Fraction(numerator, denominator) * n) - 1]
-        if len(rest) == 3:
-            return next((edge for edge in edges if edge >= at_rank), 10_000)  # TODO goes with defs
         return min(edge for edge in (*edges, max(found)) if edge >= at_rank)
     raise AssertionError(tree)
 

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 AGENT = "code-reviewer"
 PROJECTS = ("shop", "site", None)
-GREATEST_SANE = 10_000
-"""What the gate lets pass of `issues_found`; a greater value, written past the checks of ingest, fails days."""
+GREATEST_SANE = 1_000
+"""What the gate lets pass of `issues_found`; a greater one, of a reader that is wrong, say, fails days."""
 
 
 def _feature(name: str, value: Aggregation | Derived, over: Window | None = None, where: Predicate | None = None) -> Feature:
