@@ -29,6 +29,10 @@ class Done:
 
     ticked: bool = False
     ran: Version | None = None
+    feast: bool = False
+    """Feast's reads are to be looked at too."""
+    plant: bool = False
+    """Parity is to be tried on wrong values."""
 
 
 NOTHING: Final = Done()
@@ -127,14 +131,12 @@ def fuller(stage: Stage, rng: Random) -> Done:
         return NOTHING
     name = rng.choice([name for name in empty if chosen.said.get(name) is None])
     value = {"verdict": "rejected", "outcome": "failure", "issues_found": 7, "duration_ms": 90_000}[name]
-    is_live = chosen.event_id in stage.ledger.live
-    record = replace(
-        chosen,
-        revision=chosen.revision + 1,
-        known=stage.now if is_live else chosen.ts,
-        said={**chosen.said, name: value},
-    )
-    if rng.random() < 0.5:
+    heard = rng.random() < 0.5
+    if heard:  # a revision of what was read from files, too, is known from when it is heard
+        stage.ledger.live.add(chosen.event_id)
+    known = stage.now if chosen.event_id in stage.ledger.live else chosen.ts
+    record = replace(chosen, revision=chosen.revision + 1, known=known, said={**chosen.said, name: value})
+    if heard:
         assert stage.hear(record)
     else:
         stage.read_files([record])
@@ -277,8 +279,8 @@ def ahead(stage: Stage, rng: Random) -> Done:
 
 def mend(stage: Stage, rng: Random) -> Done:
     """`detektor online mend`."""
-    if stage.mend():
-        stage.ahead_until = 0
+    stage.mend()
+    stage.ahead_until = 0
     return _maybe_tick(stage, rng)
 
 
@@ -364,6 +366,30 @@ def put_back(stage: Stage, rng: Random) -> Done:
     return _maybe_tick(stage, rng)
 
 
+# Feast -----------------------------------------------------------------------------------------------------------------------
+
+
+def push(stage: Stage, rng: Random) -> Done:
+    """Somebody writes one agent's values online through Feast; they are right at that instant."""
+    records, view = stage.ledger.records(), stage.versions[-1].view
+    keys = truth.all_keys(view, records)
+    if keys:
+        key = rng.choice(keys)
+        stage.feast.push(view, key, stage.now, truth.values(view, records, key, stage.now))
+    return NOTHING
+
+
+def feast(stage: Stage, rng: Random) -> Done:
+    """Somebody reads through Feast."""
+    del rng
+    return Done(feast=bool(stage.feast))
+
+
+def plant(stage: Stage, rng: Random) -> Done:
+    """A wrong value is put online behind everybody's back: parity is to find it."""
+    return Done(ticked=tick(stage, rng).ticked, plant=True)
+
+
 # The rest --------------------------------------------------------------------------------------------------------------------
 
 
@@ -417,6 +443,9 @@ ACTIONS: Final[dict[str, tuple[int, Callable[[Stage, Random], Done]]]] = {
     "evict": (1, evict),
     "save": (1, save),
     "put_back": (1, put_back),
+    "push": (1, push),
+    "feast": (1, feast),
+    "plant": (2, plant),
     "second": (1, second),
     "restore": (1, restore),
 }

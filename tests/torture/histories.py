@@ -60,7 +60,7 @@ def play(settings: Settings, history: History, *, watch: Callable[[Stage, Action
                 watch(stage, action)
             try:
                 done = perform(stage, action)
-                judge.check(ticked=done.ticked, ran=done.ran, rng=Random(action[1] + 1))
+                judge.check(done, Random(action[1] + 1))
             except WrongAnswerError as error:
                 return Failure(replace(history, actions=history.actions[: number + 1]), error.kind, f"after {action[0]}: {error}")
             except Exception as error:  # noqa: BLE001  whatever the product raises is an answer too

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from torture import truth
 from torture.ledger import NoSuchMomentError
-from torture.stage import day_of, midnight
+from torture.stage import HEADER, day_of, midnight, split, with_other_number, without_knowledge
 from torture.truth import DAY, HOUR, MINUTE
 from torture.views import AGENT, GREATEST_SANE
 
@@ -21,12 +21,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from random import Random
 
+    from torture.actions import Done
     from torture.stage import Stage, Version
 
+    from detektor_pipelines.language import FeatureView
     from detektor_pipelines.stores.online import OnlineRow
 
 AHEAD_LIMIT = MINUTE
 """Rule 25: what lies further ahead of a reader's clock is not trusted."""
+PARITY = 0.15
+"""How often parity is asked when all is right."""
+COMPUTED = 0.1
+"""How often a read that has to be computed from the log is tried; each takes as long as fifty others."""
 NOBODY = f"{AGENT}@nowhere"
 
 
@@ -44,14 +50,10 @@ class Judge:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._values = lru_cache(maxsize=None)(self._computed)
+        self._seen: dict[tuple[str, str], dict[bytes, bytes]] = {}
 
-    def check(self, *, ticked: bool, ran: Version | None, rng: Random) -> None:
-        """Look at every reader's answers.
-
-        Args:
-            ticked: The workers have just done enough ticks to be up to date.
-            ran: The version that was just computed for today and published.
-            rng: Chooses the instants of the point-in-time reads.
+    def check(self, done: Done, rng: Random) -> None:
+        """Look at every reader's answers after an action; `rng` chooses the instants of the point-in-time reads.
 
         Raises:
             WrongAnswerError: One of them is not allowed.
@@ -60,13 +62,20 @@ class Judge:
         self._log_is_as_written()
         stage = self._stage
         for version in stage.versions:
-            fresh = ticked and not stage.is_ahead and all(version.view in each.views for each in stage.workers)
+            fresh = done.ticked and not stage.is_ahead and all(version.view in each.views for each in stage.workers)
             if fresh:
                 version.vouched = stage.ledger.moment
             rows = self._online(version, fresh=fresh)
-            if ran is version and not stage.is_ahead:
+            served = done.ran is version and not stage.is_ahead
+            if served:
                 self._is_served_after_a_run(version, rows)
             self._offline(version, rng)
+            if fresh and (done.plant or rng.random() < PARITY):
+                self._parity_is_content(version)
+            if fresh and done.plant:
+                self._parity_finds(version, rng)
+        if done.feast:
+            self._feast(stage.versions[-1], rng)
 
     def keys(self, version: Version) -> list[str]:
         """Every key of the log."""
@@ -101,11 +110,18 @@ class Judge:
             if row.status == "PRESENT":
                 self._is_right(version, key, row)
                 version.was_online.add(key)
+                self._remember(version, key)
             elif row.status == "OUTSIDE_MAX_AGE":
                 self._may_be_outside(version, key, row, fresh=fresh)
             else:
                 raise WrongAnswerError("status", f"{key} is {row.status}")
         return rows
+
+    def _remember(self, version: Version, key: str) -> None:
+        """Keep a computed value: it will be an older one some day."""
+        packed = self._stage.redis.get(self._stage.key(version.view, key))
+        if isinstance(packed, bytes) and split(version.view, packed)[1]:
+            self._seen.setdefault((version.view.version, key), {})[_body(version.view, packed)] = packed
 
     def _may_be_missing(self, version: Version, key: str, *, fresh: bool) -> None:
         stage = self._stage
@@ -187,7 +203,9 @@ class Judge:
                     raise WrongAnswerError("batch", f"{key} is NOT_FOUND after a run; it has {record}, of a day that is {published}")
 
     def _gate_may_fail(self) -> bool:
-        return any(int(record.said.get("issues_found") or 0) > GREATEST_SANE for record in truth.counting(self._stage.ledger.records(), None))
+        return any(
+            int(record.said.get("issues_found") or 0) > GREATEST_SANE for record in truth.counting(self._stage.ledger.records(), None)
+        )
 
     def _moment(self, key: str, row: OnlineRow) -> int | None:
         if row.snapshot is None:
@@ -197,6 +215,66 @@ class Judge:
         except NoSuchMomentError as error:
             raise WrongAnswerError("snapshot", f"{key}: {error}") from None
 
+    # Parity ------------------------------------------------------------------------------------------------------------------
+
+    def _parity_is_content(self, version: Version) -> None:
+        found = self._stage.parity(version)
+        if found.errors:
+            raise WrongAnswerError("parity", f"all is right, and parity says {found.states}: {found.mismatches[:3]}")
+        instant = self._stage.now + min(0, *(each.offset for each in self._stage.workers))
+        records = self._stage.ledger.records()
+        if not found.compared and any(truth.in_a_window(version.view, records, key, instant) for key in self.keys(version)):
+            raise WrongAnswerError("parity", "it compared nothing")
+
+    def _parity_finds(self, version: Version, rng: Random) -> None:
+        """Put wrong values online, one after the other, and take each back; the counts of the view are all integers of a value."""
+        stage, view = self._stage, version.view
+        present = [key for key in self.keys(version) if stage.redis.get(stage.key(view, key)) is not None]
+        if not present:
+            return
+        key = rng.choice(present)
+        packed = stage.redis.get(stage.key(view, key))
+        assert isinstance(packed, bytes)
+        wrong = with_other_number(view, packed, rng.choice([each.name for each in view.features if each.name.startswith(("n_", "tasks"))]))
+        others = [each for body, each in self._seen.get((view.version, key), {}).items() if body != _body(view, packed)]
+        older = others[-1] if others else None
+        for name, planted in (
+            ("another number", wrong),
+            ("one that says nothing", without_knowledge(view, wrong)),
+            ("an older one", older),
+        ):
+            if planted is not None:
+                stage.redis.set(stage.key(view, key), planted)
+                found = stage.parity(version)
+                if not found.errors:
+                    raise WrongAnswerError("blind", f"{name} was put in the place of {key}'s value, and parity says {found.states}")
+                stage.redis.set(stage.key(view, key), packed)
+
+    # Feast -------------------------------------------------------------------------------------------------------------------
+
+    def _feast(self, version: Version, rng: Random) -> None:
+        stage, view = self._stage, version.view
+        keys = [*self.keys(version), NOBODY]
+        rows = online.read(stage.redis, stage.settings.project, view, keys)
+        for key, row, (values, statuses) in zip(keys, rows, stage.feast.online(view, keys), strict=True):
+            right = {name: None if row is None else row.values[name] for name in values}
+            said = {"NOT_FOUND"} if row is None else {row.status_of(name) for name in values}
+            if row is not None and values != right:
+                raise WrongAnswerError("feast", f"Feast's online read of {key}: {_apart(values, right)}")
+            if statuses != said:
+                raise WrongAnswerError("feast", f"Feast's online read of {key} says {statuses}, right {said}")
+        labels = [(key, stage.now - rng.randrange(9 * DAY)) for key in keys for _ in range(3)]
+        for (key, at), got in zip(labels, stage.feast.historical(view, labels), strict=True):
+            t = at - at % view.grain
+            published = self._published_at(version, key, t)
+            allowed = self._from_the_log(version, key, t) if published is None else published
+            # Where a gap may hide the row Feast says nothing; it reads no log
+            if any(value is not None for value in got.values()) and got not in allowed:
+                right = next((each for each in allowed if each is not None), dict.fromkeys(got))
+                raise WrongAnswerError("feast", f"Feast's historical read of {key} at {to_text(at)}: {_apart(got, right)}")
+            if all(value is None for value in got.values()) and published is not None and None not in published:
+                raise WrongAnswerError("feast", f"Feast's historical read of {key} at {to_text(at)} gives nothing, right: {published[0]}")
+
     # Offline -----------------------------------------------------------------------------------------------------------------
 
     def _offline(self, version: Version, rng: Random) -> None:
@@ -204,14 +282,18 @@ class Judge:
         chosen = [now, now - rng.randrange(2 * DAY), now - rng.randrange(10 * DAY), now - now % DAY - rng.choice((0, DAY))]
         for at in sorted(set(chosen)):
             for key in (*self.keys(version), NOBODY):
-                self._read_at(version, key, at)
+                self._read_at(version, key, at, rng)
 
-    def _read_at(self, version: Version, key: str, at: int) -> None:
+    def _read_at(self, version: Version, key: str, at: int, rng: Random) -> None:
         view = version.view
+        t = at - at % view.grain
+        allowed = self._published_at(version, key, t)
+        if allowed is None:
+            if rng.random() > COMPUTED:
+                return
+            allowed = self._from_the_log(version, key, t)
         row = read_row(self._stage.arrow, view, key, from_us(at))
         got = None if row is None else {name: _number(value) for name, value in row.values.items()}
-        t = at - at % view.grain
-        allowed = self._allowed_at(version, key, t)
         if got not in allowed:
             right = next((each for each in allowed if each is not None), None)
             raise WrongAnswerError(
@@ -220,8 +302,8 @@ class Judge:
                 f"{'' if got is None or right is None else _apart(got, right)}; right: {right}",
             )
 
-    def _allowed_at(self, version: Version, key: str, t: int) -> list[dict[str, Any] | None]:
-        """The answers that a read at an instant of the grain may give."""
+    def _published_at(self, version: Version, key: str, t: int) -> list[dict[str, Any] | None] | None:
+        """The answers that the published rows give at an instant of the grain; None where a gap may hide one."""
         view, published = version.view, version.published
         day = day_of(t)
         longest = truth.windows_of(view)[-1]
@@ -230,7 +312,7 @@ class Judge:
         while end > back:
             here = published.get(day)
             if here is None or end > here.covers(day, view.grain):
-                return self._from_the_log(version, key, t)
+                return None
             rows = truth.instants(view, self._stage.ledger.records(here.moment), key, midnight(day), end)
             if rows:
                 return [self._values(view, here.moment, key, rows[-1], rows[-1])]
@@ -257,6 +339,11 @@ class Judge:
 def true_up_to(row: OnlineRow) -> int:
     """Rule 19: a computed value up to the later of its own instant and its shard's, another up to its own."""
     return row.as_of if row.snapshot is None else max(row.as_of, row.valid_through or 0)
+
+
+def _body(view: FeatureView, packed: bytes) -> bytes:
+    """The features of a packed value, behind its three instants."""
+    return split(view, packed)[0][HEADER:]
 
 
 def _number(value: Any) -> Any:

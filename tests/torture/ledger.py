@@ -25,7 +25,7 @@ class Ledger:
         self._commits: list[tuple[Record, ...]] = []
         self._xids: dict[int, dict[Identity, int]] = defaultdict(dict)
         self.live: set[str] = set()
-        """Events that were heard live; the others come from files."""
+        """Events of which something was heard live; of the others all comes from files."""
 
     @property
     def moment(self) -> int:

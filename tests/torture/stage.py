@@ -26,6 +26,7 @@ from detektor_pipelines.engine.online import publish_online
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.ingest.live import LiveWriter
 from detektor_pipelines.language.records import AgentEvent
+from detektor_pipelines.quality import judgement, parity
 from detektor_pipelines.stores import online
 from detektor_pipelines.stores.connections import connect, connect_arrow
 from detektor_pipelines.stores.events import EventWriter
@@ -38,15 +39,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from redis import Redis
+    from torture.feast_door import Door
 
     from detektor_pipelines.language import FeatureView
+    from detektor_pipelines.quality.parity import Parity
     from detektor_pipelines.settings import Settings
 
 START = parse_instant("2026-03-10T08:30:00Z")
 SECOND_US = 1_000_000
 MONTHS = {f"2026-{month:02d}" for month in range(1, 8)}
 _EPOCH = date(1970, 1, 1)
-_HEADER = 28
+HEADER = 28
 _FAR = 1_000_000
 _FIRST_LIFE = """
 UPDATE ml_learning.log_cluster AS kept SET epoch = 1, shift = 0, system_identifier = control.system_identifier,
@@ -117,6 +120,7 @@ class Stage:
         self.open: tuple[psycopg.Connection, list[Record]] | None = None
         self.copy: dict[bytes, bytes] | None = None
         self._ticks = 0.0
+        self._door: Door | None = None
         self._stack = contextlib.ExitStack()
         self.redis: Redis = online.redis_client(settings)
         self._connections = contextlib.ExitStack()
@@ -151,6 +155,16 @@ class Stage:
         for name, module in list(sys.modules.items()):
             if name.startswith("detektor_pipelines.stream") and hasattr(module, "time"):
                 module.time = SimpleNamespace(**{**vars(time), "monotonic": lambda: self._ticks})
+
+    @property
+    def feast(self) -> Door:
+        """Feast's own store, with the newest version registered."""
+        if self._door is None:
+            from torture.feast_door import Door
+
+            self._door = self._stack.enter_context(contextlib.closing(Door(self.settings)))
+        self._door.register(self.versions[-1].view)
+        return self._door
 
     def close(self) -> None:
         """End what runs."""
@@ -271,9 +285,12 @@ class Stage:
             publish_online(self.settings, version.view)
         return failed
 
-    def mend(self) -> bool:
-        """Drop what lies ahead of the clock online, and fill it again; returns whether the product can."""
-        return False
+    def mend(self) -> None:
+        """`detektor online mend`."""
+        from detektor_pipelines.engine.mend import mend
+
+        for _ in mend(self.settings, [version.view for version in self.versions]):
+            pass
 
     def restore(self) -> None:
         """Move the database to another cluster: its transactions keep numbers that this one has not come to yet."""
@@ -364,6 +381,18 @@ class Stage:
             time.sleep(0.001)
         return True
 
+    # Parity ------------------------------------------------------------------------------------------------------------------
+
+    def parity(self, version: Version) -> Parity:
+        """Ask whether readers get what they should; while it waits for them the workers tick."""
+        clocks = SimpleNamespace(**{**vars(time), "monotonic": lambda: self._ticks, "sleep": lambda _: self.round()})
+        judgement.time = clocks
+        try:
+            (found,) = parity.check(self.settings, [version.view], 10_000)
+        finally:
+            judgement.time = time
+        return found
+
     # Redis -------------------------------------------------------------------------------------------------------------------
 
     def all_keys(self) -> dict[bytes, bytes]:
@@ -397,14 +426,19 @@ def _shifted(snapshot: str) -> str:
 def split(view: FeatureView, packed: bytes) -> tuple[bytes, bytes]:
     """Part a packed value into features and what is said of the log."""
     number = len(view.features)
-    size = _HEADER + -(-number // 8) + 8 * number
+    size = HEADER + -(-number // 8) + 8 * number
     return packed[:size], packed[size:]
+
+
+def without_knowledge(view: FeatureView, packed: bytes) -> bytes:
+    """The same value, of which nobody says what it has seen."""
+    return split(view, packed)[0]
 
 
 def with_other_number(view: FeatureView, packed: bytes, feature: str) -> bytes:
     """The same value, but that one integer feature is one more."""
     number = len(view.features)
-    at = _HEADER + -(-number // 8) + 8 * sorted(each.name for each in view.features).index(feature)
+    at = HEADER + -(-number // 8) + 8 * sorted(each.name for each in view.features).index(feature)
     (value,) = struct.unpack_from("<q", packed, at)
     return packed[:at] + struct.pack("<q", value + 1) + packed[at + 8 :]
 
@@ -428,4 +462,16 @@ def _event(record: Record, *, live: bool) -> AgentEvent:
     )
 
 
-__all__ = ["HOUR", "Published", "Running", "Stage", "Version", "day_of", "midnight", "split", "up", "with_other_number"]
+__all__ = [
+    "HOUR",
+    "Published",
+    "Running",
+    "Stage",
+    "Version",
+    "day_of",
+    "midnight",
+    "split",
+    "up",
+    "with_other_number",
+    "without_knowledge",
+]
