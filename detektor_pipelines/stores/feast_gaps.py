@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _UNITS: Final = {"d": DAY, "h": HOUR, "m": MINUTE}
 _EPOCH: Final = date(1970, 1, 1)
+_LISTED: Final = 6
 
 
 def version_of_registered(view: FeatureView) -> Version:
@@ -112,7 +113,8 @@ def _bound(us: int) -> str:
 
 def _sentence(version: Version, count: int, spans: list[Interval]) -> str:
     days = [(_EPOCH + timedelta(days=start // DAY), _EPOCH + timedelta(days=(end - 1) // DAY)) for start, end in spans]
-    listed = ", ".join(f"{first}" if first == last else f"{first} to {last}" for first, last in days)
+    listed = ", ".join(f"{first}" if first == last else f"{first} to {last}" for first, last in days[:_LISTED])
+    listed += f" and {len(days) - _LISTED} more times" if len(days) > _LISTED else ""
     labels = "1 label has" if count == 1 else f"{count} labels have"
     return (
         f"{version.view}: {labels} no value, for it is not known: not published, or not to its end, is {listed}."
