@@ -1,4 +1,4 @@
-"""What Prometheus asks a worker: its health, and the last comparison of served values with batch."""
+"""What Prometheus asks a worker: its health, and whether served values were right when they were last looked at."""
 
 from __future__ import annotations
 
@@ -70,10 +70,11 @@ class _Metrics:
     def _parity(self) -> Iterator[Any]:
         from prometheus_client.core import GaugeMetricFamily
 
-        from detektor_pipelines.quality.parity import last_results
+        from detektor_pipelines.quality.parity import STATES, last_results
 
-        compared = GaugeMetricFamily("detektor_parity_compared", "Served values compared with batch, last time.", labels=["view"])
-        mismatches = GaugeMetricFamily("detektor_parity_mismatches", "Features of those that differ.", labels=["view", "feature"])
+        compared = GaugeMetricFamily("detektor_parity_compared", "Agents whose values were computed again, last time.", labels=["view"])
+        states = GaugeMetricFamily("detektor_parity_agents", "In which state these were.", labels=["view", "state"])
+        mismatches = GaugeMetricFamily("detektor_parity_mismatches", "Features that are not right.", labels=["view", "feature"])
         at = GaugeMetricFamily("detektor_parity_timestamp_seconds", "When they were compared.")
         try:
             last = last_results(self._settings)
@@ -83,7 +84,9 @@ class _Metrics:
             at.add_metric([], last["at"] / 1_000_000)
             for view, found in last["views"].items():
                 compared.add_metric([view], found["compared"])
+                for state in STATES:
+                    states.add_metric([view, state], found["states"].get(state, 0))
                 mismatches.add_metric([view, ""], sum(found["by_feature"].values()))
                 for feature, number in found["by_feature"].items():
                     mismatches.add_metric([view, feature], number)
-        yield from (compared, mismatches, at)
+        yield from (compared, states, mismatches, at)
