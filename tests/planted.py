@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any, Self
@@ -116,6 +115,5 @@ class Planting:
 
     def errors(self) -> list[Mismatch]:
         (found,) = check(self.settings, [self.view])
-        with suppress(AttributeError):
-            assert found.errors == len({each.agent_id for each in found.mismatches})
+        assert found.errors == len({each.agent_id for each in found.mismatches})
         return found.mismatches

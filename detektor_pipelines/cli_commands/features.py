@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from detektor_pipelines.cli_commands.output import JsonOption, print_json, print_table
+from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table
 from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from detektor_pipelines.engine.explain import Explanation, Part
@@ -68,23 +69,31 @@ def list_features(
 
 def get(
     view: ViewArgument,
+    features: Annotated[list[str] | None, typer.Argument(help="With --why: these features only.", show_default=False)] = None,
     *,
     agent_id: AgentOption = None,
     at: AtOption = None,
     url: Annotated[str | None, typer.Option("--url", help="Ask the feature server there, not Redis.", show_default=False)] = None,
+    why: Annotated[
+        bool, typer.Option("--why", help="Say too what each value knows, who wrote it, and whether the log gives the same now.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Read one agent's features: online as served now, or with --at as they were at an instant.
+    """Read one agent's features: online as served now, or with --at as they were at an instant. --why is the table of truth.
 
     Examples: [bold]detektor features get code_review_features --agent-id code-reviewer[/],
     [bold]detektor features get code-reviewer --agent-id code-reviewer@shop --at 2026-03-05T10:00 --json[/],
-    [bold]detektor features get code-reviewer --url http://127.0.0.1:6566[/]
+    [bold]detektor features get code-reviewer --url http://127.0.0.1:6566[/],
+    [bold]detektor features get code-reviewer recent_reviews_count --why[/]
     """
     from detektor_pipelines.serving.read import read_at, read_online, read_served
     from detektor_pipelines.settings import get_settings
 
     chosen = _view(view)
     agent = _agent(chosen, agent_id)
+    if why or features:
+        _get_why(chosen, agent, features or [], at=at, url=url, why=why, as_json=as_json)
+        return
     if at is not None and url is not None:
         raise UserError("A feature server knows only the present.", where="--url with --at", fix="Leave one of them out.")
     if at is not None:
@@ -97,6 +106,23 @@ def get(
     rows = [(value.name, _text(value.value), value.unit, value.status) for value in found.values]
     print_table(("feature", "value", "unit", "status"), rows, title=f"{found.agent_id}, {found.source}")
     typer.echo(_age(found))
+
+
+def _get_why(view: FeatureView, agent: str, names: Sequence[str], *, at: str | None, url: str | None, why: bool, as_json: bool) -> None:
+    from detektor_pipelines.cli_commands.why import as_data, check_alone, check_features, show
+    from detektor_pipelines.quality.truth import truth
+    from detektor_pipelines.settings import get_settings
+
+    if not why:
+        raise UserError("Features are named for --why only.", where=", ".join(names), fix="Add --why, or leave them out.")
+    check_alone(at, url)
+    check_features(view, names)
+    with errors_console().status("Computing it again from the log"):
+        found = truth(get_settings(), view, agent)
+    if as_json:
+        print_json(as_data(found, view, names))
+    else:
+        show(found, view, names, _text)
 
 
 def sql(

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 from detektor_pipelines import clock
@@ -32,7 +33,6 @@ from detektor_pipelines.stores.staleness import stale_days
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
-    from datetime import date
 
     from redis import Redis
 
@@ -58,7 +58,6 @@ _AT_WORK_US: Final = MINUTE
 """A shard whose `valid_through` is older is not waited for."""
 _ARRIVAL_US: Final = MINUTE
 """How much earlier than `valid_through` an event must have arrived to be missed: its transaction may have ended later than it arrived."""
-_EPOCH_DAY: Final = clock.EPOCH.date()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,28 +70,26 @@ class Verdict:
     instant: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class View:
-    """What the steps share: one view, its known agent_ids, and the stores. `epoch`: the log's life now."""
+    """What the steps share: one view, its known agent_ids, and the stores."""
 
     settings: Settings
     client: Redis
     view: FeatureView
     keys: Keys
-    epoch: int
-    stale: tuple[int, ...]
-    """Published days (since 1970) of which it is known that they do not say what the log says."""
 
-    @classmethod
-    def of(cls, settings: Settings, client: Redis, view: FeatureView, keys: Keys) -> View:
-        """Look up what the steps need.
+    @cached_property
+    def epoch(self) -> int:
+        """The log's life now, which a snapshot must be of to be compared."""
+        with connect(self.settings) as connection:
+            return epoch(connection)
 
-        Raises:
-            UserError: PostgreSQL cannot be reached.
-
-        """
-        with connect(settings) as connection:
-            return cls(settings, client, view, keys, epoch(connection), tuple(map(_day, stale_days(connection, view))))
+    @cached_property
+    def stale(self) -> tuple[int, ...]:
+        """Published days (since 1970) of which it is known that they do not say what the log says."""
+        with connect(self.settings) as connection:
+            return tuple((day - clock.EPOCH.date()).days for day in stale_days(connection, self.view))
 
     def complete_until(self) -> int | None:
         """Return up to when all values of the view are said to be complete, µs UTC."""
@@ -345,7 +342,3 @@ def _comparable(view: View, each: Seen) -> bool:
 def _ahead(each: Seen, now: int) -> bool:
     instants = [each.through, None if each.row is None else each.row.as_of]
     return any(instant is not None and instant > now + clock.AHEAD_LIMIT_US for instant in instants)
-
-
-def _day(day: date) -> int:
-    return (day - _EPOCH_DAY).days

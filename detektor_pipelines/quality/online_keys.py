@@ -97,6 +97,20 @@ def known_keys(settings: Settings, client: Redis, views: Sequence[FeatureView]) 
     return found
 
 
+def known_of(settings: Settings, client: Redis, view: FeatureView, agent_id: str) -> Keys:
+    """Return what is known of one agent_id, which is chosen.
+
+    Raises:
+        UserError: PostgreSQL or Redis cannot be reached.
+
+    """
+    with connect_arrow(settings) as connection:
+        keys = Keys(published=_published(connection, view, agent_id), chosen={agent_id})
+    version = online.stored_view(view).version
+    keys.recent = {agent for name, agent, _ in read_log.newest(client, settings.project, read_log.KEPT) if name == version}
+    return keys
+
+
 def choose(keys: Mapping[str, Keys], sample: int, seed: int) -> None:
     """Choose up to `sample` agent_ids over all views at random.
 
@@ -132,23 +146,31 @@ def read(client: Redis, project: str, view: FeatureView, agent_ids: Sequence[str
     return found
 
 
-def _published(connection: Connection, view: FeatureView) -> dict[str, int]:
+def _published(connection: Connection, view: FeatureView, only: str | None = None) -> dict[str, int]:
     """Return the agent_ids with rows of the view's current version, each with its first row's instant in µs UTC."""
     table = f'{SCHEMA}."{row_table(view)}"'
+    begin = "" if only is None else f"WHERE agent_id = {_quoted(only)}"
+    # By a loose index scan: one probe a key, however many rows a key has
+    following = f"""
+        UNION ALL
+        SELECT following.* FROM keys k CROSS JOIN LATERAL (
+            SELECT t.agent_id, t.event_timestamp FROM {table} t WHERE t.agent_id > k.agent_id ORDER BY t.agent_id, t.event_timestamp LIMIT 1
+        ) following"""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT to_regclass('{table}') IS NOT NULL")
         if cursor.fetchone() != (True,):
             return {}
-        # By a loose index scan: one probe a key, however many rows a key has
         cursor.execute(f"""
             WITH RECURSIVE keys AS (
-                (SELECT agent_id, event_timestamp FROM {table} ORDER BY agent_id, event_timestamp LIMIT 1)
-                UNION ALL
-                SELECT following.* FROM keys k CROSS JOIN LATERAL (
-                    SELECT t.agent_id, t.event_timestamp FROM {table} t WHERE t.agent_id > k.agent_id
-                    ORDER BY t.agent_id, t.event_timestamp LIMIT 1
-                ) following
+                (SELECT agent_id, event_timestamp FROM {table} {begin} ORDER BY agent_id, event_timestamp LIMIT 1)
+                {"" if only is not None else following}
             )
             SELECT agent_id, (EXTRACT(EPOCH FROM event_timestamp) * 1000000)::bigint FROM keys
         """)
         return dict(cursor.fetchall())
+
+
+def _quoted(text: str) -> str:
+    from psycopg import sql
+
+    return sql.Literal(text).as_string()

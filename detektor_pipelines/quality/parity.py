@@ -105,7 +105,7 @@ def check(
         found = []
         for view in views:
             on_view(view.name, len(keys[view.name].chosen))
-            found.append(_of_view(View.of(settings, client, view, keys[view.name]), chance))
+            found.append(_of_view(View(settings, client, view, keys[view.name]), chance))
         with redis_errors(client):
             client.set(_results_key(settings), json.dumps({"at": clock.now_us(), "views": {each.view: _counts(each) for each in found}}))
     finally:

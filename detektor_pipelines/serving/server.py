@@ -38,7 +38,7 @@ from detektor_pipelines.stores import online
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
     from starlette.applications import Starlette
     from starlette.requests import Request
@@ -141,8 +141,17 @@ class _Server:
         if source == "fallback" and request.pinned:
             detail = "What is kept for that is of the current versions only: ask for those, or again in a moment."
             raise ProblemError(503, "Redis does not answer", detail, {"retry-after": "1"})
-        content, age = answer(request, online.rows_of(lookups, found))
+        refused = await self._refused(lookups) if request.why and source != "fallback" else []
+        content, age = answer(request, online.rows_of(lookups, found), refused)
         return content, {SOURCE_HEADER: source} | ({} if age is None else {AGE_HEADER: f"{age:.3f}"})
+
+    async def _refused(self, lookups: Sequence[online.Lookup]) -> list[list[bytes | None]]:
+        """Return what was refused of the values read; nothing when Redis went away meanwhile: the values are there."""
+        live = cast("Sources", self.sources).live
+        try:
+            return [await live.fields(online.refused_key(each.project, each.view), each.agent_ids) for each in lookups]
+        except OnlineStoreDownError:
+            return []
 
     async def _versions(self, needed: VersionsNeededError) -> Mapping[Pin, Version]:
         try:

@@ -11,6 +11,7 @@ from planted import AGENT, KEY, VIEW, Planting, at, reviews, states
 from detektor_pipelines import clock
 from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.language.windows import DAY
+from detektor_pipelines.quality import judgement
 from detektor_pipelines.quality.parity import check, compared_nothing
 
 if TYPE_CHECKING:
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 
 MORNING = "2026-03-07T10:06:00Z"
 LATER = "2026-03-07T10:40:00Z"
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock stands still, so no worker could move anything."""
+    monkeypatch.setattr(judgement, "AGAIN_S", 0.1)
 
 
 @pytest.fixture
