@@ -15,7 +15,7 @@ Why a value is not right is found by computing it again for its own instant and 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
@@ -108,28 +108,33 @@ def judged(view: View) -> dict[str, Verdict]:
 
     """
     verdicts, left = suspects(view)
-    return verdicts | judge(view, left)
+    for agent_id, each in judge(view, left).items():
+        if each.state == "behind":  # for a person: what the log says by now
+            verdicts[agent_id] = replace(each, right=left[agent_id].right, instant=left[agent_id].instant)
+        else:
+            verdicts[agent_id] = each
+    return verdicts
 
 
-def suspects(view: View) -> tuple[dict[str, Verdict], list[str]]:
-    """Return what is decided at first sight, and the agent_ids that are to be looked at again."""
+def suspects(view: View) -> tuple[dict[str, Verdict], dict[str, Verdict]]:
+    """Return what is decided at first sight, and what is to be looked at again, with what the log gives at first sight."""
     verdicts: dict[str, Verdict] = {}
+    left: dict[str, Verdict] = {}
     if not view.keys.chosen:
-        return verdicts, []
+        return verdicts, left
     seen = view.read(view.keys.chosen)
     with connect_arrow(view.settings) as connection:
         begin_snapshot(connection)
         now = clock.now_us()
         right = recompute(connection, view.view, dict.fromkeys(seen, Point(now, EVERYTHING)))
         connection.rollback()
-    left = []
     for agent_id, each in seen.items():
         if each.row is not None and _ahead(each, now):
             verdicts[agent_id] = Verdict(each, "ahead", right[agent_id], now)
         elif each.row is not None and same(each.row.values, right[agent_id]):
             verdicts[agent_id] = Verdict(each, "ok" if _knows(each) else "unknown", right[agent_id], now)
         else:
-            left.append(agent_id)
+            left[agent_id] = Verdict(each, "behind", right[agent_id], now)
     return verdicts, left
 
 
