@@ -77,6 +77,10 @@ class Planting:
         ids = online.agent_ids(self.client, self.settings.project, self.view, 10_000)
         self._kept[name] = {agent_id: self.client.get(self.key(agent_id)) for agent_id in ids}
 
+    def kept(self, name: str) -> dict[str, bytes | None]:
+        """What `keep` remembered."""
+        return self._kept[name]
+
     def put_back(self, name: str, agent_id: str = KEY) -> None:
         """Put an agent_id's value of then back: what is online has forgotten what came after."""
         self.client.set(self.key(agent_id), self._kept[name][agent_id])
