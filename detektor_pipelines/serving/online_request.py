@@ -11,7 +11,7 @@ Feast's registry; whoever calls `parse` finds it out (`view_versions`) when `Ver
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -80,6 +80,7 @@ class OnlineRequest:
     agent_ids: list[str]
     numbers: tuple[tuple[str, int | None], ...] | None = None  # the views' version numbers, when they were asked for
     pinned: bool = False  # a part is of a version that need not be the current one
+    why: bool = False  # what each value knows and who wrote it is wanted too
 
     def lookups(self, project: str) -> list[Lookup]:
         """Return what is to be read: one lookup a view, all of them one round trip."""
@@ -106,17 +107,21 @@ def parse(body: bytes, entities_limit: int, versions: Mapping[Pin, Version] = _N
     agent_ids = _agent_ids(content.get("entities"), entities_limit)
     references, full_names = _references(content), _flag(content, "full_feature_names")
     with_numbers = _flag(content, "include_feature_view_version_metadata")
+    why = _flag(content, "why")
     parts = _plan(references, full_names)
     if parts is not None and not with_numbers:
-        return OnlineRequest(parts, agent_ids)
-    return _with_versions(references, full_names, with_numbers, agent_ids, versions)
+        return OnlineRequest(parts, agent_ids, why=why)
+    return replace(_with_versions(references, full_names, with_numbers, agent_ids, versions), why=why)
 
 
-def answer(request: OnlineRequest, rows: Sequence[Sequence[OnlineRow | None]]) -> tuple[bytes, float | None]:
+def answer(
+    request: OnlineRequest, rows: Sequence[Sequence[OnlineRow | None]], refused: Sequence[Sequence[bytes | None]] = ()
+) -> tuple[bytes, float | None]:
     """Return the answer's JSON, and the age of its oldest value in seconds, None when nothing was found.
 
-    `rows`: of `stores.online.rows_of`, one list a view, each in the order of the request's agents. A value's age is the time since the last
-    instant up to which it is known to be true.
+    `rows`: of `stores.online.rows_of`, one list a view, each in the order of the request's agents; `refused`: in the same order what
+    `stores.online.refused_key` holds, for a request that wants to know why, and nothing when that could not be read. A value's age is the
+    time since the last instant up to which it is known to be true.
     """
     now = clock.now_us()
     agents = request.agent_ids
@@ -133,8 +138,35 @@ def answer(request: OnlineRequest, rows: Sequence[Sequence[OnlineRow | None]]) -
         metadata["feature_view_metadata"] = [
             {"name": name} if number is None else {"name": name, "version": number} for name, number in request.numbers
         ]
+    if request.why:
+        metadata["why"] = _why(request, rows, refused)
     oldest = max((age for by_agent in ages.values() for age in by_agent if age is not None), default=None)
     return orjson.dumps({"metadata": metadata, "results": results}, option=orjson.OPT_UTC_Z), oldest
+
+
+def _why(
+    request: OnlineRequest, rows: Sequence[Sequence[OnlineRow | None]], refused: Sequence[Sequence[bytes | None]]
+) -> dict[str, list[dict[str, Any] | None]]:
+    """Return by view and agent what is known of a value beside itself; null where there is none."""
+    found: dict[str, list[dict[str, Any] | None]] = {}
+    for number, (part, some) in enumerate(zip(request.parts, rows, strict=True)):
+        theirs = refused[number] if refused else [None] * len(some)
+        found[part.name] = [None if row is None else _of_value(row, text) for row, text in zip(some, theirs, strict=True)]
+    return found
+
+
+def _of_value(row: OnlineRow, refused: bytes | None) -> dict[str, Any]:
+    count, last, writer = refused.decode().split(",", 2) if refused else ("0", "", "")
+    return {
+        "true_up_to": clock.from_us(row.true_up_to),
+        "as_of": clock.from_us(row.as_of),
+        "event_timestamp": clock.from_us(row.event_timestamp),
+        "created_at": clock.from_us(row.created_at),
+        "snapshot": row.snapshot,
+        "epoch": row.epoch,
+        "writer": row.writer,
+        "refused": {"count": int(count), "last": clock.from_us(int(last)), "writer": writer} if refused else None,
+    }
 
 
 def _agent_ids(entities: object, limit: int) -> list[str]:

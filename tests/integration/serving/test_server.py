@@ -79,6 +79,19 @@ def test_a_read(server: Server, redis_db: Settings) -> None:
     assert (answer.headers["content-type"], answer.headers["x-feature-source"]) == ("application/json", "redis")
 
 
+def test_a_read_that_asks_why(server: Server, redis_db: Settings) -> None:
+    publish(redis_db, "code-reviewer", "code-reviewer@a")
+    with online.redis_client(redis_db) as client:
+        client.hset(online.refused_key(redis_db.project, VIEW), "code-reviewer@a", "2,1772712000000000,stream host-7")
+    body = json.dumps({"features": [COUNT], "entities": {"agent_id": ["code-reviewer", "code-reviewer@a", "nobody"]}, "why": True})
+    answer = server.ask("POST", "/get-online-features", body.encode())
+    assert counts(answer) == [4, 4, None]
+    one, other, nobody = answer.json["metadata"]["why"][VIEW.name]
+    assert (one["snapshot"], one["epoch"], one["writer"], one["refused"], nobody) == ("1:1:", 1, None, None, None)
+    assert other["refused"] == {"count": 2, "last": "2026-03-05T12:00:00Z", "writer": "stream host-7"}
+    assert "why" not in server.read([COUNT], ["code-reviewer"]).json["metadata"]
+
+
 def test_what_is_no_longer_complete_is_outside_max_age(server: Server, redis_db: Settings) -> None:
     publish(redis_db, "code-reviewer", valid_through_us=clock.now_us() - 27 * 3_600_000_000)
     answer = server.read([COUNT], ["code-reviewer"])
