@@ -185,13 +185,23 @@ class _Look:
         some = self._some(moving=False)
         missing = {agent_id: each for agent_id, each in some.items() if each.row is None}
         there = {agent_id: each for agent_id, each in some.items() if each.row is not None}
-        claimed = {agent_id: Point(self._claimed(each), self._own(each)) for agent_id, each in there.items()}
-        at_claim = self._recomputed(claimed)
-        true = {agent_id for agent_id, each in there.items() if each.row and same(each.row.values, at_claim[agent_id])}
-        broken = {agent_id: each for agent_id, each in there.items() if agent_id not in true}
-        why = self._why(broken, {agent_id: (at_claim[agent_id], claimed[agent_id].instant) for agent_id in broken})
-        rest = {agent_id: there[agent_id] for agent_id in true}
-        return why | self._behind_or_lost(rest) | self._missing_or_behind(missing)
+        # First all that a value claims to know, which most live up to; then, of the others, what it knows
+        everything = {agent_id: Point(self._claimed(each), self._arrived(each)) for agent_id, each in there.items()}
+        right = self._recomputed(everything, Excepted(self.view.stale, self.view.view.longest))
+        verdicts = {agent_id: Verdict(each, "behind") for agent_id, each in there.items() if not self._differs(agent_id, right)}
+        own = {agent_id: Point(self._claimed(each), self._own(each)) for agent_id, each in there.items() if agent_id not in verdicts}
+        at_claim = self._recomputed(own)
+        wrong = {}
+        for agent_id, point in own.items():
+            each = there[agent_id]
+            if self._differs(agent_id, at_claim):
+                wrong[agent_id] = each
+            else:
+                # A value that does not say what it knows, or in another cluster's words, cannot be told to have missed something
+                state: State = "lost" if _comparable(self.view, each) else "behind"
+                verdicts[agent_id] = Verdict(each, state, right[agent_id], point.instant)
+        why = self._why(wrong, {agent_id: (at_claim[agent_id], own[agent_id].instant) for agent_id in wrong})
+        return verdicts | why | self._missing_or_behind(missing)
 
     def _why(self, wrong: Mapping[str, Seen], right: Mapping[str, tuple[Features, int]]) -> dict[str, Verdict]:
         """Say why values are not what they should be (`right`, and its instant), by what the log gives at their own instants.
@@ -217,17 +227,6 @@ class _Look:
             else:
                 state: State = "frozen" if self._differs(agent_id, at_claim) else "behind"
                 verdicts[agent_id] = Verdict(each, state, at_claim[agent_id], instant)
-        return verdicts
-
-    def _behind_or_lost(self, some: Mapping[str, Seen]) -> dict[str, Verdict]:
-        """Judge standing values that are right as far as they know: was there more to be known?"""
-        points = {agent_id: Point(self._claimed(each), self._arrived(each)) for agent_id, each in some.items()}
-        right = self._recomputed(points, Excepted(self.view.stale, self.view.view.longest))
-        verdicts = {}
-        for agent_id, each in some.items():
-            # A value that does not say what it knows, or in another cluster's words, cannot be told to have missed something
-            lost = _comparable(self.view, each) and self._differs(agent_id, right)
-            verdicts[agent_id] = Verdict(each, "lost" if lost else "behind", right[agent_id], points[agent_id].instant)
         return verdicts
 
     def _missing_or_behind(self, some: Mapping[str, Seen]) -> dict[str, Verdict]:

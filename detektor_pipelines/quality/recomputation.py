@@ -86,8 +86,8 @@ def recompute(
     """
     whole = {view.agent: points[view.agent]} if view.agent in points else {}
     others = {agent_id: point for agent_id, point in points.items() if agent_id != view.agent}
-    if whole and (set(others.values()) <= set(whole.values())):
-        whole, others = dict(points), {}
+    if whole and set(others.values()) <= set(whole.values()):
+        whole, others = dict(points), {}  # one knowledge of all: no need to look up each event's
     found: Values = {}
     if whole:
         (known,) = {point.known for point in whole.values()}

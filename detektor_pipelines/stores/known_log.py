@@ -110,9 +110,9 @@ def projects_by_agent(connection: Connection, agents: Sequence[str], start: int,
             "SELECT DISTINCT agent_type, project FROM ml_learning.agent_events"
             f" WHERE agent_type IN ({listed}) AND occurred_at > {_instant(start)} AND occurred_at <= {_instant(end)}"
         )
-        rows = cursor.fetchall()
+        rows = cursor.fetch_arrow_table()
     found: dict[str, set[str | None]] = {agent: set() for agent in agents}
-    for agent, project in rows:
+    for agent, project in zip(*(column.to_pylist() for column in rows.columns), strict=True):
         found[agent].add(project)
     return found
 
