@@ -56,6 +56,7 @@ def parity(
     *,
     sample: Annotated[int, typer.Option(help="Agents to look at, over all views; at random where there are more.", min=1)] = 10_000,
     seed: Annotated[int | None, typer.Option(help="Choose the same agents again; the table names it.", min=0, show_default=False)] = None,
+    mend: Annotated[bool, typer.Option("--mend", help="Write what is not right anew from the log; the exit code stays 1.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Ask of each agent: is what a reader gets now what he should get now? Exit code 1 when not, and when there is nothing to compare.
@@ -63,10 +64,10 @@ def parity(
     Every agent counts that has a value online, events in the longest window, or rows offline. Values are computed again from the log by the
     batch SQL; one that is wrong, missing, evicted, frozen, ahead of the clock, or has lost an event is named with what mends it.
 
-    Examples: [bold]detektor parity[/], [bold]detektor parity --sample 500 --json[/]
+    Examples: [bold]detektor parity[/], [bold]detektor parity --sample 500 --json[/], [bold]detektor parity --mend[/]
     """
     from detektor_pipelines.catalog import VIEWS
-    from detektor_pipelines.quality.parity import check, compared_nothing
+    from detektor_pipelines.quality import parity as comparing
     from detektor_pipelines.settings import get_settings
 
     with errors_console().status("Looking for agents") as status:
@@ -74,15 +75,19 @@ def parity(
         def on_view(view: str, chosen: int) -> None:
             status.update(f"{view}: {chosen:,} agents computed again")
 
-        found = check(get_settings(), VIEWS, sample, seed=seed, on_view=on_view)
+        found = comparing.check(get_settings(), VIEWS, sample, seed=seed, on_view=on_view)
     if as_json:
         print_json([each.as_data() for each in found])
     else:
         _print(found)
-    if compared_nothing(found):
+    if mend and any(each.errors for each in found):
+        with errors_console().status("Writing anew"):
+            written = comparing.mend(get_settings(), VIEWS, found)
+        errors_console().print(f"Written anew from the log: {written:,} values. `detektor parity` again says whether all is right.")
+    if comparing.compared_nothing(found):
         nothing = "Compared nothing: no agent is online, in the log or published. `detektor demo` or `detektor ingest` brings events in."
         errors_console().print(nothing)
-    if compared_nothing(found) or any(each.errors for each in found):
+    if comparing.compared_nothing(found) or any(each.errors for each in found):
         raise typer.Exit(1)
 
 

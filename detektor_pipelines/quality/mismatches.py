@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 DATED: Final = 20
 """Of how many agent_ids of a view it is found out since when they are not right: it costs a look into the log each."""
 
+_ANEW: Final = "`detektor parity --mend` writes it anew from the log"
 _MENDS: Final[dict[State, str]] = {
-    "wrong": "a worker that begins writes every value anew: `detektor restart`; without one `detektor online mend`",
-    "lost": "a worker that begins writes every value anew: `detektor restart`; without one `detektor backfill`",
-    "frozen": "a worker that begins writes every value anew: `detektor restart`; without one `detektor online mend`",
-    "missing": "`detektor up` starts a worker, `detektor backfill` publishes",
-    "evicted": "`detektor online mend` fills it again; `detektor doctor` says whether Redis evicts",
+    "wrong": _ANEW,
+    "lost": _ANEW,
+    "frozen": _ANEW,
+    "missing": f"{_ANEW}; `detektor up` starts a worker, which keeps it there",
+    "evicted": f"{_ANEW}; `detektor doctor` says whether Redis evicts",
     "ahead": "`detektor online mend` drops what lies ahead of the clock; `detektor doctor` looks at the clock",
 }
 

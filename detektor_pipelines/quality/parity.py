@@ -28,7 +28,20 @@ SAMPLE: Final = 10_000
 
 _SEEDS: Final = 2**32
 
-__all__ = ["ERRORS", "SAMPLE", "STATES", "Mismatch", "Parity", "Served", "State", "check", "compare", "compared_nothing", "last_results"]
+__all__ = [
+    "ERRORS",
+    "SAMPLE",
+    "STATES",
+    "Mismatch",
+    "Parity",
+    "Served",
+    "State",
+    "check",
+    "compare",
+    "compared_nothing",
+    "last_results",
+    "mend",
+]
 
 
 @dataclass(slots=True)
@@ -111,6 +124,25 @@ def check(
     finally:
         client.close()
     return found
+
+
+def mend(settings: Settings, views: Sequence[FeatureView], found: Sequence[Parity]) -> int:
+    """Write the values that were found not to be right anew from the log; returns how many were put down.
+
+    One that lies ahead of the clock is not: nothing can be written over it (`engine.mend`).
+
+    Raises:
+        UserError: PostgreSQL or Redis cannot be reached.
+
+    """
+    from detektor_pipelines.engine.online import write_from_log
+
+    by_name, written = {view.name: view for view in views}, 0
+    for each in found:
+        agent_ids = sorted({one.agent_id for one in each.mismatches if one.state != "ahead"})
+        if agent_ids:
+            written += write_from_log(settings, by_name[each.view], agent_ids, writer="parity").written
+    return written
 
 
 def compared_nothing(found: Sequence[Parity]) -> bool:

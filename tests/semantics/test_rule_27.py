@@ -12,7 +12,7 @@ from detektor_pipelines import clock
 from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.language.windows import DAY
 from detektor_pipelines.quality import judgement
-from detektor_pipelines.quality.parity import check, compared_nothing
+from detektor_pipelines.quality.parity import check, compared_nothing, mend
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,6 +141,20 @@ def test_27_of_an_earlier_life_of_the_log_a_value_is_compared_by_value_only(plan
     assert planting.states() == {"ok": 2}
     planting.plant(epoch=7, week=99)
     assert planting.states() == {"ok": 1, "wrong": 1}
+
+
+def test_27_what_is_not_right_is_mended_from_the_log(planting: Planting) -> None:
+    for spoil in (
+        lambda: planting.plant(week=99),
+        lambda: planting.plant(snapshot=None, week=99),
+        lambda: planting.put_back("before"),
+        planting.remove,
+    ):
+        spoil()
+        found = check(planting.settings, [VIEW])
+        assert found[0].errors == 1
+        assert mend(planting.settings, [VIEW], found) == 1
+        assert planting.states() == {"ok": 2}
 
 
 def test_27_to_have_compared_nothing_is_no_success(servers: Settings) -> None:

@@ -113,7 +113,7 @@ def test_a_wrong_number_is_named_and_the_exit_code_is_1(published: Settings, cli
     assert done.exit_code == 1
     text = " ".join(done.stdout.split())
     assert "wrong" in text
-    assert "detektor restart" in text
+    assert "detektor parity --mend" in text
     (found,) = [one for each in answered("parity") for one in each["mismatches"]]
     assert {name: found[name] for name in ("view", "agent_id", "state", "feature", "served", "right")} == {
         "view": VIEW.name,
@@ -130,6 +130,14 @@ def test_an_evicted_value_is_named(published: Settings, client: Redis) -> None:
     done = call("parity", "--json")
     assert done.exit_code == 1
     assert {each["view"]: each for each in json.loads(done.stdout)}[VIEW.name]["states"]["evicted"] == 1
+
+
+def test_mend_writes_anew_what_is_wrong(published: Settings, client: Redis) -> None:
+    rewrite(client, published, SHOP, recent_reviews_count=7)
+    done = call("parity", "--mend")
+    assert done.exit_code == 1
+    assert "Written anew from the log: 1 values." in " ".join(done.stderr.split())
+    assert call("parity").exit_code == 0
 
 
 def test_nothing_to_compare_is_exit_code_1_and_says_what_to_do(servers: Settings) -> None:
