@@ -6,7 +6,7 @@ The history is simulated, 184 days of eight agents; on top of it each of `--keys
 days before. A worker writes every value and ends. `healthy_s`: all agents of all views, right to the bit, with one wrong value planted.
 `later_s`: the same 26 hours later with nobody at work, so that almost every value is looked at again, and again from its own knowledge.
 Medians of the turns; `own_cpu_s` is this process's processor time, the rest is PostgreSQL, Redis, and two seconds of waiting for a worker
-that might move what differs. `--beside` runs the same in another checkout of this repository, on servers of its own (`…_beside`); an earlier
+that might move what differs. `--beside` runs the same in another checkout, on servers of its own (`…_beside`); an earlier
 build compares what it is told to (`--sample`), each value for its own instant.
 """
 
