@@ -9,19 +9,21 @@
 -- stored one was wrong. A sealed value (format version 2) goes by (as_of, created_at) and is compared as a whole. What is no value of this
 -- format is overwritten: it cannot be read by anybody.
 -- Returns how many were written, then position (from 1) and stored as_of of each that was refused.
-local read = {} -- text of a snapshot -> what it says; of a call's values most name the same few
-local function snapshot(text)
-    local known = read[text]
+local read = {} -- tail of a value -> what it says; most of a call's values have the same few
+local function knowledge(value, size)
+    local tail = string.sub(value, size + 1)
+    local known = read[tail]
     if known == nil then
-        local following, running = string.match(text, '^%d+:(%d+):([%d,]*)$')
-        known = following ~= nil and { following = tonumber(following), list = {}, running = {} }
-        if known then
-            for number in string.gmatch(running, '%d+') do
-                known.list[#known.list + 1] = tonumber(number)
-                known.running[tonumber(number)] = true
-            end
+        local text = string.match(tail, '^[^ ]*')
+        local life, snapshot = string.match(text, '^(%d+)/(.*)$')
+        snapshot = snapshot or text
+        local following, running = string.match(snapshot, '^%d+:(%d+):([%d,]*)$')
+        known = { text = text, epoch = tonumber(life) or 1, snapshot = following ~= nil, following = tonumber(following), list = {}, running = {} }
+        for number in string.gmatch(running or '', '%d+') do
+            known.list[#known.list + 1] = tonumber(number)
+            known.running[tonumber(number)] = true
         end
-        read[text] = known
+        read[tail] = known
     end
     return known
 end
@@ -31,14 +33,6 @@ local function sees(one, other)
         if number < other.following and not other.running[number] then return false end
     end
     return true
-end
-local function knowledge(value, size)
-    local text = string.sub(value, size + 1)
-    local space = string.find(text, ' ', 1, true)
-    if space then text = string.sub(text, 1, space - 1) end
-    local slash = string.find(text, '/', 1, true)
-    if slash then return string.sub(text, slash + 1), tonumber(string.sub(text, 1, slash - 1)) or 1 end
-    return text, 1
 end
 local result = { 0 }
 for i, key in ipairs(KEYS) do
@@ -57,27 +51,19 @@ for i, key in ipairs(KEYS) do
         else
             local features = string.byte(new, 3) * 256 + string.byte(new, 4)
             local size = 28 + math.ceil(features / 8) + 8 * features
-            local new_text, new_epoch = knowledge(new, size)
-            local old_text, old_epoch = knowledge(old, size)
-            local alike = new_text == old_text
-            local ours, theirs = true, true
-            if not alike or new_text == '' then ours, theirs = snapshot(new_text), snapshot(old_text) end
-            if not ours then
-                local same = string.sub(new, 21, size) == string.sub(old, 21, size)
-                if later < 0 or (later == 0 and (theirs or same)) then verdict = 'keep' end
-            elseif theirs then
-                if new_epoch ~= old_epoch then
-                    if new_epoch < old_epoch then verdict = 'keep' end
-                elseif alike then
-                    local same = string.sub(new, 21, size) == string.sub(old, 21, size)
-                    if later < 0 or (later == 0 and same) then verdict = 'keep' end
+            local ours, theirs = knowledge(new, size), knowledge(old, size)
+            if not ours.snapshot or ours.text == theirs.text then
+                if later < 0 or (later == 0 and theirs.snapshot and not ours.snapshot) then
+                    verdict = 'keep'
+                elseif later == 0 and string.sub(new, 21, size) == string.sub(old, 21, size) then
+                    verdict = 'keep'
+                end
+            elseif theirs.snapshot then
+                if ours.epoch ~= theirs.epoch then
+                    if ours.epoch < theirs.epoch then verdict = 'keep' end
                 elseif new_as_of < old_as_of or not sees(ours, theirs) then
-                    if not (old_as_of >= new_as_of and sees(theirs, ours)) then
-                        local same = string.sub(new, 29, size) == string.sub(old, 29, size)
-                        verdict = same and 'keep' or 'refuse'
-                    else
-                        verdict = 'keep'
-                    end
+                    local known = old_as_of >= new_as_of and sees(theirs, ours)
+                    verdict = (known or string.sub(new, 29, size) == string.sub(old, 29, size)) and 'keep' or 'refuse'
                 end
             end
         end
