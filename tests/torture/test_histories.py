@@ -7,6 +7,7 @@ that mends it.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,5 +73,5 @@ def test_what_once_went_wrong_does_not_again(platform: Settings, line: str) -> N
 @pytest.mark.parametrize("first", LONG[::BATCH])
 def test_no_reader_gets_a_wrong_answer_in_500_histories(platform: Settings, first: int) -> None:
     for seed in range(first, first + BATCH):
-        print(f"seed {seed}")
+        sys.stdout.write(f"seed {seed}\n")
         hold(platform, seed, generate(seed))
