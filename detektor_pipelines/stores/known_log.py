@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from detektor_pipelines import clock
 from detektor_pipelines.language.events import MEASURES
 from detektor_pipelines.language.windows import DAY
+from detektor_pipelines.stores import cluster
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -87,6 +88,8 @@ def read_known(
 ) -> pa.Table:
     """Return one agent's events with occurred_at in (start, end] (µs) in the layout of `engine.compute.event_schema`, unordered.
 
+    It is for values as known to somebody, so a superseded revision does not count and `until` is null.
+
     `known`: one knowledge of all events, or project → its own, and then only events of those projects. `excepted` bounds `Knowledge.until`.
     """
     import pyarrow as pa
@@ -96,8 +99,8 @@ def read_known(
         revised = cursor.fetchone() == (True,)
         cursor.execute(_statement(agent, columns, (start, end), known, excepted, revised=revised))
         table = cursor.fetch_arrow_table()
-    types = {"ts": pa.int64(), "known": pa.int64(), "live": pa.bool_()}
-    names = ["ts", "known", "event_id", "live", "project", *columns]
+    types = {"ts": pa.int64(), "known": pa.int64(), "until": pa.int64(), "live": pa.bool_()}
+    names = ["ts", "known", "until", "event_id", "live", "project", *columns]
     wanted = pa.schema([(name, types.get(name, pa.int64() if name in MEASURES else pa.string())) for name in names])
     return table.select(names).cast(wanted)
 
@@ -118,9 +121,9 @@ def projects_by_agent(connection: Connection, agents: Sequence[str], start: int,
 
 
 def current_snapshot(connection: Connection) -> str:
-    """Return the text of what is visible now."""
+    """Return the text of what is visible now, in the log's own numbers."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_current_snapshot()::text")
+        cursor.execute(f"SELECT {cluster.SNAPSHOT}::text")
         row = cursor.fetchone()
     if row is None:
         message = "PostgreSQL gave no snapshot"
@@ -149,7 +152,8 @@ def _statement(
     return f"""
         WITH k AS MATERIALIZED ({_rows(by_project, rows)})
         SELECT (EXTRACT(EPOCH FROM e.occurred_at) * 1000000)::bigint AS ts, (EXTRACT(EPOCH FROM e.known_at) * 1000000)::bigint AS known,
-               e.event_id, {"project" if by_project else "e.project"}{chosen}, NOT e.retracted{superseded if revised else ""} AS live
+               NULL::bigint AS until, e.event_id, {"project" if by_project else "e.project"}{chosen},
+               NOT e.retracted{superseded if revised else ""} AS live
         FROM ml_learning.agent_events e JOIN k {join}
         WHERE e.agent_type = '{agent}' AND e.occurred_at > {_instant(span[0])} AND e.occurred_at <= {_instant(span[1])} AND {seen}
     """
