@@ -247,7 +247,8 @@ def write_rows(  # noqa: PLR0913 - what a value says of itself, each with its ow
         view: Which version of which view.
         rows: agent_id: string, event_timestamp and created_at: timestamp, and the view's features.
         as_of_us: The instant that the values are true at.
-        valid_through_us: Where the shards go whose values were all written or kept, after every row is down; none goes back. None: nowhere.
+        valid_through_us: Where the shards go whose values were all written or kept, after every row is down; none goes back. None: nowhere,
+            and `move_valid_through` must follow: it also records what the view's features are.
         snapshot: Of the log that the rows were computed from, or one for each row; None: unknown.
         epoch: The life of the log that it belongs to.
         writer: Who writes, for people.
@@ -290,14 +291,18 @@ def write_values(
 def move_valid_through(
     client: Redis, project: str, view: FeatureView | StoredView, valid_through_us: int, shards: Sequence[int] = ALL_SHARDS
 ) -> None:
-    """Say that the values of some shards are complete up to an instant, though none changed; it never moves back.
+    """Say that the values of some shards are complete up to an instant, and what the view's features are; it never moves back.
 
     Raises:
         OnlineStoreDownError: Redis does not answer.
 
     """
-    with redis_errors(client):
-        send(client, move_call(project, stored_view(view), valid_through_us, shards))
+    target = stored_view(view)
+    with redis_errors(client), client.pipeline(transaction=False) as pipe:
+        send(pipe, layout_call(project, target))
+        if shards:
+            send(pipe, move_call(project, target, valid_through_us, shards))
+        pipe.execute()
 
 
 def valid_through(client: Redis, project: str, view: FeatureView | StoredView) -> int | None:
@@ -525,14 +530,8 @@ def _write(
     client: Redis, project: str, view: StoredView, keys: Sequence[str], packed: Sequence[bytes], valid_through_us: int | None
 ) -> WriteCounts:
     counts = write_packed(client, keys, packed)
-    calls = [layout_call(project, view)]
     if valid_through_us is not None:
-        shards = without_shards_of(each.agent_id for each in counts.refused)
-        calls += [move_call(project, view, valid_through_us, shards)] if shards else []
-    with redis_errors(client), client.pipeline(transaction=False) as pipe:
-        for call in calls:
-            send(pipe, call)
-        pipe.execute()
+        move_valid_through(client, project, view, valid_through_us, without_shards_of(each.agent_id for each in counts.refused))
     return counts
 
 

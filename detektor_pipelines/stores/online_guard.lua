@@ -40,14 +40,16 @@ for i, key in ipairs(KEYS) do
     local old = redis.pcall('GET', key) -- an error table when the key holds another Redis type, false when it holds nothing
     local verdict = 'write'
     local old_as_of
-    if type(old) == 'string' and #old >= 28 and string.sub(old, 1, 4) == string.sub(new, 1, 4) then
+    if old == new then
+        verdict = 'keep'
+    elseif type(old) == 'string' and #old >= 28 and string.sub(old, 1, 4) == string.sub(new, 1, 4) then
         local old_created, new_as_of, new_created
         old_as_of, old_created = struct.unpack('>i8i8', old, 5)
         new_as_of, new_created = struct.unpack('>i8i8', new, 5)
         local later = new_as_of - old_as_of
         if later == 0 then later = new_created - old_created end
         if string.byte(new, 2) == 2 then
-            if later < 0 or (later == 0 and new == old) then verdict = 'keep' end
+            if later < 0 then verdict = 'keep' end
         else
             local features = string.byte(new, 3) * 256 + string.byte(new, 4)
             local size = 28 + math.ceil(features / 8) + 8 * features

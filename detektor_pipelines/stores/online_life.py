@@ -6,15 +6,18 @@ the running platform and left the address of its Redis in place. So whoever writ
     feast:<project>#log    hash: `life` and `epoch` of the log whose values stand here, `seen`: when a worker of it was last heard of
 
 An earlier life is refused; a later one takes over once no worker of the former was heard of for ALIVE_S, by Redis's own clock. `take_over`
-does it at once.
+does it at once. Before it does, what the former said is forgotten: its values may know of events that this log does not hold, and its
+`valid_through` speaks of those values and not of the ones to come. So each of them is true up to its own instant only, and the first value
+of the new life takes its place.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Final, cast
 
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.stores import cluster
+from detektor_pipelines.stores import cluster, online, online_versions
 from detektor_pipelines.stores.connections import connect
 from detektor_pipelines.stores.connections_redis import redis_client, redis_errors
 
@@ -27,12 +30,14 @@ if TYPE_CHECKING:
 ALIVE_S: Final = 5
 """For so long a life counts as alive after a worker of it was heard of; one is each second."""
 
+_FOREVER: Final = 2**53
 _CLAIM: Final = """
 local life, epoch, seen = unpack(redis.call('HMGET', KEYS[1], 'life', 'epoch', 'seen'))
 local now = tonumber(redis.call('TIME')[1])
 if life and life ~= ARGV[1] then
     if tonumber(epoch) >= tonumber(ARGV[2]) then return {'later', life} end
     if now - tonumber(seen) < tonumber(ARGV[3]) then return {'alive', life} end
+    if ARGV[5] ~= '1' then return {'former', life} end
 end
 local beat = ARGV[4] == '1' and now or life == ARGV[1] and seen or 0
 redis.call('HSET', KEYS[1], 'life', ARGV[1], 'epoch', ARGV[2], 'seen', beat)
@@ -97,6 +102,7 @@ def take_over(settings: Settings) -> Life:
         with connect(settings, writes=True) as connection:
             life = cluster.begin_after(connection, int(held or 0))
         with redis_errors(client):
+            _forget(client, settings.project)
             client.delete(_key(settings.project))
             _asked(client, settings.project, life, worker=False)
     finally:
@@ -106,8 +112,18 @@ def take_over(settings: Settings) -> Life:
 
 def _asked(client: Redis, project: str, life: Life, *, worker: bool) -> tuple[str, str]:
     words = (life.name, str(life.epoch), str(ALIVE_S), str(int(worker)))
-    verdict, other = cast("list[bytes]", client.eval(_CLAIM, 1, _key(project), *words))
+    verdict, other = cast("list[bytes]", client.eval(_CLAIM, 1, _key(project), *words, "0"))
+    if verdict == b"former":
+        _forget(client, project)
+        verdict, other = cast("list[bytes]", client.eval(_CLAIM, 1, _key(project), *words, "1"))
     return verdict.decode(), other.decode()
+
+
+def _forget(client: Redis, project: str) -> None:
+    """Take from all values of a former life what they know, and what was said of how far they are complete."""
+    for view in online_versions.versions(client, project):
+        client.delete(online.valid_through_key(project, view))
+        online.distrust(client, project, view, online.agent_ids(client, project, view, sys.maxsize), _FOREVER)
 
 
 def _key(project: str) -> str:
