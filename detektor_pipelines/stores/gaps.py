@@ -1,4 +1,4 @@
-"""Where rows of a view may be missing, and for whom: what was never published, and the agent_ids that something happened to in it.
+"""Where rows of a view may be missing, and for whom: days that were not published or are out of date, and the agent_ids they touch.
 
 Belongs here: the gaps of one version of a view, asked of the partition state and of the raw log. What is covered is `coverage`'s business.
 
@@ -14,9 +14,13 @@ from typing import TYPE_CHECKING
 from detektor_pipelines import clock
 from detektor_pipelines.language.hashes import data_hash
 from detektor_pipelines.stores.coverage import ALWAYS, covered, gaps
+from detektor_pipelines.stores.log_tail import Snapshot
 from detektor_pipelines.stores.offline import PublishedDay
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
     from adbc_driver_postgresql.dbapi import Cursor
 
     from detektor_pipelines.language.views import FeatureView
@@ -51,7 +55,34 @@ def gaps_before(cursor: Cursor, version: Version, instant: int) -> list[Interval
     days = [PublishedDay(*row) for row in cursor.fetchall()]
     if not days:
         return [NOTHING_PUBLISHED]
-    return [gap for gap in gaps(covered(days, version.grain)) if gap[0] < instant]
+    outdated = _outdated(cursor, version, days)
+    return [gap for gap in gaps(covered([each for each in days if each.day not in outdated], version.grain)) if gap[0] < instant]
+
+
+def _outdated(cursor: Cursor, version: Version, days: Sequence[PublishedDay]) -> set[date]:
+    """Return the days that miss an event which an earlier day knows: a repair has reached the one and not yet the other.
+
+    An earlier day's row may have no successor there only because nobody has written it, so such a day covers nothing. While no earlier day
+    knows more, all of them tell the same older story, and that counts.
+    """
+    suspects: list[PublishedDay] = []
+    most = Snapshot(0)
+    for each in sorted(days, key=lambda day: day.day):
+        snapshot = Snapshot.parse(each.snapshot)
+        if snapshot.sees(most):
+            most = snapshot
+        else:
+            suspects.append(each)
+    if not suspects:
+        return set()
+    listed = ", ".join(f"('{each.day}'::date, '{each.snapshot}'::pg_snapshot)" for each in suspects)
+    cursor.execute(
+        f"SELECT day FROM (VALUES {listed}) AS suspect (day, snapshot) WHERE EXISTS (SELECT FROM ml_learning.agent_events AS event"
+        f" WHERE agent_type = {_text(version.agent)} AND xid >= pg_snapshot_xmin(snapshot) AND NOT pg_visible_in_snapshot(xid, snapshot)"
+        f" AND occurred_at > (day::timestamp AT TIME ZONE 'UTC') - interval '{version.reach} microseconds'"
+        " AND occurred_at <= ((day + 1)::timestamp AT TIME ZONE 'UTC'))"
+    )
+    return {row[0] for row in cursor.fetchall()}
 
 
 def touched_sql(version: Version, gap: Interval, first: int, last: int) -> str:

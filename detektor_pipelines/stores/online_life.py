@@ -38,6 +38,8 @@ if life and life ~= ARGV[1] then
     if tonumber(epoch) >= tonumber(ARGV[2]) then return {'later', life} end
     if now - tonumber(seen) < tonumber(ARGV[3]) then return {'alive', life} end
     if ARGV[5] ~= '1' then return {'former', life} end
+elseif not life and tonumber(ARGV[2]) > 1 and ARGV[5] ~= '1' then
+    return {'former', ''} -- values of before lives were kept, if there are any
 end
 local beat = ARGV[4] == '1' and now or life == ARGV[1] and seen or 0
 redis.call('HSET', KEYS[1], 'life', ARGV[1], 'epoch', ARGV[2], 'seen', beat)

@@ -134,6 +134,18 @@ def test_the_first_days_of_a_log_are_no_gap(log: Settings, monkeypatch: pytest.M
     assert rows(log, f"{AGENT}@p", "03-05 07:00", "03-05 08:00", "03-06 07:30", "03-07 23:00") == [None, (1, 1, 1), (1, 1, 1), (0, 2, 2)]
 
 
+def test_a_repair_that_has_not_reached_the_later_days_leaves_no_old_row_in_force(log: Settings) -> None:
+    """An event of March 1 is read from a file; its day is computed again, the days in which it leaves its windows are not yet."""
+    insert(log, [review("03-01 08:00", "busy", 0), review("03-06 08:00", "busy", 0)])
+    run(log, SMALL, "2026-03-01", "2026-03-07")
+    insert(log, [review("03-01 09:00", "late", 3)])
+    assert rows(log, f"{AGENT}@late", "03-01 09:30", "03-03 12:00") == [None, None]  # as yet every day tells the older story
+    run(log, SMALL, "2026-03-01")
+    assert rows(log, f"{AGENT}@late", "03-01 09:30", "03-03 12:00", "03-07 23:00") == [(1, 1, 3), (0, 1, 3), (0, 1, 3)]
+    run(log, SMALL, "2026-03-02", "2026-03-07")
+    assert rows(log, f"{AGENT}@late", "03-01 09:30", "03-03 12:00", "03-07 23:00") == [(1, 1, 3), (0, 1, 3), (0, 1, 3)]
+
+
 def test_a_day_published_while_it_was_open_says_nothing_of_the_night_that_follows(log: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine is off from 17:30 to 9:00; five events leave the day's window meanwhile, and nobody has written that down."""
     five = [replace(review(f"03-05 17:{10 + number}", "p"), event_id=f"x{number}") for number in range(5)]

@@ -129,3 +129,26 @@ def test_a_copy_beside_a_running_platform_does_not_write_to_its_redis(log: Setti
         with pytest.raises(UserError, match="keeps the online store fresh at this moment"):
             publish_online(log, VIEW)
     publish_online(log, VIEW)
+
+
+def test_what_a_former_life_said_is_forgotten_before_the_next_one_writes(client: Redis) -> None:
+    """Its values may know of events that are in no log any more, and its `valid_through` does not speak of the values to come."""
+    noon, late = parse_instant("2026-03-05 12:00"), parse_instant("2026-03-05 12:38")
+    known = {"snapshot": "900:900:", "values": {"number": 4}}
+    online_life.claim(client, "p", FIRST)
+    rows = [online.OnlineRow(agent_id, late, late, late, **known) for agent_id in (AGENT, f"{AGENT}@gone")]
+    online.write_values(client, "p", VIEW, rows, valid_through_us=late)
+    online_life.claim(client, "p", LATER)
+    former = online.read(client, "p", VIEW, [AGENT, f"{AGENT}@gone"])
+    assert [(row.snapshot, row.valid_through, row.true_up_to) for row in former if row] == [(None, None, late)] * 2
+    fresh = online.OnlineRow(AGENT, noon, noon, noon, snapshot="50:50:", values={"number": 1}, epoch=LATER.epoch)
+    assert online.write_values(client, "p", VIEW, [fresh], valid_through_us=noon).written == 1
+    ours, gone = online.read(client, "p", VIEW, [AGENT, f"{AGENT}@gone"])
+    assert ours is not None
+    assert gone is not None
+    assert (ours.values["number"], ours.true_up_to) == (1, noon)
+    assert (gone.values["number"], gone.true_up_to, gone.valid_through) == (4, late, noon)
+    online.move_valid_through(client, "p", VIEW, late + 1)
+    (gone,) = online.read(client, "p", VIEW, [f"{AGENT}@gone"])
+    assert gone is not None
+    assert gone.true_up_to == late
