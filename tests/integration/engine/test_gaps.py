@@ -28,7 +28,7 @@ from detektor_pipelines.stores.offline import row_table
 if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
 
-EVERYTHING = replace(everything((days(1), days(7))), name="gaps")
+EVERYTHING = replace(everything((days(1), days(7)), filters=("_rejected",)), name="gaps")
 AGENT = EVERYTHING.agent
 FIRST = dt.date(1970, 1, 1) + dt.timedelta(days=ORIGIN // DAY)
 DAYS = [FIRST + dt.timedelta(days=number) for number in range(55)]
@@ -46,7 +46,7 @@ SMALL = FeatureView(
     ),
 )
 patient = hypothesis_settings(
-    max_examples=6,
+    max_examples=4,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
     phases=(Phase.explicit, Phase.reuse, Phase.generate),

@@ -49,7 +49,7 @@ patient = hypothesis_settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
 )
-fewer = hypothesis_settings(patient, max_examples=5, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+fewer = hypothesis_settings(patient, max_examples=4, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 
 
 @pytest.fixture(scope="module")
