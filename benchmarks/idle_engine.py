@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from detektor_pipelines.engine.online import OnlinePublication
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
@@ -30,9 +32,9 @@ class IdleEngine:
             seconds=0.0,
         )
 
-    def publish_online(self, _: FeatureView) -> SimpleNamespace:
+    def publish_online(self, _: FeatureView, __: str | None = None) -> OnlinePublication:
         """Return made-up counts."""
-        return SimpleNamespace(keys=9, written=9, as_of=datetime(2026, 6, 30, tzinfo=UTC), seconds=0.0)
+        return OnlinePublication(9, 9, datetime(2026, 6, 30, tzinfo=UTC), 0.0)
 
     def newest_rows(self, view: FeatureView, _: date) -> tuple[list[str], list[tuple[object, ...]]]:
         """Return one made-up row."""

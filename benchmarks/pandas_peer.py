@@ -107,6 +107,9 @@ class _View:
             if isinstance(each.value, Aggregation) and each.over is not None:
                 sums = [self.windowed[each.over][part] for part in parts[each.name]]
                 self.found[each.name] = _quotient(each.value, sums) if sums else self._picked(each.value, each.over, each.where)
+                if each.value.function == "quantile":
+                    greatest = self._picked(Aggregation("maximum", each.value.operand), each.over, each.where)
+                    self.found[each.name] = self.found[each.name].where(self.found[each.name] <= greatest, greatest)
             else:
                 self.found[each.name] = _finite(self._arithmetic(each.value))
         values = pd.DataFrame(self.found).assign(agent_id=self.instants["agent_id"], event_timestamp=self.instants["t"])
@@ -202,12 +205,25 @@ class _View:
                 return self._extreme(chosen, over, aggregation.function[:3])
 
     def _extreme(self, chosen: pd.DataFrame, over: Window, function: str) -> pd.Series[Any]:
-        """Rolling `min` or `max`; where the hop is a day, no rolling window of pandas begins where it should."""
-        if _hop(over) > HOUR:
-            raise NotImplementedError(over)
+        """Rolling `min` or `max`; where the hop is a day, over whole days, and a running one over the day under way."""
         cells = self.instants.join(chosen.groupby(KEY, observed=True)["value"].agg(function).astype("float64"), on=KEY)
+        hop = _hop(over)
+        if hop == HOUR:
+            return self._rolling(cells, over, function).astype("Int64")
+        begun = cells.assign(t=cells["t"].dt.floor(hop), value=np.nan)
+        ended = cells.assign(t=cells["t"].dt.ceil(hop))
+        days = pd.concat([begun, ended]).groupby(KEY, observed=True)["value"].agg(function).reset_index()
+        days["whole"] = self._rolling(days, over, function)
+        whole = begun[KEY].merge(days, on=KEY, how="left")["whole"]
+        day = cells.assign(day=ended["t"]).groupby(["agent_id", "day"], observed=True)["value"]
+        running = getattr(day, f"cum{function}")()
+        running = running.groupby([cells["agent_id"], ended["t"]], observed=True).ffill()
+        return pd.concat([whole, running], axis=1).agg(function, axis=1).astype("Int64")
+
+    @staticmethod
+    def _rolling(cells: pd.DataFrame, over: Window, function: str) -> pd.Series[Any]:
         rolled = cells.groupby("agent_id", observed=True).rolling(_length(over), on="t", min_periods=1)["value"].agg(function)
-        return rolled.reset_index(drop=True).astype("Int64")
+        return rolled.reset_index(drop=True)
 
     def _last(self, chosen: pd.DataFrame, over: Window, kind: str) -> pd.Series[Any]:
         """Value of the latest event, unless it has left the window."""
@@ -276,7 +292,7 @@ def _tops(aggregation: Aggregation) -> list[int]:
 
 
 def _upper_edge(aggregation: Aggregation, counts: list[pd.Series[int]]) -> pd.Series[Any]:
-    """Return the upper edge of the bucket that holds rank ceil(q·n)."""
+    """Return the upper edge of the bucket that holds rank ceil(q·n), before it is held against the greatest value."""
     share = aggregation.q or Fraction(1)
     running = pd.concat(counts, axis=1).cumsum(axis=1).to_numpy()
     n = running[:, -1]

@@ -179,7 +179,7 @@ def write_values(settings: Settings, views: Sequence[FeatureView] = ()) -> None:
     now = time.time_ns() // 1_000
     with redis_client(settings) as client:
         for view in views or VIEWS:
-            write_rows(client, settings.project, view, rows_of(view), as_of_us=now, valid_through_us=now + 3_600_000_000, snapshot="1:1:")
+            write_rows(client, settings.project, view, rows_of(view), as_of_us=now, valid_through_us=now, snapshot="1:1:")
 
 
 def at(found: Sequence[float], percent: float) -> float:

@@ -22,6 +22,7 @@ from detektor_pipelines.cli_commands import (
     hook,
     logs,
     online,
+    restart,
     serve,
     simulate,
     stack,
@@ -31,7 +32,25 @@ from detektor_pipelines.cli_commands import (
 from detektor_pipelines.cli_commands.failures import as_user_error
 from detektor_pipelines.errors import UserError
 
-GROUPS = (demo, stack, status, doctor, logs, emit, hook, collect, simulate, backfill, features, online, generate, about, stream, serve)
+GROUPS = (
+    demo,
+    stack,
+    restart,
+    status,
+    doctor,
+    logs,
+    emit,
+    hook,
+    collect,
+    simulate,
+    backfill,
+    features,
+    online,
+    generate,
+    about,
+    stream,
+    serve,
+)
 
 _FAILED = 1
 
@@ -74,3 +93,7 @@ def _show(error: UserError) -> None:
         if text:
             console.print(f"  [dim]{label}:[/]", end=" ")
             console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()

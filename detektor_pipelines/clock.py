@@ -18,6 +18,9 @@ from detektor_pipelines.errors import UserError
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 VARIABLE = "DETEKTOR_NOW"
 
+AHEAD_LIMIT_US = 60_000_000
+"""By how much the clocks of two hosts may differ: what lies further ahead of one's own is an error, and nobody trusts it."""
+
 _UNIT_US = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000, "w": 604_800_000_000}
 _OFFSET = re.compile(r"([+-])((?:\d+[smhdw])+)")
 _OFFSET_PART = re.compile(r"(\d+)([smhdw])")

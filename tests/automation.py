@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
 
 _PUBLISH = """
-INSERT INTO ml_learning.partition_state (view, data_hash, partition, snapshot, system_identifier, rows, hash, published_at)
-SELECT %(view)s, %(hash)s, %(day)s, pg_current_snapshot(), (SELECT system_identifier FROM pg_control_system()), 0, 'x', %(at)s
+INSERT INTO ml_learning.partition_state (view, data_hash, partition, snapshot, rows, hash, published_at)
+SELECT %(view)s, %(hash)s, %(day)s, ml_learning.log_snapshot(), 0, 'x', %(at)s
 ON CONFLICT (view, data_hash, partition) DO UPDATE SET snapshot = excluded.snapshot, published_at = excluded.published_at
 """
 _EVENT = """

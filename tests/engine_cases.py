@@ -128,13 +128,45 @@ def histories(draw: st.DrawFn, *, late: bool = True, size: int = 25) -> list[Eve
     return events
 
 
+@st.composite
+def revised_histories(draw: st.DrawFn, *, size: int = 10) -> list[Event]:
+    """Random events of which some have further revisions, learnt of sooner or later: other values, another instant, retractions.
+
+    As they stand in the log: `oracle.resolved` tells what became of each.
+    """
+    found = []
+    for first in draw(histories(size=size)):
+        revision = replace(first, live=True)
+        found.append(revision)
+        for number in range(2, 2 + draw(st.sampled_from((0, 1, 1, 2)))):
+            delays = st.one_of(st.sampled_from((0, 1, HOUR, -HOUR)), st.integers(0, 3 * HOUR), st.integers(0, 40 * DAY))
+            learnt = max(revision.known_at + draw(delays), revision.occurred_at)
+            values = {
+                **revision.values,
+                "issues_found": draw(_measure("issues_found")),
+                "verdict": draw(st.sampled_from(("approved", "rejected", None))),
+                "task_id": draw(st.sampled_from(("a", "b", None))),
+            }
+            revision = replace(revision, revision=number, known_at=learnt, values=values, live=draw(st.sampled_from((True, True, False))))
+            found.append(revision)
+            if revision.live and draw(st.integers(0, 4)) == 0:
+                moved = revision.occurred_at + draw(st.sampled_from((HOUR, DAY, 3, -DAY)))
+                project = draw(st.sampled_from((None, "p", "q")))
+                known = max(moved, learnt) if revision.known_at > revision.occurred_at else moved
+                revision = replace(revision, revision=number + 10, occurred_at=moved, known_at=known, project=project)
+                found.append(revision)
+                break
+    return found
+
+
 def side_by_side(batches: Sequence[list[Event]]) -> list[list[Event]]:
     """The histories one after another, so far apart that no window of one holds an event of the next."""
     return [[_later(event, number * APART) for event in batch] for number, batch in enumerate(batches)]
 
 
 def _later(event: Event, by: int) -> Event:
-    return replace(event, occurred_at=event.occurred_at + by, known_at=event.known_at + by)
+    until = None if event.until is None else event.until + by
+    return replace(event, occurred_at=event.occurred_at + by, known_at=event.known_at + by, until=until)
 
 
 def crafted() -> list[Event]:
@@ -177,6 +209,7 @@ def event_table(view: FeatureView, events: list[Event]) -> pa.Table:
         "known": [each.known_at for each in events],
         "event_id": [each.event_id for each in events],
         "live": [each.live for each in events],
+        "until": [each.until for each in events],
         "project": [each.project for each in events],
     }
     columns = {name: fixed.get(name, [each.values.get(name) for each in events]) for name in schema.names}

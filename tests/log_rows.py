@@ -42,14 +42,14 @@ def clear(settings: Settings, *tables: str) -> None:
 
 
 def insert(settings: Settings, events: Iterable[Event], agent: str = "code-reviewer") -> None:
-    """Append events in one transaction; one that is not live is retracted."""
+    """Append events in one transaction, as `oracle.resolved` has not seen them: one that is not live is retracted."""
     with connect(settings) as connection, connection.cursor() as cursor:
         for event in events:
             instants = clock.from_us(event.occurred_at), clock.from_us(event.known_at)
             row = dict(
                 zip(
                     FIXED,
-                    (event.event_id, 1, agent, agent, event.project, *instants, instants[1], False, False, not event.live),
+                    (event.event_id, event.revision, agent, agent, event.project, *instants, instants[1], False, False, not event.live),
                     strict=True,
                 )
             )

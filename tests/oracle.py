@@ -6,7 +6,7 @@ It shares the definitions' own scalar expressions with the engine and nothing el
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,11 @@ Row = tuple[str, int, int, tuple[Value, ...]]
 
 @dataclass(frozen=True)
 class Event:
-    """One event of the view's agent; instants in µs."""
+    """One revision of an event of the view's agent; instants in µs.
+
+    A history that `resolved` has not seen says with `live` whether the revision itself is no retraction. In one that it has seen the
+    highest revision alone is live, and `until` is when the platform learnt better of one that was superseded.
+    """
 
     event_id: str
     occurred_at: int
@@ -34,10 +38,28 @@ class Event:
     project: str | None = None
     live: bool = True
     values: Mapping[str, int | str | None] = field(default_factory=dict)
+    revision: int = 1
+    until: int | None = None
+
+    def served_until(self, leave: int) -> int:
+        """When it ceases to count in the form "as served", of one that is in the window until `leave`."""
+        if self.live:
+            return leave
+        return self.occurred_at if self.until is None else min(leave, self.until)
 
     def row(self) -> dict[str, int | str | None]:
         """Columns as expressions see them."""
         return {**self.values, "occurred_at": self.occurred_at, "project": self.project}
+
+
+def resolved(history: Iterable[Event]) -> list[Event]:
+    """The history with each revision told what became of it, one event at a time."""
+    history = list(history)
+    found = []
+    for each in history:
+        higher = [other.known_at for other in history if other.event_id == each.event_id and other.revision > each.revision]
+        found.append(replace(each, live=each.live and not higher, until=min(higher) if each.live and higher else None))
+    return found
 
 
 def rows(view: FeatureView, events: Iterable[Event], *, start: int, end: int, cutoff: int | None = None) -> list[Row]:
@@ -66,6 +88,10 @@ def instants(view: FeatureView, events: Iterable[Event]) -> set[int]:
         # An event that became known after the longest window had let it go never entered anything.
         if ceil_to(served, view.grain) < ceil_to(view.longest.leave(event.occurred_at), view.grain):
             found.add(ceil_to(served, view.grain))
+        # One that was superseded after it had entered, and before it left by itself, leaves there.
+        until = event.occurred_at if event.until is None else event.until
+        if ceil_to(served, view.grain) < ceil_to(until, view.grain) < ceil_to(view.longest.leave(event.occurred_at), view.grain):
+            found.add(ceil_to(until, view.grain))
     return found
 
 
@@ -75,18 +101,18 @@ def versions(view: FeatureView, key: str, events: Sequence[Event], t: int) -> li
     now = values(view, events, t, as_served=False)
     if served == now:
         return [(key, t, t, served)]
-    late = [
-        event.known_at
-        for event in events
-        if takes_part(view, event) and event.occurred_at <= t < min(event.known_at, view.longest.leave(event.occurred_at))
-    ]
+    late = []
+    for event in events:
+        learnt = event.known_at if event.until is None else event.until
+        if takes_part(view, event) and event.occurred_at <= t < min(learnt, view.longest.leave(event.occurred_at)):
+            late.append(learnt)
     return [(key, t, t, served), (key, t, max(late), now)]
 
 
 def takes_part(view: FeatureView, event: Event) -> bool:
-    """Whether the event can make a difference: some feature lets it through."""
+    """Whether the event can make a difference: some feature lets it through, and it counts or did until the platform learnt better."""
     filters = [each.where for each in view.features if isinstance(each.value, Aggregation)]
-    return event.live and any(where is None or where.evaluate(event.row()) is True for where in filters)
+    return (event.live or event.until is not None) and any(where is None or where.evaluate(event.row()) is True for where in filters)
 
 
 def values(view: FeatureView, events: Sequence[Event], t: int, *, as_served: bool) -> tuple[Value, ...]:
@@ -103,12 +129,14 @@ def values(view: FeatureView, events: Sequence[Event], t: int, *, as_served: boo
 
 
 def present(events: Sequence[Event], feature: Feature, window: Window, t: int, *, as_served: bool) -> list[Event]:
-    """Live events in the window at t that pass the filter, by (occurred_at, event_id)."""
+    """Events in the window at t that pass the filter, by (occurred_at, event_id): of those known now the live ones alone."""
     inside = []
     for event in events:
+        leave = window.leave(event.occurred_at)
         enter = max(event.occurred_at, event.known_at) if as_served else event.occurred_at
+        gone = event.served_until(leave) if as_served else leave
         passes = feature.where is None or feature.where.evaluate(event.row()) is True
-        if event.live and passes and enter <= t < window.leave(event.occurred_at):
+        if (event.live or as_served) and passes and enter <= t < gone:
             inside.append(event)
     return sorted(inside, key=lambda event: (event.occurred_at, event.event_id.encode()))
 
@@ -141,9 +169,9 @@ def aggregate(aggregation: Aggregation, events: Sequence[Event]) -> Value:  # no
             top = n * sum(x * x for x in known) - sum(known) ** 2
             return math.sqrt(float(top) / float(n * (n - 1))) if n > 1 else None
         case "quantile":
-            rank = math.ceil(Fraction(aggregation.q or 0) * n)
-            value = sorted(known)[rank - 1]
-            return next((edge for edge in aggregation.edges if value <= edge), aggregation.operand.bounds[1])
+            # The quantile itself is not told, only up to which edge it may reach, nor anything above what was seen.
+            value = sorted(known)[math.ceil(Fraction(aggregation.q or 0) * n) - 1]
+            return min(edge for edge in (*aggregation.edges, max(known)) if edge >= value)
     raise AssertionError(aggregation)
 
 

@@ -34,10 +34,19 @@ def view_of(
 
 
 def happened(
-    at: str, *, event_id: str = "e", known: str | None = None, project: str | None = None, live: bool = True, **values: Any
+    at: str,
+    *,
+    event_id: str = "e",
+    known: str | None = None,
+    until: str | None = None,
+    project: str | None = None,
+    live: bool = True,
+    **values: Any,
 ) -> Event:
-    """A review at an instant of text, known at once unless said otherwise."""
-    return Event(event_id, parse_instant(at), parse_instant(known or at), project, live, {"operation": "review", **values})
+    """A review at an instant of text, known at once unless said otherwise; one with `until` was superseded by what was learnt then."""
+    learnt = None if until is None else parse_instant(until)
+    counts = live and until is None
+    return Event(event_id, parse_instant(at), parse_instant(known or at), project, counts, {"operation": "review", **values}, until=learnt)
 
 
 def rows_of(
@@ -62,9 +71,9 @@ def instants_of(rows: Sequence[dict[str, Any]], agent_id: str = AGENT) -> list[s
     return list(dict.fromkeys(row["at"] for row in rows if row["agent_id"] == agent_id))
 
 
-def read(rows: Sequence[dict[str, Any]], at: str, feature: str, *, agent_id: str = AGENT, known: str | None = None) -> Any:
-    """The feature in the newest row not after `at`, of those known by `known` (all); KeyError before the first."""
-    found = [row for row in rows if row["agent_id"] == agent_id and row["at"] <= at and (known is None or row["known"] <= known)]
+def read(rows: Sequence[dict[str, Any]], at: str, feature: str, *, agent_id: str = AGENT, as_served: bool = False) -> Any:
+    """The feature in the newest row not after `at`, as it was served then or as known now; KeyError before the first."""
+    found = [row for row in rows if row["agent_id"] == agent_id and row["at"] <= at and not (as_served and row["known"] != row["at"])]
     if not found:
         raise KeyError(at)
     return max(found, key=lambda row: (row["at"], row["known"]))[feature]

@@ -19,10 +19,30 @@ from detektor_pipelines.language import (
 REVIEW = event.operation == "review"
 NO_REVIEW_30D = "No review with a verdict in the last 30 days."
 
+DURATION_EDGES = (
+    30_000,
+    60_000,
+    90_000,
+    120_000,
+    180_000,
+    300_000,
+    600_000,
+    900_000,
+    1_800_000,
+    3_600_000,
+    7_200_000,
+    28_800_000,
+    86_400_000,
+)
+"""Half a minute to a day, in milliseconds; up to two hours each is at most twice the one before.
+
+Real reviews took 14 s to 70 min, half of them less than 97 s (64 reviews of four repositories): none lies above the last edge.
+"""
+
 VIEW = FeatureView(
     name="code_review_features",
     agent="code-reviewer",
-    version="1.0.0",
+    version="1.1.0",
     owner="ml-platform",
     description="How much the code-reviewer reviews, what it finds, and how often it sends work back.",
     features=(
@@ -109,23 +129,7 @@ VIEW = FeatureView(
             quantile(
                 event.duration_ms,
                 "0.9",
-                edges=(
-                    10_000,
-                    20_000,
-                    30_000,
-                    45_000,
-                    60_000,
-                    90_000,
-                    120_000,
-                    180_000,
-                    240_000,
-                    300_000,
-                    450_000,
-                    600_000,
-                    900_000,
-                    1_800_000,
-                    3_600_000,
-                ),
+                edges=DURATION_EDGES,
             ),
             over=days(7),
             where=REVIEW,

@@ -22,21 +22,21 @@ DURATION_EDGES = (
     120_000,
     180_000,
     300_000,
-    450_000,
     600_000,
     900_000,
-    1_200_000,
     1_800_000,
     3_600_000,
     7_200_000,
     14_400_000,
+    28_800_000,
+    86_400_000,
 )
-"""Half a minute to four hours, in milliseconds."""
+"""Half a minute to a day, in milliseconds, up to eight hours each at most twice the one before: agents are left open overnight."""
 
 VIEW = FeatureView(
     name="debugging_features",
     agent="debugger",
-    version="1.0.0",
+    version="1.1.0",
     owner="ml-platform",
     description="How many faults the debugger is called to, how it searches, and whether it mends or merely restarts.",
     features=(

@@ -6,7 +6,6 @@ DEPLOYMENT = event.operation == "deploy"
 ROLL_OUT = DEPLOYMENT & (event.action == "deploy")
 
 LEAD_TIME_EDGES = (
-    300_000,
     900_000,
     1_800_000,
     3_600_000,
@@ -16,16 +15,17 @@ LEAD_TIME_EDGES = (
     57_600_000,
     86_400_000,
     172_800_000,
-    259_200_000,
+    345_600_000,
     604_800_000,
     1_209_600_000,
+    2_592_000_000,
 )
-"""Five minutes to a fortnight, in milliseconds."""
+"""A quarter of an hour to 30 days, in milliseconds, each about twice the one before."""
 
 VIEW = FeatureView(
     name="deployment_features",
     agent="deployment-specialist",
-    version="1.0.0",
+    version="1.1.0",
     owner="ml-platform",
     description="How often the deployment-specialist ships, holds and rolls back, and how its roll-outs end.",
     features=(

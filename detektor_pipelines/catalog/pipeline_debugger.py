@@ -36,15 +36,15 @@ LATENCY_EDGES = (
     3_000,
     5_000,
     10_000,
-    30_000,
     60_000,
+    300_000,
 )
-"""One frame to a minute, in milliseconds."""
+"""One frame to five minutes, in milliseconds: a stage that hangs is blamed with the time it has hung."""
 
 VIEW = FeatureView(
     name="pipeline_debugging_features",
     agent="pipeline-debugger",
-    version="1.0.0",
+    version="1.1.0",
     owner="ml-platform",
     description="Where the pipeline-debugger finds the dead end between RTSP, Redis, frame buffer and processor, and what it cost.",
     features=(

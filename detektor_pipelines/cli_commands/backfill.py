@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from detektor_pipelines.engine.materialize import DayResult
+    from detektor_pipelines.engine.online import OnlinePublication
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.orchestration.backfill import Backfill, Batch, OnDay
     from detektor_pipelines.settings import Settings
@@ -144,20 +145,29 @@ def _report(done: Backfill, views: Sequence[FeatureView], *, as_json: bool) -> N
         [(row["view"], *(row["days"][status] for status in _STATUSES), f"{row['rows_written']:,}", row["keys_online"]) for row in rows],
         title=f"Days by view, {how}, {sum(run.seconds for run in done.runs):.1f} s",
     )
+    for row in rows:
+        if row["online"] and row["online"]["trouble"]:
+            errors_console().print(f"{row['view']} online: {row['online']['trouble']}.", markup=False, highlight=False, soft_wrap=True)
 
 
 def _of_view(done: Backfill, view: FeatureView) -> dict[str, Any]:
     days = done.days.get(view.name, [])
-    published = [run.publications[view.name].keys for run in done.runs if view.name in run.publications]
+    published = [run.publications[view.name] for run in done.runs if view.name in run.publications]
     return {
         "view": view.name,
         "days": {status: sum(day.status == status for day in days) for status in _STATUSES},
         "rows_written": sum(day.written for day in days),
-        "keys_online": published[-1] if published else None,
+        "keys_online": published[-1].keys if published else None,
+        "online": _online(published[-1]) if published else None,
         "failed_days": [day.day for day in days if day.status == "failed"],
         "failing_rows": [{"day": day.day} | case for day in days for case in day.failures or ()],
         "problem": done.problems.get(view.name),
     }
+
+
+def _online(publication: OnlinePublication) -> dict[str, Any]:
+    counts = ("written", "from_log", "withheld", "refused", "made_good", "lost")
+    return {name: getattr(publication, name) for name in counts} | {"trouble": publication.trouble() or None}
 
 
 def _nothing(span: tuple[date, date], *, as_json: bool) -> None:

@@ -269,6 +269,9 @@ def _backfill(settings: Settings, due: _Due, console: Console, say: _Steps) -> N
         )
     rows = sum(day.rows for each in summary.materializations.values() for day in each.days)
     say.line("Features", f"{len(views)} views of {days} days through Dagster, {rows:,} rows, {summary.seconds:.1f} s")
+    for name, publication in summary.publications.items():
+        if trouble := publication.trouble():
+            say.line("Online", f"{name}: {trouble}")
 
 
 def _summary(settings: Settings, views: Sequence[FeatureView], seconds: float, *, as_json: bool) -> None:

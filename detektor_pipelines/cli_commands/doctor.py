@@ -9,6 +9,9 @@ import typer
 from detektor_pipelines.cli_commands.output import JsonOption, print_json, print_table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from detektor_pipelines.settings import Settings
     from detektor_pipelines.stack.checks import Check
 
 _MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "failed": "[red]failed[/]"}
@@ -28,7 +31,7 @@ def doctor(*, as_json: JsonOption = False) -> None:
     from detektor_pipelines.stack.checks import all_checks
 
     settings = get_settings()
-    checks = [*all_checks(settings), _tables()]
+    checks = [*all_checks(settings), _tables(), _definitions(settings), _log(), *_online(settings)]
     where = origins(settings)
     if as_json:
         print_json({"checks": [_as_json(check) for check in checks], "settings": where})
@@ -56,6 +59,85 @@ def _tables() -> Check:
     if found.startswith(expected):
         return Check("tables", "ok", f"revision {found}")
     return Check("tables", "failed", f"revision {found}, this code wants {expected}", "detektor up")
+
+
+def _online(settings: Settings) -> Iterator[Check]:
+    """Check that nothing online lies ahead of the clock, and that Redis keeps what it is given."""
+    from detektor_pipelines.catalog import VIEWS
+    from detektor_pipelines.clock import now_us
+    from detektor_pipelines.errors import UserError
+    from detektor_pipelines.stack.checks import Check
+    from detektor_pipelines.stores.connections_redis import redis_client
+    from detektor_pipelines.stores.online_clock import ahead, eviction_policies
+
+    client = redis_client(settings)
+    try:
+        found = [each for each in (ahead(client, settings.project, view) for view in VIEWS) if each]
+        evicting = sorted(each for each in eviction_policies(client) if each.startswith("allkeys"))
+    except UserError:
+        yield Check("online values", "warning", "not readable", "detektor up redis")
+        return
+    finally:
+        client.close()
+    if found:
+        values, shards = sum(len(each.agent_ids) for each in found), sum(len(each.shards) for each in found)
+        far = (max(each.furthest for each in found) - now_us()) / 1_000_000
+        text = f"{values:,} values and valid_through of {shards} shards lie up to {far:,.0f} s ahead of the clock"
+        yield Check("online values", "failed", text, "Set the clocks right, then: detektor online mend")
+    else:
+        yield Check("online values", "ok", "none lies ahead of the clock")
+    if evicting:
+        fix = "CONFIG SET maxmemory-policy noeviction or volatile-lru, and keep what may go in a Redis of its own"
+        yield Check("Redis eviction", "warning", f"{', '.join(evicting)}: it drops feature values when it is full", fix)
+    else:
+        yield Check("Redis eviction", "ok", "keeps what has no expiry")
+
+
+def _log() -> Check:
+    """Check that the log's numbers are those of the cluster that it is on."""
+    from detektor_pipelines.errors import UserError
+    from detektor_pipelines.settings import get_settings
+    from detektor_pipelines.stack import postgres
+    from detektor_pipelines.stack.checks import Check
+    from detektor_pipelines.stores.cluster import EXAMINE
+
+    try:
+        row = postgres.run_sql(get_settings().postgres_dsn, EXAMINE).strip().split("|")
+    except UserError:
+        return Check("log", "warning", "not readable", "detektor up")
+    if len(row) == 1:
+        return Check("log", "failed", "ml_learning.log_cluster is empty", "detektor up")
+    epoch, where, since, state = row
+    found = f"life {epoch}, since {since} on {where}"
+    return {
+        "home": Check("log", "ok", found),
+        "replica": Check("log", "warning", f"{found}; this is a replica", "Give the primary's address for everything that writes"),
+        "moved": Check("log", "warning", f"{found}; it was moved and begins its next life with the next connection", "detektor status"),
+        "ahead": Check(
+            "log",
+            "failed",
+            f"{found}; it holds events of transactions that have yet to begin: parts of it were restored from elsewhere",
+            "Stop what writes, then in psql: UPDATE ml_learning.log_cluster SET system_identifier = 0; then detektor status",
+        ),
+    }[state]
+
+
+def _definitions(settings: Settings) -> Check:
+    """Check that the code on disk can be loaded, and that every process has loaded what it says."""
+    from detektor_pipelines.errors import UserError
+    from detektor_pipelines.stack import code_on_disk
+    from detektor_pipelines.stack.checks import Check
+
+    try:
+        present = code_on_disk.definitions()
+    except UserError as error:
+        return Check("definitions", "failed", f"{error.what} {error.where}", error.fix or "")
+    from detektor_pipelines.serving.processes import RESTART, processes
+
+    behind = [f"{each.title} ({each.words})" for each in processes(settings) if each.differs]
+    if behind:
+        return Check("definitions", "warning", f"others than on disk ({present['hash']}): {'; '.join(behind)}", RESTART)
+    return Check("definitions", "ok", f"{present['hash']}, on disk and in every process that answers")
 
 
 def _as_json(check: Check) -> dict[str, Any]:

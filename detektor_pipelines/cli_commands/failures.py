@@ -26,9 +26,13 @@ _CONNECTION_WORDS = ("connect", "server closed the connection", "Name or service
 
 def as_user_error(error: BaseException) -> UserError | None:
     """Return a message for a failure to reach a server, or None when it is something else."""
+    from detektor_pipelines.stack import code_on_disk
+
     for cause in _chain(error):
         if isinstance(cause, UserError):
             return cause
+        if (told := code_on_disk.explain(cause)) is not None:
+            return told
         if _is_any(cause, _POSTGRES) and _is_connection_failure(cause):
             return _down("PostgreSQL", "postgres", cause)
         if _is_any(cause, _REDIS):

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from detektor_pipelines.cli_commands.output import JsonOption, print_json, print_table
+from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table
 from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from detektor_pipelines.engine.explain import Explanation, Part
@@ -24,6 +25,9 @@ AgentOption = Annotated[
     str | None, typer.Option("--agent-id", help="code-reviewer (all projects, the default) or code-reviewer@PROJECT.", show_default=False)
 ]
 AtOption = Annotated[str | None, typer.Option("--at", help="Instant (UTC), such as 2026-03-05T10:00; default: now.", show_default=False)]
+KnownOption = Annotated[
+    str | None, typer.Option("--known", help="With --at: what was learnt up to then counts; default: up to --at.", show_default=False)
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -66,29 +70,42 @@ def list_features(
         print_table(("feature", "window", "unit", "what it says"), rows, title=f"{each.name} v{each.version}: {each.description}")
 
 
-def get(
+def get(  # noqa: PLR0913  each is an option of the command
     view: ViewArgument,
+    features: Annotated[list[str] | None, typer.Argument(help="With --why: these features only.", show_default=False)] = None,
     *,
     agent_id: AgentOption = None,
     at: AtOption = None,
+    known: KnownOption = None,
     url: Annotated[str | None, typer.Option("--url", help="Ask the feature server there, not Redis.", show_default=False)] = None,
+    why: Annotated[
+        bool, typer.Option("--why", help="Say too what each value knows, who wrote it, and whether the log gives the same now.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Read one agent's features: online as served now, or with --at as they were at an instant.
+    """Read one agent's features: online as served now, or with --at exactly as serving would have said at an instant, from the raw log.
+
+    Offline rows, and so point-in-time joins, have the full hours only; --at computes the value of the very moment.
 
     Examples: [bold]detektor features get code_review_features --agent-id code-reviewer[/],
-    [bold]detektor features get code-reviewer --agent-id code-reviewer@shop --at 2026-03-05T10:00 --json[/],
-    [bold]detektor features get code-reviewer --url http://127.0.0.1:6566[/]
+    [bold]detektor features get code-reviewer --agent-id code-reviewer@shop --at 2026-03-05T10:12:30 --json[/],
+    [bold]detektor features get code-reviewer --at 2026-03-05T10:12:30 --known 2026-03-06[/] (what was learnt late counts too),
+    [bold]detektor features get code-reviewer --url http://127.0.0.1:6566[/],
+    [bold]detektor features get code-reviewer recent_reviews_count --why[/]
     """
     from detektor_pipelines.serving.read import read_at, read_online, read_served
     from detektor_pipelines.settings import get_settings
 
     chosen = _view(view)
     agent = _agent(chosen, agent_id)
+    _check_known(at, known)
+    if why or features:
+        _get_why(chosen, agent, features or [], at=at, url=url, why=why, as_json=as_json)
+        return
     if at is not None and url is not None:
         raise UserError("A feature server knows only the present.", where="--url with --at", fix="Leave one of them out.")
     if at is not None:
-        found = read_at(get_settings(), chosen, agent, _instant(at))
+        found = read_at(get_settings(), chosen, agent, _instant(at), _instant(known, "--known") if known else None)
     else:
         found = read_online(get_settings(), chosen, agent) if url is None else read_served(chosen, agent, url)
     if as_json:
@@ -97,6 +114,23 @@ def get(
     rows = [(value.name, _text(value.value), value.unit, value.status) for value in found.values]
     print_table(("feature", "value", "unit", "status"), rows, title=f"{found.agent_id}, {found.source}")
     typer.echo(_age(found))
+
+
+def _get_why(view: FeatureView, agent: str, names: Sequence[str], *, at: str | None, url: str | None, why: bool, as_json: bool) -> None:
+    from detektor_pipelines.cli_commands.why import as_data, check_alone, check_features, show
+    from detektor_pipelines.quality.truth import truth
+    from detektor_pipelines.settings import get_settings
+
+    if not why:
+        raise UserError("Features are named for --why only.", where=", ".join(names), fix="Add --why, or leave them out.")
+    check_alone(at, url)
+    check_features(view, names)
+    with errors_console().status("Computing it again from the log"):
+        found = truth(get_settings(), view, agent)
+    if as_json:
+        print_json(as_data(found, view, names))
+    else:
+        show(found, view, names, _text)
 
 
 def sql(
@@ -133,22 +167,30 @@ def explain(
     *,
     agent_id: AgentOption = None,
     at: AtOption = None,
+    known: KnownOption = None,
     limit: Annotated[int, typer.Option(min=1, help="Events to show.")] = 20,
     as_json: JsonOption = False,
 ) -> None:
-    """List the very events behind a value.
+    """List the very events behind a value: the one that `features get` reads with the same options.
 
     Example: [bold]detektor features explain code_review_features:rejection_rate --agent-id code-reviewer --at 2026-03-05T10:00[/]
     """
     from detektor_pipelines.clock import from_us, now_us
-    from detektor_pipelines.engine.explain import explain as behind
+    from detektor_pipelines.engine.explain import explain_at, explain_online
+    from detektor_pipelines.serving.read import online_row
     from detektor_pipelines.settings import get_settings
     from detektor_pipelines.stores.connections import connect_arrow
 
     view, chosen = _feature(feature)
+    agent = _agent(view, agent_id)
+    _check_known(at, known)
+    row = None if at else online_row(get_settings(), view, agent)
     instant = _instant(at) if at else from_us(now_us())
     with connect_arrow(get_settings()) as connection:
-        found = behind(connection, view, chosen, _agent(view, agent_id), instant)
+        if row is None:
+            found = explain_at(connection, view, chosen, agent, instant, _instant(known, "--known") if known else instant)
+        else:
+            found = explain_online(connection, view, chosen, row)
     if as_json:
         print_json(_explained(found))
         return
@@ -229,7 +271,12 @@ def _agent(view: FeatureView, agent_id: str | None) -> str:
     return agent
 
 
-def _instant(text: str) -> datetime:
+def _check_known(at: str | None, known: str | None) -> None:
+    if known is not None and at is None:
+        raise UserError("What is served now has the knowledge that it has.", where="--known without --at", fix="Give --at too.")
+
+
+def _instant(text: str, option: str = "--at") -> datetime:
     from detektor_pipelines.clock import from_us, parse_instant
 
     try:
@@ -237,10 +284,10 @@ def _instant(text: str) -> datetime:
         if instant >= 0:
             return from_us(instant)
     except ValueError as error:
-        raise UserError(f"{error}.", where="--at") from None
+        raise UserError(f"{error}.", where=option) from None
     except OverflowError:
-        raise UserError(f"{text} is after the year 9999 in UTC.", where="--at") from None
-    raise UserError(f"{text} is before 1970: no agent had features then.", where="--at")
+        raise UserError(f"{text} is after the year 9999 in UTC.", where=option) from None
+    raise UserError(f"{text} is before 1970: no agent had features then.", where=option)
 
 
 def _alone(view: FeatureView, feature: Feature) -> FeatureView:
@@ -273,13 +320,14 @@ def _described(view: FeatureView) -> list[dict[str, Any]]:
 
 def _explained(found: Explanation) -> dict[str, Any]:
     return {
-        "agent_id": found.row.agent_id,
+        "agent_id": found.agent_id,
+        "source": found.source,
         "feature": found.feature.name,
         "value": found.value,
         "recomputed": found.recomputed,
         "stale": found.stale,
-        "event_timestamp": found.row.event_timestamp,
-        "created_at": found.row.created_at,
+        "at": found.at,
+        "known_at": found.known_at,
         "parts": [{"feature": part.feature.name, "events": list(part.events)} for part in found.parts],
     }
 
@@ -287,13 +335,19 @@ def _explained(found: Explanation) -> dict[str, Any]:
 def _print_explanation(found: Explanation, limit: int) -> None:
     from detektor_pipelines.compile.words import formula
 
-    row = found.row
-    typer.echo(f"{found.feature.name} = {_text(found.value)} {found.feature.unit}  ({row.agent_id})")
-    typer.echo(f"The row of {row.event_timestamp:%Y-%m-%d %H:%M} UTC, as known at {row.created_at:%Y-%m-%d %H:%M:%S}.")
+    typer.echo(f"{found.feature.name} = {_text(found.value)} {found.feature.unit}  ({found.agent_id})")
+    if found.known_at is None:
+        typer.echo(f"What is served now, a value of {found.at:%Y-%m-%d %H:%M:%S} UTC.")
+    else:
+        typer.echo(f"From the log, at {found.at:%Y-%m-%d %H:%M:%S} UTC as known at {found.known_at:%Y-%m-%d %H:%M:%S} UTC.")
     for part in found.parts:
         _print_part(part, formula(part.feature), limit)
     if found.stale:
-        typer.echo(f"The log now says {_text(found.recomputed)}: this day is stale, materialize it again.")
+        typer.echo(
+            f"The log now says {_text(found.recomputed)}: events came since that the value does not know. `detektor status` says more."
+        )
+    elif found.value != found.recomputed:
+        typer.echo(f"As known now it is {_text(found.recomputed)}: the rest was learnt later.")
 
 
 def _print_part(part: Part, meaning: str, limit: int) -> None:
@@ -325,6 +379,11 @@ def _text(value: Any) -> str:
 
 
 def _age(found: AgentReading) -> str:
+    if found.source == "log" and found.known_at is not None:
+        if found.as_of is None:
+            return "The log knew nothing of this agent up to then. `detektor status` shows what it holds; projects are named after the @."
+        known = f"as known at {found.known_at:%Y-%m-%d %H:%M:%S} UTC"
+        return f"Computed from the log: exactly at {found.as_of:%Y-%m-%d %H:%M:%S.%f} UTC, {known}."
     if found.as_of is None or found.age_seconds is None:
         return "Nothing was published of this agent up to then. `detektor status` shows what is; projects are named after the @."
     return f"True up to {found.as_of:%Y-%m-%d %H:%M:%S} UTC, {_span(found.age_seconds)} before the instant asked for."

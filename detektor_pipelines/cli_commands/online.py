@@ -1,4 +1,4 @@
-"""`detektor online`: which versions of the features the online store holds, and deleting those that nobody needs."""
+"""`detektor online`: which versions of the features the online store holds, deleting those that nobody needs, and mending it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table
 
 if TYPE_CHECKING:
+    from detektor_pipelines.engine.mend import Mended
     from detektor_pipelines.settings import Settings
     from detektor_pipelines.stores.model_versions import ModelVersion
     from detektor_pipelines.stores.online_upkeep import Surveyed
@@ -21,9 +22,11 @@ ModelsOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    group = typer.Typer(no_args_is_help=True, help="See what the online store holds, and delete retired versions of features.")
+    group = typer.Typer(no_args_is_help=True, help="See what the online store holds, delete retired versions, mend it.")
     group.command("versions")(versions)
     group.command("prune")(prune)
+    group.command("mend")(mend)
+    group.command("take-over")(take_over)
     app.add_typer(group, name="online")
 
 
@@ -37,6 +40,20 @@ def versions(*, older_than: OlderOption = 7, without_models: ModelsOption = Fals
         print_json([_described(each) for each in found])
     else:
         _print(found)
+
+
+def take_over() -> None:
+    """Make the online store this copy of the log's own, after a restore or with a copy beside it whose values stand there.
+
+    What is online is overwritten as batch and stream write; workers and runs of the other copy are refused from now on.
+
+    Examples: [bold]detektor online take-over[/]
+    """
+    from detektor_pipelines.settings import get_settings
+    from detektor_pipelines.stores import online_life
+
+    life = online_life.take_over(get_settings())
+    typer.echo(f"Life {life.epoch} of the log begins, and the online store is its own. A stream worker or the next publication fills it.")
 
 
 def prune(
@@ -66,6 +83,58 @@ def prune(
         typer.echo(f"Deleted: {gone:,} values.")
     else:
         typer.echo("Nothing was deleted. Add --yes to delete what the table lists.")
+
+
+def mend(*, as_json: JsonOption = False) -> None:
+    """Drop the values and marks of completeness that lie ahead of the clock, and fill them again from the log. Harmless when nothing does.
+
+    They come from a batch or a worker whose clock was ahead; nobody trusts them, and nothing newer replaces them. Set that clock right
+    first.
+
+    Examples: [bold]detektor online mend[/], [bold]detektor online mend --json[/]
+    """
+    from detektor_pipelines.catalog import VIEWS
+    from detektor_pipelines.engine.mend import mend as mended
+    from detektor_pipelines.settings import get_settings
+
+    settings, done = get_settings(), []
+    with errors_console().status("Looking through the online store") as spinner:
+        for each in mended(settings, VIEWS):
+            done.append(each)
+            spinner.update(f"{each.found.view} is done")
+    some = [each for each in done if each.found]
+    if as_json:
+        print_json({"mended": [_mended(each) for each in some], "views": len(done)})
+        return
+    if not some:
+        typer.echo("Nothing online lies ahead of the clock.")
+        return
+    rows = [
+        (each["view"], each["values"], each["shards"], each["furthest"], each["dropped"], each["refilled"], each["withheld"] + each["lost"])
+        for each in map(_mended, some)
+    ]
+    print_table(("view", "values ahead", "shards ahead", "up to", "dropped", "refilled", "not refilled"), rows)
+    for each in some:
+        for publication in filter(None, (each.refilled, each.published)):
+            if trouble := publication.trouble():
+                errors_console().print(f"{each.found.view}: {trouble}.", markup=False, highlight=False, soft_wrap=True)
+
+
+def _mended(each: Mended) -> dict[str, Any]:
+    from detektor_pipelines.clock import to_text
+
+    refilled, published = each.refilled, each.published
+    return {
+        "view": each.found.view,
+        "values": len(each.found.agent_ids),
+        "shards": len(each.found.shards),
+        "furthest": to_text(each.found.furthest),
+        "dropped": each.dropped,
+        "refilled": refilled.keys - refilled.withheld - refilled.lost if refilled else 0,
+        "withheld": refilled.withheld if refilled else 0,
+        "lost": (refilled.lost if refilled else 0) + (published.lost if published else 0),
+        "complete_up_to": published.as_of if published else None,
+    }
 
 
 def _surveyed(older_than: float, *, without_models: bool) -> tuple[Settings, list[Surveyed]]:

@@ -82,7 +82,7 @@ def registry(
 
     Example: [bold]curl -s "localhost:6567/api/v1/feature_views?project=detektor"[/]
     """
-    from detektor_pipelines.serving import listening
+    from detektor_pipelines.serving import handover, listening
     from detektor_pipelines.serving import registry as served
     from detektor_pipelines.serving.access import access_of
     from detektor_pipelines.settings import get_settings
@@ -106,9 +106,11 @@ def registry(
             address = f"{listening.bracketed(where.host)}:{grpc}"
             typer.echo(f"Listening: {where.url} and, for gRPC, {address}. Ctrl-C ends it.", err=True)
             _warn_of_plain_text(where)
-            listening.run(application, listener, where)
+            anew = listening.run(application, listener, where)
         finally:
             remote.stop(served.GRPC_STOP_S).wait()
+        if anew:
+            handover.start_anew(listener)
 
 
 def token(

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from detektor_pipelines.cli_commands.output import JsonOption, print_json, print_table
-from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +43,17 @@ def views(settings: Settings) -> Section:
     return Section("views", "Feature views", columns, rows, [each.as_data() for each in found], commands)
 
 
+def log(settings: Settings) -> Section:
+    """Where the log lives, and since when."""
+    from detektor_pipelines.stores.cluster import life
+    from detektor_pipelines.stores.connections import connect
+
+    with connect(settings) as connection:
+        found = life(connection)
+    rows = ((found.epoch, found.system_identifier, found.timeline, found.since),)
+    return Section("log", "Raw log", ("life", "cluster", "timeline", "since"), rows, asdict(found))
+
+
 def rejected(settings: Settings) -> Section:
     """What could not be read in the last 24 hours."""
     from detektor_pipelines.stores.log_state import recent_rejections
@@ -54,7 +64,43 @@ def rejected(settings: Settings) -> Section:
     return Section("rejected", title, ("reason", "records", "latest"), rows, [asdict(each) for each in found])
 
 
-SECTIONS: tuple[Callable[[Settings], Section], ...] = (views, rejected)
+def online(settings: Settings) -> Section:
+    """What lies ahead of the clock online, and whether Redis drops values by itself."""
+    from detektor_pipelines.catalog import VIEWS
+    from detektor_pipelines.clock import to_text
+    from detektor_pipelines.stores.connections_redis import redis_client
+    from detektor_pipelines.stores.online_clock import ahead, eviction_policies
+
+    client = redis_client(settings)
+    try:
+        found = [each for each in (ahead(client, settings.project, view) for view in VIEWS) if each]
+        policies = sorted(eviction_policies(client))
+    finally:
+        client.close()
+    rows = tuple((each.view, len(each.agent_ids), len(each.shards), to_text(each.furthest)) for each in found)
+    title = "Online, ahead of the clock: nobody trusts these values" if found else "Nothing online lies ahead of the clock"
+    if any(each.startswith("allkeys") for each in policies):
+        title += f"; Redis drops values when it is full ({', '.join(policies)}), see detektor doctor"
+    data = {"ahead": [dict(zip(("view", "values", "shards", "furthest"), row, strict=True)) for row in rows], "eviction": policies}
+    columns = ("view", "values ahead", "shards ahead", "up to")
+    return Section("online", title, columns, rows, data, ("detektor online mend",) if found else ())
+
+
+def definitions(settings: Settings) -> Section:
+    """Which definitions each process has loaded, beside those of this command."""
+    from detektor_pipelines.compile.loaded import combined_hash
+    from detektor_pipelines.serving.processes import RESTART, processes
+
+    found = processes(settings)
+    rows = tuple((each.title, each.where, each.hash, each.since, each.words) for each in found)
+    differing = [each for each in found if each.differs]
+    title = f"Definitions: {combined_hash()} on disk" + ("" if differing or not found else ", and in every process")
+    columns = ("process", "where", "definitions", "since", "")
+    data = {"hash": combined_hash(), "processes": [each.as_data() for each in found], "same": not differing}
+    return Section("definitions", title, columns, rows if differing else (), data, (RESTART,) if differing else ())
+
+
+SECTIONS: tuple[Callable[[Settings], Section], ...] = (views, rejected, log, definitions, online)
 """What is asked once PostgreSQL is ready, in order."""
 
 _COLOURS = {"running": "green", "external": "green", "starting": "yellow", "failed": "red", "unreachable": "red", "stopped": "dim"}
@@ -75,7 +121,7 @@ def status(*, as_json: JsonOption = False) -> None:
 
     settings = get_settings()
     servers = stack.status(settings)
-    sections = [_asked(section, settings) for section in SECTIONS] if servers["postgres"].ready else []
+    sections = [_asked(section, settings) for section in (*(SECTIONS if servers["postgres"].ready else ()), definitions)]
     if as_json:
         print_json(servers_as_json(servers) | {section.key: section.data for section in sections})
         return
@@ -86,10 +132,15 @@ def status(*, as_json: JsonOption = False) -> None:
 
 def _asked(section: Callable[[Settings], Section], settings: Settings) -> Section:
     """Return a section; one that cannot be answered says why, and the others are shown all the same."""
+    from detektor_pipelines.cli_commands.failures import as_user_error
+
     try:
         return section(settings)
-    except UserError as error:
-        return Section(section.__name__, f"{section.__name__}: {error}", (), (), {"error": str(error)})
+    except Exception as error:
+        told = as_user_error(error)
+        if told is None:
+            raise
+        return Section(section.__name__, f"{section.__name__}: {told}", (), (), {"error": str(told)})
 
 
 def print_section(section: Section) -> None:

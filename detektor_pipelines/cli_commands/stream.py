@@ -1,15 +1,17 @@
-"""`detektor stream` and `detektor parity`: values that are fresh within milliseconds, and the proof that they are batch's."""
+"""`detektor stream` and `detektor parity`: values that are fresh within milliseconds, and the proof that they are right."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from detektor_pipelines.cli_commands.output import JsonOption, print_json, print_table
+from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table
 
 if TYPE_CHECKING:
-    from detektor_pipelines.quality.parity import Parity
+    from detektor_pipelines.quality.parity import Mismatch, Parity
+
+_SHOWN: Final = 10
 
 
 def register(app: typer.Typer) -> None:
@@ -52,39 +54,72 @@ def stream(
 
 def parity(
     *,
-    sample: Annotated[int, typer.Option(help="How many served values to compute again.", min=1)] = 200,
+    sample: Annotated[int, typer.Option(help="Agents to look at, over all views; at random where there are more.", min=1)] = 10_000,
+    seed: Annotated[int | None, typer.Option(help="Choose the same agents again; the table names it.", min=0, show_default=False)] = None,
+    mend: Annotated[bool, typer.Option("--mend", help="Write what is not right anew from the log; the exit code stays 1.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Compute served values again by the batch SQL, each for its own instant and knowledge, and count what differs: 0 is expected.
+    """Ask of each agent: is what a reader gets now what he should get now? Exit code 1 when not, and when there is nothing to compare.
 
-    Takes values that were really read (a sample is kept), newest first, and reads some itself where there are too few.
+    Every agent counts that has a value online, events in the longest window, or rows offline. Values are computed again from the log by the
+    batch SQL; one that is wrong, missing, evicted, frozen, ahead of the clock, or has lost an event is named with what mends it.
 
-    Example: [bold]detektor parity --sample 500[/]
+    Examples: [bold]detektor parity[/], [bold]detektor parity --sample 500 --json[/], [bold]detektor parity --mend[/]
     """
     from detektor_pipelines.catalog import VIEWS
-    from detektor_pipelines.quality.parity import check
+    from detektor_pipelines.quality import parity as comparing
     from detektor_pipelines.settings import get_settings
 
-    found = check(get_settings(), VIEWS, sample)
+    with errors_console().status("Looking for agents") as status:
+
+        def on_view(view: str, chosen: int) -> None:
+            status.update(f"{view}: {chosen:,} agents computed again")
+
+        found = comparing.check(get_settings(), VIEWS, sample, seed=seed, on_view=on_view)
     if as_json:
         print_json([each.as_data() for each in found])
     else:
         _print(found)
-    if any(each.mismatches for each in found):
+    if mend and any(each.errors for each in found):
+        with errors_console().status("Writing anew"):
+            written = comparing.mend(get_settings(), VIEWS, found)
+        errors_console().print(f"Written anew from the log: {written:,} values. `detektor parity` again says whether all is right.")
+    if comparing.compared_nothing(found):
+        nothing = "Compared nothing: no agent is online, in the log or published. `detektor demo` or `detektor ingest` brings events in."
+        errors_console().print(nothing)
+    if comparing.compared_nothing(found) or any(each.errors for each in found):
         raise typer.Exit(1)
 
 
 def _print(found: list[Parity]) -> None:
-    rows = [(each.view, each.compared, each.skipped, f"[red]{len(each.mismatches)}[/]" if each.mismatches else 0) for each in found]
-    print_table(("view", "compared", "without a snapshot", "mismatches"), rows, "Served values against batch")
-    different = [
-        (each.view, one.feature, one.agent_id, one.served, one.batch, one.as_of, one.snapshot)
-        for each in found
-        for one in each.mismatches[:5]
-    ]
-    if different:
-        columns = ("view", "feature", "agent_id", "served", "batch", "as of (µs)", "snapshot")
-        print_table(columns, different, "What differs (up to five a view)")
+    from detektor_pipelines.clock import to_text
+    from detektor_pipelines.quality.parity import ERRORS
+
+    rows = []
+    for each in found:
+        counts = [each.states.get(state, 0) for state in ("ok", "unknown", "behind")]
+        errors = ", ".join(f"[red]{each.states[state]:,} {state}[/]" for state in ERRORS if state in each.states)
+        until = "never" if each.complete_until is None else to_text(each.complete_until)
+        rows.append((each.view, f"{each.known:,}", f"{each.compared:,}", *(f"{n:,}" for n in counts), errors, until))
+    title = f"Is what readers get now what they should get now? (--seed {found[0].seed})" if found else None
+    print_table(("view", "known", "compared", "right", "right, unsaid knowledge", "behind", "errors", "complete until"), rows, title)
+    first = _first_of_each(found)
+    if not first:
+        return
+    columns = ("state", "view", "agent_id", "feature", "served", "right", "since")
+    cells = [tuple(getattr(each, name) for name in columns) for each in first]
+    print_table(columns, cells, f"What is not right (one feature of up to {_SHOWN} agents a view)")
+    for state, mends in sorted({(each.state, each.mends) for each in first}):
+        typer.echo(f"{state}: {mends}.")
+
+
+def _first_of_each(found: list[Parity]) -> list[Mismatch]:
+    """Return one feature of each agent that is not right, of a few agents a view."""
+    first: list[Mismatch] = []
+    for each in found:
+        by_agent = {one.agent_id: one for one in reversed(each.mismatches)}
+        first += sorted(by_agent.values(), key=lambda one: (one.state, one.agent_id))[:_SHOWN]
+    return first
 
 
 def _show(state: dict[str, Any]) -> None:

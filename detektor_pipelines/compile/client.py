@@ -6,7 +6,6 @@ import textwrap
 from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines.catalog import VIEWS
-from detektor_pipelines.language.expressions import DefinitionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,24 +13,6 @@ if TYPE_CHECKING:
     from detektor_pipelines.language.views import Feature, FeatureView
 
 FILE: Final = "detektor_pipelines/serving/client/agents.py"
-RESERVED: Final = frozenset(
-    [
-        "agent_id",
-        "status",
-        "statuses",
-        "age",
-        "event_timestamp",
-        "source",
-        "is_fallback",
-        "as_dict",
-        "from_answer",
-        "get",
-        "items",
-        "keys",
-        "values",
-    ]
-)
-"""Names that an answer has already, which a feature therefore cannot have."""
 
 _TYPES: Final = {"int64": "int | None", "float64": "float | None", "instant": "datetime | None"}
 _WIDTH: Final = 140
@@ -73,12 +54,7 @@ _INIT: Final = """\
 
 
 def render(views: Sequence[FeatureView] = VIEWS) -> dict[str, str]:
-    """Return the file's text by its path from the repository's root.
-
-    Raises:
-        DefinitionError: A feature has a name that an answer has already.
-
-    """
+    """Return the file's text by its path from the repository's root."""
     names = {view.name: class_name(view) for view in views}
     kinds = "".join(f'    "{view.agent}": {names[view.name]},\n' for view in views)
     overloads = [
@@ -104,10 +80,6 @@ def class_name(view: FeatureView) -> str:
 
 
 def _class(view: FeatureView) -> str:
-    taken = sorted(each.name for each in view.features if each.name in RESERVED)
-    if taken:
-        message = f"view {view.name}: the client's answers have {', '.join(taken)} already; choose another name"
-        raise DefinitionError(message)
     listed = "".join(f'        "{each.name}",\n' for each in view.features)
     instants = ", ".join(f'"{each.name}"' for each in view.features if each.value_type == "instant")
     parts = [

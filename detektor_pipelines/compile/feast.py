@@ -1,7 +1,7 @@
 """A definition as Feast's objects: entity, source, feature view.
 
 Pure: nothing here reaches a registry or a server. Importing Feast takes seconds, so each function imports it when called; what only
-names or hashes a definition (`fingerprint`, `relation`) works without it.
+names or hashes a definition (`fingerprint`, `row_table`) works without it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from detektor_pipelines.language.hashes import data_hash, metadata_hash
+from detektor_pipelines.language.hashes import data_hash, metadata_hash, short_hash
 
 if TYPE_CHECKING:
     from feast import Entity, Field
@@ -27,12 +27,17 @@ CREATED_AT: Final = "created_at"
 WRITTEN_AT: Final = "written_at"
 
 # Tags by which our stores know a view that Feast hands them.
+AGENT: Final = "agent"
 DATA_HASH: Final = "data_hash"
+GRAIN: Final = "grain_us"
 MAX_AGE: Final = "max_age_us"
 FINGERPRINT: Final = "fingerprint"
 WRITTEN_COLUMN: Final = "written_timestamp_column"
 
-_REVISION: Final = 1
+_NUMBERS: Final = "numbers"
+"""Tag of the join key's field: Feast makes a version of a view when a field changes, so any change of the numbers is one."""
+
+_REVISION: Final = 2
 """Raised when this module makes other objects of the same definition, so that they are applied anew."""
 
 
@@ -42,9 +47,9 @@ def fingerprint(view: FeatureView) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def relation(view: FeatureView) -> str:
-    """The SQL view that historical reads go to: the plain name, on top of the current version's table."""
-    return f"{SCHEMA}.{view.name}"
+def row_table(view: FeatureView) -> str:
+    """Name of the table with the rows of this version of the view, without the schema."""
+    return f"{view.name}__{short_hash(view)}"
 
 
 @lru_cache(maxsize=1)
@@ -66,7 +71,7 @@ def source(view: FeatureView) -> PostgreSQLSource:
 
     return PostgreSQLSource(
         name=f"{view.name}_rows",
-        table=relation(view),
+        table=f"{SCHEMA}.{row_table(view)}",  # this version's own: the plain name shows people another one, once there is one
         timestamp_field=EVENT_TIMESTAMP,
         created_timestamp_column=CREATED_AT,
         description=f"Rows of {view.name}: one for each instant at which an event entered or left a window.",
@@ -86,17 +91,18 @@ def feature_view(view: FeatureView) -> FeastView:
         name=view.name,
         entities=[entity()],
         ttl=timedelta(0),
-        schema=[Field(name=JOIN_KEY, dtype=String), *(_field(each) for each in view.features)],
+        schema=[Field(name=JOIN_KEY, dtype=String, tags={_NUMBERS: data_hash(view)}), *(_field(each) for each in view.features)],
         online=True,
         source=source(view),
         description=view.description,
         owner=view.owner,
         tags={
             **dict(view.tags),
-            "agent": view.agent,
+            AGENT: view.agent,
             "feature_version": f"v{view.version}",
             DATA_HASH: data_hash(view),
             "metadata_hash": metadata_hash(view),
+            GRAIN: str(view.grain),
             MAX_AGE: str(view.max_age.size),
             FINGERPRINT: fingerprint(view),
         },

@@ -126,23 +126,31 @@ class Spread(Node):
 
 @dataclass(frozen=True)
 class Edge(Node):
-    """Upper edge of the bucket that holds rank ceil(q·n), q = ``share`` / ``whole``; null without values."""
+    """Upper edge of the bucket that holds rank ceil(q·n), or ``greatest`` where that is less; null without values.
+
+    q is ``share`` / ``whole``. ``greatest`` is the greatest value in the window. It is less than the edge only where the rank falls into
+    the highest bucket that holds anything, so it is an upper bound of the quantile too, and a closer one.
+    """
 
     counts: tuple[State, ...]
     tops: tuple[int, ...]
     share: int
     whole: int
+    greatest: State
 
     @override
     def scalar(self, states: States) -> int | float | None:
         counts = [states[each.name] or 0 for each in self.counts]
+        greatest = states[self.greatest.name]
+        if greatest is None:
+            return None
         rank = -(-self.share * sum(counts) // self.whole)
         for found, top in zip(counts, self.tops, strict=True):
             if rank <= 0:
                 return None
             rank -= found
             if rank <= 0:
-                return top
+                return min(top, greatest)
         return None
 
     @override
@@ -153,8 +161,9 @@ class Edge(Node):
         n = running[-1]
         rank = -(-self.share * n // self.whole)
         bucket = np.minimum((running < rank).sum(axis=0), len(self.tops) - 1)
-        valid = n > 0
-        return np.where(valid, np.array(self.tops, dtype=np.int64)[bucket], 0), valid
+        greatest, some = states[self.greatest.name]
+        valid = (n > 0) & some
+        return np.where(valid, np.minimum(np.array(self.tops, dtype=np.int64)[bucket], greatest), 0), valid
 
 
 @dataclass(frozen=True)

@@ -68,8 +68,8 @@ def _states(node: Node) -> Iterable[str]:
             yield from (numerator.name, denominator.name)
         case Spread(numerator, count):
             yield from (numerator, count.name)
-        case Edge(counts):
-            yield from (count.name for count in counts)
+        case Edge(counts=counts, greatest=greatest):
+            yield from (*(count.name for count in counts), greatest.name)
         case Arithmetic(_, left, right):
             yield from _states(left)
             yield from _states(right)

@@ -205,7 +205,8 @@ class _Builder:
             State(self._sum("bucket", window, where, operand, (low, None if high == highest else high)).name)
             for low, high in zip(bottoms, tops, strict=True)
         )
-        return Edge(counts, tops, share.numerator, share.denominator)
+        greatest = State(self._pick("maximum", window, where, operand).name)
+        return Edge(counts, tops, share.numerator, share.denominator, greatest)
 
     def _distinct(self, window: Window, where: Predicate | None, operand: Expression | None) -> DistinctState:
         if not isinstance(operand, Column):

@@ -1,8 +1,9 @@
 """A view as one SQL text over deltas, the same for DuckDB and PostgreSQL but for three words of dialect.
 
 The text reads a relation ``events`` with the columns ``ts`` and ``known`` (int64 µs), ``seq`` (rank by ts, event_id),
-``live`` (false for a superseded revision, which keeps its instants and contributes nothing), ``project`` and the plan's
-columns. It returns, per agent_id and grain instant t in (start, end], the integer states of the plan. How:
+``live`` (false for a retraction and a superseded revision, which keep their instants), ``until`` (int64 µs, when the
+platform learnt better of a superseded revision, else null), ``project`` and the plan's columns. It returns, per agent_id
+and grain instant t in (start, end], the integer states of the plan. How:
 
 - ``cells`` sums what events of one project contribute, per grain instant at which they enter and per hop in which they
   occurred; ``keyed`` adds the roll-up over projects. Sums, maxima and minima may be merged first, so this equals rolling
@@ -12,6 +13,8 @@ columns. It returns, per agent_id and grain instant t in (start, end], the integ
 - Extremes are not subtractable: whole hops by a RANGE frame, the hop under way by a running extreme, and what became
   known only after its hop was over by expansion to the instants where it counts.
 - Distinct values are intervals: overlapping ones of a value merge into islands, an island is +1 and −1.
+- A superseded revision was served until the platform learnt better: so it leaves at ``tu``, before its windows let it go. A sum
+  is taken back there; where leaves have to rise with occurred_at (latest, extremes) it is expanded to its instants.
 """
 
 from collections.abc import Iterator
@@ -25,7 +28,8 @@ from detektor_pipelines.language.expressions import Column
 from detektor_pipelines.language.windows import Window
 
 Form: TypeAlias = Literal["served", "known_now"]
-"""Enter at greatest(occurred_at, known_at), as it was served then, or at occurred_at, as known now."""
+"""As it was served then: enter at greatest(occurred_at, known_at), a superseded revision until better was learnt. Or as known now: enter at
+occurred_at, of each event the highest revision alone."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ POSTGRES: Final = Dialect("postgres", "NUMERIC(38,0)", "DIV({value}, {by})")
 
 @dataclass(frozen=True)
 class Span:
-    """Instants in µs: rows lie in (start, end], or in [start, end] where ``start_too``."""
+    """Instants in µs, multiples of the view's grain: rows lie in (start, end]. Or one instant, of no grain, where ``start_too``."""
 
     start: int
     end: int
@@ -55,7 +59,10 @@ class Span:
 
     @classmethod
     def instant(cls, at: int) -> "Span":
-        """The one instant ``at``: a row for each key that has events, whether or not something enters or leaves just then."""
+        """The one instant ``at``, exact: a row for each key that has events, whether or not something enters or leaves just then.
+
+        Events enter and leave at their own µs then, whatever the view's grain; a single instant is cheap at any.
+        """
         return cls(at, at, start_too=True)
 
     @property
@@ -64,7 +71,7 @@ class Span:
         return f"r.t {'>=' if self.start_too else '>'} {self.start}"
 
 
-def states_sql(plan: Plan, span: Span, *, form: Form, late: bool, dialect: Dialect = DUCKDB) -> str:
+def states_sql(plan: Plan, span: Span, *, form: Form, late: bool, revised: bool = False, dialect: Dialect = DUCKDB) -> str:
     """The SELECT of a view's integer states, ordered by (agent_id, t).
 
     Args:
@@ -73,9 +80,10 @@ def states_sql(plan: Plan, span: Span, *, form: Form, late: bool, dialect: Diale
         form: which of the two enters.
         late: whether any event became known at a later grain instant than it occurred. Without such events both forms
             are one and the text is shorter; with them ``late_known`` (µs, null where the forms agree) is a column too.
+        revised: whether the platform learnt better of any event at a later grain instant than it occurred (``until``). Implies ``late``.
         dialect: of the engine.
     """
-    return _Text(plan, span, form, late, dialect).render()
+    return _Text(plan, span, form, late or revised, revised, dialect).render()
 
 
 def reach_back(plan: Plan) -> int:
@@ -93,9 +101,11 @@ def _floor(value: str, step: int) -> str:
 
 
 class _Text:
-    def __init__(self, plan: Plan, span: Span, form: Form, late: bool, dialect: Dialect) -> None:  # noqa: FBT001
-        self.plan, self.span, self.form, self.late, self.dialect = plan, span, form, late, dialect
-        self.agent, self.grain = plan.view.agent, plan.view.grain
+    def __init__(self, plan: Plan, span: Span, form: Form, late: bool, revised: bool, dialect: Dialect) -> None:  # noqa: FBT001
+        self.plan, self.span, self.form, self.late, self.revised, self.dialect = plan, span, form, late, revised, dialect
+        self.late_served = late and form == "served"
+        self.revised_served = revised and form == "served"
+        self.agent, self.grain = plan.view.agent, 1 if span.start_too else plan.view.grain
         self.windows = plan.view.windows
         self.resolution = min(self.grain, *(window.hop for window in self.windows))
         # One running maximum serves all windows of a `last`, one cell value all windows of an extreme.
@@ -103,16 +113,27 @@ class _Text:
         self.extremes = _shared([pick for pick in plan.picks if pick.function != "last"])
 
     def render(self) -> str:
-        parts = [self._prepared(), self._cells(), self._keyed(), self._timed(), *self._islands(), self._deltas()]
+        parts = [self._counted()] if self.revised else []
+        parts += [self._prepared(), self._cells(), self._keyed(), self._timed(), *self._islands(), self._deltas()]
         parts += [self._grouped(), self._running(), *self._extreme_parts()]
         if self.late:
             parts.append(self._late_known())
         return "WITH " + ",\n".join(parts) + "\n" + self._final()
 
+    def _counted(self) -> str:
+        """Events, with the grain instant ``tu`` at which a superseded revision is no longer served; it counts until then."""
+        superseded = f"NOT live AND {_ceil('until', self.grain)} > {_ceil('ts', self.grain)}"
+        live = f"(live OR COALESCE({superseded}, FALSE))" if self.form == "served" else "live"
+        until = f"CASE WHEN {superseded} THEN {{}} END".format
+        columns = ["ts", "seq", "project", *self.plan.columns, f"{live} AS live"]
+        columns += [f"{until(_ceil('until', self.grain))} AS tu", "known", f"COALESCE({until('until')}, known) AS learnt"]
+        return f"counted AS (SELECT {', '.join(columns)} FROM events)"
+
     def _prepared(self) -> str:
         columns = ["project", "ts", f"{_ceil('ts', self.resolution)} AS b"]
         columns.append(f"{_ceil('GREATEST(ts, known)', self.grain)} AS tk")
-        columns.append(f"CASE WHEN {self._taking_part()} THEN known END AS knowledge")
+        columns += ["tu"] if self.revised else []
+        columns.append(f"CASE WHEN {self._taking_part()} THEN {'learnt' if self.revised else 'known'} END AS knowledge")
         columns += [f"{contribution(each, self.dialect)} AS {each.name}" for each in self.plan.prepared]
         for name, pick in self.lasts.items():
             value = operand(pick.operand)
@@ -126,7 +147,7 @@ class _Text:
             columns.append(f"CASE WHEN {passing(pick.where)} THEN {operand(pick.operand)} END AS {name}")
         for distinct in self.plan.distincts:
             columns.append(f"CASE WHEN {passing(distinct.where)} THEN {distinct.column.name} END AS {distinct.name}")
-        return f"prepared AS (SELECT {', '.join(columns)} FROM events)"
+        return f"prepared AS (SELECT {', '.join(columns)} FROM {'counted' if self.revised else 'events'})"
 
     def _taking_part(self) -> str:
         """TRUE for an event that some feature lets through: no other makes a difference to what is known."""
@@ -136,23 +157,38 @@ class _Text:
         return f"live AND ({' OR '.join(tests)})" if "TRUE" not in tests else "live"
 
     def _merged(self) -> list[str]:
-        merged = [f"SUM({each.name}) AS {each.name}" for each in self.plan.prepared]
+        merged = [f"{_sum(each.name, wide=each.role == 'square')} AS {each.name}" for each in self.plan.prepared]
         merged += [f"MAX({name}) AS {name}" for name in self.lasts]
         merged += [f"{_extreme(pick)}({name}) AS {name}" for name, pick in self.extremes.items()]
         return [*merged, "MAX(knowledge) AS knowledge"]
 
+    @property
+    def _cell(self) -> str:
+        """Columns that tell the cells of a project apart."""
+        return "b, tk, tu" if self.revised else "b, tk"
+
     def _cells(self) -> str:
-        columns = ", ".join(("project", "b", "tk", *self._merged()))
-        return f"cells AS (SELECT {columns} FROM prepared GROUP BY project, b, tk)"
+        columns = ", ".join(("project", self._cell, *self._merged()))
+        return f"cells AS (SELECT {columns} FROM prepared GROUP BY project, {self._cell})"
 
     def _keyed(self) -> str:
         names = [each.name for each in self.plan.prepared] + [*self.lasts, *self.extremes, "knowledge"]
-        whole = ", ".join((f"'{self.agent}' AS agent_id", "b", "tk", *self._merged()))
-        single = ", ".join((f"'{self.agent}@' || project", "b", "tk", *names))
-        return f"keyed AS (SELECT {whole} FROM cells GROUP BY b, tk UNION ALL SELECT {single} FROM cells WHERE project IS NOT NULL)"
+        whole = ", ".join((f"'{self.agent}' AS agent_id", self._cell, *self._merged()))
+        single = ", ".join((f"'{self.agent}@' || project", self._cell, *names))
+        grouped = f"SELECT {whole} FROM cells GROUP BY {self._cell}"
+        return f"keyed AS ({grouped} UNION ALL SELECT {single} FROM cells WHERE project IS NOT NULL)"
 
     def _enter(self, bucket: str = "b") -> str:
-        return "tk" if self.late and self.form == "served" else _ceil(bucket, self.grain)
+        return "tk" if self.late_served else _ceil(bucket, self.grain)
+
+    def _gone(self, leave: str) -> str:
+        """Grain instant from which the cell counts no more: it has left, or the platform learnt better (no ``tu`` is null, and ignored)."""
+        return f"LEAST({leave}, tu)" if self.revised_served else leave
+
+    @property
+    def _lasting(self) -> str:
+        """Condition for a cell that stays until it leaves."""
+        return " AND tu IS NULL" if self.revised_served else ""
 
     def _leave(self, window: Window, bucket: str = "b") -> str:
         """Grain instant from which the cell is no longer in the window."""
@@ -165,10 +201,11 @@ class _Text:
 
     def _islands(self) -> Iterator[str]:
         for distinct in self.plan.distincts:
-            name, longest = distinct.name, self._leave(distinct.window)
+            name, longest = distinct.name, self._gone(self._leave(distinct.window))
             enter = self._enter()
-            project = f"SELECT '{self.agent}@' || project, {name}, b, tk FROM prepared WHERE project IS NOT NULL"
-            yield (f"{name}_keyed AS (SELECT '{self.agent}' AS agent_id, {name} AS value, b, tk FROM prepared UNION ALL {project})")
+            project = f"SELECT '{self.agent}@' || project, {name}, {self._cell} FROM prepared WHERE project IS NOT NULL"
+            whole = f"SELECT '{self.agent}' AS agent_id, {name} AS value, {self._cell} FROM prepared"
+            yield f"{name}_keyed AS ({whole} UNION ALL {project})"
             yield (
                 f"{name}_spans AS (SELECT DISTINCT agent_id, value, {enter} AS te, {longest} AS tl FROM {name}_keyed"
                 f" WHERE value IS NOT NULL AND {enter} < {longest})"
@@ -188,28 +225,39 @@ class _Text:
         plan, longest = self.plan, self.windows[-1]
         selects = [self._delta("te", "timed", {**self._entering(), **self._picking()}, f"te < leave_{longest.label}")]
         for window in self.windows:
-            leaving = {
-                each.name: f"CASE WHEN te < leave_{window.label} THEN -{each.prepared.name} ELSE 0 END"
-                for each in plan.sums
-                if each.window == window
-            }
-            selects.append(self._delta(f"leave_{window.label}", "timed", leaving))
-        if self.late and self.form == "served":
+            leave = f"leave_{window.label}"
+            still = f"te < {leave} AND {leave} <= COALESCE(tu, {leave})" if self.revised_served else f"te < {leave}"
+            leaving = {each.name: f"CASE WHEN {still} THEN -{each.prepared.name} ELSE 0 END" for each in plan.sums if each.window == window}
+            selects.append(self._delta(leave, "timed", leaving))
+        if self.late_served:
             selects.append(self._delta(_ceil("b", self.grain), "timed", {}))
         if self.late and self.form == "known_now":
             selects.append(self._delta("tk", "timed", {}, f"tk < leave_{longest.label}"))
+        if self.revised:
+            selects.append(self._delta("tu", "timed", self._taken_back(), f"tk < tu AND tu < leave_{longest.label}"))
         selects += [self._delta("t", f"{each.name}_deltas", {each.name: "step"}) for each in plan.distincts]
         return "deltas AS (" + "\n UNION ALL ".join(selects) + ")"
 
     def _entering(self) -> dict[str, str]:
-        return {each.name: f"CASE WHEN te < leave_{each.window.label} THEN {each.prepared.name} ELSE 0 END" for each in self.plan.sums}
+        gone = {each.window: self._gone(f"leave_{each.window.label}") for each in self.plan.sums}
+        return {each.name: f"CASE WHEN te < {gone[each.window]} THEN {each.prepared.name} ELSE 0 END" for each in self.plan.sums}
+
+    def _taken_back(self) -> dict[str, str]:
+        """What a superseded revision adds to each window that has not let it go by then, subtracted."""
+        if self.form == "known_now":
+            return {}
+        return {
+            each.name: f"CASE WHEN te < tu AND tu < leave_{each.window.label} THEN -{each.prepared.name} ELSE 0 END"
+            for each in self.plan.sums
+        }
 
     def _picking(self) -> dict[str, str]:
-        picking = {name: name for name in self.lasts}
+        picking = {name: f"CASE WHEN tu IS NULL THEN {name} END" if self.revised_served else name for name in self.lasts}
         for pick in self._running_extremes():
             over = _ceil(_ceil("b", pick.window.hop), self.grain)
             # A span may begin inside a hop: of what is folded into its start, only that hop is still under way.
-            picking[f"{pick.name}_part"] = f"CASE WHEN te <= {over} AND {over} > {self.span.start} THEN {self._shared_name(pick)} END"
+            inside = f"te <= {over} AND {over} > {self.span.start}{self._lasting}"
+            picking[f"{pick.name}_part"] = f"CASE WHEN {inside} THEN {self._shared_name(pick)} END"
         return picking
 
     def _delta(self, instant: str, relation: str, values: dict[str, str], where: str = "TRUE") -> str:
@@ -234,7 +282,7 @@ class _Text:
         return merged
 
     def _grouped(self) -> str:
-        columns = [f"SUM({each.name}) AS {each.name}" for each in self._summed()]
+        columns = [f"{_sum(each.name, wide=each not in self._narrow())} AS {each.name}" for each in self._summed()]
         columns += [f"{function}({name}) AS {name}" for name, function in self._picked().items()]
         return f"grouped AS (SELECT {', '.join(('agent_id', 't', *columns))} FROM deltas GROUP BY agent_id, t)"
 
@@ -255,11 +303,13 @@ class _Text:
 
     def _extreme_parts(self) -> Iterator[str]:
         for pick in self.plan.picks:
-            if pick.function == "last":
-                continue
             value, window = self._shared_name(pick), pick.window
+            if pick.function == "last":
+                if self.revised_served:
+                    yield self._expanded(f"{pick.name}_served", "MAX", pick, "tu IS NOT NULL")
+                continue
             bucket = _ceil("b", window.hop)
-            known = f"te <= {_ceil(bucket, self.grain)}"
+            known = f"te <= {_ceil(bucket, self.grain)}{self._lasting}"
             yield (
                 f"{pick.name}_hops AS (SELECT agent_id, h, {_extreme(pick)}(x) AS x FROM ("
                 f"SELECT agent_id, {bucket} AS h, {value} AS x FROM timed WHERE {value} IS NOT NULL AND {known}"
@@ -269,13 +319,16 @@ class _Text:
                 f"{pick.name}_whole AS (SELECT agent_id, h, {_extreme(pick)}(x) OVER (PARTITION BY agent_id ORDER BY h"
                 f" RANGE BETWEEN {window.size - window.hop} PRECEDING AND CURRENT ROW) AS x FROM {pick.name}_hops)"
             )
-            if self.late and self.form == "served":
-                leave = f"leave_{window.label}"
-                yield (
-                    f"{pick.name}_late AS (SELECT agent_id, g.t AS t, {_extreme(pick)}({value}) AS x"
-                    f" FROM timed, {self._instants('te', leave)} AS g(t)"
-                    f" WHERE {value} IS NOT NULL AND NOT {known} GROUP BY agent_id, g.t)"
-                )
+            if self.late_served:
+                yield self._expanded(f"{pick.name}_late", _extreme(pick), pick, f"NOT ({known})")
+
+    def _expanded(self, name: str, function: str, pick: PickState, where: str) -> str:
+        """The pick over the cells where ``where`` holds, at each instant at which they count."""
+        value, gone = self._shared_name(pick), self._gone(f"leave_{pick.window.label}")
+        return (
+            f"{name} AS (SELECT agent_id, g.t AS t, {function}({value}) AS x FROM timed, {self._instants('te', gone)} AS g(t)"
+            f" WHERE {value} IS NOT NULL AND {where} GROUP BY agent_id, g.t)"
+        )
 
     def _instants(self, start: str, end: str) -> str:
         """Grain instants of the span in [start, end)."""
@@ -283,11 +336,12 @@ class _Text:
         return f"generate_series({first}, {last}, {self.grain})"
 
     def _late_known(self) -> str:
-        """Greatest known_at of the events that make the two forms differ at an instant."""
+        """Greatest instant at which the platform learnt of what makes the two forms differ at an instant."""
         occurred, longest = _ceil("b", self.grain), f"leave_{self.windows[-1].label}"
+        learnt = "COALESCE(tu, tk)" if self.revised else "tk"
         return (
             "late_known AS (SELECT agent_id, g.t AS t, MAX(knowledge) AS known FROM timed,"
-            f" {self._instants(occurred, f'LEAST(tk, {longest})')} AS g(t) WHERE tk > {occurred} GROUP BY agent_id, g.t)"
+            f" {self._instants(occurred, f'LEAST({learnt}, {longest})')} AS g(t) WHERE {learnt} > {occurred} GROUP BY agent_id, g.t)"
         )
 
     def _final(self) -> str:
@@ -323,20 +377,37 @@ class _Text:
             name = self._shared_name(pick)
             occurred, value = (f"r.{name}",) * 2 if _is_instant(pick) else (f"{name}_event.ts", f"{name}_event.{name}_value")
             present = f"{_ceil(occurred, window.hop)} + {window.size} > r.t"
-            return f"CASE WHEN {present} THEN CAST({value} AS BIGINT) END", []
+            served, joins = self._superseded_pick(pick) if self.revised_served else ("", [])
+            return f"CASE {served}WHEN {present} THEN CAST({value} AS BIGINT) END", joins
         parts = [f"{pick.name}_whole.x"]
         joins = [
             f"LEFT JOIN {pick.name}_whole ON {pick.name}_whole.agent_id = r.agent_id AND {pick.name}_whole.h = {_floor('r.t', window.hop)}",
         ]
         if pick in self._running_extremes():
             parts.append(f"r.{pick.name}_part")
-        if self.late and self.form == "served":
+        if self.late_served:
             parts.append(f"{pick.name}_late.x")
             joins.append(
                 f"LEFT JOIN {pick.name}_late ON {pick.name}_late.agent_id = r.agent_id AND {pick.name}_late.t = r.t",
             )
         choose = "LEAST" if pick.function == "minimum" else "GREATEST"
         return f"CAST({choose}({', '.join(parts)}) AS BIGINT)" if len(parts) > 1 else f"CAST({parts[0]} AS BIGINT)", joins
+
+    def _superseded_pick(self, pick: PickState) -> tuple[str, list[str]]:
+        """The case in which a superseded revision is the latest; a later one that lasts is still present whenever it is."""
+        name, served = self._shared_name(pick), f"{pick.name}_served"
+        joins = [f"LEFT JOIN {served} ON {served}.agent_id = r.agent_id AND {served}.t = r.t"]
+        value = f"{served}.x"
+        if not _is_instant(pick):
+            joins.append(f"LEFT JOIN prepared {served}_event ON {served}_event.seq = {served}.x")
+            value = f"{served}_event.{name}_value"
+        latest = f"{served}.x > r.{name} OR ({served}.x IS NOT NULL AND r.{name} IS NULL)"
+        return f"WHEN {latest} THEN CAST({value} AS BIGINT) ", joins
+
+
+def _sum(name: str, *, wide: bool) -> str:
+    """A sum in the type that it was proved to fit: engines make every sum of integers 128-bit, and all that follows pays for it."""
+    return f"SUM({name})" if wide else f"CAST(SUM({name}) AS BIGINT)"
 
 
 def contribution(prepared: Prepared, dialect: Dialect) -> str:

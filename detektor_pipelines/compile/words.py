@@ -72,7 +72,7 @@ def aggregation(value: Aggregation) -> str:
         "std": f"sample standard deviation of {over}",
         "last": f"{over} of the latest event that knows it",
         "distinct": f"number of different {over}",
-        "quantile": f"{share} quantile of {over}: upper edge of the bucket that holds rank ceil({share} · n)",
+        "quantile": f"{share} quantile of {over}: upper edge of the bucket that holds rank ceil({share} · n), or the greatest if less",
     }[value.function]
 
 
@@ -104,11 +104,11 @@ def quantile_error(value: Aggregation) -> str:
     """What a quantile over buckets can be wrong by."""
     if not isinstance(value.operand, Operand):
         raise TypeError(value)
-    low, high = value.operand.bounds
+    low = value.operand.bounds[0]
     widths = [upper - lower for lower, upper in zip((low, *value.edges), value.edges, strict=False)]
     return (
-        f"Never below the true quantile, and above it by less than the width of its bucket: {min(widths):,} to {max(widths):,} below "
-        f"{value.edges[-1]:,}. Beyond the last edge it is the largest value that an event may have, {high:,}."
+        "Never below the true quantile nor above the greatest value in the window, and above the former by less than the width of its "
+        f"bucket: {min(widths):,} to {max(widths):,} up to {value.edges[-1]:,}. Beyond that it is the greatest value in the window."
     )
 
 

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import view_named
+from detektor_pipelines.engine.as_of import known_by, values_at, values_of_nothing
 from detektor_pipelines.engine.compute import compute, event_schema, row_schema
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.events import CATEGORIES, IDENTITIES, MEASURES, OPERATIONS
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 _CASE_KEYS: Final = frozenset(("name", "events", "expect"))
 _EVENT_KEYS: Final = frozenset(("at", "known_at", "event_id", "operation", *IDENTITIES, *MEASURES, *CATEGORIES))
 _EXPECTATION_KEYS: Final = frozenset(("at", "agent_id", "known_at", "values"))
-_FOR_EVER: Final = 2**62
 _CLOSE: Final = 1e-12
 
 
@@ -107,11 +107,12 @@ def run_case(view: FeatureView, case: Mapping[str, Any], where: str) -> CaseResu
     """
     events = [_event(each, number, where) for number, each in enumerate(case.get("events") or [])]
     expectations = [_expectation(view, each, where) for each in case["expect"]]
-    rows = _rows(view, events, max((each["at"] for each in expectations), default=0))
+    table = _table(view, events)
+    rows = _rows(view, table, max((each["at"] for each in expectations), default=0))
     name = str(case.get("name", where))
     mismatches, checked = [], 0
     for expected in expectations:
-        found = _read(rows, expected)
+        found = _read(rows, expected) if expected["known_at"] is None else _known(view, table, expected)
         for feature, value in expected["values"].items():
             checked += 1
             if not _matches(value, found.get(feature)):
@@ -120,14 +121,16 @@ def run_case(view: FeatureView, case: Mapping[str, Any], where: str) -> CaseResu
     return CaseResult(view.name, name, checked, tuple(mismatches))
 
 
-def _rows(view: FeatureView, events: list[dict[str, Any]], last: int) -> list[dict[str, Any]]:
+def _table(view: FeatureView, events: list[dict[str, Any]]) -> pa.Table:
     import pyarrow as pa
 
     schema = event_schema(view)
-    columns = {name: [event.get(name) for event in events] for name in schema.names}
-    table: pa.Table = pa.table(columns, schema=schema)
-    first = min((event["ts"] for event in events), default=0)
-    rows = compute(view, table, start=floor_to(first - 1, DAY), end=max(floor_to(last, DAY) + DAY, first), cutoff=last)
+    return pa.table({name: [event.get(name) for event in events] for name in schema.names}, schema=schema)
+
+
+def _rows(view: FeatureView, events: pa.Table, last: int) -> list[dict[str, Any]]:
+    first = min(events["ts"].to_pylist(), default=0)
+    rows = compute(view, events, start=floor_to(first - 1, DAY), end=max(floor_to(last, DAY) + DAY, first), cutoff=last)
     instants = [field.name for field in row_schema(view) if str(field.type).startswith("timestamp")]
     for name in instants:
         rows = rows.set_column(rows.column_names.index(name), name, rows[name].cast("int64"))
@@ -136,15 +139,21 @@ def _rows(view: FeatureView, events: list[dict[str, Any]], last: int) -> list[di
 
 
 def _read(rows: list[dict[str, Any]], expected: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the newest version, as known then, of the last row not after the instant."""
-    seen = [
-        row
-        for row in rows
-        if row["agent_id"] == expected["agent_id"]
-        and row["event_timestamp"] <= expected["at"]
-        and row["created_at"] <= expected["known_at"]
-    ]
+    """Return the last row not after the instant, as known now."""
+    seen = [row for row in rows if row["agent_id"] == expected["agent_id"] and row["event_timestamp"] <= expected["at"]]
     return max(seen, key=lambda row: (row["event_timestamp"], row["created_at"]), default={})
+
+
+def _known(view: FeatureView, events: pa.Table, expected: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values at the last instant of the grain with the knowledge asked for, nothing where nothing was known by then."""
+    instant, agent_id = floor_to(expected["at"], view.grain), expected["agent_id"]
+    project = agent_id.partition("@")[2]
+    known = known_by(events, expected["known_at"])
+    happened = any(
+        at <= instant and project in {"", of} for at, of in zip(known["ts"].to_pylist(), known["project"].to_pylist(), strict=True)
+    )
+    values = values_at(view, known, instant).get(agent_id, values_of_nothing(view))
+    return dict(zip((each.name for each in view.features), values, strict=True)) if happened else {}
 
 
 def _event(content: Any, number: int, where: str) -> dict[str, Any]:
@@ -190,7 +199,7 @@ def _expectation(view: FeatureView, content: Any, where: str) -> dict[str, Any]:
         raise _wrong(where, f"agent_id {agent_id} is neither {view.agent} nor {view.agent}@PROJECT")
     return {
         "at": _instant(content["at"], where),
-        "known_at": _instant(content["known_at"], where) if "known_at" in content else _FOR_EVER,
+        "known_at": _instant(content["known_at"], where) if "known_at" in content else None,
         "agent_id": agent_id,
         "values": {name: _expected(view, name, value, where) for name, value in content["values"].items()},
     }

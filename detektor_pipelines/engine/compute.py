@@ -2,7 +2,7 @@
 
 A row is (agent_id, event_timestamp, created_at): the value at event_timestamp as known at created_at. For each instant
 there is the value as it was served then (created_at = event_timestamp) and, where what is known now says otherwise, a
-second row whose created_at is the greatest known_at of the events that make the difference.
+second row whose created_at is the greatest instant at which the platform learnt of what makes the difference.
 """
 
 from contextlib import contextmanager
@@ -29,10 +29,14 @@ IDENTITY_COLUMNS: Final = ("agent_id", "event_timestamp", "created_at")
 
 
 def event_schema(view: FeatureView) -> "pa.Schema":
-    """Columns that ``compute`` wants of events: instants as int64 µs, ``live`` false for a superseded revision."""
+    """Columns that ``compute`` wants of events: instants as int64 µs.
+
+    ``live`` is false for a retraction and for a superseded revision; ``until`` is when the platform learnt better of the latter, null for
+    all others.
+    """
     import pyarrow as pa
 
-    fields = [("ts", pa.int64()), ("known", pa.int64()), ("event_id", pa.string()), ("live", pa.bool_())]
+    fields = [("ts", pa.int64()), ("known", pa.int64()), ("until", pa.int64()), ("event_id", pa.string()), ("live", pa.bool_())]
     fields.append(("project", pa.string()))
     fields += [(name, pa.int64() if name in MEASURES else pa.string()) for name in plan(view).columns]
     return pa.schema(fields)
@@ -66,10 +70,10 @@ def compute(view: FeatureView, events: "pa.Table", *, start: int, end: int, cuto
     compiled = plan(view)
     last = floor_to(end if cutoff is None else min(end, cutoff), view.grain)
     with loaded(events, compiled) as engine:
-        late = _any_late(engine, view.grain)
+        late, revised = _any_late(engine, view.grain), _any_revised(engine, view.grain)
         span = Span(start, last)
-        served = _states(engine, compiled, span, "served", late=late)
-        now = _states(engine, compiled, span, "known_now", late=True) if late else None
+        served = _states(engine, compiled, span, "served", late=late, revised=revised)
+        now = _states(engine, compiled, span, "known_now", late=late, revised=revised) if late or revised else None
     return _rows(view, compiled, served, now)
 
 
@@ -95,6 +99,12 @@ def _any_late(engine: "duckdb.DuckDBPyConnection", grain: int) -> bool:
     return engine.execute(f"SELECT bool_or({late}) FROM raw_events").fetchall() == [(True,)]
 
 
+def _any_revised(engine: "duckdb.DuckDBPyConnection", grain: int) -> bool:
+    """Whether a superseded revision was served at an instant of the grain; one of history read from files never was."""
+    served = f"until > ts AND (until - 1) // {grain} > (ts - 1) // {grain}"
+    return engine.execute(f"SELECT bool_or({served}) FROM raw_events").fetchall() == [(True,)]
+
+
 @dataclass(frozen=True)
 class States:
     """Integer states of one form: ``keys`` and ``instants`` name the rows, aligned between forms."""
@@ -104,8 +114,8 @@ class States:
     columns: "dict[str, Vector]"
 
 
-def _states(engine: "duckdb.DuckDBPyConnection", compiled: Plan, span: Span, form: Form, *, late: bool) -> States:
-    table = engine.sql(states_sql(compiled, span, form=form, late=late)).to_arrow_table()
+def _states(engine: "duckdb.DuckDBPyConnection", compiled: Plan, span: Span, form: Form, *, late: bool, revised: bool) -> States:
+    table = engine.sql(states_sql(compiled, span, form=form, late=late, revised=revised)).to_arrow_table()
     return states_of(table)
 
 

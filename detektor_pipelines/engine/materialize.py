@@ -123,7 +123,7 @@ def _parts(settings: Settings, view: FeatureView, days: list[date], *, resume: b
             yield Materialization(tuple(kept), "", 0, None, 0.0)
         days = sorted(set(days) - {each.day for each in kept})
     if days:
-        with connect_arrow(settings) as connection:
+        with connect_arrow(settings, writes=True) as connection:
             for chunk in _chunks(connection, view, days, chunk_events):
                 yield _published_chunk(connection, view, chunk)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from detektor_pipelines.compile.loaded import definitions
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.ingest import jsonl, otlp
 from detektor_pipelines.ingest.live import LiveWriter
@@ -125,7 +126,7 @@ class _Collector:
     async def health(self, request: Request) -> Response:
         """Answer while the program lives; the database is asked by requests."""
         del request
-        return _response(b'{"status":"ok"}', JSON)
+        return _response(orjson.dumps({"status": "ok", "definitions": definitions()}), JSON)
 
     async def _write(self, records: Sequence[AgentEvent | Rejection]) -> list[Outcome]:
         from starlette.concurrency import run_in_threadpool

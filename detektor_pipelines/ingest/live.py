@@ -14,6 +14,7 @@ from detektor_pipelines.clock import now_us
 from detektor_pipelines.ingest.checks import problem
 from detektor_pipelines.ingest.masking import excerpt
 from detektor_pipelines.language.records import AgentEvent, Rejection
+from detektor_pipelines.stores.cluster import MOVED, settled
 from detektor_pipelines.stores.connections import postgres_errors
 from detektor_pipelines.stores.live_events import LiveLog, Outcome
 
@@ -89,7 +90,7 @@ class LiveWriter:
             if not _is_lost_connection(error):
                 self._disconnect()
                 raise
-        # The server was restarted, or closed an idle connection. What was committed before is found known.
+        # The server was restarted, closed an idle connection, or became another one. What was committed before is found known.
         self._disconnect()
         try:
             return self._append(events, rejections)
@@ -130,7 +131,7 @@ class LiveWriter:
                 options="-c timezone=UTC",
                 application_name="detektor live",
             )
-            self._log, self._close = LiveLog(connection, mix=self._mix), connection.close
+            self._log, self._close = LiveLog(settled(connection), mix=self._mix), connection.close
         return self._log
 
     def _disconnect(self) -> None:
@@ -152,9 +153,10 @@ def _rejection(event: AgentEvent, reason: str, value: str) -> Rejection:
 def _is_lost_connection(error: Exception) -> bool:
     import psycopg
 
-    return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and (
-        error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))
-    )
+    if not isinstance(error, psycopg.Error):
+        return False
+    lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    return error.sqlstate == MOVED or (lost and (error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))))
 
 
 def _nothing() -> None:

@@ -14,6 +14,9 @@ Function: TypeAlias = Literal["count", "total", "mean", "rate", "minimum", "maxi
 ValueType: TypeAlias = Literal["int64", "float64", "instant"]
 
 MAXIMUM_EDGES: Final = 64
+QUANTILE_RULE: Final = 2
+"""Which rule a quantile's value follows; in the data hash of the views that have one. 1: the bucket's upper edge, and the measure's
+declared maximum above the last edge. 2: the same, but never more than the greatest value in the window."""
 _SHARE: Final = re.compile(r"[01](\.\d{1,6})?\Z")
 
 
@@ -45,7 +48,7 @@ class Aggregation:
         operand = None if self.operand is None else self.operand.canonical()
         if self.q is None:
             return [self.function, operand]
-        return [self.function, operand, self.q.numerator, self.q.denominator, list(self.edges)]
+        return [self.function, operand, self.q.numerator, self.q.denominator, list(self.edges), QUANTILE_RULE]
 
 
 def count() -> Aggregation:
@@ -92,18 +95,25 @@ def last(value: Operand) -> Aggregation:
 
 
 def distinct(value: Column) -> Aggregation:
-    """Number of distinct values, nulls dropped."""
+    """Number of distinct values of a text or an integer column, nulls dropped.
+
+    Not of instants: they have µs, so their number says no more than ``count()`` does, but each of them would have to be remembered.
+    """
     if not isinstance(value, Column):
         message = "distinct(…) takes a column, such as event.task_id"
+        raise DefinitionError(message)
+    if value.kind == "instant":
+        message = f"distinct(event.{value.name}): hardly any two events share an instant, use count() for their number"
         raise DefinitionError(message)
     return Aggregation("distinct", value)
 
 
 def quantile(value: Operand, q: str, *, edges: tuple[int, ...]) -> Aggregation:
-    """Upper edge of the bucket that holds rank ceil(q·n).
+    """Upper edge of the bucket that holds rank ceil(q·n), but never more than the greatest value in the window.
 
-    ``edges`` are rising upper edges; bucket i is (edge i-1, edge i], the first has no lower end, and what lies above the last
-    edge falls in a bucket whose upper edge is the value's declared maximum. The error is at most the bucket's width.
+    ``edges`` are rising upper edges; bucket i is (edge i-1, edge i], the first has no lower end and the one above the last edge no
+    upper one: a rank that falls there gives the greatest value. So the result lies between the true quantile and the greatest value,
+    and is above the former by less than the bucket's width, up to the last edge.
 
     Args:
         value: what to take the quantile of.
@@ -112,7 +122,8 @@ def quantile(value: Operand, q: str, *, edges: tuple[int, ...]) -> Aggregation:
     """
     _integer("quantile", value)
     share = _share(q)
-    if not 1 <= len(edges) <= MAXIMUM_EDGES or list(edges) != sorted(set(edges)) or not all(type(edge) is int for edge in edges):
+    integers = isinstance(edges, tuple | list) and all(type(edge) is int for edge in edges)
+    if not integers or not 1 <= len(edges) <= MAXIMUM_EDGES or list(edges) != sorted(set(edges)):
         message = f"quantile(…): edges are 1 to {MAXIMUM_EDGES} rising integers, here {edges}"
         raise DefinitionError(message)
     low, high = value.bounds

@@ -5,11 +5,14 @@ Null in, null out; a division by zero, or a result that is not finite, is null.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from typing_extensions import override
 
 from detektor_pipelines.language.expressions import Canonical, DefinitionError
+
+MAXIMUM_NUMBER: Final = 1e300
+"""Nothing that a feature counts comes near, and a product with what is greater is not finite."""
 
 
 class Derived(ABC):
@@ -92,6 +95,9 @@ def _derived(value: "Derived | float") -> Derived:
     if isinstance(value, Derived):
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
+        if not -MAXIMUM_NUMBER <= value <= MAXIMUM_NUMBER:
+            message = f"{value!r} in a derived feature: a number of at most {MAXIMUM_NUMBER:g} is needed, all else gives null"
+            raise DefinitionError(message)
         return Number(float(value))
     message = f"{value!r} cannot stand in a derived feature: use feature('name') or a number"
     raise DefinitionError(message)

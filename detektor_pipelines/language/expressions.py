@@ -20,6 +20,9 @@ Canonical: TypeAlias = "list[Canonical] | str | int | bool | None"
 Kind: TypeAlias = Literal["integer", "instant", "text", "truth"]
 
 INT64_MAXIMUM: Final = 2**63 - 1
+MAXIMUM_DEPTH: Final = 200
+"""How deep an expression may be nested: engines and Python follow it down, and theirs ends at about a thousand."""
+
 INSTANT_MAXIMUM: Final = 2**53
 """Instants stay below 2**53 µs (the year 2255), so that a float64 copy of one is exact."""
 
@@ -220,7 +223,8 @@ class Arithmetic(Operand):
     @property
     @override
     def bounds(self) -> tuple[int, int]:
-        corners = [_calculate(self.operator, a, b) for a in self.left.bounds for b in self.right.bounds]
+        left, right = self.left.bounds, self.right.bounds
+        corners = [_calculate(self.operator, a, b) for a in left for b in right]
         return min(corners), max(corners)
 
 
@@ -359,6 +363,16 @@ class EventColumns:
 event: Final = EventColumns()
 
 
+def depth(expression: Expression) -> int:
+    """How many expressions stand within each other, at most: 1 for a column."""
+    deepest, waiting = 0, [(expression, 1)]
+    while waiting:
+        each, level = waiting.pop()
+        deepest = max(deepest, level)
+        waiting += [(part, level + 1) for part in vars(each).values() if isinstance(part, Expression)]
+    return deepest
+
+
 def _calculate(operator: str, left: int, right: int) -> int:
     if operator == "+":
         return left + right
@@ -378,10 +392,21 @@ def _operand(value: object) -> Operand:
     if isinstance(value, int) and abs(value) > INT64_MAXIMUM:
         message = f"{value} is more than int64 holds"
         raise DefinitionError(message)
+    if isinstance(value, str) and ("\0" in value or not _encodes(value)):
+        message = f"{value!r} is a text that no event can hold: it has a NUL or half a character"
+        raise DefinitionError(message)
     if isinstance(value, int | str) and not isinstance(value, bool):
         return Constant(value)
     message = f"{value!r} cannot stand in an expression: use a column, an integer or a text"
     raise DefinitionError(message)
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _compare(operator: Literal["=", "<>", "<", "<=", ">", ">="], left: Operand, other: object) -> Compare:

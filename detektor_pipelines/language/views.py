@@ -1,18 +1,53 @@
-"""Features and feature views: what a catalogue file declares."""
+"""Features and feature views: what a catalogue file declares, and the limits within which every part of the platform can do it."""
 
+import keyword
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from detektor_pipelines.language.aggregations import Aggregation, ValueType
-from detektor_pipelines.language.derived import Derived
+from detektor_pipelines.language.derived import Combination, Derived, Reference
 from detektor_pipelines.language.events import AGENT_TYPES
-from detektor_pipelines.language.expressions import DefinitionError, Operand, Predicate
-from detektor_pipelines.language.windows import DAY, HOUR, Window, days, hours
+from detektor_pipelines.language.expressions import INT64_MAXIMUM, MAXIMUM_DEPTH, DefinitionError, Expression, Operand, Predicate, depth
+from detektor_pipelines.language.windows import DAY, HOUR, MINUTE, Window, days, hours
 
 Number = int | float
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{1,59}\Z")
 _VERSION: Final = re.compile(r"\d+\.\d+\.\d+\Z")
+
+MINIMUM_GRAIN: Final = MINUTE
+"""A row an event, which is what a finer grain comes to, is the log itself; values at any instant are computed from that."""
+MAXIMUM_INSTANTS: Final = 10_000
+"""Grain instants in the longest window: an event that becomes known late is counted at each of them."""
+MAXIMUM_VIEW_NAME: Final = 49
+"""PostgreSQL's names end at 63 characters, and that of a row table carries two underscores and twelve of the hash."""
+MAXIMUM_FEATURES: Final = 500
+"""A row is one row of a PostgreSQL table, which fits into a page of 8 kB."""
+MAXIMUM_NODES: Final = 10_000
+"""Parts of a derived feature, with those of the features that it is made of: each value walks all of them."""
+
+ANSWER_NAMES: Final = frozenset(
+    [
+        "agent_id",
+        "status",
+        "statuses",
+        "age",
+        "event_timestamp",
+        "source",
+        "is_fallback",
+        "as_dict",
+        "from_answer",
+        "get",
+        "items",
+        "keys",
+        "values",
+    ]
+)
+"""Names that the client's answers have already, which a feature therefore cannot have."""
+_ROW_NAMES: Final = frozenset({"agent_id", "event_timestamp", "created_at", "written_at"})
+_VIEW_NAMES: Final = frozenset({"agent_features_historical"})
+"""Relations of the schema `feast` that are no views' own."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +81,13 @@ class Feature:
         if not self.description or not self.unit:
             message = f"feature {self.name}: a description and a unit are needed"
             raise DefinitionError(message)
+        if keyword.iskeyword(self.name) or self.name in ANSWER_NAMES:
+            message = f"feature name {self.name!r}: Python, or the client's answers, have that name already"
+            raise DefinitionError(message)
+        if not isinstance(self.value, Aggregation | Derived):
+            message = f"feature {self.name}: a value is an aggregation (count()) or arithmetic over features (feature('name') / 2)"
+            raise DefinitionError(message)
+        self._check_bounds()
         if isinstance(self.value, Aggregation):
             self._check_aggregation(self.value)
         elif self.over is not None or self.where is not None:
@@ -56,14 +98,32 @@ class Feature:
             raise DefinitionError(message)
 
     def _check_aggregation(self, aggregation: Aggregation) -> None:
-        if self.over is None:
+        if not isinstance(self.over, Window):
             message = f"feature {self.name}: an aggregation needs a window (over=days(7))"
             raise DefinitionError(message)
         if self.where is not None and not isinstance(self.where, Predicate):
             message = f"feature {self.name}: where takes a condition, such as event.operation == 'review'"
             raise DefinitionError(message)
+        for each in (aggregation.operand, self.where):
+            if isinstance(each, Expression) and (nested := depth(each)) > MAXIMUM_DEPTH:
+                limit = f"at most {MAXIMUM_DEPTH} can be; is_in(…) nests its values"
+                message = f"feature {self.name}: an expression is nested {nested} deep, {limit}"
+                raise DefinitionError(message)
         if isinstance(aggregation.operand, Operand) and aggregation.operand.kind == "integer":
             _prove_int64(self.name, aggregation)
+
+    def _check_bounds(self) -> None:
+        low, high = self.within
+        for each in (low, high):
+            if each is not None and not _is_bound(each):
+                message = f"feature {self.name}: {each!r} is no bound of a value; give a number, or None for an open end"
+                raise DefinitionError(message)
+        if low is not None and high is not None and low > high:
+            message = f"feature {self.name}: no value is within {low:,} … {high:,}"
+            raise DefinitionError(message)
+        if self.value_type == "instant" and (low is not None or high is not None):
+            message = f"feature {self.name}: an instant has no bounds; leave within out"
+            raise DefinitionError(message)
 
     @property
     def value_type(self) -> ValueType:
@@ -80,9 +140,9 @@ class Feature:
 class FeatureView:
     """The features of one agent: computed together, stored together, versioned together.
 
-    ``grain`` is the step of the stored rows in µs; it divides a day, divides or is divided by each window's hop, and is part of
-    the data hash. ``max_age`` is how far
-    the online values' ``valid_through`` may lie behind now before a read says OUTSIDE_MAX_AGE.
+    ``grain`` is the step of the stored rows in µs: a minute or more, it divides a day, divides or is divided by each window's hop,
+    and is part of the data hash. ``max_age`` is how far the online values' ``valid_through`` may lie behind now before a read says
+    OUTSIDE_MAX_AGE.
 
     Raises:
         DefinitionError: for a name used twice, a derived feature of an unknown one, a grain that does not fit.
@@ -105,30 +165,53 @@ class FeatureView:
         if not _NAME.match(self.name) or not _VERSION.match(self.version):
             message = f"view {self.name!r} {self.version!r}: lower_snake_case and a version such as 1.2.0 are needed"
             raise DefinitionError(message)
-        if self.grain <= 0 or DAY % self.grain:
-            message = f"view {self.name}: a grain of {self.grain} µs does not divide a day"
+        if len(self.name) > MAXIMUM_VIEW_NAME or self.name in _VIEW_NAMES:
+            message = f"view {self.name}: another name is needed, of at most {MAXIMUM_VIEW_NAME} characters: its table's carries a hash too"
+            raise DefinitionError(message)
+        if len(self.features) > MAXIMUM_FEATURES:
+            message = f"view {self.name} has {len(self.features)} features; a row of a table holds {MAXIMUM_FEATURES}: split the view"
+            raise DefinitionError(message)
+        if not isinstance(self.max_age, Window):
+            message = f"view {self.name}: max_age is a length of time, such as hours(26)"
             raise DefinitionError(message)
         if not any(isinstance(feature.value, Aggregation) for feature in self.features):
             message = f"view {self.name} has no aggregation"
+            raise DefinitionError(message)
+        self._check_grain()
+        self._check_names()
+
+    def _check_grain(self) -> None:
+        if type(self.grain) is not int or self.grain <= 0 or DAY % self.grain:
+            message = f"view {self.name}: a grain of {self.grain} µs does not divide a day"
+            raise DefinitionError(message)
+        if self.grain < MINIMUM_GRAIN:
+            least = f"the least is a minute ({MINIMUM_GRAIN} µs)"
+            message = f"view {self.name}: a grain of {self.grain} µs makes a row of nearly every event; {least}"
             raise DefinitionError(message)
         for window in self.windows:
             if self.grain % window.hop and window.hop % self.grain:
                 hop = f"the hop of a window of {window.label} ({window.hop} µs)"
                 message = f"view {self.name}: of a grain of {self.grain} µs and {hop}, neither divides the other"
                 raise DefinitionError(message)
-        self._check_names()
+        instants = (self.longest.size + self.longest.hop) // self.grain
+        if instants > MAXIMUM_INSTANTS:
+            counted = f"is counted at {instants:,} instants when it becomes known late, {MAXIMUM_INSTANTS:,} are the most"
+            message = f"view {self.name}: an event in a window of {self.longest.label} {counted}; take a coarser grain than {self.grain} µs"
+            raise DefinitionError(message)
 
     def _check_names(self) -> None:
-        taken = {"agent_id", "event_timestamp", "created_at", "written_at"}
-        seen: set[str] = set()
+        nodes: dict[str, int] = {}
         for each in self.features:
-            if each.name in taken | seen:
+            if each.name in _ROW_NAMES or each.name in nodes:
                 message = f"view {self.name}: the name {each.name} is taken"
                 raise DefinitionError(message)
-            if isinstance(each.value, Derived) and (unknown := each.value.features() - seen):
+            if isinstance(each.value, Derived) and (unknown := each.value.features() - nodes.keys()):
                 message = f"view {self.name}: {each.name} is derived from {', '.join(sorted(unknown))}, not declared before it"
                 raise DefinitionError(message)
-            seen.add(each.name)
+            nodes[each.name] = _nodes(each.value, nodes) if isinstance(each.value, Derived) else 1
+            if nodes[each.name] > MAXIMUM_NODES:
+                message = f"view {self.name}: {each.name} is made of {nodes[each.name]:,} parts, at most {MAXIMUM_NODES:,} can be"
+                raise DefinitionError(message)
 
     @property
     def windows(self) -> tuple[Window, ...]:
@@ -160,6 +243,25 @@ class FeatureView:
 
 MAXIMUM_EVENTS: Final = 2**28
 """Events of one agent in one window that the arithmetic is proved for."""
+
+
+def _is_bound(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= INT64_MAXIMUM
+
+
+def _nodes(value: Derived, known: Mapping[str, int]) -> int:
+    """How many parts a derived value has when each feature that it names is written out."""
+    total, waiting = 0, [value]
+    while waiting:
+        match waiting.pop():
+            case Reference(name):
+                total += known[name]
+            case Combination(left=left, right=right):
+                total += 1
+                waiting += [left, right]
+            case _:
+                total += 1
+    return total
 
 
 def _prove_int64(name: str, aggregation: Aggregation) -> None:

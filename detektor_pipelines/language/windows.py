@@ -13,6 +13,9 @@ MINUTE: Final = 60 * SECOND
 HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 
+MAXIMUM_SIZE: Final = 3_650 * DAY
+"""The longest window, ten years: each day's run reads as much of the log, and the stream keeps it in memory day by day."""
+
 
 def floor_to(instant: int, step: int) -> int:
     """The greatest multiple of ``step`` that is not after ``instant``."""
@@ -29,7 +32,7 @@ class Window:
     """A window of ``size`` µs; its hop follows from the size: 5 min below 12 h, 1 h below 12 d, else 1 d.
 
     Raises:
-        DefinitionError: when the size is no positive multiple of the hop.
+        DefinitionError: when the size is no positive multiple of the hop, or longer than ten years.
     """
 
     size: int
@@ -37,6 +40,10 @@ class Window:
     def __post_init__(self) -> None:
         if not isinstance(self.size, int) or self.size <= 0 or self.size % self.hop:
             message = f"a window of {self.size} µs is no positive multiple of its hop ({self.hop} µs)"
+            raise DefinitionError(message)
+        if self.size > MAXIMUM_SIZE:
+            longest = f"the longest is {MAXIMUM_SIZE // DAY:,}, as every run reads so much of the log"
+            message = f"a window of {self.size // DAY:,} days: {longest}"
             raise DefinitionError(message)
 
     @property
@@ -61,14 +68,21 @@ class Window:
 
 def days(n: int) -> Window:
     """A window of n days."""
-    return Window(n * DAY)
+    return Window(_whole(n, "days") * DAY)
 
 
 def hours(n: int) -> Window:
     """A window of n hours."""
-    return Window(n * HOUR)
+    return Window(_whole(n, "hours") * HOUR)
 
 
 def minutes(n: int) -> Window:
     """A window of n minutes (a multiple of 5)."""
-    return Window(n * MINUTE)
+    return Window(_whole(n, "minutes") * MINUTE)
+
+
+def _whole(n: object, unit: str) -> int:
+    if type(n) is not int:
+        message = f"{unit}({n!r}): a window is a whole number of {unit}"
+        raise DefinitionError(message)
+    return n

@@ -3,6 +3,9 @@
 Dagster's code server notices within a second when a run's process dies, but not when it died with it: after a crash of the machine or of
 the code server such a run would stay "started" for ever and keep its place in the pool. Dagster's run monitor asks a launcher that can
 tell; the default one cannot. `dagster_home/dagster.yaml` names this one.
+
+A run is a process of its own, which loads the code from disk. While a file there cannot be loaded (an editor is half through, a definition
+is wrong) a run would fail, then the next, until whoever asked for them gives up. So none is started then: it goes back to the queue.
 """
 
 from __future__ import annotations
@@ -13,11 +16,16 @@ from socket import gethostname
 from typing import TYPE_CHECKING, Final
 
 from dagster import DagsterEventType
+from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
+from detektor_pipelines.errors import UserError
+from detektor_pipelines.stack import code_on_disk
+
 if TYPE_CHECKING:
     from dagster import DagsterRun
+    from dagster._core.launcher import LaunchRunContext
 
 HOST_TAG: Final = "detektor/host"
 """Run tag: the machine of a run that no code server started, such as one of `detektor backfill`."""
@@ -31,7 +39,26 @@ A number is given again after all others were, which takes longer than this."""
 
 
 class WatchedRunLauncher(DefaultRunLauncher):
-    """The default launcher, with a health check for runs on this machine."""
+    """The default launcher, with a health check for runs on this machine, and none started from code that cannot be loaded."""
+
+    _whole: frozenset[tuple[str, int, int]] = frozenset()
+
+    def launch_run(self, context: LaunchRunContext) -> None:
+        """Start the run's process, once the code on disk can be loaded; files that have not changed since are not looked into again.
+
+        Raises:
+            DagsterUserCodeUnreachableError: It cannot, and why: the daemon puts the run back into the queue.
+
+        """
+        present = code_on_disk.fingerprint()
+        if present != self._whole:
+            try:
+                code_on_disk.definitions()
+            except UserError as error:
+                message = f"{error}\nThe run waits in the queue and is tried again each minute."
+                raise DagsterUserCodeUnreachableError(message) from None
+            self._whole = present
+        super().launch_run(context)
 
     @property
     def supports_check_run_worker_health(self) -> bool:

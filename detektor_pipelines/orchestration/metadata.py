@@ -65,10 +65,15 @@ def of_day(day: DayResult) -> Metadata:
 
 
 def of_publication(publication: OnlinePublication) -> Metadata:
-    """Return what an online publication wrote."""
+    """Return what an online publication wrote, and what became of what was refused."""
     return {
         "keys": publication.keys,
         "written": publication.written,
+        "from_log": publication.from_log,
+        "withheld": publication.withheld,
+        "refused": publication.refused,
+        "made_good": publication.made_good,
+        "lost": publication.lost,
         "as_of": str(publication.as_of or "nothing is published offline yet"),
         "seconds": round(publication.seconds, 3),
     }

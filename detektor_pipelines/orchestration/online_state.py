@@ -3,6 +3,7 @@
 No `from __future__ import annotations` here: Dagster reads the annotations of asset functions.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,6 +11,7 @@ import dagster as dg
 
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.views import FeatureView
+from detektor_pipelines.orchestration.alerts import alert, page
 from detektor_pipelines.orchestration.assets import online_key
 from detektor_pipelines.settings import Settings, get_settings
 
@@ -17,20 +19,18 @@ if TYPE_CHECKING:
     from detektor_pipelines.quality.parity import Parity
 
 ONLINE_STATE: Final = dg.AssetKey("online_state")
-SAMPLE: Final = 160
-"""Values that an observation computes again: a fraction of a second a view, mostly planning."""
 _SECONDS: Final = 60
 _NONE: Final = "No stream worker reports: values are as new as the last publication. `detektor stream` starts one."
 
 
 def online_state(views: Sequence[FeatureView], settings: Settings | None = None) -> dg.AssetsDefinition:
-    """Return the asset: observing it compares served values with batch."""
+    """Return the asset: observing it asks of each served value whether it is what a reader should get now."""
     spec = dg.AssetSpec(
         ONLINE_STATE,
         group_name="stream",
         description="The values in Redis, kept fresh by `detektor stream` within milliseconds of an event.\n\n"
-        "An observation holds the workers' lag, the transactions still open in the log (the horizon), and how many served values are "
-        "not what batch computes for the same instant and knowledge: none, or something is wrong.",
+        "An observation holds the workers' lag, the transactions still open in the log (the horizon), and how many agents' values are "
+        "not what a reader should get now: wrong, lost, frozen, missing, evicted or ahead of the clock. None, or people are told.",
         kinds={"redis"},
         owners=["team:ml-platform"],
         tags={"detektor/layer": "online"},
@@ -42,7 +42,8 @@ def online_state(views: Sequence[FeatureView], settings: Settings | None = None)
         from detektor_pipelines.quality.parity import check
 
         try:
-            found = check(settings or get_settings(), views, SAMPLE)
+            found = check(settings or get_settings(), views)
+            _tell(settings or get_settings(), found)
             return dg.ObserveResult(asset_key=ONLINE_STATE, metadata=of_workers(_reports(settings)) | of_parity(found))
         except UserError as error:
             raise dg.Failure(str(error), allow_retries=False) from None
@@ -77,14 +78,14 @@ def watch_stream(settings: Settings | None = None) -> dg.SensorDefinition:
 
 
 def hourly_parity() -> dg.ScheduleDefinition:
-    """Return the schedule that compares served values with batch."""
+    """Return the schedule that asks whether served values are right."""
     return dg.ScheduleDefinition(
         name="hourly_parity",
         cron_schedule="35 * * * *",
         target=dg.AssetSelection.assets(ONLINE_STATE),
         default_status=dg.DefaultScheduleStatus.RUNNING,
         tags={"detektor/reason": "parity"},
-        description="Computes served values again by the batch SQL and counts what differs.",
+        description="Computes what readers should get now by the batch SQL, and counts and tells what is not right.",
     )
 
 
@@ -110,28 +111,49 @@ def of_workers(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def of_parity(found: "Sequence[Parity]") -> dict[str, Any]:
-    """Return what the comparison found: numbers, and the first things that differ."""
-    different = [(each.view, one) for each in found for one in each.mismatches]
+    """Return what the comparison found: numbers, and the first things that are not right."""
+    different = [one for each in found for one in each.mismatches]
     records = [
         dg.TableRecord(
             {
-                "view": view,
+                "state": one.state,
+                "view": one.view,
                 "feature": one.feature,
                 "agent_id": one.agent_id,
                 "served": str(one.served),
-                "batch": str(one.batch),
-                "as_of_us": one.as_of,
-                "snapshot": one.snapshot,
+                "right": str(one.right),
+                "as_of_us": -1 if one.as_of is None else one.as_of,
+                "since": one.since or "",
+                "mends": one.mends,
             }
         )
-        for view, one in different[:20]
+        for one in different[:20]
     ]
+    states: Counter[str] = Counter()
+    for each in found:
+        states.update({f"parity_{state}": number for state, number in each.states.items()})
     return {
+        "parity_known": sum(each.known for each in found),
         "parity_compared": sum(each.compared for each in found),
-        "parity_skipped": sum(each.skipped for each in found),
+        "parity_errors": sum(each.errors for each in found),
         "parity_mismatches": len(different),
+        **states,
         **({"mismatches": dg.MetadataValue.table(records)} if records else {}),
     }
+
+
+def _tell(settings: Settings, found: "Sequence[Parity]") -> None:
+    """Tell people of values that are not right: nothing else would, for every reader gets an answer."""
+    wrong = [each for each in found if each.errors]
+    if not wrong:
+        return
+    first = wrong[0].mismatches[0]
+    number = sum(each.errors for each in wrong)
+    text = (
+        f"{number:,} online values are not what readers should get ({', '.join(each.view for each in wrong)}):"
+        f" {first.state} {first.feature} of {first.agent_id}, {first.served} for {first.right}. `detektor parity` shows them."
+    )
+    alert(settings, text, link=page(settings, f"assets/{ONLINE_STATE.to_user_string()}"), views=[each.view for each in wrong])
 
 
 def _reports(settings: Settings | None) -> list[dict[str, Any]]:

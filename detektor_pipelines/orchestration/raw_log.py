@@ -11,11 +11,15 @@ import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_IS_USER_PROVIDED_TAG, DATA_VERSION_TAG
 
 from detektor_pipelines.clock import to_us
+from detektor_pipelines.compile.loaded import definitions
 from detektor_pipelines.language.events import CATEGORIES, MEASURES
 from detektor_pipelines.orchestration.resources import Engine
 from detektor_pipelines.stores.log_volume import AgentVolume, LogVolume, Settled
 
 RAW_LOG: Final = dg.AssetKey("agent_events")
+
+DEFINITIONS: Final = "definitions"
+"""Metadata of the asset: which definitions the code location has loaded."""
 
 _SETTLED: Final = "settled"
 """Metadata of an observation: the totals that the next one goes on from."""
@@ -48,6 +52,7 @@ def raw_log() -> dg.AssetsDefinition:
         metadata={
             "dagster/column_schema": dg.TableSchema(columns=[*_COLUMNS, *_measured()]),
             "dagster/table_name": "ml_learning.agent_events",
+            DEFINITIONS: dg.MetadataValue.json({name: found for name, found in definitions().items() if name != "since"}),
         },
     )
 
@@ -77,14 +82,14 @@ def last_settled(instance: dg.DagsterInstance) -> Settled | None:
 def settled(noted: object) -> Settled | None:
     """Return what `as_noted` wrote, None for anything else."""
     try:
-        return Settled(int(noted["system_identifier"]), int(noted["horizon"]), {str(k): int(v) for k, v in noted["totals"].items()})  # type: ignore[index]
+        return Settled(str(noted["life"]), int(noted["horizon"]), {str(k): int(v) for k, v in noted["totals"].items()})  # type: ignore[index]
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
 
 
 def as_noted(known: Settled) -> dict[str, Any]:
     """Return the totals for JSON; the identifier as text, since a browser's numbers end at 2**53."""
-    return {"system_identifier": str(known.system_identifier), "horizon": known.horizon, "totals": dict(known.totals)}
+    return {"life": known.life, "horizon": known.horizon, "totals": dict(known.totals)}
 
 
 def of_volume(volume: LogVolume) -> Mapping[str, Any]:

@@ -33,8 +33,8 @@ class Engine(Protocol):
     ) -> Materialization:
         """Compute, audit and publish `days` of `view`, with `resume` only those that have to be; `on_part` hears of each part."""
 
-    def publish_online(self, view: FeatureView) -> OnlinePublication:
-        """Write each agent_id's newest row to the online store."""
+    def publish_online(self, view: FeatureView, run_id: str | None = None) -> OnlinePublication:
+        """Write each agent_id's newest row to the online store; `run_id` is what the values say of who wrote them."""
 
     def newest_rows(self, view: FeatureView, day: date) -> tuple[list[str], list[tuple[object, ...]]]:
         """Return column names and a few of the newest rows of `day`."""
@@ -79,8 +79,8 @@ class LocalEngine:
 
         return materialize(self.settings, view, days, resume=resume, on_part=on_part)
 
-    def publish_online(self, view: FeatureView) -> OnlinePublication:
-        """Write each agent_id's newest row to the online store.
+    def publish_online(self, view: FeatureView, run_id: str | None = None) -> OnlinePublication:
+        """Write each agent_id's newest row to the online store; `run_id` is what the values say of who wrote them.
 
         Raises:
             UserError: A server is down.
@@ -88,7 +88,7 @@ class LocalEngine:
         """
         from detektor_pipelines.engine.online import publish_online
 
-        return publish_online(self.settings, view)
+        return publish_online(self.settings, view, writer=f"batch {run_id}" if run_id else None)
 
     def newest_rows(self, view: FeatureView, day: date) -> tuple[list[str], list[tuple[object, ...]]]:
         """Return column names and a few of the newest rows of `day`, the agent across all projects first."""

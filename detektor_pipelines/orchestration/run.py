@@ -168,8 +168,8 @@ class _Watched:
         self._summary.materializations[view.name] = result
         return result
 
-    def publish_online(self, view: FeatureView) -> OnlinePublication:
-        publication = self._engine.publish_online(view)
+    def publish_online(self, view: FeatureView, run_id: str | None = None) -> OnlinePublication:
+        publication = self._engine.publish_online(view, run_id)
         self._summary.publications[view.name] = publication
         return publication
 

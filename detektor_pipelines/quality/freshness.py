@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines import clock
-from detektor_pipelines.language.hashes import data_hash
+from detektor_pipelines.language.hashes import data_hash, short_hash
 from detektor_pipelines.language.windows import floor_to
 from detektor_pipelines.quality.findings import FRESH, LOG_FRESH, Finding
 from detektor_pipelines.stores.connections import connect
@@ -62,8 +62,9 @@ def view_is_fresh(view: FeatureView, through: datetime | None, now: datetime) ->
     """Judge rows that are true up to `through`; None: nothing is published."""
     command = _MATERIALIZE.format(group=view.group, day=now.date())
     if through is None:
-        summary = "Nothing of the view's present version is published."
-        return Finding(FRESH.name, passed=False, severity="error", summary=summary, fix=f"Run `detektor backfill`, or {command}")
+        summary = f"Nothing is published of the version that is loaded here, {view.version} ({short_hash(view)})."
+        fix = f"Run `detektor backfill`, or {command}. If the definition has changed since: `detektor restart`."
+        return Finding(FRESH.name, passed=False, severity="error", summary=summary, fix=fix)
     age, limit = now - through, timedelta(microseconds=view.max_age.size)
     figures: dict[str, Figure] = {"age_hours": hours(age), "true_through": f"{through:%Y-%m-%d %H:%M} UTC", "max_age_hours": hours(limit)}
     if age <= LATE:
@@ -74,7 +75,7 @@ def view_is_fresh(view: FeatureView, through: datetime | None, now: datetime) ->
         severity="error" if age > limit else "warn",
         summary=f"Rows are only true up to {through:%Y-%m-%d %H:%M} UTC.",
         fix="Look whether the schedule hourly_open_day is on and its runs succeed (Automation, Runs); `detektor status` says whether the"
-        f" daemon runs. By hand: {command}",
+        f" daemon runs, and whether Dagster has other definitions loaded than are on disk. By hand: {command}",
         figures=figures,
     )
 

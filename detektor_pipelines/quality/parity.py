@@ -1,98 +1,159 @@
-"""Is what was served what batch computes? Each value is computed again by the batch SQL for its own instant and its own knowledge."""
+"""`detektor parity`: is what a reader gets now what he should get now? Which agent_ids are looked at, what became of each, and the counts.
+
+Which there are is `online_keys`, what each is `judgement`, and why and what mends it `mismatches`.
+"""
 
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from detektor_pipelines import clock
-from detektor_pipelines.compile.plan import plan
-from detektor_pipelines.compile.sql import reach_back
-from detektor_pipelines.engine.as_of import split_by_range, values_at, values_of_nothing
-from detektor_pipelines.stores import online, read_log
-from detektor_pipelines.stores.connections import connect_arrow
+from detektor_pipelines.quality.judgement import ERRORS, STATES, State, View, judged
+from detektor_pipelines.quality.mismatches import Mismatch, mismatches_of
+from detektor_pipelines.quality.online_keys import choose, known_keys
+from detektor_pipelines.quality.recomputation import Served, compare
 from detektor_pipelines.stores.connections_redis import redis_client, redis_errors
-from detektor_pipelines.stores.log_reader import read_events
-from detektor_pipelines.stores.packing import unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    import pyarrow as pa
-    from redis import Redis
-
-    from detektor_pipelines.engine.as_of import Values
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
 
-Value: TypeAlias = int | float | None
+SAMPLE: Final = 10_000
+"""How many agent_ids are looked at by default, over all views: reading the log costs the same for one."""
 
+_SEEDS: Final = 2**32
 
-@dataclass(frozen=True, slots=True)
-class Served:
-    """A value that was read: of which key, true as of which instant (µs UTC), from which snapshot of the log (None when unknown)."""
-
-    agent_id: str
-    as_of: int
-    snapshot: str | None
-    values: Mapping[str, Value]
-
-
-@dataclass(frozen=True, slots=True)
-class Mismatch:
-    """One feature of one served value that batch computes otherwise."""
-
-    agent_id: str
-    as_of: int
-    snapshot: str
-    feature: str
-    served: Value
-    batch: Value
+__all__ = [
+    "ERRORS",
+    "SAMPLE",
+    "STATES",
+    "Mismatch",
+    "Parity",
+    "Served",
+    "State",
+    "check",
+    "compare",
+    "compared_nothing",
+    "last_results",
+    "mend",
+]
 
 
 @dataclass(slots=True)
 class Parity:
-    """What a comparison found. `compared`: values with a snapshot; `skipped`: without one, as the stock command line writes them."""
+    """What was found of one view.
+
+    Attributes:
+        view: Its name.
+        known: How many agent_ids are known: online, in the log, or published.
+        compared: How many of them were looked at, and have or should have a value.
+        states: How many of these are in each state (`judgement.State`).
+        mismatches: What is not right, a feature each.
+        complete_until: Up to when all of the view's values are said to be complete, µs UTC; None when nobody has said so.
+        seed: Of the sample, to choose the same again.
+
+    """
 
     view: str
+    known: int = 0
     compared: int = 0
-    skipped: int = 0
+    states: dict[State, int] = field(default_factory=dict)
     mismatches: list[Mismatch] = field(default_factory=list)
+    complete_until: int | None = None
+    seed: int = 0
+
+    @property
+    def errors(self) -> int:
+        """How many agent_ids are not right."""
+        return sum(self.states.get(state, 0) for state in ERRORS)
+
+    @property
+    def skipped(self) -> int:
+        """How many of those that are known were not compared: the sample was smaller, or there is nothing to be served of them."""
+        return self.known - self.compared
 
     def as_data(self) -> dict[str, object]:
         """Return it for JSON."""
-        return asdict(self) | {"by_feature": self.by_feature()}
+        return asdict(self) | {"errors": self.errors, "skipped": self.skipped, "by_feature": self.by_feature()}
 
     def by_feature(self) -> dict[str, int]:
-        """Count the mismatches by feature."""
+        """Count what is not right by feature."""
         counts: dict[str, int] = {}
         for each in self.mismatches:
             counts[each.feature] = counts.get(each.feature, 0) + 1
         return counts
 
 
-def check(settings: Settings, views: Sequence[FeatureView], sample: int) -> list[Parity]:
-    """Compare up to `sample` values over all views: those that were read lately, else what a read gives now; keeps the counts for metrics.
+def check(
+    settings: Settings,
+    views: Sequence[FeatureView],
+    sample: int = SAMPLE,
+    *,
+    seed: int | None = None,
+    on_view: Callable[[str, int], None] = lambda _view, _chosen: None,
+) -> list[Parity]:
+    """Look at up to `sample` agent_ids over all views; keeps the counts for metrics.
+
+    Args:
+        settings: Where the servers are.
+        views: What to look at.
+        sample: How many agent_ids; chosen at random where there are more.
+        seed: Of the choice; another one each time by default.
+        on_view: Hears a view's name, and how many agent_ids of it are looked at, before that begins.
 
     Raises:
         UserError: PostgreSQL or Redis cannot be reached.
 
     """
+    chance = random.randrange(_SEEDS) if seed is None else seed  # noqa: S311  a sample, no secret
     client = redis_client(settings)
     try:
-        taken = _sample(client, settings.project, views, sample)
-        found = [compare(settings, view, taken[view.name]) for view in views]
-        counts = {each.view: {"compared": each.compared, "skipped": each.skipped, "by_feature": each.by_feature()} for each in found}
+        keys = known_keys(settings, client, views)
+        choose(keys, sample, chance)
+        found = []
+        for view in views:
+            on_view(view.name, len(keys[view.name].chosen))
+            found.append(_of_view(View(settings, client, view, keys[view.name]), chance))
         with redis_errors(client):
-            client.set(_results_key(settings), json.dumps({"at": clock.now_us(), "views": counts}))
+            client.set(_results_key(settings), json.dumps({"at": clock.now_us(), "views": {each.view: _counts(each) for each in found}}))
     finally:
         client.close()
     return found
 
 
+def mend(settings: Settings, views: Sequence[FeatureView], found: Sequence[Parity]) -> int:
+    """Write the values that were found not to be right anew from the log; returns how many were put down.
+
+    One that lies ahead of the clock is not: nothing can be written over it (`engine.mend`).
+
+    Raises:
+        UserError: PostgreSQL or Redis cannot be reached.
+
+    """
+    from detektor_pipelines.engine.online import write_from_log
+
+    by_name, written = {view.name: view for view in views}, 0
+    for each in found:
+        agent_ids = sorted({one.agent_id for one in each.mismatches if one.state != "ahead"})
+        if agent_ids:
+            written += write_from_log(settings, by_name[each.view], agent_ids, writer="parity").written
+    return written
+
+
+def compared_nothing(found: Sequence[Parity]) -> bool:
+    """Whether there was nothing to look at, which is no success."""
+    return not any(each.compared for each in found)
+
+
 def last_results(settings: Settings) -> dict[str, Any] | None:
-    """Return when `check` last ran (`at`, µs UTC) and its counts by view (`compared`, `skipped`, `by_feature`); None before the first.
+    """Return when `check` last ran (`at`, µs UTC) and its counts by view; None before the first.
+
+    `views`: name → known, compared, errors, `states` (how many agent_ids are in each) and `by_feature`.
 
     Raises:
         UserError: Redis cannot be reached.
@@ -104,77 +165,32 @@ def last_results(settings: Settings) -> dict[str, Any] | None:
             answer = cast("bytes | None", client.get(_results_key(settings)))
     finally:
         client.close()
-    return None if answer is None else json.loads(answer)
+    return None if answer is None else _of_this_build(json.loads(answer))
+
+
+def _of_this_build(results: dict[str, Any]) -> dict[str, Any] | None:
+    """Return results; none of those that an earlier build has left, which counted something else."""
+    return results if all("states" in each for each in results["views"].values()) else None
+
+
+def _of_view(view: View, seed: int) -> Parity:
+    verdicts = judged(view)
+    found = Parity(view.view.name, len(view.keys.known), len(verdicts), complete_until=view.complete_until(), seed=seed)
+    for each in verdicts.values():
+        found.states[each.state] = found.states.get(each.state, 0) + 1
+    found.mismatches = mismatches_of(view, [each for each in verdicts.values() if each.state in ERRORS])
+    return found
+
+
+def _counts(found: Parity) -> dict[str, Any]:
+    return {
+        "known": found.known,
+        "compared": found.compared,
+        "errors": found.errors,
+        "states": found.states,
+        "by_feature": found.by_feature(),
+    }
 
 
 def _results_key(settings: Settings) -> str:
     return f"feast:{settings.project}#parity"
-
-
-def _sample(client: Redis, project: str, views: Sequence[FeatureView], sample: int) -> dict[str, list[Served]]:
-    """Return served values by view: from the sampled reads, and where those are fewer than a view's share, read now."""
-    share = -(-sample // len(views))
-    taken: dict[str, list[Served]] = {view.name: [] for view in views}
-    current = {online.stored_view(view).version: view for view in views}
-    for version, agent_id, packed in read_log.newest(client, project, sample):
-        if version in current:
-            taken[current[version].name].append(_served(agent_id, online.stored_view(current[version]), packed))
-    for view in views:
-        wanted = share - len(taken[view.name])
-        if wanted > 0:
-            rows = online.read(client, project, view, online.agent_ids(client, project, view, wanted))
-            taken[view.name] += [Served(row.agent_id, row.as_of, row.snapshot, row.values) for row in rows if row is not None]
-    return taken
-
-
-def _served(agent_id: str, view: online.StoredView, packed: bytes) -> Served:
-    row = unpack(view.layout, packed)
-    return Served(agent_id, row.as_of, row.snapshot, row.values)
-
-
-def compare(settings: Settings, view: FeatureView, served: Sequence[Served]) -> Parity:
-    """Compute each value again and compare, to the bit.
-
-    Raises:
-        UserError: PostgreSQL cannot be reached.
-
-    """
-    found = Parity(view.name)
-    groups: dict[tuple[int, str], list[Served]] = {}
-    for each in served:
-        if each.snapshot is None:
-            found.skipped += 1
-        else:
-            groups.setdefault((each.as_of, each.snapshot), []).append(each)
-    names = [each.name for each in view.features]
-    compiled = plan(view)
-    with connect_arrow(settings) as connection:
-        for (as_of, snapshot), values in groups.items():
-            start = as_of - reach_back(compiled)
-            events = read_events(connection, view.agent, compiled.columns, start, as_of, snapshot=snapshot)
-            batch = _values_at(view, events, as_of)
-            for each in values:
-                found.compared += 1
-                expected = dict(zip(names, batch.get(each.agent_id, values_of_nothing(view)), strict=True))
-                found.mismatches += [
-                    Mismatch(each.agent_id, as_of, snapshot, name, each.values.get(name), expected[name])
-                    for name in names
-                    if not _same(each.values.get(name), expected[name])
-                ]
-    return found
-
-
-def _values_at(view: FeatureView, events: pa.Table, as_of: int) -> Values:
-    """Return batch's values; where 64 bits do not hold them, those of the events that the stream can count too."""
-    try:
-        return values_at(view, events, as_of)
-    except Exception:  # whichever way the engine says it
-        countable, outside = split_by_range(view, events)
-        if not outside.num_rows:
-            raise
-        return values_at(view, countable, as_of)
-
-
-def _same(one: Value, other: Value) -> bool:
-    """Equal to the bit: 1 is not 1.0, for they are stored as different types."""
-    return one == other and type(one) is type(other)

@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from detektor_pipelines.language.hashes import data_hash
-from detektor_pipelines.quality.findings import VERSION, Finding
+from detektor_pipelines.quality.findings import VERSION, Figure, Finding
 from detektor_pipelines.stores.connections import connect
 from detektor_pipelines.stores.upkeep import other_versions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date
 
     import psycopg
 
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
+    from detektor_pipelines.stores.upkeep import OtherVersion
 
 
 def views_versions(settings: Settings, views: Sequence[FeatureView]) -> dict[str, Finding]:
@@ -35,19 +37,39 @@ def of_view(connection: psycopg.Connection, view: FeatureView) -> Finding:
     if not others:
         summary = "All published days are of the view's present definition."
         return Finding(VERSION.name, passed=True, summary=summary, figures={"data_hash": present})
-    days = sorted({day for each in others for day in each.days})
-    number = f"{len(days)} days" if len(days) > 1 else "1 day"
+    later = [each for each in others if each.later]
+    return _behind(view, later) if later else _waiting(view, others)
+
+
+def _behind(view: FeatureView, later: Sequence[OtherVersion]) -> Finding:
+    """Return the verdict of a process that has an earlier definition loaded than the one that days are published of."""
+    days = sorted({day for each in later for day in each.days})
     return Finding(
         VERSION.name,
         passed=False,
-        summary=f"{view.name} has changed (data hash {present[:12]}): {number} from {days[0]} to {days[-1]} only have rows of an earlier"
-        " version.",
-        fix=f"`detektor backfill --view {view.name} --from {days[0]} --to {days[-1]}` computes them.",
-        figures={
-            "data_hash": present,
-            "old_data_hash": ", ".join(each.data_hash for each in others),
-            "days": len(days),
-            "first_day": str(days[0]),
-            "last_day": str(days[-1]),
-        },
+        summary=f"{_number(days)} of {view.name} only have rows of a later version ({later[0].data_hash[:12]}) than the one that is"
+        f" loaded here, {view.version} ({data_hash(view)[:12]}).",
+        fix="`detektor restart` loads the definitions that are on disk; `detektor status` names the processes that are behind.",
+        figures=_figures(view, days) | {"later_data_hash": ", ".join(each.data_hash for each in later)},
     )
+
+
+def _waiting(view: FeatureView, others: Sequence[OtherVersion]) -> Finding:
+    """Return the verdict of days that the present definition has not been computed for."""
+    days = sorted({day for each in others for day in each.days})
+    which = "an earlier" if all(each.later is False for each in others) else "another"
+    return Finding(
+        VERSION.name,
+        passed=False,
+        summary=f"{view.name} has changed (data hash {data_hash(view)[:12]}): {_number(days)} only have rows of {which} version.",
+        fix=f"`detektor backfill --view {view.name} --from {days[0]} --to {days[-1]}` computes them.",
+        figures=_figures(view, days) | {"old_data_hash": ", ".join(each.data_hash for each in others)},
+    )
+
+
+def _number(days: Sequence[date]) -> str:
+    return f"{len(days)} day{'s' if len(days) > 1 else ''} from {days[0]} to {days[-1]}"
+
+
+def _figures(view: FeatureView, days: Sequence[date]) -> dict[str, Figure]:
+    return {"data_hash": data_hash(view), "days": len(days), "first_day": str(days[0]), "last_day": str(days[-1])}

@@ -18,6 +18,9 @@ from detektor_pipelines.errors import UserError
 if TYPE_CHECKING:
     from typing import NoReturn
 
+BEGUN: Final = "DETEKTOR_BEGUN"
+"""Variable that says how often the process has begun anew in place; `stack.restart` sees by it that it has."""
+
 _FIRST: Final = 3
 
 
@@ -49,6 +52,7 @@ def start_anew(listener: socket.socket) -> NoReturn:
     os.dup2(listener.fileno(), _FIRST)
     os.set_inheritable(_FIRST, True)  # noqa: FBT003 - has no keyword; dup2 does not do it when it is the same number
     os.environ["LISTEN_FDS"], os.environ["LISTEN_PID"] = "1", str(os.getpid())
+    os.environ[BEGUN] = str(int(os.environ.get(BEGUN, "0")) + 1)
     sys.stdout.flush()
     sys.stderr.flush()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the new one listens to it; a handler would be gone, and the default is to die

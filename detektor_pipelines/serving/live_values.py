@@ -91,6 +91,19 @@ class LiveValues:
             self._start(self._serve(self._idle.pop()))
         return await asked.answer
 
+    async def fields(self, key: str, names: Sequence[str]) -> list[bytes | None]:
+        """Return some fields of a hash, None where there is none.
+
+        Raises:
+            OnlineStoreDownError: Redis does not answer.
+
+        """
+        self._refuse_when_down()
+        with self._circuit.watching():
+            client = self._clients[-1]
+            found: list[bytes | None] = await self._answered(client, cast("Awaitable[Any]", client.hmget(key, list(names))))
+            return found
+
     def send(self, commands: Sequence[tuple[Any, ...]]) -> None:
         """Send commands whose outcome nobody waits for, a moment later together with others; lost when Redis is away."""
         if not commands or self.down is not None:

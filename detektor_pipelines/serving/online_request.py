@@ -11,7 +11,7 @@ Feast's registry; whoever calls `parse` finds it out (`view_versions`) when `Ver
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -21,6 +21,7 @@ import orjson
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.compile.feast import JOIN_KEY
+from detektor_pipelines.compile.loaded import phrase
 from detektor_pipelines.language.windows import SECOND
 from detektor_pipelines.serving.problems import ProblemError
 from detektor_pipelines.stores.online import Lookup, StoredView, stored_view
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from detektor_pipelines.stores.online import OnlineRow
 
 _VIEWS: Final = {view.name: view for view in VIEWS}
+
+_RESTART: Final = "If the definitions have changed since this server began: `detektor restart`."
 
 _LATEST: Final = ("", "latest")
 _NUMBER: Final = re.compile(r"[vV](\d{1,9})")
@@ -80,6 +83,7 @@ class OnlineRequest:
     agent_ids: list[str]
     numbers: tuple[tuple[str, int | None], ...] | None = None  # the views' version numbers, when they were asked for
     pinned: bool = False  # a part is of a version that need not be the current one
+    why: bool = False  # what each value knows and who wrote it is wanted too
 
     def lookups(self, project: str) -> list[Lookup]:
         """Return what is to be read: one lookup a view, all of them one round trip."""
@@ -106,17 +110,21 @@ def parse(body: bytes, entities_limit: int, versions: Mapping[Pin, Version] = _N
     agent_ids = _agent_ids(content.get("entities"), entities_limit)
     references, full_names = _references(content), _flag(content, "full_feature_names")
     with_numbers = _flag(content, "include_feature_view_version_metadata")
+    why = _flag(content, "why")
     parts = _plan(references, full_names)
     if parts is not None and not with_numbers:
-        return OnlineRequest(parts, agent_ids)
-    return _with_versions(references, full_names, with_numbers, agent_ids, versions)
+        return OnlineRequest(parts, agent_ids, why=why)
+    return replace(_with_versions(references, full_names, with_numbers, agent_ids, versions), why=why)
 
 
-def answer(request: OnlineRequest, rows: Sequence[Sequence[OnlineRow | None]]) -> tuple[bytes, float | None]:
+def answer(
+    request: OnlineRequest, rows: Sequence[Sequence[OnlineRow | None]], refused: Sequence[Sequence[bytes | None]] = ()
+) -> tuple[bytes, float | None]:
     """Return the answer's JSON, and the age of its oldest value in seconds, None when nothing was found.
 
-    `rows`: of `stores.online.rows_of`, one list a view, each in the order of the request's agents. A value's age is the time since the last
-    instant up to which it is known to be true.
+    `rows`: of `stores.online.rows_of`, one list a view, each in the order of the request's agents; `refused`: in the same order what
+    `stores.online.refused_key` holds, for a request that wants to know why, and nothing when that could not be read. A value's age is the
+    time since the last instant up to which it is known to be true.
     """
     now = clock.now_us()
     agents = request.agent_ids
@@ -133,8 +141,35 @@ def answer(request: OnlineRequest, rows: Sequence[Sequence[OnlineRow | None]]) -
         metadata["feature_view_metadata"] = [
             {"name": name} if number is None else {"name": name, "version": number} for name, number in request.numbers
         ]
+    if request.why:
+        metadata["why"] = _why(request, rows, refused)
     oldest = max((age for by_agent in ages.values() for age in by_agent if age is not None), default=None)
     return orjson.dumps({"metadata": metadata, "results": results}, option=orjson.OPT_UTC_Z), oldest
+
+
+def _why(
+    request: OnlineRequest, rows: Sequence[Sequence[OnlineRow | None]], refused: Sequence[Sequence[bytes | None]]
+) -> dict[str, list[dict[str, Any] | None]]:
+    """Return by view and agent what is known of a value beside itself; null where there is none."""
+    found: dict[str, list[dict[str, Any] | None]] = {}
+    for number, (part, some) in enumerate(zip(request.parts, rows, strict=True)):
+        theirs = refused[number] if refused else [None] * len(some)
+        found[part.name] = [None if row is None else _of_value(row, text) for row, text in zip(some, theirs, strict=True)]
+    return found
+
+
+def _of_value(row: OnlineRow, refused: bytes | None) -> dict[str, Any]:
+    count, last, writer = refused.decode().split(",", 2) if refused else ("0", "", "")
+    return {
+        "true_up_to": clock.from_us(row.true_up_to),
+        "as_of": clock.from_us(row.as_of),
+        "event_timestamp": clock.from_us(row.event_timestamp),
+        "created_at": clock.from_us(row.created_at),
+        "snapshot": row.snapshot,
+        "epoch": row.epoch,
+        "writer": row.writer,
+        "refused": {"count": int(count), "last": clock.from_us(int(last)), "writer": writer} if refused else None,
+    }
 
 
 def _agent_ids(entities: object, limit: int) -> list[str]:
@@ -228,7 +263,7 @@ def _resolved(reference: str) -> tuple[Pin, str]:
         detail = f"{reference!r:.100}: write <feature view>:<feature>, for example code_review_features:avg_issues_per_review."
         raise ProblemError(422, "A feature is not named by its view", detail)
     if name not in _VIEWS:
-        raise ProblemError(404, f"There is no feature view {name!r:.100}", f"There are: {', '.join(_VIEWS)}.")
+        raise ProblemError(404, f"There is no feature view {name!r:.100}", f"There are: {', '.join(_VIEWS)}. {_RESTART}")
     if version.lower() in _LATEST:
         return Pin(name, None), feature
     number = _NUMBER.fullmatch(version)
@@ -242,7 +277,10 @@ def _check_features(pin: Pin, features: Sequence[str], view: StoredView) -> None
     known = view.layout.names if pin.number is not None else [each.name for each in _VIEWS[pin.view].features]
     for feature in features:
         if feature not in known:
-            raise ProblemError(422, f"{pin.view} has no feature {feature!r:.100}", f"It has: {', '.join(known)}.")
+            detail = f"It has: {', '.join(known)}."
+            if pin.number is None:
+                detail += f" Loaded here is {phrase(_VIEWS[pin.view])}. {_RESTART}"
+            raise ProblemError(422, f"{pin.view} has no feature {feature!r:.100}", detail)
 
 
 def _check_names(names: list[str]) -> None:
@@ -278,5 +316,4 @@ def _once(values: list[Any]) -> orjson.Fragment:
 
 
 def _age(row: OnlineRow, now: int) -> float:
-    known = row.as_of if row.valid_through is None else max(row.as_of, row.valid_through)
-    return (now - known) / SECOND
+    return (now - row.true_up_to) / SECOND

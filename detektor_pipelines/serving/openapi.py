@@ -88,7 +88,7 @@ def _health() -> dict[str, Any]:
     schema = {
         "type": "object",
         "required": ["status"],
-        "properties": {"status": {"enum": ["OK", "FALLBACK", "DOWN"]}},
+        "properties": {"status": {"enum": ["OK", "AHEAD", "FALLBACK", "DOWN"]}},
         "description": "Without a token, where one is needed, no more than the status.",
     }
     content = {"application/json": {"schema": schema}}
@@ -97,7 +97,7 @@ def _health() -> dict[str, Any]:
         "summary": "Whether features are read from Redis, and how fresh they are",
         "security": [],
         "responses": {
-            "200": {"description": "Redis answers.", "content": content},
+            "200": {"description": "Redis answers; AHEAD: with values that lie ahead of the clock.", "content": content},
             "503": {"description": "Redis does not answer; what is left to answer from.", "content": content},
             **_problems(408, 500),
         },
@@ -158,6 +158,7 @@ def _request(settings: Settings) -> dict[str, Any]:
             },
             "full_feature_names": {"type": "boolean", "default": False, "description": "Name a value view__feature."},
             "include_feature_view_version_metadata": {"type": "boolean", "default": False},
+            "why": {"type": "boolean", "default": False, "description": "Say in metadata.why what each value knows and who wrote it."},
             "feature_service": {"type": ["string", "null"], "description": "The definitions declare none."},
         },
         **({"anyOf": [full_names, {"not": {"anyOf": namesakes}}]} if (namesakes := [_both(pair) for pair in _namesakes()]) else {}),
@@ -204,11 +205,37 @@ def _answer() -> dict[str, Any]:
                         "description": "By view and agent: how long ago the value was last known to be true; null when nothing was found.",
                     },
                     "feature_view_metadata": {"type": "array", "items": version},
+                    "why": {
+                        "type": "object",
+                        "additionalProperties": {"type": "array", "items": _known_of_a_value()},
+                        "description": "When asked for, by view and agent; null when nothing was found.",
+                    },
                 },
             },
             "results": {"type": "array", "items": result, "description": "In the order of feature_names."},
         },
     }
+
+
+def _known_of_a_value() -> dict[str, Any]:
+    instant = {"type": "string", "format": "date-time"}
+    refused = {
+        "type": ["object", "null"],
+        "required": ["count", "last", "writer"],
+        "properties": {"count": {"type": "integer"}, "last": instant, "writer": {"type": "string"}},
+        "description": "Writes of the value that were refused so far, the last of them when and by whom.",
+    }
+    properties = {
+        "true_up_to": instant | {"description": "Up to when the value is known to be true."},
+        "as_of": instant | {"description": "What it was computed for when it was written."},
+        "event_timestamp": instant,
+        "created_at": instant,
+        "snapshot": {"type": ["string", "null"], "description": "Of the log that it was computed from."},
+        "epoch": {"type": "integer", "description": "Of the log's life that the snapshot belongs to."},
+        "writer": {"type": ["string", "null"], "description": "The run or the worker that wrote it."},
+        "refused": refused,
+    }
+    return {"type": ["object", "null"], "required": list(properties), "properties": properties}
 
 
 def _problem() -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""Reads one agent's features for people: online as served now, here or by a feature server, or offline as they were at an instant."""
+"""Reads one agent's features for people: online as served now, here or by a feature server, or from the log as they were at an instant."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from detektor_pipelines import clock
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
+    from detektor_pipelines.stores.online import OnlineRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,8 @@ class AgentReading:
     """One agent's features of a view.
 
     `as_of`: up to when the values are true knowledge; `event_timestamp`: of the row that they stand in; both None when nothing was found.
-    `age_seconds`: from `as_of` to the instant asked for. `source`: online, offline, or a server's address and what it answered from.
+    `age_seconds`: from `as_of` to the instant asked for. `source`: online, log, or a server's address and what it answered from.
+    `known_at`: up to when what was learnt counts, where that was asked.
     """
 
     view: str
@@ -41,6 +43,7 @@ class AgentReading:
     event_timestamp: datetime | None
     age_seconds: float | None
     values: tuple[FeatureValue, ...]
+    known_at: datetime | None = None
 
 
 def read_online(settings: Settings, view: FeatureView, agent_id: str) -> AgentReading:
@@ -50,19 +53,29 @@ def read_online(settings: Settings, view: FeatureView, agent_id: str) -> AgentRe
         UserError: Redis cannot be reached.
 
     """
+    row = online_row(settings, view, agent_id)
+    if row is None:
+        return _absent(view, agent_id, "online")
+    known = row.true_up_to
+    values = _values(view, row.values, {each.name: row.status_of(each.name) for each in view.features})
+    age = (clock.now_us() - known) / 1_000_000
+    return AgentReading(view.name, agent_id, "online", clock.from_us(known), clock.from_us(row.event_timestamp), age, values)
+
+
+def online_row(settings: Settings, view: FeatureView, agent_id: str) -> OnlineRow | None:
+    """Return what stands online of one agent_id, None for nothing.
+
+    Raises:
+        UserError: Redis cannot be reached.
+
+    """
     from detektor_pipelines.stores.online import read, redis_client
 
     client = redis_client(settings)
     try:
-        row = read(client, settings.project, view, [agent_id])[0]
+        return read(client, settings.project, view, [agent_id])[0]
     finally:
         client.close()
-    if row is None:
-        return _absent(view, agent_id, "online")
-    known = row.as_of if row.valid_through is None else max(row.as_of, row.valid_through)
-    values = _values(view, row.values, {each.name: row.status_of(each.name) for each in view.features})
-    age = (clock.now_us() - known) / 1_000_000
-    return AgentReading(view.name, agent_id, "online", clock.from_us(known), clock.from_us(row.event_timestamp), age, values)
 
 
 def read_served(view: FeatureView, agent_id: str, url: str) -> AgentReading:
@@ -82,22 +95,27 @@ def read_served(view: FeatureView, agent_id: str, url: str) -> AgentReading:
     return AgentReading(view.name, agent_id, f"{url} ({found.source})", as_of, found.event_timestamp, age, values)
 
 
-def read_at(settings: Settings, view: FeatureView, agent_id: str, at: datetime) -> AgentReading:
-    """Return what a point-in-time read at `at` gives, with the knowledge of that instant.
+def read_at(settings: Settings, view: FeatureView, agent_id: str, at: datetime, known: datetime | None = None) -> AgentReading:
+    """Return the exact values at `at`, computed from the raw log, with what was known at `known`.
+
+    By default with the knowledge of `at` itself: then it is, to the bit, what serving would have said at that moment. The offline rows
+    say something else inside an hour: they have its full instants only.
 
     Raises:
-        UserError: PostgreSQL cannot be reached, or nothing was ever materialized.
+        UserError: PostgreSQL cannot be reached.
 
     """
-    from detektor_pipelines.engine.explain import read_row
+    from detektor_pipelines.engine.as_of import read_values, values_of_nothing
+    from detektor_pipelines.stores.log_reader import any_event
 
+    instant, knowledge = clock.to_us(at), clock.to_us(known or at)
     with connect_arrow(settings) as connection:
-        row = read_row(connection, view, agent_id, at)
-    if row is None:
-        return _absent(view, agent_id, "offline")
-    statuses = {name: "NULL_VALUE" if value is None else "PRESENT" for name, value in row.values.items()}
-    age = (at - row.event_timestamp).total_seconds()
-    return AgentReading(view.name, agent_id, "offline", row.event_timestamp, row.event_timestamp, age, _values(view, row.values, statuses))
+        found = read_values(connection, view, instant, known=knowledge).get(agent_id)
+        if found is None and not any_event(connection, agent_id, instant, knowledge):
+            return replace(_absent(view, agent_id, "log"), known_at=known or at)
+    values = dict(zip((each.name for each in view.features), found or values_of_nothing(view), strict=True))
+    statuses = {name: "NULL_VALUE" if value is None else "PRESENT" for name, value in values.items()}
+    return AgentReading(view.name, agent_id, "log", at, at, 0.0, _values(view, values, statuses), known or at)
 
 
 def _absent(view: FeatureView, agent_id: str, source: str) -> AgentReading:

@@ -8,7 +8,7 @@ lack. Importing this is quick; `app` and `grpc_server` import Feast, which takes
 
 With access control, who asks is known as at the feature server, and stands before Feast's own permissions: where the registry holds
 `Permission` objects, they are enforced on the token's name, roles and groups. Then nothing can be changed over the network either: the
-registry is written from the definitions, by `detektor up` and `feast apply`.
+registry is written from the definitions, by `detektor restart` and `feast apply`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from detektor_pipelines.compile.loaded import definitions
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.serving.access import KNOWN, Guard
 from detektor_pipelines.serving.listening import bracketed
@@ -109,7 +110,7 @@ def _health(settings: Settings, *, known: bool) -> Response:
         with connect(settings) as connection:
             found = connection.execute(_VIEWS, (settings.project,)).fetchone()
     except UserError as error:
-        content = {"status": "DOWN", "postgres": "down", "reason": error.what, "where": error.where}
+        content = {"status": "DOWN", "postgres": "down", "reason": error.what, "where": error.where, "definitions": definitions()}
         return JSONResponse(content if known else {"status": "DOWN"}, status_code=503)
-    content = {"status": "OK", "postgres": "up", "feature_views": found[0] if found else 0}
+    content = {"status": "OK", "postgres": "up", "feature_views": found[0] if found else 0, "definitions": definitions()}
     return JSONResponse(content if known else {"status": "OK"})

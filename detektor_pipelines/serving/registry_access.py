@@ -112,5 +112,5 @@ def _header(metadata: Any) -> str | None:
 
 
 def _changing() -> ProblemError:
-    detail = "The registry is written from the definitions: detektor up, or feast apply where the database can be reached."
+    detail = "The registry is written from the definitions: detektor restart, or feast apply where the database can be reached."
     return ProblemError(403, "Nothing is changed from here", detail)

@@ -1,7 +1,8 @@
 """The feature server: Feast's HTTP API for online reads over our online store; `detektor serve` runs it on port 6566.
 
     POST /get-online-features    as Feast's own server answers it, so that the SDK's remote online store works against it unchanged
-    GET  /health                 200 and {"status": "OK", …} while Redis answers, else 503, the reason, and what is left to answer from
+    GET  /health                 200 while Redis answers, else 503, the reason, and what is left to answer from. {"status": "OK", …}, or
+                                 "AHEAD" and what to do when values lie ahead of the clock
     GET  /metrics                for Prometheus
     GET  /openapi.json           what all of these take and answer
 
@@ -17,7 +18,7 @@ from __future__ import annotations
 import gc
 import logging
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -25,6 +26,7 @@ import orjson
 
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS
+from detektor_pipelines.compile.loaded import definitions
 from detektor_pipelines.serving.access import KNOWN, Guard, access_of
 from detektor_pipelines.serving.last_known import LastKnown
 from detektor_pipelines.serving.online_request import VersionsNeededError, answer, parse
@@ -37,7 +39,7 @@ from detektor_pipelines.stores import online
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
     from starlette.applications import Starlette
     from starlette.requests import Request
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 AGE_HEADER: Final = "x-feature-age-seconds"
 SOURCE_HEADER: Final = "x-feature-source"
 _JSON: Final = b"application/json"
+_SECOND: Final = 1_000_000
 _ROUTES: Final = "POST /get-online-features, GET /health, GET /metrics and GET /openapi.json"
 _READ: Final = "/get-online-features"
 _OPEN: Final = ("/health",)
@@ -139,8 +142,17 @@ class _Server:
         if source == "fallback" and request.pinned:
             detail = "What is kept for that is of the current versions only: ask for those, or again in a moment."
             raise ProblemError(503, "Redis does not answer", detail, {"retry-after": "1"})
-        content, age = answer(request, online.rows_of(lookups, found))
+        refused = await self._refused(lookups) if request.why and source != "fallback" else []
+        content, age = answer(request, online.rows_of(lookups, found), refused)
         return content, {SOURCE_HEADER: source} | ({} if age is None else {AGE_HEADER: f"{age:.3f}"})
+
+    async def _refused(self, lookups: Sequence[online.Lookup]) -> list[list[bytes | None]]:
+        """Return what was refused of the values read; nothing when Redis went away meanwhile: the values are there."""
+        live = cast("Sources", self.sources).live
+        try:
+            return [await live.fields(online.refused_key(each.project, each.view), each.agent_ids) for each in lookups]
+        except OnlineStoreDownError:
+            return []
 
     async def _versions(self, needed: VersionsNeededError) -> Mapping[Pin, Version]:
         try:
@@ -157,19 +169,31 @@ class _Server:
 
     async def _state(self) -> Response:
         """Say whether Redis answers, and up to when the values it holds are complete, for each view's agent across projects."""
-        live = cast("Sources", self.sources).live
-        lookups = [online.Lookup(self.settings.project, online.stored_view(view), [view.agent]) for view in VIEWS]
         try:
-            found = await live.get(online.keys_of(lookups))
+            instants = await self._instants()
         except OnlineStoreDownError as error:
             left = {"written_at": self.last_known.written_at, "values": len(self.last_known)} if self.last_known else None
             status = "FALLBACK" if left else "DOWN"
-            return _response({"status": status, "redis": "down", "reason": error.what, "where": error.where, "fallback": left}, 503)
-        rows = [row for (row,) in online.rows_of(lookups, found)]
-        through = {view.name: None if row is None else row.valid_through for view, row in zip(VIEWS, rows, strict=True)}
+            away = {"status": status, "redis": "down", "reason": error.what, "where": error.where, "fallback": left}
+            return _response(away | {"definitions": definitions()}, 503)
+        through = {view.name: each.get(online.shard_of(view.agent)) for view, each in zip(VIEWS, instants, strict=True)}
         newest = max((each for each in through.values() if each is not None), default=None)
-        content = {"status": "OK", "redis": "up", "newest_valid_through": _text(newest)}
+        content: dict[str, Any] = {"status": "OK", "redis": "up", "newest_valid_through": _text(newest), "definitions": definitions()}
+        if ahead := _ahead(instants) / _SECOND:  # what else is asked for may be well, so it is no reason to take this server out of service
+            reason = f"Values lie up to {ahead:,.0f} s ahead of the clock: they are OUTSIDE_MAX_AGE, and nothing newer replaces them."
+            fix = "Set the clocks right, then run `detektor online mend`."
+            content |= {"status": "AHEAD", "reason": reason, "fix": fix, "ahead_seconds": ahead}
         return _response(content | {"valid_through": {name: _text(each) for name, each in through.items()}})
+
+    async def _instants(self) -> list[Mapping[int, int]]:
+        """Return by view and shard up to when the values are complete."""
+        keys = [online.valid_through_key(self.settings.project, view) for view in VIEWS]
+        return [online.instants_of(answer) for answer in await cast("Sources", self.sources).live.get(keys)]
+
+    async def _measure_ahead(self) -> None:
+        """Put into the metrics by how much the values lie ahead of the clock; while Redis does not answer, they keep what they say."""
+        with suppress(OnlineStoreDownError):
+            self.metrics.ahead.set(_ahead(await self._instants()) / _SECOND)
 
     async def openapi(self, _: Request) -> Response:
         """Return the description of all this."""
@@ -182,6 +206,7 @@ class _Server:
         from starlette.responses import Response
 
         self.metrics.redis_up.set(cast("Sources", self.sources).live.down is None)
+        await self._measure_ahead()
         content, media_type = self.metrics.exposition()
         return Response(content, media_type=media_type)
 
@@ -257,6 +282,12 @@ def _problem_of(error: Exception) -> ProblemError:
         return error
     _log.error("A request failed", exc_info=error)
     return ProblemError(500, "A fault of ours", "The log of `detektor serve` says how.")
+
+
+def _ahead(instants: Iterable[Mapping[int, int]]) -> int:
+    """Return by how much the furthest of some shards lies ahead of the clock, µs; 0 within what clocks may differ by."""
+    ahead = max((each for shards in instants for each in shards.values()), default=0) - clock.now_us()
+    return ahead if ahead > clock.AHEAD_LIMIT_US else 0
 
 
 def _text(instant: int | None) -> str | None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Final
+from typing import Any, Final
+
+from detektor_pipelines.compile import loaded
 
 SHARED: Final = "DETEKTOR_SHARED_METRICS"
 _ITS_OWN: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -43,7 +45,24 @@ class ServerMetrics:
         self.redis_up = Gauge(
             "feast_online_redis_up", "1 while Redis answers the server.", registry=self._registry, multiprocess_mode="livemin"
         )
+        self.ahead = Gauge(
+            "feast_online_ahead_seconds",
+            "By how much what is online lies ahead of the clock: then nobody trusts it.",
+            registry=self._registry,
+            multiprocess_mode="mostrecent",
+        )
+        self._note_definitions()
         self._by_status = {status: self._requests.labels(str(status)) for status in (200, 503)}
+
+    def _note_definitions(self) -> None:
+        """Say which definitions the process has loaded; while workers are replaced, those of the old ones and of the new ones."""
+        from prometheus_client import Gauge
+
+        options: dict[str, Any] = {"registry": self._registry, "multiprocess_mode": "livemax"}
+        each = Gauge(loaded.INFO, loaded.INFO_TEXT, ["view", "version", "hash"], **options)
+        for name, view in loaded.definitions()["views"].items():
+            each.labels(name, view["version"], view["hash"]).set(1)
+        Gauge(loaded.COMBINED, loaded.COMBINED_TEXT, ["hash"], **options).labels(loaded.combined_hash()).set(1)
 
     def count(self, status: int, seconds: float) -> None:
         """Note an answer."""

@@ -109,6 +109,19 @@ def stop(settings: Settings, name: str, *, wait: bool = True) -> None:
             raise
 
 
+def signal(settings: Settings, name: str, signal_name: str) -> None:
+    """Send a program's process a signal, such as `HUP`.
+
+    Raises:
+        UserError: It does not run.
+
+    """
+    try:
+        _call(settings, "supervisor.signalProcess", name, signal_name)
+    except xmlrpc.client.Fault as fault:
+        raise UserError(f"{name} heard no {signal_name}: {fault.faultString}", fix=f"detektor up {name}") from None
+
+
 def shutdown(settings: Settings) -> None:
     """End all programs in reverse order, then supervisord itself; returns when it is gone, or after `_SHUTDOWN_SECONDS`."""
     pid = running_pid(settings)

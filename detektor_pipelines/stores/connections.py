@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.stores import cluster
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,6 +30,7 @@ _BY_SQLSTATE: Final = {
     "3F000": ("The database has no schema ml_learning yet.", "Run `detektor up`: it creates what is missing."),
     "42P01": ("The database lacks a table of this version.", "Run `detektor up`: it creates what is missing."),
     "42703": ("A table of the database lacks a column of this version.", "Run `detektor up`: it brings the tables up to date."),
+    cluster.MOVED: ("The log was moved to another cluster while this was under way: nothing of it was written.", "Run the same again."),
     "42501": ("The database user may not do this.", "Grant it, or give another user in DETEKTOR_EXTERNAL_POSTGRES_URL."),
     "25006": ("The database is read-only (a standby?).", "Give the primary's address in DETEKTOR_EXTERNAL_POSTGRES_URL."),
     "53100": ("The disk of the PostgreSQL server is full: nothing of this step was written.", "Free space, then run the same again."),
@@ -53,6 +55,7 @@ _ROW_TABLE: Final = re.compile(r'relation "feast\.\w+__[0-9a-f]{12}"')
 _NO_ROWS: Final = ("The feature view was never materialized in its present version.", "`detektor status` prints the command that does it.")
 _LOST: Final = ("08000", "08001", "08003", "08006", "57P01", "57P02")
 _STARTING: Final = "57P03"
+_NO_TABLE: Final = "42P01"
 
 
 class PostgresAwayError(UserError):
@@ -60,8 +63,12 @@ class PostgresAwayError(UserError):
 
 
 @contextmanager
-def connect(settings: Settings) -> Iterator[psycopg.Connection]:
+def connect(settings: Settings, *, writes: bool = False) -> Iterator[psycopg.Connection]:
     """Open one psycopg connection, time zone UTC; commits at the end, rolls back on an exception.
+
+    Args:
+        settings: Where.
+        writes: Whether something is written by what is read or done here, to Redis too: a replica is refused then.
 
     Raises:
         UserError: The server cannot be reached or refuses what is asked of it.
@@ -71,14 +78,22 @@ def connect(settings: Settings) -> Iterator[psycopg.Connection]:
 
     with (
         postgres_errors(settings),
-        psycopg.connect(settings.postgres_dsn, connect_timeout=_CONNECT_TIMEOUT_S, options="-c timezone=UTC") as connection,
+        psycopg.connect(
+            settings.postgres_dsn, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S, options="-c timezone=UTC"
+        ) as connection,
     ):
+        cluster.settle(connection, writes=writes)
+        connection.autocommit = False
         yield connection
 
 
 @contextmanager
-def connect_arrow(settings: Settings) -> Iterator[AdbcConnection]:
+def connect_arrow(settings: Settings, *, writes: bool = False) -> Iterator[AdbcConnection]:
     """Open one ADBC connection without autocommit, time zone UTC; what is not committed by the caller is rolled back.
+
+    Args:
+        settings: Where.
+        writes: As for `connect`.
 
     Raises:
         UserError: The server cannot be reached or refuses what is asked of it.
@@ -91,10 +106,30 @@ def connect_arrow(settings: Settings) -> Iterator[AdbcConnection]:
     with postgres_errors(settings):
         database = _arrow_database(settings.postgres_dsn)
         with dbapi.Connection(database, AdbcConnection(database.kept)) as connection:
+            place = _place(connection)
+            if place is not None:
+                cluster.allow(place, writes=writes)
+            if place is not None and not place.at_home:
+                with connect(settings):
+                    pass
             with connection.cursor() as cursor:
                 cursor.execute("SET TIME ZONE 'UTC'")
             connection.commit()
             yield connection
+
+
+def _place(connection: AdbcConnection) -> cluster.Place | None:
+    """Ask as `cluster.settle` does; None when the database has no such table (yet)."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(cluster.ASK)
+            row = cursor.fetchone()
+    except Exception as error:
+        if sqlstate(error) != _NO_TABLE:
+            raise
+        row = None
+    connection.rollback()
+    return cluster.Place(*row) if row else None
 
 
 @lru_cache(maxsize=1)

@@ -169,15 +169,22 @@ def revisions(stored: Mapping[str, Any], incoming: Mapping[str, Any]) -> list[di
     """Make the rows that put the incoming record in the stored one's place.
 
     An event that leaves its agent, project or instant first gets a retracted revision under the old ones: so whoever published them learns
-    that they changed. What is known of when the platform learnt of the event stays.
+    that they changed. Of a live event the platform learns what the new record says when it comes, so both are known from then on, and until
+    then the stored one is what was served; of history that is read from files again every revision is known from when it happened.
     """
-    from_history = stored["known_at"] == stored["occurred_at"]
-    known_at = incoming["occurred_at"] if from_history else stored["known_at"]
+    learnt = {"ingested_at": incoming["ingested_at"]}
+    if not (_is_history(stored) and _is_history(incoming)):
+        learnt["known_at"] = incoming["ingested_at"]
     revision = stored["revision"] + 1
     if not moves(stored, incoming):
-        return [{**incoming, "revision": revision, "known_at": known_at}]
-    tombstone = {**stored, "revision": revision, "retracted": True, "ingested_at": incoming["ingested_at"]}
-    return [tombstone, {**incoming, "revision": revision + 1, "known_at": known_at}]
+        return [{**incoming, **learnt, "revision": revision}]
+    tombstone = {**stored, **learnt, "revision": revision, "retracted": True}
+    return [tombstone, {**incoming, **learnt, "revision": revision + 1}]
+
+
+def _is_history(row: Mapping[str, Any]) -> bool:
+    """Whether it counts as known from when it happened; a live record that came at that very instant does not."""
+    return bool(row["known_at"] == row["occurred_at"] != row["ingested_at"])
 
 
 def keep_rejections(cursor: Cursor, rejections: Sequence[Rejection]) -> tuple[int, int]:

@@ -128,7 +128,7 @@ class EventWriter:
         """Whether the next chunk is taken to hold no known event: that is cheap, and found out when it is wrong."""
 
     def __enter__(self) -> Self:
-        self._connection = self._stack.enter_context(connect_arrow(self._settings))
+        self._connection = self._stack.enter_context(connect_arrow(self._settings, writes=True))
         with self._connection.cursor() as cursor:
             statements.make_temporary_tables(cursor)
         self._connection.commit()

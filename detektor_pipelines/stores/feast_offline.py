@@ -4,8 +4,9 @@ Belongs here: Feast's offline store interface on the row tables. Does not belong
 repairing those tables.
 
 What differs from Feast's own PostgreSQL store: each input row gives one output row and no two keys can be taken for each other; labels go
-to a temporary table by COPY and each is answered from the index; of rows with one event time the latest knowledge counts, then the latest
-writing; by default a row counts only when it was known at the label's instant; writing a batch is there, as an insert.
+to a temporary table by COPY and each is answered from the index; by default a read takes the rows as they were served then, else of rows
+with one event time the latest knowledge, then the latest writing; a row from before a day that was never published counts for no label
+after it; writing a batch is there, as an insert.
 """
 
 from __future__ import annotations
@@ -14,22 +15,26 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
+from feast.errors import FeastEntityDFMissingColumnsError
 from feast.infra.offline_stores import offline_utils
 from feast.infra.offline_stores.contrib.postgres_offline_store import postgres
 from feast.infra.offline_stores.offline_store import RetrievalMetadata
 from feast.on_demand_feature_view import OnDemandFeatureView
+from feast.types import from_feast_to_pyarrow_type
 from feast.utils import compute_non_entity_date_range, make_tzaware
 from pydantic import model_validator
 
 from detektor_pipelines import clock
-from detektor_pipelines.compile.feast import DATA_HASH, EVENT_TIMESTAMP, SCHEMA, WRITTEN_AT, WRITTEN_COLUMN
+from detektor_pipelines.compile.feast import AGENT, DATA_HASH, EVENT_TIMESTAMP, SCHEMA, WRITTEN_AT, WRITTEN_COLUMN
+from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.hashes import SHORT
-from detektor_pipelines.stores import point_in_time
+from detektor_pipelines.stores import point_in_time, row_tables
+from detektor_pipelines.stores.feast_gaps import Gaps, version_of_registered
 from detektor_pipelines.stores.feast_labels import TABLE, FrameLabels, Labels, QueryLabels, connected, fetch
 from detektor_pipelines.stores.point_in_time import Relation, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     import pandas as pd
@@ -38,13 +43,14 @@ if TYPE_CHECKING:
     from feast.infra.registry.base_registry import BaseRegistry
 
 _CLASS: Final = "detektor_pipelines.stores.feast_offline.DetektorOfflineStore"
+_KINDS: Final = {"INT64": "int64", "DOUBLE": "float64", "UNIX_TIMESTAMP": "instant"}
 
 
 class DetektorOfflineStoreConfig(postgres.PostgreSQLOfflineStoreConfig):
     """The section `offline_store` of feature_store.yaml.
 
     `dsn`: `postgresql://…`, from which the fields of Feast's own store follow. `as_known_now`: let historical reads see what was learnt
-    after a label's instant too; by default they see what was known then.
+    after a label's instant too; by default they see what was served then.
     """
 
     type: Literal["detektor_pipelines.stores.feast_offline.DetektorOfflineStore"] = _CLASS  # type: ignore[assignment]
@@ -105,23 +111,31 @@ class DetektorOfflineStore(postgres.PostgreSQLOfflineStore):
         """Join feature rows to labels: one output row an input row, in the input's order, its columns unchanged.
 
         Labels are a data frame or an SQL query; without either, every (agent_id, instant) between `start_date` and `end_date` at which a
-        view has a row. A row counts when `created_at <= label's instant`, unless the store is configured `as_known_now` and
-        `filter_by_created_timestamp` is not given.
+        view has a row. Of our own views the rows as served then count (`created_at` is their instant), of others those with
+        `created_at <= label's instant`, unless the store is configured `as_known_now` and `filter_by_created_timestamp` is not given.
+        A label of which a day that was not published may hide the row has no value; the log says how many there are, once.
+
+        Raises:
+            UserError: The registered version of a view was never computed.
+
         """
         dsn = config.offline_store.dsn
+        _check_computed(dsn, feature_views)
         known_at_label = filter_by_created_timestamp or not config.offline_store.as_known_now
         relations = _relations(feature_views, feature_refs, registry, project, full_feature_names=full_feature_names)
         if entity_df is None:
             start, end = compute_non_entity_date_range(feature_views, kwargs.get("start_date"), kwargs.get("end_date"))
             entity_df = point_in_time.instants_of(relations, EVENT_TIMESTAMP, _iso(start), _iso(end), known_at_label=known_at_label)
         labels: Labels = QueryLabels(dsn, entity_df) if isinstance(entity_df, str) else FrameLabels(dsn, entity_df)
-        keys = offline_utils.get_expected_join_keys(project, feature_views, registry)
-        offline_utils.assert_expected_columns_in_entity_df(labels.schema, keys, labels.at)
+        keys = _keys(feature_views)
+        if missing := {*keys, labels.at} - labels.schema.keys():
+            raise FeastEntityDFMissingColumnsError({*keys, labels.at}, missing)  # type: ignore[no-untyped-call]
         query = point_in_time.join(TABLE, labels.joined, relations, known_at_label=known_at_label)
+        unpublished = Gaps(relations)
         return DetektorRetrievalJob(
             query,
             config,
-            lambda: labels.answer(query, sorted(keys)),
+            lambda: unpublished.told(labels.answer(query, keys, unpublished.prepare)),
             full_feature_names=full_feature_names,
             on_demand=OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry),
             metadata=RetrievalMetadata(feature_refs, [name for name in labels.schema if name != labels.at], *labels.extent()),
@@ -180,6 +194,34 @@ class DetektorOfflineStore(postgres.PostgreSQLOfflineStore):
             progress(table.num_rows)
 
 
+def make_tables(dsn: str, views: Sequence[Any]) -> None:
+    """Make the tables of the registered versions that have none yet, and let the plain names show what is registered."""
+    import psycopg
+
+    versions = [
+        row_tables.TableVersion(
+            view.name,
+            view.tags[AGENT],
+            view.tags[DATA_HASH],
+            tuple((each.name, _KINDS[each.dtype.to_value_type().name]) for each in view.features),
+        )
+        for view in views
+        if _is_ours(view)
+    ]
+    with psycopg.connect(dsn) as connection:
+        row_tables.register(connection, versions)
+
+
+def _keys(feature_views: list[FeatureView]) -> dict[str, pa.DataType]:
+    """Return the columns that labels must have to be joined, with their types, in alphabetical order."""
+    found = {
+        view.projection.join_key_map.get(column.name, column.name): from_feast_to_pyarrow_type(column.dtype)
+        for view in feature_views
+        for column in view.entity_columns
+    }
+    return dict(sorted(found.items()))
+
+
 def _relations(
     feature_views: list[FeatureView], feature_refs: list[str], registry: BaseRegistry, project: str, *, full_feature_names: bool
 ) -> list[Relation]:
@@ -193,14 +235,15 @@ def _relations(
         prefix = f"{context.name}__" if full_feature_names else ""
         relations.append(
             Relation(
-                # A reference to an older version (code_review_features@v1:…) reads that version's table, not the one of the plain name.
-                f"{SCHEMA}.{quoted(_row_table(view))}" if view.projection.version_tag is not None else context.table_subquery,
+                # Older registrations, also those of an older version (code_review_features@v1:…), name the plain name as their source.
+                f"{SCHEMA}.{quoted(_row_table(view))}" if _is_ours(view) else context.table_subquery,
                 tuple((column, label) for column, _, label in (each.partition(" AS ") for each in context.entity_selections)),
                 tuple((column, prefix + context.field_mapping.get(column, column)) for column in context.features),
                 context.timestamp_field,
                 context.created_timestamp_column or None,
                 view.batch_source.tags.get(WRITTEN_COLUMN) if view.batch_source else None,
                 context.ttl,
+                version_of_registered(view) if DATA_HASH in view.tags else None,
             ),
         )
     return relations
@@ -216,6 +259,36 @@ def _source(source: DataSource, keys: list[str], features: list[str], timestamp:
         created,
         source.tags.get(WRITTEN_COLUMN),
     )
+
+
+def _is_ours(view: Any) -> bool:
+    """Whether what is registered is one of our definitions, whose versions each have a table."""
+    source = getattr(view, "batch_source", None)
+    return DATA_HASH in view.tags and source is not None and WRITTEN_COLUMN in source.tags
+
+
+def _check_computed(dsn: str, views: list[FeatureView]) -> None:
+    """Refuse to read a version that nobody has computed: every feature would be null, and nobody could tell.
+
+    Raises:
+        UserError: The version has no table, or there is no row in it and none of its days was ever published.
+
+    """
+    with connected(dsn) as connection, connection.cursor() as cursor:
+        for view in filter(_is_ours, views):
+            cursor.execute(f"SELECT to_regclass('{SCHEMA}.{quoted(_row_table(view))}') IS NOT NULL")
+            if cursor.fetchone()[0]:
+                cursor.execute(
+                    f"SELECT EXISTS (SELECT FROM {SCHEMA}.{quoted(_row_table(view))}) OR EXISTS (SELECT FROM ml_learning.partition_state"
+                    f" WHERE view = '{view.name}' AND data_hash = '{view.tags[DATA_HASH]}')"
+                )
+                if cursor.fetchone()[0]:
+                    continue
+            raise UserError(
+                f"{view.name} {view.tags.get('feature_version', '')} was never computed as it is registered: there is nothing to read.",
+                where=f"table {SCHEMA}.{_row_table(view)}",
+                fix=f"`detektor backfill --view {view.name}`; a version before (`{view.name}@v0:…`) is read as it was.",
+            )
 
 
 def _row_table(view: FeatureView) -> str:

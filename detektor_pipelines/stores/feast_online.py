@@ -4,8 +4,8 @@ Belongs here: translation between Feast's protos and `online`. Importing this ta
 finds the class by its path in `feature_store.yaml`, and code that needs a `FeatureStore` do so.
 
 What differs from Feast's own Redis store, whose reading and writing this replaces: one packed value instead of a hash field a feature;
-an atomic guard on (as_of, created_at) instead of read-then-write; NOT_FOUND for an entity that was never published (stock: PRESENT with
-a null and the year 1970); NULL_VALUE for a null; OUTSIDE_MAX_AGE when the view's values are no longer complete up to now.
+an atomic guard instead of read-then-write; NOT_FOUND for an entity that was never published (stock: PRESENT with a null and the year 1970);
+NULL_VALUE for a null; OUTSIDE_MAX_AGE when a value is no longer known to be true, or lies ahead of the clock.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ Read = tuple[datetime | None, dict[str, ValueProto] | None]
 _KINDS: Final[dict[str, Kind]] = {"INT64": "int64", "DOUBLE": "float64", "UNIX_TIMESTAMP": "instant"}
 _STATUSES: Final = {"NULL_VALUE": FieldStatus.NULL_VALUE, "OUTSIDE_MAX_AGE": FieldStatus.OUTSIDE_MAX_AGE}
 _CLASS: Final = "detektor_pipelines.stores.feast_online.DetektorOnlineStore"
+_WRITER: Final = "feast"
 _NOT_A_TIME: Final = -(2**63)
 """What a null timestamp has become on Feast's way through pandas; a null number comes as NaN."""
 
@@ -217,6 +218,22 @@ class DetektorOnlineStore(RedisOnlineStore):
             other = feast_other_views.Request(config, others, join_key_values, entity_name_to_join_key_map)
             other.fill(online_features_response, await self._mget_async(config, other.keys), *names)
 
+    def update(
+        self,
+        config: RepoConfig,
+        tables_to_delete: Sequence[FeatureView],
+        tables_to_keep: Sequence[FeatureView],
+        entities_to_delete: Sequence[Entity],
+        entities_to_keep: Sequence[Entity],
+        partial: bool,  # noqa: FBT001 - Feast's signature
+    ) -> None:
+        """Do what `feast apply` asks of a store; the offline store, which Feast does not ask, gets the tables of what is registered."""
+        super().update(config, tables_to_delete, tables_to_keep, entities_to_delete, entities_to_keep, partial)
+        from detektor_pipelines.stores.feast_offline import DetektorOfflineStoreConfig, make_tables
+
+        if isinstance(config.offline_store, DetektorOfflineStoreConfig):
+            make_tables(config.offline_store.dsn, tables_to_keep)
+
     def delete_table(self, config: RepoConfig, table: FeatureView) -> None:
         """Delete the values of a view that is taken out of the registry, in the version registered last."""
         client = self._get_client(config.online_store)
@@ -254,22 +271,21 @@ class DetektorOnlineStore(RedisOnlineStore):
         return commands
 
     def _rows(self, config: RepoConfig, table: FeatureView, data: Batch) -> tuple[list[str], list[bytes], list[online.Call]]:
-        """Return the keys and values of Feast's rows of a view of ours, and the calls that say how far the view is.
+        """Return the keys and values of Feast's rows of a view of ours, and the calls that say what the view's features are.
 
-        Feast says what a row's event time is, not up to when the row is true. So as_of is the event time, the least that can be meant:
-        such a row never replaces what our own publication or the stream wrote with a later as_of. For the same reason `valid_through`
-        moves to the latest event time only.
+        Feast says what a row's event time is, neither up to when the row is true nor what it knows. So as_of is the event time, the least
+        that can be meant, and there is no snapshot: such a row never replaces what our own publication or the stream wrote with a later
+        as_of, they replace it at any time, and it says nothing of other rows, so `valid_through` does not move.
         """
         view = self.stored_view(table)
-        packed, keys, latest = [], [], None
+        packed, keys = [], []
         for entity_key, values, event_timestamp, created in data:
             at = clock.to_us(utils.make_tzaware(event_timestamp))
             created_at = at if created is None else clock.to_us(utils.make_tzaware(created))
             numbers = {name: _number(values.get(name), kind) for name, kind in view.layout.fields}
-            packed.append(pack(view.layout, Unpacked(at, created_at, at, None, numbers)))
+            packed.append(pack(view.layout, Unpacked(at, created_at, at, None, numbers, writer=_WRITER)))
             keys.append(online.value_key(config.project, view, _agent_id(entity_key)))
-            latest = at if latest is None else max(latest, at)
-        return keys, packed, online.version_calls(config.project, view, latest or 0)
+        return keys, packed, [online.layout_call(config.project, view)]
 
     def _read(self, config: RepoConfig, lookups: Sequence[online.Lookup]) -> list[list[online.OnlineRow | None]]:
         answers = self._mget(config, online.keys_of(lookups))

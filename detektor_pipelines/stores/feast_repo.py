@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.compile import feast as compiled
 from detektor_pipelines.compile import feast_repo
+from detektor_pipelines.stores import row_tables
 from detektor_pipelines.stores.connections import connect, postgres_errors
 
 if TYPE_CHECKING:
@@ -83,6 +84,16 @@ def closing_store(settings: Settings) -> Iterator[FeatureStore]:
             engine.dispose()
 
 
+def is_used(settings: Settings) -> bool:
+    """Whether the registry holds any view of the project.
+
+    Raises:
+        UserError: PostgreSQL cannot be reached.
+
+    """
+    return bool(_registered(settings, {}))
+
+
 def outdated(settings: Settings, views: Sequence[FeatureView] = VIEWS) -> Applied:
     """Return what `apply` would change, without importing Feast: each registered view carries its definition's fingerprint in a tag.
 
@@ -99,13 +110,16 @@ def outdated(settings: Settings, views: Sequence[FeatureView] = VIEWS) -> Applie
 def apply(settings: Settings, views: Sequence[FeatureView] = VIEWS) -> Applied:
     """Register the definitions; quick, and Feast not imported, when the registry holds them already. One process at a time does it.
 
-    A view that is no longer defined leaves the registry, and its values the online store; its rows stay.
+    A view that is no longer defined leaves the registry, and its values the online store; its rows stay. The plain-name SQL views show
+    what is registered from then on.
 
     Raises:
         UserError: PostgreSQL or Redis cannot be reached.
 
     """
     if outdated(settings, views) == Applied():
+        with connect(settings) as connection:
+            row_tables.register(connection, [row_tables.version_of(view) for view in views])
         return Applied()
     with _alone(settings):
         due = outdated(settings, views)  # somebody else may have applied while this one waited
@@ -114,6 +128,8 @@ def apply(settings: Settings, views: Sequence[FeatureView] = VIEWS) -> Applied:
                 removed: list[Any] = [store.get_feature_view(name) for name in due.removed]
                 objects: list[Any] = [compiled.entity(), *(compiled.feature_view(view) for view in views if view.name in due.changed)]
                 store.apply(objects, objects_to_delete=removed, partial=False)
+        with connect(settings) as connection:
+            row_tables.register(connection, [row_tables.version_of(view) for view in views])
     return due
 
 

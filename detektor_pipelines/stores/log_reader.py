@@ -21,18 +21,25 @@ _SNAPSHOT: Final = re.compile(r"\d+:\d+:(\d+(,\d+)*)?")
 def events_sql(agent: str, columns: Sequence[str], start: int, end: int, *, revised: bool = True, snapshot: str | None = None) -> str:
     """Return the SELECT of one agent's events with occurred_at in (start, end] (µs), instants still timestamptz.
 
-    `live` is false for a retraction and for a revision that a higher one superseded; looking for those is dear, and needless where the
-    log holds no second revision (`revised` false). With a `snapshot` the log is read as it was then.
+    `live` is false for a retraction and for a revision that a higher one superseded; `until` is when the platform learnt better of the
+    latter (the least `known_at` of the higher ones), null for all others. Looking for those is dear, and needless where the log holds no
+    second revision (`revised` false). With a `snapshot` the log is read as it was then.
     """
     chosen = "".join(f", e.{name}" for name in columns)
-    superseded = f""" AND NOT EXISTS (
-            SELECT FROM ml_learning.agent_events newer
-            WHERE newer.revision > 1 AND newer.event_id = e.event_id AND newer.revision > e.revision{_visible("newer", snapshot)}
-        )"""
+    # The range of a revision says nothing of where its successors stand: they may have another instant, agent or project.
+    superseded = f"""LEFT JOIN (
+            WITH newer AS MATERIALIZED (
+                SELECT event_id, revision, known_at FROM ml_learning.agent_events r WHERE revision > 1{_visible("r", snapshot)}
+            ), older AS (SELECT event_id, 1 AS revision FROM newer UNION SELECT event_id, revision FROM newer)
+            SELECT older.event_id, older.revision, MIN(newer.known_at) AS until
+            FROM older JOIN newer ON newer.event_id = older.event_id AND newer.revision > older.revision
+            GROUP BY older.event_id, older.revision
+        ) superseded ON superseded.event_id = e.event_id AND superseded.revision = e.revision"""
+    until = "CASE WHEN NOT e.retracted THEN superseded.until END" if revised else "NULL::timestamptz"
     return f"""
-        SELECT e.occurred_at AS ts, e.known_at AS known, e.event_id, e.project{chosen},
-               NOT e.retracted{superseded if revised else ""} AS live
-        FROM ml_learning.agent_events e
+        SELECT e.occurred_at AS ts, e.known_at AS known, {until} AS until, e.event_id, e.project{chosen},
+               NOT e.retracted{" AND superseded.until IS NULL" if revised else ""} AS live
+        FROM ml_learning.agent_events e {superseded if revised else ""}
         WHERE e.agent_type = '{agent}' AND e.occurred_at > {_instant(start)} AND e.occurred_at <= {_instant(end)}{_visible("e", snapshot)}
     """
 
@@ -40,18 +47,18 @@ def events_sql(agent: str, columns: Sequence[str], start: int, end: int, *, revi
 def integer_events_sql(agent: str, columns: Sequence[str], start: int, end: int) -> str:
     """Return the same events as the compiled SQL wants them in place: instants as bigint µs."""
     chosen = "".join(f", {name}" for name in columns)
+    instants = ", ".join(f"(EXTRACT(EPOCH FROM {name}) * 1000000)::bigint AS {name}" for name in ("ts", "known", "until"))
     return f"""
-        SELECT (EXTRACT(EPOCH FROM ts) * 1000000)::bigint AS ts, (EXTRACT(EPOCH FROM known) * 1000000)::bigint AS known,
-               event_id, project{chosen}, live
+        SELECT {instants}, event_id, project{chosen}, live
         FROM ({events_sql(agent, columns, start, end)}) raw
     """
 
 
 def begin_snapshot(connection: Connection) -> str:
-    """Begin the connection's next transaction as REPEATABLE READ; return its snapshot, `xmin:xmax:in progress`."""
+    """Begin the connection's next transaction as REPEATABLE READ; return its snapshot in the log's numbers, `xmin:xmax:in progress`."""
     with connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        cursor.execute("SELECT pg_current_snapshot()::text")
+        cursor.execute("SELECT ml_learning.log_snapshot()::text")
         row = cursor.fetchone()
     if row is None:
         message = "PostgreSQL gave no snapshot"
@@ -74,10 +81,22 @@ def read_events(
         revised = cursor.fetchone() == (True,)
         cursor.execute(events_sql(agent, columns, start, end, revised=revised, snapshot=snapshot))
         table = cursor.fetch_arrow_table()
-    types = {"ts": pa.int64(), "known": pa.int64(), "live": pa.bool_()}
-    names = ["ts", "known", "event_id", "live", "project", *columns]
+    types = {"ts": pa.int64(), "known": pa.int64(), "until": pa.int64(), "live": pa.bool_()}
+    names = ["ts", "known", "until", "event_id", "live", "project", *columns]
     wanted = pa.schema([(name, types.get(name, pa.int64() if name in MEASURES else pa.string())) for name in names])
     return table.select(names).cast(wanted)
+
+
+def any_event(connection: Connection, agent_id: str, instant: int, known: int) -> bool:
+    """Return whether anything of an agent_id with occurred_at up to `instant` was known at `known` (both µs), however long ago."""
+    agent, _, project = agent_id.partition("@")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM ml_learning.agent_events WHERE agent_type = $1 AND ($2 = '' OR project = $2)"
+            " AND occurred_at <= $3 AND known_at <= $4)",
+            (agent, project, clock.from_us(instant), clock.from_us(known)),
+        )
+        return bool(cursor.fetchone() == (True,))
 
 
 def events_by_day(connection: Connection, agent: str, start: int, end: int) -> dict[date, int]:
@@ -88,6 +107,19 @@ def events_by_day(connection: Connection, agent: str, start: int, end: int) -> d
             f" WHERE agent_type = '{agent}' AND occurred_at > {_instant(start)} AND occurred_at <= {_instant(end)} GROUP BY 1"
         )
         return dict(cursor.fetchall())
+
+
+def newest_by_project(connection: Connection, agent: str, spans: Sequence[tuple[int, int]]) -> list[tuple[str | None, int]]:
+    """Return (project, newest occurred_at in µs) of one agent's events in spans (start, end] (µs), superseded and retracted ones too."""
+    wanted = [f"(occurred_at > {_instant(start)} AND occurred_at <= {_instant(end)})" for start, end in spans if start < end]
+    if not wanted:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT project, (EXTRACT(EPOCH FROM max(occurred_at)) * 1000000)::bigint FROM ml_learning.agent_events"
+            f" WHERE agent_type = '{agent}' AND ({' OR '.join(wanted)}) GROUP BY project"
+        )
+        return [(project, int(at)) for project, at in cursor.fetchall()]
 
 
 def _visible(table: str, snapshot: str | None) -> str:

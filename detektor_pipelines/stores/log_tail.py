@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from detektor_pipelines import clock
+from detektor_pipelines.stores import cluster
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +41,10 @@ class Snapshot:
 
     def __str__(self) -> str:
         return f"{min((*self.running, self.next))}:{self.next}:{','.join(map(str, self.running))}"
+
+    def sees(self, other: Snapshot) -> bool:
+        """Whether all that is visible in another of the same cluster is visible in this one too."""
+        return self.next >= other.next and all(each >= other.next or each in other.running for each in self.running)
 
     def cut(self, after: int) -> Snapshot:
         """Return what is visible of it of the transactions up to `after`."""
@@ -72,7 +77,7 @@ class LogTail:
         log = f"SELECT {_SELECT}{chosen} FROM ml_learning.agent_events"
         new = f"({log} WHERE xid >= %(next)s::text::xid8 ORDER BY xid FETCH FIRST {limit} ROWS WITH TIES)"
         late = f"({log} WHERE xid = ANY(%(running)s::text[]::xid8[]))"
-        visible = "SELECT s.snapshot, e.* FROM (SELECT pg_current_snapshot()::text AS snapshot) s LEFT JOIN LATERAL ({}) e ON TRUE"
+        visible = f"SELECT s.snapshot, e.* FROM (SELECT {cluster.SNAPSHOT}::text AS snapshot) s LEFT JOIN LATERAL ({{}}) e ON TRUE"
         self._new, self._both = visible.format(new), visible.format(f"{late} UNION ALL {new}")
 
     def poll(self, connection: psycopg.Connection) -> Poll:
@@ -90,7 +95,7 @@ class LogTail:
 
 def current_snapshot(connection: psycopg.Connection) -> Snapshot:
     """Return what is visible now."""
-    row = connection.execute("SELECT pg_current_snapshot()::text").fetchone()
+    row = connection.execute("SELECT ml_learning.log_snapshot()::text").fetchone()
     if row is None:
         message = "PostgreSQL gave no snapshot"
         raise RuntimeError(message)

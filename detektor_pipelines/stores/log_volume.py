@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from detektor_pipelines.clock import from_us, now_us
 from detektor_pipelines.language.events import AGENT_TYPES, UNMAPPED
 from detektor_pipelines.language.windows import DAY
+from detektor_pipelines.stores import cluster
 from detektor_pipelines.stores.connections import connect
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.settings import Settings
 
-_HORIZON: Final = "SELECT system_identifier, pg_snapshot_xmin(pg_current_snapshot())::text::bigint FROM pg_control_system()"
+_HORIZON: Final = "SELECT pg_snapshot_xmin(ml_learning.log_snapshot())::text::bigint"
 _ARRIVED: Final = """
     SELECT agent_type, count(*), count(*) FILTER (WHERE xid < %(horizon)s::text::xid8)
     FROM ml_learning.agent_events WHERE xid >= %(since)s::text::xid8 GROUP BY agent_type
@@ -44,9 +45,9 @@ _REJECTED: Final = "SELECT count(*) FROM ml_learning.rejected_events WHERE rejec
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """Totals by agent of what was committed below `horizon`, a transaction id of the cluster `system_identifier`: they never change."""
+    """Totals by agent of what was committed below `horizon`, a number of the log in this `life` of it: they never change."""
 
-    system_identifier: int
+    life: str
     horizon: int
     totals: Mapping[str, int]
 
@@ -103,8 +104,9 @@ def volume(connection: psycopg.Connection, known: Settled | None = None) -> LogV
     """Measure the log under the snapshot of the transaction under way, which is REPEATABLE READ."""
     now = now_us()
     instants = {"now": from_us(now), "day": from_us(now - DAY), "week": from_us(now - 7 * DAY)}
-    system, horizon = _one(connection.execute(_HORIZON))
-    trusted = known is not None and known.system_identifier == system and known.horizon <= horizon
+    life = cluster.life(connection).name
+    (horizon,) = _one(connection.execute(_HORIZON))
+    trusted = known is not None and known.life == life and known.horizon <= horizon
     since = known.horizon if known is not None and trusted else 0
     before = dict(known.totals) if known is not None and trusted else {}
     arrived = connection.execute(_ARRIVED, {"horizon": horizon, "since": since}).fetchall()
@@ -124,7 +126,7 @@ def volume(connection: psycopg.Connection, known: Settled | None = None) -> LogV
         agents,
         max(arrivals, default=None),
         rejected,
-        Settled(system, horizon, _added(before, {agent: settled for agent, _, settled in arrived})),
+        Settled(life, horizon, _added(before, {agent: settled for agent, _, settled in arrived})),
     )
 
 

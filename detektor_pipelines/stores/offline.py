@@ -1,8 +1,6 @@
 """The offline store: feature rows in PostgreSQL, appended and never changed, and what was published from which knowledge.
 
-    feast.<view>__<hash>            rows of one version of a view; a new version never touches an old one's
-    feast.<view>                    the current version under its plain name
-    feast.agent_features_historical all views' rows in one relation, the values as jsonb
+    feast.<view>__<hash>            rows of one version of a view (`row_tables` makes them)
     ml_learning.partition_state     snapshot, row count and hash of each published (view, version, day)
 
 Of rows with the same (agent_id, event_timestamp) the one with the greatest (created_at, written_at) is the newest version.
@@ -17,9 +15,10 @@ from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines import clock
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.language.hashes import data_hash, short_hash
+from detektor_pipelines.language.hashes import data_hash
 from detektor_pipelines.language.windows import DAY
-from detektor_pipelines.stores.connections import connect, sqlstate
+from detektor_pipelines.stores.connections import sqlstate
+from detektor_pipelines.stores.row_tables import SCHEMA, STAMPS, ensure_tables, row_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,15 +28,23 @@ if TYPE_CHECKING:
     from adbc_driver_postgresql.dbapi import Connection, Cursor
 
     from detektor_pipelines.language.views import FeatureView
-    from detektor_pipelines.settings import Settings
 
-SCHEMA: Final = "feast"
-HISTORICAL: Final = "agent_features_historical"
-STAMPS: Final = ("agent_id", "event_timestamp", "created_at", "written_at")
+__all__ = [
+    "SCHEMA",
+    "STAMPS",
+    "DayRows",
+    "NewerKnowledgeError",
+    "PublishedDay",
+    "ensure_tables",
+    "hashes_by_day",
+    "publication_lock",
+    "publish",
+    "published_days",
+    "row_table",
+    "states",
+]
 
-_LOCK: Final = 0x6F66_666C_696E
 _LOCK_NOT_AVAILABLE: Final = "55P03"
-_TYPES: Final = {"int64": "bigint", "float64": "double precision", "instant": "timestamptz"}
 _EPOCH: Final = date(1970, 1, 1)
 
 
@@ -63,77 +70,6 @@ class PublishedDay:
     rows: int
     hash: str
     published_at: datetime
-
-
-def row_table(view: FeatureView) -> str:
-    """Name of the table of the view's current version, without the schema."""
-    return f"{view.name}__{short_hash(view)}"
-
-
-def ensure_tables(settings: Settings, views: Sequence[FeatureView]) -> None:
-    """Create the row tables and plain-name views that are missing; harmless, and cheap, when all are there.
-
-    Raises:
-        UserError: The server cannot be reached.
-
-    """
-    with connect(settings) as connection:
-        marks = dict(
-            connection.execute(
-                "SELECT relname, obj_description(oid, 'pg_class') FROM pg_class WHERE relnamespace = to_regnamespace(%s) AND relkind = 'v'",
-                (SCHEMA,),
-            ).fetchall(),
-        )
-        stale = [view for view in views if marks.get(view.name) != _mark(view)]
-        if stale:
-            connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-            for view in stale:
-                _create(connection, view)
-            _create_historical(connection)
-
-
-def _mark(view: FeatureView) -> str:
-    return f"detektor: {view.agent} {data_hash(view)}"
-
-
-def _create(connection: psycopg.Connection, view: FeatureView) -> None:
-    from psycopg import sql
-
-    table, plain = sql.Identifier(SCHEMA, row_table(view)), sql.Identifier(SCHEMA, view.name)
-    columns = ", ".join(f'"{each.name}" {_TYPES[each.value_type]}' for each in view.features)
-    statement = (
-        "CREATE TABLE IF NOT EXISTS {} (agent_id text NOT NULL, event_timestamp timestamptz NOT NULL, created_at timestamptz NOT NULL,"
-        f" written_at timestamptz NOT NULL, {columns}, PRIMARY KEY (agent_id, event_timestamp, created_at, written_at))"
-    )
-    connection.execute(sql.SQL(statement).format(table))
-    connection.execute(sql.SQL("DROP VIEW IF EXISTS {} CASCADE").format(plain))
-    connection.execute(sql.SQL("CREATE VIEW {} AS SELECT * FROM {}").format(plain, table))
-    connection.execute(sql.SQL("COMMENT ON VIEW {} IS {}").format(plain, sql.Literal(_mark(view))))
-
-
-def _create_historical(connection: psycopg.Connection) -> None:
-    from psycopg import sql
-
-    known = connection.execute(
-        "SELECT relname, split_part(obj_description(oid, 'pg_class'), ' ', 2) FROM pg_class WHERE relnamespace = to_regnamespace(%s)"
-        " AND relkind = 'v' AND obj_description(oid, 'pg_class') LIKE 'detektor: %%' ORDER BY relname",
-        (SCHEMA,),
-    ).fetchall()
-    one = "SELECT {} AS feature_view, {} AS agent_type, {}, to_jsonb(r) - {} AS features FROM {} r"
-    stamps = sql.SQL(", ").join(map(sql.Identifier, STAMPS))
-    parts = [
-        sql.SQL(one).format(
-            sql.Literal(name),
-            sql.Literal(agent),
-            stamps,
-            sql.SQL("ARRAY[{}]").format(sql.SQL(", ").join(map(sql.Literal, STAMPS))),
-            sql.Identifier(SCHEMA, name),
-        )
-        for name, agent in known
-    ]
-    historical = sql.Identifier(SCHEMA, HISTORICAL)
-    connection.execute(sql.SQL("DROP VIEW IF EXISTS {}").format(historical))
-    connection.execute(sql.SQL("CREATE VIEW {} AS {}").format(historical, sql.SQL(" UNION ALL ").join(parts)))
 
 
 def publish(
@@ -174,6 +110,25 @@ def published_days(connection: Connection, view: FeatureView) -> list[PublishedD
             f" WHERE view = '{view.name}' AND data_hash = '{data_hash(view)}' ORDER BY partition",
         )
         return [PublishedDay(*row) for row in cursor.fetchall()]
+
+
+def published_agents(connection: psycopg.Connection, view: FeatureView) -> list[str]:
+    """Return the agent_ids that have a row of the view's current version, ascending; none when it was never materialized."""
+    table = f'{SCHEMA}."{row_table(view)}"'
+    if connection.execute("SELECT to_regclass(%s) IS NOT NULL", (table,)).fetchone() != (True,):
+        return []
+    rows = connection.execute(
+        f"""
+        WITH RECURSIVE keys AS (
+            (SELECT agent_id FROM {table} ORDER BY agent_id LIMIT 1)
+            UNION ALL
+            SELECT (SELECT t.agent_id FROM {table} t WHERE t.agent_id > k.agent_id ORDER BY t.agent_id LIMIT 1)
+            FROM keys k WHERE k.agent_id IS NOT NULL
+        )
+        SELECT agent_id FROM keys WHERE agent_id IS NOT NULL
+        """
+    ).fetchall()
+    return [agent_id for (agent_id,) in rows]
 
 
 def states(connection: psycopg.Connection, view: FeatureView, days: Sequence[date]) -> list[PublishedDay]:
@@ -253,12 +208,11 @@ def _instants(days: Sequence[date]) -> tuple[datetime, datetime]:
 
 
 def _states(cursor: Cursor, view: FeatureView, days: Sequence[date]) -> dict[date, str]:
-    """Return the snapshots of those days that are published; not of another cluster, whose transactions say nothing about ours."""
+    """Return the snapshots of those days that are published."""
     cursor.execute(
         "SELECT partition, snapshot::text FROM ml_learning.partition_state"
         f" WHERE view = '{view.name}' AND data_hash = '{data_hash(view)}'"
-        f" AND partition BETWEEN '{min(days)}' AND '{max(days)}'"
-        " AND system_identifier = (SELECT system_identifier FROM pg_control_system())",
+        f" AND partition BETWEEN '{min(days)}' AND '{max(days)}'",
     )
     wanted = set(days)
     return {day: snapshot for day, snapshot in cursor.fetchall() if day in wanted}
@@ -275,7 +229,7 @@ def _refuse_older(view: FeatureView, known: Mapping[date, str], snapshot: str) -
 
 
 def _is_newer(stored: str, ours: str) -> bool:
-    """Whether a snapshot sees a transaction that ours does not: snapshots of one cluster are ordered in time."""
+    """Whether a snapshot sees a transaction that ours does not: snapshots of one log are ordered in time."""
     (low, high, busy), (our_low, our_high, our_busy) = _parsed(stored), _parsed(ours)
     if high != our_high:
         return high > our_high
@@ -373,13 +327,12 @@ def _differences_sql(view: FeatureView, span: tuple[datetime, datetime]) -> str:
 def _record(cursor: Cursor, view: FeatureView, hashes: Mapping[date, tuple[int, str]], snapshot: str, at: int) -> None:
     published = clock.from_us(at).isoformat()
     rows = ", ".join(
-        f"('{view.name}', '{data_hash(view)}', '{day}', '{snapshot}'::pg_snapshot,"
-        f" (SELECT system_identifier FROM pg_control_system()), {count}, '{digest}', '{published}')"
+        f"('{view.name}', '{data_hash(view)}', '{day}', '{snapshot}'::pg_snapshot, {count}, '{digest}', '{published}')"
         for day, (count, digest) in hashes.items()
     )
     cursor.execute(
         "INSERT INTO ml_learning.partition_state"
-        f" (view, data_hash, partition, snapshot, system_identifier, rows, hash, published_at) VALUES {rows}"
+        f" (view, data_hash, partition, snapshot, rows, hash, published_at) VALUES {rows}"
         " ON CONFLICT (view, data_hash, partition) DO UPDATE SET snapshot = EXCLUDED.snapshot,"
-        " system_identifier = EXCLUDED.system_identifier, rows = EXCLUDED.rows, hash = EXCLUDED.hash, published_at = EXCLUDED.published_at",
+        " rows = EXCLUDED.rows, hash = EXCLUDED.hash, published_at = EXCLUDED.published_at",
     )

@@ -12,10 +12,14 @@ write one command and a read atomic: a reader never sees half of an update.
     20      8           event_timestamp: µs UTC of the row, big-endian
     28      ceil(n/8)   null bitmap: bit i % 8 of byte i // 8 is set when feature i is null
     …       8 n         values, little-endian: int64, float64, or µs UTC; 0 for null
-    …       rest        the log's snapshot that the value was computed from, ASCII; empty when unknown
+    …       rest        the tail, ASCII: `[<epoch>/]<snapshot>[ <writer>]`; empty when nothing of it is known
+
+The tail says what the value knows: the log's snapshot that it was computed from, and which life of the log the snapshot's transactions
+belong to (`cluster.epoch`; the first is not written out). Who wrote it stands behind a space, for people.
 
 Features stand in the order of their names, so that no reader depends on the order in which a definition or Feast's registry lists them.
-The three instants come first and fixed: the guard in Redis compares (as_of, created_at) without knowing the features.
+The three instants come first and fixed, and the features' number says where the tail begins: the guard in Redis compares what two values
+know without knowing the features.
 
 Format version 2 has the same first 28 bytes, with 0 features, and behind them any bytes: a value whose inside is somebody else's business
 (`feast_other_views`).
@@ -32,7 +36,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import pyarrow as pa
 
@@ -88,19 +92,47 @@ class Layout:
 
     @cached_property
     def size(self) -> int:
-        """Bytes of a packed value without its snapshot."""
+        """Bytes of a packed value without its tail."""
         return _HEADER.size + self.null_bytes + self.body.size
 
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
-    """What one packed value says. Instants are int µs UTC; `values` follows the layout's names."""
+    """What one packed value says. Instants are int µs UTC; `values` follows the layout's names.
+
+    `snapshot`: of the log, None when unknown. `epoch`: the life of the log that it belongs to. `writer`: None when nobody said so.
+    """
 
     as_of: int
     created_at: int
     event_timestamp: int
     snapshot: str | None
     values: dict[str, Value]
+    epoch: int = 1
+    writer: str | None = None
+
+
+def tail(snapshot: str | None, epoch: int = 1, writer: str | None = None) -> bytes:
+    """Return what stands behind a value's features: what it knows, and who wrote it.
+
+    Raises:
+        UnicodeEncodeError: The writer's name is not ASCII.
+
+    """
+    known = "" if snapshot is None else snapshot if epoch == 1 else f"{epoch}/{snapshot}"
+    return (f"{known} {writer}" if writer else known).encode("ascii")
+
+
+def read_tail(text: str) -> tuple[str | None, int, str | None]:
+    """Return the snapshot (None when unknown), the epoch and the writer (None when nobody said so) of a tail.
+
+    Raises:
+        ValueError: What stands before the slash is no number.
+
+    """
+    known, _, writer = text.partition(" ")
+    epoch, slash, snapshot = known.rpartition("/")
+    return snapshot or None, int(epoch) if slash else 1, writer or None
 
 
 def pack(layout: Layout, row: Unpacked) -> bytes:
@@ -126,7 +158,7 @@ def pack(layout: Layout, row: Unpacked) -> bytes:
         message = f"{_unfit(layout, numbers)}: {error}"
         raise ValueError(message) from None
     header = _HEADER.pack(MARK, VERSION, len(layout.fields), row.as_of, row.created_at, row.event_timestamp)
-    return header + nulls.to_bytes(layout.null_bytes, "little") + body + (row.snapshot or "").encode("ascii")
+    return header + nulls.to_bytes(layout.null_bytes, "little") + body + tail(row.snapshot, row.epoch, row.writer)
 
 
 def unpack(layout: Layout, packed: bytes) -> Unpacked:
@@ -148,12 +180,18 @@ def unpack(layout: Layout, packed: bytes) -> Unpacked:
     values: dict[str, Value] = dict(zip(layout.names, layout.body.unpack_from(packed, start), strict=True))
     if nulls:
         values.update((name, None) for position, name in enumerate(layout.names) if nulls >> position & 1)
-    snapshot = packed[layout.size :]
     try:
-        return Unpacked(as_of, created_at, event_timestamp, snapshot.decode("ascii") or None, values)
-    except UnicodeDecodeError:
-        message = f"{len(snapshot)} trailing bytes that are no snapshot"
+        snapshot, epoch, writer = read_tail(packed[layout.size :].decode("ascii"))
+    except ValueError:  # a UnicodeDecodeError is one too
+        message = f"{len(packed) - layout.size} trailing bytes that are no snapshot"
         raise CorruptValueError(message) from None
+    return Unpacked(as_of, created_at, event_timestamp, snapshot, values, epoch, writer)
+
+
+def writer_of(packed: bytes) -> str | None:
+    """Return who wrote a packed value of any layout; None when it does not say so."""
+    features = int.from_bytes(packed[2:4], "big")
+    return packed[_HEADER.size + -(-features // 8) + 8 * features :].decode("ascii", errors="replace").partition(" ")[2] or None
 
 
 def seal(as_of: int, created_at: int, event_timestamp: int, inside: bytes) -> bytes:
@@ -180,19 +218,28 @@ def unseal(packed: bytes) -> tuple[int, bytes]:
     return _HEADER.unpack_from(packed)[-1], packed[_HEADER.size :]
 
 
-def pack_table(layout: Layout, rows: pa.Table, *, as_of: int, snapshot: str | None) -> list[bytes]:
+def pack_table(
+    layout: Layout,
+    rows: pa.Table,
+    *,
+    as_of: int,
+    snapshot: str | Sequence[str | None] | None,
+    epoch: int = 1,
+    writer: str | None = None,
+) -> list[bytes]:
     """Pack a table's rows at once, in their order.
 
     `rows` has event_timestamp and created_at (timestamps with a zone) and the layout's features (int64, float64, timestamp); the same
-    `as_of` and `snapshot` go into each value.
+    `as_of`, `epoch` and `writer` go into each value, and the same `snapshot` unless it is one for each row.
 
     Raises:
         KeyError: A column is missing.
         ValueError: A NaN or an infinity, a null event_timestamp or created_at, or an instant beyond the year 2255.
 
     """
-    tail = (snapshot or "").encode("ascii")
-    records = np.zeros(rows.num_rows, dtype=_record_type(layout, len(tail)))
+    each = [] if snapshot is None or isinstance(snapshot, str) else [tail(one, epoch, writer) for one in snapshot]
+    common = tail(snapshot, epoch, writer) if snapshot is None or isinstance(snapshot, str) else b""
+    records = np.zeros(rows.num_rows, dtype=_record_type(layout, len(common)))
     if not rows.num_rows:
         return []
     records["mark"], records["version"], records["count"], records["as_of"] = MARK, VERSION, len(layout.fields), as_of
@@ -211,13 +258,16 @@ def pack_table(layout: Layout, rows: pa.Table, *, as_of: int, snapshot: str | No
         if missing is not None:
             nulls[:, position] = missing
     records["nulls"] = np.packbits(nulls, axis=1, bitorder="little")
-    if tail:
-        records["snapshot"] = np.frombuffer(tail, dtype="u1")
+    if common:
+        records["tail"] = np.frombuffer(common, dtype="u1")
     packed, size = records.tobytes(), records.dtype.itemsize
-    return [packed[start : start + size] for start in range(0, len(packed), size)]
+    starts = range(0, len(packed), size)
+    if each:
+        return [packed[start : start + size] + end for start, end in zip(starts, each, strict=True)]
+    return [packed[start : start + size] for start in starts]
 
 
-def _record_type(layout: Layout, snapshot_bytes: int) -> np.dtype[np.void]:
+def _record_type(layout: Layout, tail_bytes: int) -> np.dtype[np.void]:
     fields: list[tuple[str, str] | tuple[str, str, tuple[int]]] = [
         ("mark", "u1"),
         ("version", "u1"),
@@ -228,7 +278,7 @@ def _record_type(layout: Layout, snapshot_bytes: int) -> np.dtype[np.void]:
         ("nulls", "u1", (layout.null_bytes,)),
         ("values", "<i8", (len(layout.fields),)),
     ]
-    return np.dtype(fields + ([("snapshot", "u1", (snapshot_bytes,))] if snapshot_bytes else []))
+    return np.dtype(fields + ([("tail", "u1", (tail_bytes,))] if tail_bytes else []))
 
 
 def _integers(rows: pa.Table, name: str) -> tuple[np.ndarray, np.ndarray | None]:

@@ -2,6 +2,9 @@
 
 Belongs here: text, no connection. One index look-up a label and relation: LATERAL … LIMIT 1 over (key, event time, knowledge, writing),
 newest first. Label rows carry a number of their own, so that equal labels stay two rows and keys are never glued into one text.
+
+Our own rows come in two forms. The one of `created = event time` is the value as it was served then; a later `created` is what is known now
+of that instant. A read with the label's knowledge takes the former alone: when somebody published is nothing that it can tell.
 """
 
 from __future__ import annotations
@@ -12,11 +15,22 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from detektor_pipelines.stores.gaps import Version
+
 ROW: Final = "detektor_row"
 """Number of a label row: the order in which labels came and results go."""
 
 AT: Final = "detektor_at"
 """A label's instant."""
+
+GAPS: Final = "detektor_gaps"
+"""The temporary table of what was not published: columns relation, key, number, starts, ends; in (starts, ends] a row of the key may be
+missing from the relation of that number in the query."""
+
+_FOUND: Final = "detektor_found"
+
+UNKNOWN: Final = "detektor_unknown"
+"""Result columns, one a relation with a `version`: UNKNOWN and the relation's number; the gap that hides the label's row, null for none."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +39,7 @@ class Relation:
 
     `text`: as it stands after FROM. `keys`: (its column, the label's column). `columns`: (its column, name in the result). Of rows with
     one event time the greatest `created` counts, then the greatest `written`. `max_age_s`: rows older than that at the label's instant
-    do not count, 0 for no limit.
+    do not count, 0 for no limit. `version`: of one of our own views, whose rows come in two forms and may be missing in GAPS.
     """
 
     text: str
@@ -35,6 +49,7 @@ class Relation:
     created: str | None = None
     written: str | None = None
     max_age_s: int = 0
+    version: Version | None = None
 
     @property
     def newest_first(self) -> str:
@@ -50,13 +65,20 @@ def quoted(name: str) -> str:
 def join(labels: str, label_columns: Sequence[str], relations: Sequence[Relation], *, known_at_label: bool) -> str:
     """Return the query: `label_columns` and every relation's columns, one row a label, in the labels' order.
 
-    `labels` is a relation with columns ROW and AT. With `known_at_label` a row counts only when its `created` is not after the label.
+    `labels` is a relation with columns ROW and AT. With `known_at_label` a row counts only when its `created` is not after the label; of a
+    relation with two forms, only as it was served. A row from before a gap counts for no label after it (or in it), and the columns
+    UNKNOWN say so.
     """
     selected = [f"l.{quoted(name)}" for name in label_columns]
     joins = []
     for number, relation in enumerate(relations):
         selected += [f"r{number}.{quoted(name)}" for _, name in relation.columns]
-        joins.append(f"LEFT JOIN LATERAL ({_newest(relation, known_at_label=known_at_label)}) AS r{number} ON TRUE")
+        gap = ""
+        if relation.version:
+            gap = f"g{number}.ends"
+            joins.append(f"LEFT JOIN LATERAL ({_newest_gap(relation, relation.version.grain, number)}) AS g{number} ON TRUE")
+            selected.append(f"CASE WHEN r{number}.{_FOUND} IS NULL THEN g{number}.number END AS {UNKNOWN}{number}")
+        joins.append(f"LEFT JOIN LATERAL ({_newest(relation, gap, known_at_label=known_at_label)}) AS r{number} ON TRUE")
     return f"SELECT {', '.join(selected)} FROM {labels} AS l {' '.join(joins)} ORDER BY l.{quoted(ROW)}"
 
 
@@ -82,21 +104,34 @@ def instants_of(relations: Sequence[Relation], at: str, start: str, end: str, *,
     parts = []
     for relation in relations:
         keys = ", ".join(f"{quoted(column)} AS {quoted(label)}" for column, label in relation.keys)
-        known = f" AND {quoted(relation.created)} <= {quoted(relation.timestamp)}" if known_at_label and relation.created else ""
+        sign = "=" if relation.version else "<="
+        known = f" AND {quoted(relation.created)} {sign} {quoted(relation.timestamp)}" if known_at_label and relation.created else ""
         parts.append(f"SELECT {keys}, {quoted(relation.timestamp)} AS {quoted(at)} {_between(relation, start, end)}{known}")
     order = ", ".join(quoted(label) for _, label in relations[0].keys)
     return f"SELECT * FROM ({' UNION '.join(parts)}) AS every ORDER BY {quoted(at)}, {order}"
 
 
-def _newest(relation: Relation, *, known_at_label: bool) -> str:
+def _newest_gap(relation: Relation, grain: int, number: int) -> str:
+    """The last gap of the label's key that begins before the label's instant of the grain."""
+    ((_, key),) = relation.keys
+    instant = f"DATE_BIN(INTERVAL '{grain} microseconds', l.{quoted(AT)}, TIMESTAMPTZ '1970-01-01 00:00:00Z')"
+    return (
+        f"SELECT g.number, g.ends FROM {GAPS} AS g WHERE g.relation = {number} AND g.key = l.{quoted(key)} AND g.starts < {instant}"
+        " ORDER BY g.starts DESC LIMIT 1"
+    )
+
+
+def _newest(relation: Relation, gap: str, *, known_at_label: bool) -> str:
     timestamp = f"s.{quoted(relation.timestamp)}"
     conditions = [f"s.{quoted(column)} = l.{quoted(label)}" for column, label in relation.keys]
     conditions.append(f"{timestamp} <= l.{quoted(AT)}")
     if relation.max_age_s:
         conditions.append(f"{timestamp} >= l.{quoted(AT)} - {relation.max_age_s} * INTERVAL '1 second'")
+    if gap:
+        conditions.append(f"{timestamp} > COALESCE({gap}, '-infinity')")
     if known_at_label and relation.created:
-        conditions.append(f"s.{quoted(relation.created)} <= l.{quoted(AT)}")
-    columns = ", ".join(f"s.{quoted(column)} AS {quoted(name)}" for column, name in relation.columns)
+        conditions.append(f"s.{quoted(relation.created)} " + (f"= {timestamp}" if relation.version else f"<= l.{quoted(AT)}"))
+    columns = ", ".join([*(f"s.{quoted(column)} AS {quoted(name)}" for column, name in relation.columns), f"TRUE AS {_FOUND}"])
     order = ", ".join(f"s.{quoted(name)} DESC" for name in (relation.timestamp, relation.created, relation.written) if name)
     return f"SELECT {columns} FROM {relation.text} AS s WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT 1"
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from detektor_pipelines.stores.connections import postgres_errors
+from detektor_pipelines.stores.connections import connect, postgres_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +40,8 @@ def migrate(settings: Settings) -> None:
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+    with connect(settings, writes=True):  # a log that was moved here begins to live here
+        pass
 
 
 @contextmanager

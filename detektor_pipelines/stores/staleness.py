@@ -61,12 +61,11 @@ def unseen(
     *,
     before: datetime | None = None,
     verified: Verified | None = None,
-) -> dict[date, int | None]:
+) -> dict[date, int]:
     """Return the stale days, ascending, each with the xid of the newest event that reaches it and that its snapshot does not see.
 
     Only for events of up to `before`, when given. Days of an earlier answer (`verified`) are held against its snapshot, which saves reading
-    what it has seen. A day that was published on another cluster (after a restore) is stale with None: its snapshot says nothing of this
-    cluster's transactions.
+    what it has seen.
 
     Of events with the same reach the newest tells, but for those that were under way when a snapshot was taken: they are few, and looked at
     one by one. So the work is one pass over the events since the oldest snapshot, however many days are published.
@@ -75,13 +74,12 @@ def unseen(
         """
         WITH state AS MATERIALIZED (
             SELECT partition, partition - date '1970-01-01' AS day,
-                   CASE WHEN partition = ANY(%(verified_days)s) THEN %(verified)s::pg_snapshot ELSE snapshot END AS snapshot,
-                   system_identifier <> (SELECT system_identifier FROM pg_control_system()) AS foreign_cluster
+                   CASE WHEN partition = ANY(%(verified_days)s) THEN %(verified)s::pg_snapshot ELSE snapshot END AS snapshot
             FROM ml_learning.partition_state WHERE view = %(view)s AND data_hash = %(hash)s
         ), instants AS MATERIALIZED (
             SELECT xid, (EXTRACT(EPOCH FROM occurred_at) * 1000000)::bigint AS ts FROM ml_learning.agent_events
             WHERE agent_type = %(agent)s AND (%(before)s::timestamptz IS NULL OR occurred_at <= %(before)s) AND xid >=
-                (SELECT min(pg_snapshot_xmin(snapshot)::text::bigint)::text::xid8 FROM state WHERE NOT foreign_cluster)
+                (SELECT min(pg_snapshot_xmin(snapshot)::text::bigint)::text::xid8 FROM state)
         ), fresh AS MATERIALIZED (
             SELECT xid, (ts - 1) / %(day)s AS first, (ts + MOD(%(hop)s - MOD(ts, %(hop)s), %(hop)s) + %(size)s - 1) / %(day)s AS last
             FROM instants
@@ -89,9 +87,9 @@ def unseen(
             SELECT first, last, max(xid) AS xid FROM fresh GROUP BY first, last
             UNION SELECT first, last, xid FROM fresh WHERE xid IN (SELECT pg_snapshot_xip(snapshot) FROM state)
         )
-        SELECT s.partition, max(t.xid)::text::bigint FROM state s LEFT JOIN telling t
-            ON NOT s.foreign_cluster AND s.day BETWEEN t.first AND t.last AND NOT pg_visible_in_snapshot(t.xid, s.snapshot)
-        WHERE s.foreign_cluster OR t.xid IS NOT NULL GROUP BY s.partition ORDER BY s.partition
+        SELECT s.partition, max(t.xid)::text::bigint FROM state s JOIN telling t
+            ON s.day BETWEEN t.first AND t.last AND NOT pg_visible_in_snapshot(t.xid, s.snapshot)
+        GROUP BY s.partition ORDER BY s.partition
         """,
         {
             "view": view.name,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from detektor_pipelines.language.hashes import data_hash
+from detektor_pipelines.stores import cluster
 from detektor_pipelines.stores.staleness import Verified, unseen
 
 if TYPE_CHECKING:
@@ -19,16 +20,20 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.language.views import FeatureView
 
-Published: TypeAlias = "dict[date, tuple[str, int]]"
-"""By day the snapshot that it was published from, and the cluster."""
+Published: TypeAlias = "dict[date, str]"
+"""By day the snapshot that it was published from."""
 
 
 class _Looked(NamedTuple):
-    """What a look found: for events up to when, which days were published from what, the stale ones, and the snapshot it sees at least."""
+    """What a look found in one life of the log: for events up to when, which days were published from what, the stale ones, and a snapshot.
 
+    The snapshot is one that the look sees at least.
+    """
+
+    life: str
     before: datetime | None
     published: Published
-    stale: dict[date, int | None]
+    stale: dict[date, int]
     snapshot: str
 
 
@@ -38,30 +43,32 @@ class StalenessWatch:
     def __init__(self) -> None:
         self._looked: dict[tuple[str, str], _Looked] = {}
 
-    def unseen(self, connection: psycopg.Connection, view: FeatureView, *, before: datetime | None = None) -> dict[date, int | None]:
+    def unseen(self, connection: psycopg.Connection, view: FeatureView, *, before: datetime | None = None) -> dict[date, int]:
         """Return the days that events of up to `before` make stale, ascending, each with the xid of the newest one it does not know."""
         key = view.name, data_hash(view)
         # Before anything else is read: what the later statements see is this at least
-        now = str(_one(connection, "SELECT pg_current_snapshot()::text"))
+        now = str(_one(connection, "SELECT ml_learning.log_snapshot()::text"))
+        life = cluster.life(connection).name
         published = _published(connection, view)
         last = self._looked.get(key)
-        if last is None or last.before != before or _end(now) < _end(last.snapshot):  # the database was put back: of another history
-            last = _Looked(before, {}, {}, now)
+        # Another life, or numbers that went back: the database was put back, and what was looked at is of another history
+        if last is None or last.life != life or last.before != before or _end(now) < _end(last.snapshot):
+            last = _Looked(life, before, {}, {}, now)
         same = frozenset(day for day, state in last.published.items() if published.get(day) == state)
         found = {day: newest for day, newest in last.stale.items() if day in same}
         for day, newest in unseen(connection, view, before=before, verified=Verified(last.snapshot, same) if same else None).items():
-            found[day] = max((xid for xid in (newest, found.get(day)) if xid), default=None)
+            found[day] = max(newest, found.get(day, 0))
         found = dict(sorted(found.items()))
-        self._looked[key] = _Looked(before, published, found, now)
+        self._looked[key] = _Looked(life, before, published, found, now)
         return found
 
 
 def _published(connection: psycopg.Connection, view: FeatureView) -> Published:
     rows = connection.execute(
-        "SELECT partition, snapshot::text, system_identifier FROM ml_learning.partition_state WHERE view = %s AND data_hash = %s",
+        "SELECT partition, snapshot::text FROM ml_learning.partition_state WHERE view = %s AND data_hash = %s",
         (view.name, data_hash(view)),
     ).fetchall()
-    return {day: (snapshot, int(cluster)) for day, snapshot, cluster in rows}
+    return dict(rows)
 
 
 def _end(snapshot: str) -> int:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from detektor_pipelines.language.hashes import data_hash
+from detektor_pipelines.language.hashes import SHORT, data_hash
+from detektor_pipelines.stores.row_tables import first_seen
 
 if TYPE_CHECKING:
     import psycopg
@@ -23,6 +24,8 @@ class OtherVersion:
 
     data_hash: str
     days: tuple[date, ...]
+    later: bool | None = None
+    """Whether its definition is a later one than the current one's; None when nobody knows."""
 
 
 def log_is_empty(connection: psycopg.Connection) -> bool:
@@ -43,7 +46,10 @@ def unclosed_days(connection: psycopg.Connection, view: FeatureView, first: date
 
 
 def other_versions(connection: psycopg.Connection, view: FeatureView) -> list[OtherVersion]:
-    """Return the versions with days that the current one lacks, the last published first."""
+    """Return the versions with days that the current one lacks, the last published first.
+
+    Which of two is the later one: when Feast's registry holds the current one, that. Otherwise the one whose table was made later.
+    """
     rows = connection.execute(
         "SELECT data_hash, array_agg(partition ORDER BY partition) FROM ml_learning.partition_state s"
         " WHERE view = %(view)s AND data_hash <> %(hash)s AND NOT EXISTS (SELECT FROM ml_learning.partition_state c"
@@ -51,4 +57,28 @@ def other_versions(connection: psycopg.Connection, view: FeatureView) -> list[Ot
         " GROUP BY data_hash ORDER BY max(published_at) DESC, data_hash",
         {"view": view.name, "hash": data_hash(view)},
     ).fetchall()
-    return [OtherVersion(digest, tuple(days)) for digest, days in rows]
+    if not rows:
+        return []
+    made, present = first_seen(connection, view.name), data_hash(view)
+    registered = _is_registered(connection, view)
+
+    def later(digest: str) -> bool | None:
+        if registered:
+            return False
+        ours, theirs = made.get(present[:SHORT]), made.get(digest[:SHORT])
+        return None if ours is None or theirs is None else theirs > ours
+
+    return [OtherVersion(digest, tuple(days), later(digest)) for digest, days in rows]
+
+
+def _is_registered(connection: psycopg.Connection, view: FeatureView) -> bool:
+    """Say whether Feast's registry holds the view in its current version, in any project, without importing Feast."""
+    exists = connection.execute("SELECT to_regclass('feast.feature_views') IS NOT NULL").fetchone()
+    if exists is None or not exists[0]:
+        return False
+    found = connection.execute(
+        "SELECT EXISTS (SELECT FROM feast.feature_views WHERE feature_view_name = %s"
+        " AND position(convert_to(%s, 'UTF8') IN feature_view_proto) > 0)",
+        (view.name, data_hash(view)),
+    ).fetchone()
+    return bool(found and found[0])

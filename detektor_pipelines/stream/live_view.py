@@ -145,8 +145,12 @@ class LiveView:
                     for key in filter(self.owns, keys_of(self.view.agent, project)):
                         self.state.add(key, ts, event_id, contribution)
 
-    def changes(self, as_of: int, snapshot: str) -> dict[str, bytes]:
-        """Return agent_id → packed value of what may have changed since the last call.
+    def again(self, keys: Iterable[str]) -> None:
+        """Count those of the keys that are ours as changed: what stands online of them is not what was written."""
+        self.state.dirty.update(filter(self.owns, keys))
+
+    def changes(self, as_of: int, snapshot: str, *, epoch: int = 1, writer: str | None = None) -> dict[str, bytes]:
+        """Return agent_id → packed value of what may have changed since the last call; `writer` says who counted it.
 
         Raises:
             ValueError: A value does not fit 64 bits; from now on the view is `strict`, and must be loaded anew.
@@ -154,7 +158,7 @@ class LiveView:
         """
         packed = {}
         for key, values in self.state.changes():
-            row = Unpacked(as_of, as_of, as_of, snapshot, dict(zip(self._names, values, strict=True)))
+            row = Unpacked(as_of, as_of, as_of, snapshot, dict(zip(self._names, values, strict=True)), epoch, writer)
             try:
                 packed[key] = pack(self.stored.layout, row)
             except ValueError:

@@ -1,10 +1,11 @@
-"""What Prometheus asks a worker: its health, and the last comparison of served values with batch."""
+"""What Prometheus asks a worker: its health, and whether served values were right when they were last looked at."""
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Any
 
+from detektor_pipelines.compile import loaded
 from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,11 +20,15 @@ _GAUGES = {
     "keys": ("detektor_stream_keys", "Keys with an event in some window.", 1),
     "waiting": ("detektor_stream_waiting_events", "Events ahead of the clock.", 1),
     "pending": ("detektor_stream_pending_values", "Values that Redis has not taken yet.", 1),
+    "unresolved": ("detektor_stream_unresolved_values", "Values that the guard refused and that are not made good yet.", 1),
+    "ahead_us": ("detektor_stream_ahead_seconds", "By how much something online lies ahead of the clock.", 1_000_000),
     "load_seconds": ("detektor_stream_load_seconds", "How long the last beginning took.", 1),
 }
 _COUNTERS = {
     "events": ("detektor_stream_events", "Events heard."),
     "values": ("detektor_stream_values", "Values written online."),
+    "refused": ("detektor_stream_refused_values", "Writes that the guard refused."),
+    "lost": ("detektor_stream_lost_values", "Values that Redis had lost, written again."),
     "rejected": ("detektor_stream_rejected_events", "Events that could not be counted."),
     "loads": ("detektor_stream_loads", "How often the worker began anew."),
 }
@@ -61,15 +66,17 @@ class _Metrics:
             yield GaugeMetricFamily(name, text, value=state[field] / unit)
         for field, (name, text) in _COUNTERS.items():
             yield CounterMetricFamily(name, text, value=state[field])
+        yield from loaded.families()
         yield from self._parity()
 
     def _parity(self) -> Iterator[Any]:
         from prometheus_client.core import GaugeMetricFamily
 
-        from detektor_pipelines.quality.parity import last_results
+        from detektor_pipelines.quality.parity import STATES, last_results
 
-        compared = GaugeMetricFamily("detektor_parity_compared", "Served values compared with batch, last time.", labels=["view"])
-        mismatches = GaugeMetricFamily("detektor_parity_mismatches", "Features of those that differ.", labels=["view", "feature"])
+        compared = GaugeMetricFamily("detektor_parity_compared", "Agents whose values were computed again, last time.", labels=["view"])
+        states = GaugeMetricFamily("detektor_parity_agents", "In which state these were.", labels=["view", "state"])
+        mismatches = GaugeMetricFamily("detektor_parity_mismatches", "Features that are not right.", labels=["view", "feature"])
         at = GaugeMetricFamily("detektor_parity_timestamp_seconds", "When they were compared.")
         try:
             last = last_results(self._settings)
@@ -79,7 +86,9 @@ class _Metrics:
             at.add_metric([], last["at"] / 1_000_000)
             for view, found in last["views"].items():
                 compared.add_metric([view], found["compared"])
+                for state in STATES:
+                    states.add_metric([view, state], found["states"].get(state, 0))
                 mismatches.add_metric([view, ""], sum(found["by_feature"].values()))
                 for feature, number in found["by_feature"].items():
                     mismatches.add_metric([view, feature], number)
-        yield from (compared, mismatches, at)
+        yield from (compared, states, mismatches, at)

@@ -1,18 +1,20 @@
-"""Packed values into Redis: what could not be written waits, by key and in its newest form, and an emptied Redis is noticed."""
+"""Packed values into Redis: what could not be written waits, by key and in its newest form; what is refused or lost is noticed."""
 
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from detektor_pipelines.stores import online
-from detektor_pipelines.stores.connections_redis import redis_client, redis_errors
+from detektor_pipelines.stores import online, online_life
+from detektor_pipelines.stores.connections_redis import OnlineStoreDownError, is_cluster, redis_client, redis_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from detektor_pipelines.settings import Settings
-    from detektor_pipelines.stores.online import StoredView
+    from detektor_pipelines.stores.cluster import Life
+    from detektor_pipelines.stores.online import StoredView, WriteCounts
     from detektor_pipelines.stores.packing import Value
 
 _READ_AT_ONCE: Final = 1_000
@@ -30,21 +32,48 @@ class Publisher:
         self._project = settings.project
         self._client = redis_client(settings)
         self._pending: dict[StoredView, dict[str, bytes]] = {}
+        self._life: Life | None = None
         self._through: dict[StoredView, int] = {}
         """Where our shards' `valid_through` stands at least, unless Redis lost it."""
+        self._refused: dict[StoredView, dict[str, int]] = {}
+        """agent_id → as_of of the stored value, of those whose last write was refused."""
+        self.furthest = 0
+        """The latest instant, µs UTC, that our shards were last found to be complete up to."""
 
     @property
     def pending(self) -> int:
         """How many values wait to be written."""
         return sum(map(len, self._pending.values()))
 
+    def claim(self, life: Life) -> None:
+        """Say that what is written from now on is of this life of the log.
+
+        Raises:
+            UserError: The online store is another copy's of the log.
+            OnlineStoreDownError: Redis does not answer.
+
+        """
+        if self._life not in {None, life}:
+            self._leave()  # the log was moved under us: nobody has to wait until we are forgotten
+        online_life.claim(self._client, self._project, life, worker=True)
+        self._life = life
+
     def take(self, view: StoredView, packed: Mapping[str, bytes]) -> None:
         """Keep values (agent_id → packed) for the next `write`; a newer one of the same key takes the place of an older."""
         if packed:
             self._pending.setdefault(view, {}).update(packed)
 
-    def write(self) -> int:
-        """Write what waits, in one round trip for each few thousand values; returns how many values that were.
+    @property
+    def refused(self) -> int:
+        """How many values the guard refused that are not made good."""
+        return sum(map(len, self._refused.values()))
+
+    def refused_of(self, view: StoredView) -> Mapping[str, int]:
+        """Return the agent_ids whose last write was refused, with the instant (µs UTC) that the stored value is true at."""
+        return self._refused.get(view, {})
+
+    def write(self) -> WriteCounts:
+        """Write what waits, in one round trip for each few thousand values; returns what became of them.
 
         Raises:
             OnlineStoreDownError: Redis does not answer; all that waited still does, writing twice is harmless.
@@ -52,18 +81,26 @@ class Publisher:
         """
         keys: list[str] = []
         values: list[bytes] = []
+        views: dict[str, StoredView] = {}
         for view, packed in self._pending.items():
             prefix = f"{online.version_prefix(self._project, view)}:"
+            views[prefix] = view
             keys += [prefix + key for key in packed]
             values += packed.values()
-        online.write_packed(self._client, keys, values)
-        written = self.pending
+        counts = online.write_packed(self._client, keys, values)
+        for view, packed in self._pending.items():
+            if theirs := self._refused.get(view):
+                self._refused[view] = {key: as_of for key, as_of in theirs.items() if key not in packed}
+        for each in counts.refused:
+            self._refused.setdefault(views[each.key.removesuffix(each.agent_id)], {})[each.agent_id] = each.as_of
         self._pending.clear()
-        return written
+        return counts
 
     def begin(self) -> None:
         """Forget how far the shards were complete: from now on they are others."""
         self._through.clear()
+        self._refused.clear()
+        self.furthest = 0
 
     def filled(self, view: StoredView) -> None:
         """Take note that what Redis lost of a view waits to be written, or is written."""
@@ -72,22 +109,50 @@ class Publisher:
     def move(self, views: Collection[StoredView], instant: int, shards: Collection[int]) -> set[StoredView]:
         """Say that the shards' values are complete up to `instant`; returns the views of which Redis lost values, and did not move.
 
-        Redis lost some when `valid_through` stands before the instant it was last moved to, or was never set: it was emptied, or is an
-        older copy. They are returned until `filled`.
+        A view with refused values that are not made good does not move either. Redis lost some when `valid_through` stands before the
+        instant it was last moved to, or was never set: it was emptied, or is an older copy. They are returned until `filled`.
 
         Raises:
             OnlineStoreDownError: Redis does not answer.
 
         """
+        views = [view for view in views if not self._refused.get(view)]
         with redis_errors(self._client), self._client.pipeline(transaction=False) as pipe:
             for view in views:
                 online.send(pipe, online.layout_call(self._project, view))
                 expected = self._through.get(view, online.FILLING + 1)
                 online.send(pipe, online.move_call(self._project, view, instant, sorted(shards), expected=expected))
             answers = pipe.execute()[1::2]
-        lost = {view for view, there in zip(views, answers, strict=True) if not there}
+        lost = {view for view, (there, _) in zip(views, answers, strict=True) if not there}
+        self.furthest = max((furthest for _, furthest in answers), default=0)
         self._through.update((view, instant) for view in views if view not in lost)
         return lost
+
+    def standing(self, views: Collection[StoredView], shards: Collection[int]) -> list[int]:
+        """Return the instants (µs UTC) that shards of some views are said to be complete up to.
+
+        Raises:
+            OnlineStoreDownError: Redis does not answer.
+
+        """
+        found = online.shard_instants(self._client, self._project, views)
+        return [instant for instants in found for shard, instant in instants.items() if shard in shards]
+
+    def missing(self, view: StoredView, keys: Sequence[str]) -> list[str]:
+        """Return those of some agent_ids that have no value online.
+
+        Raises:
+            OnlineStoreDownError: Redis does not answer.
+
+        """
+        names = [online.value_key(self._project, view, key) for key in keys]
+        with redis_errors(self._client):
+            if not is_cluster(self._client) and self._client.exists(*names) == len(names):
+                return []
+            with self._client.pipeline(transaction=False) as pipe:
+                for name in names:
+                    pipe.exists(name)
+                return [key for key, there in zip(keys, pipe.execute(), strict=True) if not there]
 
     def stored(self, view: StoredView, wanted: Callable[[str], bool]) -> dict[str, Mapping[str, Value]]:
         """Return agent_id → features as they stand online, of those that are wanted.
@@ -105,4 +170,11 @@ class Publisher:
 
     def close(self) -> None:
         """Close the connections."""
+        with suppress(OnlineStoreDownError):
+            self._leave()
         self._client.close()
+
+    def _leave(self) -> None:
+        if self._life is not None:
+            online_life.leave(self._client, self._project, self._life)
+            self._life = None

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines import clock
+from detektor_pipelines.compile.loaded import definitions
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError, escaped, mget, redis_client, redis_errors
 from detektor_pipelines.stream import metrics
@@ -86,6 +87,7 @@ def run(
             if not worker.health.behind:
                 pause = QUICK_S if rows else min(pause * _SLOWER, SLOW_S)
                 stop.wait(pause)
+    _tell(settings, None)
 
 
 def report(health: Health) -> dict[str, Any]:
@@ -95,6 +97,7 @@ def report(health: Health) -> dict[str, Any]:
     were still running.
     """
     return {
+        "host": socket.gethostname(),
         "pid": os.getpid(),
         "at": clock.now_us(),
         "as_of": health.as_of,
@@ -105,11 +108,16 @@ def report(health: Health) -> dict[str, Any]:
         "keys": health.keys,
         "waiting": health.waiting,
         "pending": health.pending,
+        "unresolved": health.unresolved,
         "events": health.events,
         "values": health.values,
+        "refused": health.refused,
+        "lost": health.lost,
+        "ahead_us": health.ahead,
         "rejected": health.rejected,
         "loads": health.loads,
         "load_seconds": round(health.load_seconds, 3),
+        "definitions": definitions(),
     }
 
 
@@ -130,12 +138,15 @@ def workers(settings: Settings) -> list[dict[str, Any]]:
     return [json.loads(answer) for answer in answers if answer]
 
 
-def _tell(settings: Settings, state: dict[str, Any]) -> None:
-    """Leave the report where others find it; it fades when the worker is gone."""
-    client = redis_client(settings)
+def _tell(settings: Settings, state: dict[str, Any] | None) -> None:
+    """Leave the report where others find it, or take it back; it fades when the worker is gone without that."""
+    client, key = redis_client(settings), _key(settings, f"{socket.gethostname()}-{os.getpid()}")
     try:
         with redis_errors(client):
-            client.set(_key(settings, f"{socket.gethostname()}-{os.getpid()}"), json.dumps(state), ex=_REPORT_LIVES_S)
+            if state is None:
+                client.delete(key)
+            else:
+                client.set(key, json.dumps(state), ex=_REPORT_LIVES_S)
     except OnlineStoreDownError:
         _logger.debug("Redis is away: no report")
     finally:

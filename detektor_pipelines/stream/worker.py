@@ -4,8 +4,12 @@ One `tick` is: what became visible, the instant, the values of the keys that cha
 that batch can compute the same thing from the same knowledge. Nothing is kept on disk: a start reads the events of the longest windows.
 
 A lost connection to PostgreSQL loses the locks of our shards with it, so the worker begins anew, as after any other fault in the middle of
-a tick; without shards it counts nothing. With Redis away it goes on counting, and writes the newest value of each changed key when Redis is
+a tick; without shards it counts nothing. With Redis away it goes on counting, and writes the newest value of each changed key when it is
 back.
+
+Clocks of hosts differ, so a worker begins at what stands online when that is a little ahead of its own clock, and what the guard refuses
+all the same is counted anew, for the stored value's instant. What lies further ahead is an error of somebody's clock: it is said, and left
+for `detektor online mend`. A Redis that evicts is looked through in turns (`known_keys`).
 """
 
 from __future__ import annotations
@@ -18,13 +22,18 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from detektor_pipelines import clock
 from detektor_pipelines.compile.sql import reach_back
 from detektor_pipelines.language.records import Rejection
+from detektor_pipelines.stores import cluster
 from detektor_pipelines.stores.connections import connect_arrow, postgres_errors
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError
 from detektor_pipelines.stores.log_reader import begin_snapshot, read_events
 from detektor_pipelines.stores.log_tail import FIXED, LogTail, Poll, Snapshot, events_between, places_of
+from detektor_pipelines.stores.offline import published_agents
+from detektor_pipelines.stores.online import this_process
+from detektor_pipelines.stream.known_keys import LOOK_S, KnownKeys
 from detektor_pipelines.stream.leases import Leases
 from detektor_pipelines.stream.live_view import LiveView
 from detektor_pipelines.stream.publisher import Publisher
+from detektor_pipelines.stream.rarely import Rarely
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,6 +42,7 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
+    from detektor_pipelines.stores.cluster import Life
     from detektor_pipelines.stores.online import StoredView
 
 LIMIT: Final = 2_000
@@ -42,6 +52,7 @@ _FAR: Final = 2**53 - 1
 _BALANCE_S: Final = 1.0
 _MOVE_S: Final = 0.2
 _REDIS_AGAIN_S: Final = 0.25
+_AHEAD_S: Final = 1.0
 _AGENT, _PROJECT, _EVENT_ID, _REVISION, _RETRACTED = map(FIXED.index, ("agent_type", "project", "event_id", "revision", "retracted"))
 
 _logger = logging.getLogger(__name__)
@@ -59,9 +70,13 @@ class Health:
         keys: In some window.
         waiting: Events ahead of the clock.
         pending: Values that Redis did not take yet.
+        unresolved: Values that the guard refused and that are not made good: `valid_through` of their views waits for them.
         behind: Whether the last poll left events for the next.
         events: Heard since the start.
         values: Written since the start.
+        refused: Of those that were not, the ones that the guard refused, because what stood there knew something else.
+        lost: Values that Redis no longer had though they had been there; each is written again.
+        ahead: By how much something online lies ahead of the clock, µs; 0 within what clocks may differ by.
         rejected: Events that could not be counted.
         loads: How often it began anew.
         load_seconds: How long the last beginning took.
@@ -75,9 +90,13 @@ class Health:
     keys: int = 0
     waiting: int = 0
     pending: int = 0
+    unresolved: int = 0
     behind: bool = False
     events: int = 0
     values: int = 0
+    refused: int = 0
+    lost: int = 0
+    ahead: int = 0
     rejected: int = 0
     loads: int = 0
     load_seconds: float = 0.0
@@ -118,7 +137,13 @@ class Worker:
         """Events of which a burst's first parts held a revision: the revised event may be in a later part."""
         self._unswept: set[LiveView] = set()
         """Views with keys online that may hold what has left their windows."""
-        self._balanced = self._moved = self._redis_down_until = 0.0
+        self._known: KnownKeys[LiveView] = KnownKeys()
+        self._writer = this_process("stream")
+        self._life: Life | None = None
+        self._no_earlier = 0
+        """Where a value stands online that refused ours: the next ones are not of an earlier instant."""
+        self._rarely = Rarely(_logger)
+        self._balanced = self._moved = self._claimed = self._redis_down_until = self._looked = self._tried_ahead = 0.0
         self.health = Health()
 
     def __enter__(self) -> Self:
@@ -136,7 +161,8 @@ class Worker:
         """Do one round: returns how many events became visible.
 
         Raises:
-            UserError: PostgreSQL does not answer; the next tick begins anew, as after any exception.
+            UserError: PostgreSQL does not answer, or the online store is another copy's of the log; the next tick begins anew, as after any
+                exception.
 
         """
         with postgres_errors(self._settings):
@@ -152,16 +178,29 @@ class Worker:
     def _count(self, connection: psycopg.Connection) -> int:
         """Take what became visible, and pass on the values that changed."""
         poll = self._tail.poll(connection)
-        as_of = max(self.health.as_of, clock.now_us())
+        as_of = max(self.health.as_of, clock.now_us(), self._no_earlier)
         for view in self._views:
             view.state.advance(as_of)
         self._hear(connection, poll)
+        if self._publisher.refused:
+            self._count_refused()
         for view in self._views:
             if view.state.dirty:
-                self._publisher.take(view.stored, view.changes(as_of, str(poll.snapshot)))
+                packed = view.changes(as_of, str(poll.snapshot), epoch=self._life.epoch if self._life else 1, writer=self._writer)
+                self._known.add(view, packed)
+                self._publisher.take(view.stored, packed)
         self.health.as_of, self.health.snapshot, self.health.behind = as_of, poll.snapshot, poll.behind
         self.health.events += len(poll.rows)
         return len(poll.rows)
+
+    def _count_refused(self) -> None:
+        """Count the refused values as changed; those that lie far ahead of the clock only now and then, for they will be refused again."""
+        limit, now = clock.now_us() + clock.AHEAD_LIMIT_US, time.monotonic()
+        all_of_them = now >= self._tried_ahead + _AHEAD_S
+        if all_of_them:
+            self._tried_ahead = now
+        for view in self._views:
+            view.again(key for key, as_of in self._publisher.refused_of(view.stored).items() if all_of_them or as_of <= limit)
 
     def _stand_by(self) -> int:
         """Let time pass without shards."""
@@ -171,6 +210,8 @@ class Worker:
     def _ready(self) -> psycopg.Connection:
         """Return the connection, with the shards that are ours, and the state that belongs to them."""
         now = time.monotonic()
+        if self.health.as_of > clock.now_us() + clock.AHEAD_LIMIT_US:
+            self._begin_at_the_clock()
         if self._connection is not None and self._leases is not None and now < self._balanced + _BALANCE_S:
             return self._connection
         if self._connection is None or self._leases is None:
@@ -185,11 +226,27 @@ class Worker:
         self._balanced = time.monotonic()
         return self._connection
 
+    def _begin_at_the_clock(self) -> None:
+        """Forget what was counted with a clock that was ahead: the windows cannot go back, so they are summed anew."""
+        _logger.error("The clock went back by more than a minute, to %s: beginning anew at it", clock.to_text(clock.now_us()))
+        self._disconnect()
+        self._no_earlier = 0
+        self.health.as_of = self.health.complete = clock.now_us()
+
+    def _begin_at(self, shards: frozenset[int]) -> int:
+        """Return the instant to begin at: the clock's, or what stands online when that is ahead of it by no more than clocks differ."""
+        now = max(self.health.as_of, clock.now_us())
+        try:
+            standing = self._publisher.standing([view.stored for view in self._views], shards)
+        except OnlineStoreDownError:  # then the guard will say so
+            standing = []
+        return max(now, *(each for each in standing if each <= clock.now_us() + clock.AHEAD_LIMIT_US), now)
+
     def _load(self, shards: frozenset[int]) -> None:
         """Begin anew with what the log holds."""
         started = time.perf_counter()
-        now = max(self.health.as_of, clock.now_us())
-        with connect_arrow(self._settings) as connection:
+        now = self._begin_at(shards)
+        with connect_arrow(self._settings, writes=True) as connection:
             snapshot = begin_snapshot(connection)
             for view in self._views:
                 columns = view.fold.plan.columns
@@ -199,6 +256,8 @@ class Worker:
                     self._refuse(event_id, "a measure lies outside its declared range")
             connection.rollback()
         self._tail.snapshot = Snapshot.parse(snapshot)
+        if self._connection is not None:
+            self._life, self._claimed = cluster.life(self._connection), 0.0
         self._unswept.update(self._views)
         self.health.as_of, self.health.shards = now, shards
         self.health.loads += 1
@@ -245,23 +304,64 @@ class Worker:
         if now < self._redis_down_until:
             return
         try:
+            if self._life is not None and now >= self._claimed + _BALANCE_S:
+                self._publisher.claim(self._life)
+                self._claimed = now
             if self._publisher.pending:
-                self.health.values += self._publisher.write()
+                self._write()
             if self._unswept:
                 self._sweep()
             elif not self.health.behind:
-                self.health.complete = self.health.as_of
+                if not self._publisher.refused:
+                    self.health.complete = self.health.as_of
                 if now >= self._moved + _MOVE_S and self.health.shards:
                     lost = self._publisher.move([view.stored for view in self._views], self.health.as_of, self.health.shards)
                     self._moved = self._moved if lost else now
                     self._refill(lost)
+                if now >= self._looked + LOOK_S:
+                    self._looked = now
+                    self._look_for_lost()
         except OnlineStoreDownError as error:
             self._redis_down_until = now + _REDIS_AGAIN_S
             _logger.warning("Redis did not take the values; %d wait. %s", self._publisher.pending, error)
         finally:
-            self.health.pending = self._publisher.pending
+            self._say_what_is_ahead()
+            self.health.pending, self.health.unresolved = self._publisher.pending, self._publisher.refused
             self.health.keys = sum(len(view.state.keys) for view in self._views)
             self.health.waiting = sum(view.state.waiting for view in self._views)
+
+    def _write(self) -> None:
+        """Write what waits; what is refused is counted anew by the next tick, for an instant that is not before the stored value's."""
+        counts = self._publisher.write()
+        self.health.values += counts.written
+        if not counts.refused:
+            return
+        self.health.refused += len(counts.refused)
+        limit = clock.now_us() + clock.AHEAD_LIMIT_US
+        self._no_earlier = max(self._no_earlier, *(each.as_of for each in counts.refused if each.as_of <= limit), 0)
+        text = "%d values were refused, for example of %s: what stands online knows something else; they are counted anew"
+        self._rarely.say(logging.WARNING, text, len(counts.refused), counts.refused[0].agent_id)
+
+    def _look_for_lost(self) -> None:
+        """Count some of the keys as changed if they are not online any more, though nobody took them away: the next tick writes them."""
+        found = self._known.some() if not self._publisher.pending else None
+        if found is None:
+            return
+        view, keys = found
+        if lost := self._publisher.missing(view.stored, keys):
+            self.health.lost += len(lost)
+            view.again(lost)
+            text = "Redis has lost %d values of %s, for example of %s; they are written again. If it evicts, see `detektor doctor`"
+            self._rarely.say(logging.WARNING, text, len(lost), view.view.name, lost[0])
+
+    def _say_what_is_ahead(self) -> None:
+        """Take note of what lies ahead of the clock, and say what mends it."""
+        refused = (as_of for view in self._views for as_of in self._publisher.refused_of(view.stored).values())
+        ahead = max(self._publisher.furthest, *refused, 0) - clock.now_us()
+        self.health.ahead = ahead if ahead > clock.AHEAD_LIMIT_US else 0
+        if self.health.ahead:
+            text = "Something online lies %.0f s ahead of the clock: nobody trusts it, and newer values do not replace it. %s"
+            self._rarely.say(logging.ERROR, text, ahead / 1_000_000, "Set the clocks right, then run `detektor online mend`.")
 
     def _refill(self, lost: set[StoredView]) -> None:
         """Write an emptied Redis full again: keys that are in no window from the offline store, the others from memory."""
@@ -275,9 +375,13 @@ class Worker:
                 self._publisher.filled(view.stored)
 
     def _sweep(self) -> None:
-        """Count keys as changed whose windows emptied while nobody counted: the next tick writes them."""
+        """Count keys as changed whose windows emptied while nobody counted, or that are not online at all: the next tick writes them."""
         for view in tuple(self._unswept):
-            view.expire(self._publisher.stored(view.stored, view.misses))
+            idle = self._publisher.stored(view.stored, view.misses)
+            view.expire(idle)
+            self._known.add(view, idle)
+            if self._connection is not None:
+                view.again(key for key in published_agents(self._connection, view.view) if key not in idle and view.misses(key))
             self._unswept.remove(view)
 
     def _forget(self) -> None:
@@ -285,6 +389,7 @@ class Worker:
         for view in self._views:
             view.forget()
         self._publisher.begin()
+        self._known.clear()
         self._unswept.clear()
         self._revised.clear()
         self.health.shards = frozenset()
@@ -297,10 +402,15 @@ class Worker:
 
 
 def _connect(settings: Settings) -> psycopg.Connection:
-    """Open the session that polls and holds the locks; a dead peer is noticed within seconds."""
+    """Open the session that polls and holds the locks; a dead peer is noticed within seconds.
+
+    Raises:
+        UserError: It leads to a replica, whose knowledge may be behind what is online.
+
+    """
     import psycopg
 
-    return psycopg.connect(
+    connection = psycopg.connect(
         settings.postgres_dsn,
         autocommit=True,
         connect_timeout=5,
@@ -311,6 +421,7 @@ def _connect(settings: Settings) -> psycopg.Connection:
         keepalives_count=3,
         application_name="detektor stream",
     )
+    return cluster.settled(connection)
 
 
 def _keep(settings: Settings, rejection: Rejection) -> None:

@@ -59,3 +59,10 @@ def test_the_others_run(script: str, arguments: tuple[str, ...], figure: str) ->
 def test_every_benchmark_has_its_section() -> None:
     readme = (BENCHMARKS / "README.md").read_text(encoding="utf-8")
     assert [script.name for script in BENCHMARKS.glob("bench_*.py") if f"benchmarks/{script.name}" not in readme] == []
+
+
+@pytest.mark.slow
+def test_parity_finds_the_one_value_that_was_planted() -> None:
+    found = figures("bench_parity.py", "--history", "3000", "--keys", "40", "--turns", "1")
+    assert found["healthy_compared"] == found["later_compared"] > 40
+    assert (found["healthy_mismatches"], found["later_mismatches"]) == (1, 1)

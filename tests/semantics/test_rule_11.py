@@ -149,20 +149,64 @@ def test_11_derived_features_are_float64_null_with_null_and_null_over_zero() -> 
 @pytest.mark.parametrize(
     ("q", "values", "expected"),
     [
-        ("0.5", (0,), 1),  # the first bucket has no lower end
-        ("0.5", (1,), 1),  # an edge is the last value of its bucket
-        ("0.5", (2,), 5),
+        ("0.5", (0, 9), 1),  # the first bucket has no lower end
+        ("0.5", (1, 9), 1),  # an edge is the last value of its bucket
+        ("0.5", (2, 9), 5),
         ("0.5", (1, 2), 1),  # rank ceil(0.5 * 2) = 1
         ("0.5", (1, 2, 6), 5),  # rank ceil(1.5) = 2
-        ("0.51", (1, 2), 5),  # rank ceil(1.02) = 2
+        ("0.51", (1, 2, 9), 5),  # rank ceil(1.53) = 2
         ("1", (1, 2, 20), 20),
-        ("1", (21,), 10_000),  # above the last edge: the measure's declared maximum
     ],
 )
 def test_11_quantile_is_the_upper_edge_of_the_bucket_with_rank_ceil_qn(q: str, values: tuple[int, ...], expected: int) -> None:
     definition = (quantile(ISSUES, q, edges=(1, 5, 20)), days(1))
 
     assert at_ten(*({"issues_found": value} for value in values), value=definition)["value"] == expected
+
+
+@pytest.mark.parametrize(
+    ("q", "values", "expected"),
+    [
+        ("0.5", (0,), 0),
+        ("0.5", (2, 3), 3),  # both in the bucket up to 5
+        ("0.51", (1, 2), 2),
+        ("1", (21,), 21),  # above the last edge, which has no upper one
+        ("0.5", (1, 30, 40), 40),  # of several there the greatest, though the median is 30
+        ("0.5", (1, 2, 40), 5),  # only where the rank falls into the bucket of the greatest value
+        ("1", (10_000,), 10_000),  # the greatest that is declared
+    ],
+)
+def test_11_a_quantile_is_never_more_than_the_greatest_value_in_the_window(q: str, values: tuple[int, ...], expected: int) -> None:
+    definition = (quantile(ISSUES, q, edges=(1, 5, 20)), days(1))
+
+    assert at_ten(*({"issues_found": value} for value in values), value=definition)["value"] == expected
+
+
+def test_11_the_p90_of_reviews_of_69_minutes_is_69_minutes_and_not_the_measures_maximum() -> None:
+    minutes_69 = 69 * 60_000
+    row = at_ten(
+        *({"duration_ms": minutes_69 - number} for number in range(9)),
+        p90=(quantile(event.duration_ms, "0.9", edges=(60_000, 3_600_000)), days(1)),
+    )
+
+    assert row["p90"] == minutes_69
+
+
+def test_11_the_greatest_value_is_that_of_the_window_and_of_what_the_filter_passes() -> None:
+    """When the greatest value leaves the window, or the filter keeps it out, the quantile falls with it."""
+    events = [
+        happened("2026-03-05 09:00", event_id="1", issues_found=90),
+        happened("2026-03-05 11:00", event_id="2", issues_found=30, verdict="rejected"),
+    ]
+    edges = quantile(ISSUES, "0.5", edges=(1, 5, 20))
+    rows = rows_of(view_of(all_of_them=(edges, days(1)), rejected=(edges, days(1), REJECTED)), events)
+
+    assert [(row["at"], row["all_of_them"], row["rejected"]) for row in rows] == [
+        ("03-05 09:00", 90, None),
+        ("03-05 11:00", 90, 30),
+        ("03-06 09:00", 30, 30),
+        ("03-06 11:00", None, None),
+    ]
 
 
 def test_11_a_quantile_has_64_edges_at_most() -> None:

@@ -69,7 +69,7 @@ def test_13_the_states_are_integers_and_divisions_stand_in_the_finaliser() -> No
     view = everything((days(1), days(30)))
     compiled = plan(view)
     for form in ("served", "known_now"):
-        text = states_sql(compiled, SPAN, form=form, late=True)
+        text = states_sql(compiled, SPAN, form=form, late=True, revised=True)
         with engine.loaded(event_table(view, crafted()), compiled) as duck:
             table = duck.sql(text).to_arrow_table()
         assert {str(field.type) for field in table.schema if field.name != "agent_id"} == {"int64"}
@@ -106,7 +106,7 @@ def test_13_hop_arithmetic_is_portable(instant: int, hop: int) -> None:
 def test_13_sql_rounds_by_mod_alone() -> None:
     compiled = plan(everything((days(1), days(30))))
     for dialect in (DUCKDB, POSTGRES):
-        text = states_sql(compiled, SPAN, form="served", late=True, dialect=dialect).upper()
+        text = states_sql(compiled, SPAN, form="served", late=True, revised=True, dialect=dialect).upper()
         assert "MOD(" in text
         for word in ("CEIL", "FLOOR", "DATE_TRUNC", "TIME_BUCKET", "%"):
             assert word not in text
@@ -138,11 +138,11 @@ def test_13_postgres_gives_the_same_states_at_the_greatest_values(module_databas
         table = read_events(connection, view.agent, compiled.columns, start, end)
         source = integer_events_sql(view.agent, compiled.columns, start, end)
         ranked = f"events AS (SELECT *, row_number() OVER (ORDER BY ts, event_id) AS seq FROM ({source}) e)"
-        text = states_sql(compiled, SPAN, form=form, late=True, dialect=POSTGRES)
+        text = states_sql(compiled, SPAN, form=form, late=True, revised=True, dialect=POSTGRES)
         cursor.execute(text.replace("WITH ", f"WITH {ranked}, ", 1))
         theirs = engine.states_of(cursor.fetch_arrow_table())
         with engine.loaded(table, compiled) as duck:
-            ours = engine.states_of(duck.sql(states_sql(compiled, SPAN, form=form, late=True)).to_arrow_table())
+            ours = engine.states_of(duck.sql(states_sql(compiled, SPAN, form=form, late=True, revised=True)).to_arrow_table())
     assert ours.keys.to_pylist() == theirs.keys.to_pylist()
     assert ours.instants.tolist() == theirs.instants.tolist()
     for name, (values, valid) in ours.columns.items():

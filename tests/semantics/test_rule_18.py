@@ -11,7 +11,6 @@ from rule_log import days_of, run, stale, stored
 from rule_views import happened, view_of
 
 from detektor_pipelines.language import count, days
-from detektor_pipelines.stores.connections import connect
 
 if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
@@ -123,16 +122,6 @@ def test_18_an_event_that_was_rolled_back_changes_nothing(month: Settings) -> No
         connection.rollback()
 
     assert stale(month, MONTH) == []
-
-
-def test_18_days_published_on_another_cluster_are_all_stale(month: Settings) -> None:
-    """Transaction numbers of two clusters say nothing of each other, after a restore above all."""
-    with connect(month) as connection:
-        connection.execute(
-            "UPDATE ml_learning.partition_state SET system_identifier = system_identifier + 1 WHERE partition < '2026-03-03'"
-        )
-
-    assert stale(month, MONTH) == ["2026-03-01", "2026-03-02"]
 
 
 def test_18_another_version_of_the_view_has_states_of_its_own(month: Settings) -> None:

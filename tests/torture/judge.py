@@ -144,7 +144,7 @@ class Judge:
         if row.values != right:
             raise WrongAnswerError(
                 "stamp",
-                f"{key} says it is of {to_text(row.as_of)} with what {row.snapshot} sees (commit {moment}), but {_apart(row.values, right)}",
+                f"{key} is of {to_text(row.as_of)} with what {row.snapshot} sees (commit {moment}), but {_apart(row.values, right)}",
             )
         known = version.floor.get(key, 0)
         if moment < known:

@@ -1,12 +1,13 @@
 """Random histories of the platform: nights, gaps, clocks, restores, evictions, versions, kills; every answer held against the rules.
 
 `make test` plays the histories that once went wrong (`failed.jsonl`) and a few seeds, `make test-long` five hundred. A history that goes
-wrong is made shorter and printed with its seed and the command that plays it again; add the line "as data" to `failed.jsonl` with the change
-that mends it.
+wrong is made shorter and printed with its seed and the command that plays it again; its line "as data" goes into `failed.jsonl` with the
+change that mends it.
 """
 
 from __future__ import annotations
 
+import sys
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,7 +78,7 @@ def test_what_once_went_wrong_does_not_again(platform: Settings, line: str) -> N
 @pytest.mark.parametrize("first", LONG[::BATCH])
 def test_no_reader_gets_a_wrong_answer_in_500_histories(platform: Settings, first: int) -> None:
     for seed in range(first, first + BATCH):
-        print(f"seed {seed}")
+        sys.stdout.write(f"seed {seed}\n")
         hold(platform, seed, generate(seed))
 
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _SECONDS: Final = 10
 _LETTERS: Final = 500
+_NOT_LOADED: Final = ("Could not load job definition", "Run dequeue failed")
+"""How Dagster's own events begin when a run's process, or the daemon before it, could not load the code."""
 
 
 def run_failed(views: Sequence[FeatureView], settings: Settings | None = None) -> dg.SensorDefinition:
@@ -104,8 +106,19 @@ def _days_of(run: dg.DagsterRun) -> str | None:
 
 def _why(context: dg.RunFailureSensorContext, steps: Sequence[dg.DagsterEvent]) -> str:
     """Return each different reason in one line; the run's own words when no step failed."""
-    words = [" ".join(reason(event).split()) for event in steps] or [first_line(context.failure_event.message)]
+    words = [" ".join(reason(event).split()) for event in steps] or [_unloaded(context) or first_line(context.failure_event.message)]
     return " ".join(dict.fromkeys(words))[:_LETTERS]
+
+
+def _unloaded(context: dg.RunFailureSensorContext) -> str | None:
+    """Return what was wrong with the code when the run's process could not load it: file, line and error; None when that was not it."""
+    records = context.instance.get_records_for_run(context.dagster_run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT).records
+    for record in reversed(records):
+        event = record.event_log_entry.dagster_event
+        data = event.engine_event_data if event else None
+        if event and data and data.error and str(event.message).startswith(_NOT_LOADED):
+            return " ".join(data.error.message.split())
+    return None
 
 
 def _starts_again(run: dg.DagsterRun) -> bool:

@@ -61,7 +61,7 @@ def repair_late_data(
 def _tick(
     context: dg.SensorEvaluationContext,
     settings: Settings,
-    stale: Mapping[FeatureView, Mapping[date, int | None]],
+    stale: Mapping[FeatureView, Mapping[date, int]],
     partitions: dg.PartitionsDefinition[str],
 ) -> dg.SensorResult:
     told = Said(context.cursor)
@@ -93,7 +93,7 @@ def _tick(
     return dg.SensorResult(run_requests=requests[:_RUNS_A_TICK], cursor=told.cursor)
 
 
-def _late(settings: Settings, views: Sequence[FeatureView], watch: StalenessWatch) -> dict[FeatureView, dict[date, int | None]]:
+def _late(settings: Settings, views: Sequence[FeatureView], watch: StalenessWatch) -> dict[FeatureView, dict[date, int]]:
     """Return by view the days to repair, each with the xid of its newest late event.
 
     Raises:
@@ -107,7 +107,7 @@ def _late(settings: Settings, views: Sequence[FeatureView], watch: StalenessWatc
     closed = (now - GRACE).date() - timedelta(days=1)
     graced = closed < today - timedelta(days=1)
     midnight = datetime.combine(today, datetime.min.time(), UTC)  # what happened since reaches the open day alone
-    found: dict[FeatureView, dict[date, int | None]] = {}
+    found: dict[FeatureView, dict[date, int]] = {}
     with connect(settings) as connection:
         for view in views:
             stale = watch.unseen(connection, view, before=midnight)
@@ -117,9 +117,7 @@ def _late(settings: Settings, views: Sequence[FeatureView], watch: StalenessWatc
     return found
 
 
-def _with_partition(
-    view: FeatureView, days: Mapping[date, int | None], partitions: dg.PartitionsDefinition[str], waits: Waits
-) -> dict[date, int | None]:
+def _with_partition(view: FeatureView, days: Mapping[date, int], partitions: dg.PartitionsDefinition[str], waits: Waits) -> dict[date, int]:
     """Return the days that Dagster has a partition of; no run can be asked for others (a later first day was set since)."""
     kept = {day: newest for day, newest in days.items() if partitions.has_partition_key(day.isoformat())}
     without = [day for day in days if day not in kept]
@@ -129,9 +127,9 @@ def _with_partition(
     return kept
 
 
-def _cause(view: FeatureView, days: Range, late: Mapping[date, int | None]) -> str:
+def _cause(view: FeatureView, days: Range, late: Mapping[date, int]) -> str:
     """Return what stands for this staleness: another late event for the same days is another one, with three runs of its own."""
-    newest = max((late[day] or 0 for day in late if days[0] <= day <= days[1]), default=0)
+    newest = max((late[day] for day in late if days[0] <= day <= days[1]), default=0)
     return digest("late data", view.name, data_hash(view), *days, newest)
 
 

@@ -52,7 +52,7 @@ def definition_changed(
                 _propose(given, view, found[view.name])
         words = "All published days are of the current definitions."
         if waiting:
-            words = f"A backfill is proposed for {', '.join(view.name for view in waiting)}."
+            words = " ".join(f"{found[view.name].summary} {found[view.name].fix}" for view in waiting)
         events = news(context.instance, {features_key(view): found[view.name] for view in views})
         return dg.SensorResult(skip_reason=words, asset_events=events, cursor=said.cursor)
 
@@ -60,14 +60,14 @@ def definition_changed(
 
 
 def _propose(settings: "Settings", view: FeatureView, finding: Finding) -> None:
-    figures = finding.figures
+    figures, later = finding.figures, finding.figures.get("later_data_hash")
     alert(
         settings,
         f"{finding.summary} {finding.fix}",
         link=page(settings, f"assets/{'/'.join(features_key(view).path)}?view=partitions"),
-        reason="the definition has changed",
+        reason="an earlier definition is loaded" if later else "the definition has changed",
         views=[view.name],
         days=f"{figures['first_day']} to {figures['last_day']}",
-        old_data_hash=figures["old_data_hash"],
         data_hash=figures["data_hash"],
+        **({"later_data_hash": later} if later else {"old_data_hash": figures["old_data_hash"]}),
     )

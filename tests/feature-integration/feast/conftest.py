@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from datetime import date
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from automation import publish
 
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.settings import Settings
@@ -89,5 +91,8 @@ def applied(settings: Settings) -> Iterator[FeatureStore]:
 
 
 def with_row_tables(settings: Settings) -> Settings:
+    """Make the tables, and have it that a day of each was published: a version that nobody ever computed is not read."""
     offline.ensure_tables(settings, VIEWS)
+    for view in VIEWS:
+        publish(settings, view, [date(2026, 3, 1)])
     return settings

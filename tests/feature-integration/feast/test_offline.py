@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import psycopg
 import pytest
+from feast.errors import EntityTimestampInferenceException, FeastEntityDFMissingColumnsError
 
 from detektor_pipelines.catalog import view_named
+from detektor_pipelines.errors import UserError
 from detektor_pipelines.stores.feast_offline import DetektorOfflineStoreConfig
 
 if TYPE_CHECKING:
@@ -44,19 +46,23 @@ def test_what_was_learnt_later_is_not_seen_by_default(store: FeatureStore, rows:
     rows.add("a", "2026-03-05 10:00Z", 2, created="2026-03-06 09:30Z")
     rows.add("a", "2026-03-05 11:00Z", 3, created="2026-03-06 09:30Z")  # an instant that only the late event made
     frame = labels(("a", "2026-03-05 12:00"), ("a", "2026-03-06 09:29:59"), ("a", "2026-03-06 09:30"))
-    assert counts(store, frame) == [1, 1, 3]
+    assert counts(store, frame) == [1, 1, 1]  # what it changed is seen from the next row on that was served with it
     monkeypatch.setattr(store.config.offline_store, "as_known_now", True)
     assert counts(store, frame) == [3, 3, 3]
-    assert counts(store, frame, filter_by_created_timestamp=True) == [1, 1, 3]
+    assert counts(store, frame, filter_by_created_timestamp=True) == [1, 1, 1]
 
 
-def test_of_one_instant_the_latest_knowledge_then_the_latest_writing(store: FeatureStore, rows: Any) -> None:
+def test_as_known_now_the_latest_knowledge_then_the_latest_writing(store: FeatureStore, rows: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     at, late = "2026-03-05 10:00Z", "2026-03-05 10:30Z"
     rows.add("a", at, 1, written="2026-02-01")
+    rows.add("a", at, 9, written="2026-01-31")
     rows.add("a", at, 2, created=late, written="2026-01-01")
     rows.add("a", at, 3, created=late, written="2026-01-03")
     rows.add("a", at, 4, created=late, written="2026-01-02")
-    assert counts(store, labels(("a", "2026-03-05 10:00"), ("a", "2026-03-06"))) == [1, 3]
+    frame = labels(("a", "2026-03-05 10:00"), ("a", "2026-03-06"))
+    assert counts(store, frame) == [1, 1]
+    monkeypatch.setattr(store.config.offline_store, "as_known_now", True)
+    assert counts(store, frame) == [3, 3]
 
 
 def test_each_label_row_gives_one_row_in_its_place(store: FeatureStore, rows: Any) -> None:
@@ -119,6 +125,86 @@ def test_labels_without_a_time_zone_are_utc(store: FeatureStore, rows: Any, inst
 
 def test_no_labels_give_no_rows(store: FeatureStore) -> None:
     assert counts(store, labels(("a", "2026-03-06")).iloc[:0]) == []
+
+
+@pytest.mark.parametrize("kind", ["float64", "object", "int64", "string", "category", "bool", "datetime64[us, UTC]"])
+@pytest.mark.parametrize("instants", ["float64", "object", "int64", "string", "datetime64[us]", "datetime64[ns, UTC]"])
+def test_no_labels_of_whatever_types_give_no_rows_with_all_columns(store: FeatureStore, kind: str, instants: str) -> None:
+    """What pandas makes of nothing is float64 or object, whatever the columns would hold."""
+    frame = pd.DataFrame({"agent_id": pd.Series(dtype=kind), "event_timestamp": pd.Series(dtype=instants), "y": []})
+    job = store.get_historical_features(frame, [COUNT, REJECTED, DEPLOYED])
+
+    assert job.metadata.min_event_timestamp is None
+    table = job.to_arrow()
+    assert table.num_rows == 0
+    features = ["recent_reviews_count", "last_rejection_at", "deployment_success_rate"]
+    assert table.column_names == ["agent_id", "event_timestamp", "y", *features]
+    assert [str(table.schema.field(name).type) for name in features] == ["int64", "timestamp[us, tz=UTC]", "double"]
+    assert list(job.to_df().columns) == table.column_names
+
+
+def test_labels_that_know_no_agent_or_no_instant_give_nulls(store: FeatureStore, rows: Any) -> None:
+    rows.add("a", "2026-03-05 08:00Z", 1)
+    nobody = pd.DataFrame({"agent_id": [None, float("nan")], "event_timestamp": pd.to_datetime(["2026-03-06"] * 2, utc=True)})
+    never = pd.DataFrame({"agent_id": ["a", "a"], "event_timestamp": [None, float("nan")]})
+
+    assert counts(store, nobody) == counts(store, never) == [None, None]
+
+
+def test_a_category_is_an_agent(store: FeatureStore, rows: Any) -> None:
+    rows.add("a", "2026-03-05 08:00Z", 1)
+    frame = labels(("a", "2026-03-06"), ("b", "2026-03-06")).astype({"agent_id": "category"})
+
+    assert counts(store, frame) == [1, None]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT 'a' AS agent_id, now() AS event_timestamp WHERE FALSE",
+        "SELECT NULL AS agent_id, NULL AS event_timestamp WHERE FALSE",
+        "SELECT agent_id, event_timestamp FROM feast.code_review_features WHERE agent_id = 'nobody'",
+    ],
+)
+def test_a_query_of_no_labels_gives_no_rows_with_all_columns(store: FeatureStore, query: str) -> None:
+    job = store.get_historical_features(query, [COUNT])
+
+    assert job.to_arrow().num_rows == 0
+    assert job.to_arrow().column_names == ["agent_id", "event_timestamp", "recent_reviews_count"]
+    assert job.metadata.max_event_timestamp is None
+
+
+@pytest.mark.parametrize("given", [pd.DataFrame({"event_timestamp": []}), "SELECT now() AS event_timestamp"])
+def test_labels_without_an_agent_are_told_which_column_is_missing(store: FeatureStore, given: pd.DataFrame | str) -> None:
+    with pytest.raises(FeastEntityDFMissingColumnsError, match=r"must contain columns .*agent_id.*\{'agent_id'\} were missing"):
+        store.get_historical_features(given, [COUNT])
+
+
+@pytest.mark.parametrize("given", [pd.DataFrame({"agent_id": []}), "SELECT 'a' AS agent_id"])
+def test_labels_without_an_instant_are_told_which_column_is_missing(store: FeatureStore, given: pd.DataFrame | str) -> None:
+    with pytest.raises(EntityTimestampInferenceException, match="event_timestamp"):
+        store.get_historical_features(given, [COUNT])
+
+
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [
+        (pd.DataFrame({"agent_id": [5], "event_timestamp": ["2026-03-06"]}), "int64"),
+        (pd.DataFrame({"agent_id": [0.5], "event_timestamp": ["2026-03-06"]}), "double"),
+        ("SELECT 5 AS agent_id, now() AS event_timestamp", "int32"),
+        ("SELECT NULL::float8 AS agent_id, now() AS event_timestamp WHERE FALSE", "double"),
+    ],
+)
+def test_an_agent_that_is_a_number_is_refused_in_words(store: FeatureStore, given: pd.DataFrame | str, kind: str) -> None:
+    with pytest.raises(UserError, match=f"The column agent_id of the labels holds {kind}, but agent_id is a text"):
+        counts(store, given)
+
+
+def test_agents_of_several_types_are_refused_in_words(store: FeatureStore) -> None:
+    frame = pd.DataFrame({"agent_id": ["a", 5], "event_timestamp": ["2026-03-06", "2026-03-06"]})
+
+    with pytest.raises(UserError, match="The column agent_id of the labels holds values of several types"):
+        counts(store, frame)
 
 
 def test_labels_from_a_query(store: FeatureStore, rows: Any) -> None:

@@ -188,9 +188,34 @@ def test_materialize_writes_each_agents_newest_row(store: FeatureStore, client: 
     both = online.read(client, "detektor", VIEW, ["code-reviewer", "code-reviewer@p"])
     assert [row and row.values["recent_reviews_count"] for row in both] == [5, None]
     assert [row and (row.snapshot, row.as_of, row.valid_through) for row in both] == [
-        (None, NOON - 3 * 3_600_000_000, NOON - 2 * 3_600_000_000),
-        (None, NOON - 2 * 3_600_000_000, NOON - 2 * 3_600_000_000),
+        (None, NOON - 3 * 3_600_000_000, None),  # what Feast writes says nothing of other rows
+        (None, NOON - 2 * 3_600_000_000, None),
     ]
+
+
+def test_a_push_of_one_agent_makes_no_other_fresh(store: FeatureStore, client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pandas as pd
+
+    publish(client, table("code-reviewer@a", "code-reviewer@b"))
+    monkeypatch.setenv("DETEKTOR_NOW", "2026-03-08T12:00:00Z")
+    row = {name: [None] for name in table("x").column_names} | {"agent_id": ["code-reviewer@a"], "recent_reviews_count": [0]}
+    row |= {name: [pd.Timestamp("2026-03-08T12:00:00Z")] for name in ("event_timestamp", "created_at")}
+
+    store.write_to_online_store("code_review_features", pd.DataFrame(row))
+
+    assert ask(store, [COUNT], "code-reviewer@a", "code-reviewer@b")["recent_reviews_count"] == [(0, "PRESENT"), (4, "OUTSIDE_MAX_AGE")]
+    assert online.valid_through(client, "detektor", VIEW) == NOON
+
+
+def test_what_was_computed_takes_the_place_of_what_was_pushed(store: FeatureStore, client: Redis) -> None:
+    import pandas as pd
+
+    row = {name: [None] for name in table("x").column_names} | {"agent_id": ["code-reviewer"], "recent_reviews_count": [9]}
+    row |= {name: [pd.Timestamp("2026-03-05T12:00:00Z")] for name in ("event_timestamp", "created_at")}
+    store.write_to_online_store("code_review_features", pd.DataFrame(row))
+    assert ask(store, [COUNT], "code-reviewer")["recent_reviews_count"] == [(9, "PRESENT")]
+    publish(client, table("code-reviewer"), NOON - 1)
+    assert ask(store, [COUNT], "code-reviewer")["recent_reviews_count"] == [(4, "PRESENT")]
 
 
 def test_materialize_again_leaves_newer_values(store: FeatureStore, client: Redis, rows: Any) -> None:

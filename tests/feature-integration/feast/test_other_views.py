@@ -132,7 +132,7 @@ def test_only_what_is_newer_replaces_and_a_correction_of_the_same_instant_does(s
 
 def test_with_and_without_entities_beside_a_view_of_ours(store: FeatureStore, url: str) -> None:
     with client_of(url) as client:
-        row = online.OnlineRow("code-reviewer", 0, 0, 0, None, {"recent_reviews_count": 9})
+        row = online.OnlineRow("code-reviewer", 0, 0, 0, "1:1:", {"recent_reviews_count": 9})
         us = int(NOON.timestamp()) * 1_000_000
         online.write_values(client, "detektor", VIEW, [row], valid_through_us=us)
     store.write_to_online_store("alone", pd.DataFrame([{"driver": 7, "count": 11, "at": NOON, "created": NOON}]))

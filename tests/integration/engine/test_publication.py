@@ -7,17 +7,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from engine_cases import ORIGIN, comparable, everything, histories
-from hypothesis import HealthCheck, given
+from engine_cases import ORIGIN, comparable, everything, histories, revised_histories
+from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from log_rows import clear, insert, partition_log
-from oracle import Event, rows
+from oracle import Event, resolved, rows, values
 
 from detektor_pipelines import clock
 from detektor_pipelines.compile.plan import plan
 from detektor_pipelines.compile.sql import POSTGRES, Span, reach_back, states_sql
 from detektor_pipelines.engine import compute as engine
+from detektor_pipelines.engine.explain import read_row
 from detektor_pipelines.engine.materialize import compute_days, materialize, midnight
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language import days, minutes
@@ -48,6 +49,7 @@ patient = hypothesis_settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
 )
+fewer = hypothesis_settings(patient, max_examples=5, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 
 
 @pytest.fixture(scope="module")
@@ -115,13 +117,62 @@ def test_repair_after_late_events_equals_rebuild(log: Settings, batches: list[li
 
 
 @pytest.mark.slow
+@fewer
+@given(st.lists(revised_histories(size=6), min_size=1, max_size=3), st.data())
+def test_what_a_moment_knew_does_not_depend_on_how_often_somebody_published(
+    log: Settings, monkeypatch: pytest.MonkeyPatch, batches: list[list[Event]], data: st.DataObject
+) -> None:
+    """Publications at random instants, of random days, each with what had come by then: reads and hashes are those of one rebuild."""
+    fresh(log)
+    records = [replace(each, event_id=f"{each.event_id}.{number}") for number, batch in enumerate(batches) for each in batch]
+    waiting = sorted(records, key=lambda each: (each.known_at, each.revision))
+    for at in sorted(data.draw(st.lists(st.integers(ORIGIN, END), max_size=4))):
+        come = [each for each in waiting if each.known_at <= at]
+        waiting = [each for each in waiting if each.known_at > at]
+        insert(log, come)
+        monkeypatch.setenv("DETEKTOR_NOW", clock.to_text(at))
+        days = [day for day in DAYS if midnight(day) < at]
+        some = data.draw(st.lists(st.sampled_from(days), unique=True, max_size=len(days))) if days else []
+        if some:
+            materialize(log, VIEW, some)
+    insert(log, waiting)
+    monkeypatch.setenv("DETEKTOR_NOW", clock.to_text(END + 50 * DAY))
+    materialize(log, VIEW, DAYS)
+    events = resolved(records)
+    instants = data.draw(st.lists(st.integers(ORIGIN, END), min_size=3, max_size=3))
+    found = [everything_read(log, instants)]
+    with connect(log) as connection:
+        connection.execute(f'TRUNCATE feast."{row_table(VIEW)}", ml_learning.partition_state')
+    materialize(log, VIEW, DAYS)
+    found.append(everything_read(log, instants))
+    assert found[0] == found[1]
+    assert newest(log) == true_now(events)
+    names = [each.name for each in VIEW.features]
+    for (key, at), row in found[0][0].items():
+        own = [each for each in events if key in {VIEW.agent, f"{VIEW.agent}@{each.project}"}]
+        expected = values(VIEW, own, at - at % HOUR, as_served=True)
+        assert row == (dict(zip(names, expected, strict=True)) if any(each.occurred_at <= at - at % HOUR for each in own) else row), key
+
+
+def everything_read(settings: Settings, instants: list[int]) -> tuple[Any, ...]:
+    """What point-in-time reads give (as served at the instants, as known now at all), and the days' hashes."""
+    served = {}
+    with connect_arrow(settings) as connection:
+        for key in (VIEW.agent, f"{VIEW.agent}@p", f"{VIEW.agent}@q"):
+            for at in instants:
+                row = read_row(connection, VIEW, key, clock.from_us(at))
+                served[key, at] = row and {name: clock.to_us(v) if isinstance(v, dt.datetime) else v for name, v in row.values.items()}
+    return served, as_served(settings), newest(settings), {each.day: (each.rows, each.hash) for each in states(settings, VIEW)}
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("view", [VIEW, SMALL], ids=lambda view: view.name)
 def test_postgres_equals_duckdb(log: Settings, view: FeatureView) -> None:
     compiled = plan(view)
 
     @patient
-    @given(histories())
-    def same(events: list[Event]) -> None:
+    @given(st.one_of(histories(), revised_histories()), st.booleans())
+    def same(events: list[Event], revised: bool) -> None:  # noqa: FBT001 - hypothesis gives it
         fresh(log, view)
         insert(log, events)
         start, end = ORIGIN - reach_back(compiled), END
@@ -129,12 +180,13 @@ def test_postgres_equals_duckdb(log: Settings, view: FeatureView) -> None:
             table = read_events(connection, view.agent, compiled.columns, start, end)
             for form in ("served", "known_now"):
                 source = integer_events_sql(view.agent, compiled.columns, start, end)
-                text = states_sql(compiled, Span(ORIGIN, END), form=form, late=True, dialect=POSTGRES)
+                text = states_sql(compiled, Span(ORIGIN, END), form=form, late=True, revised=revised, dialect=POSTGRES)
                 ranked = f"events AS (SELECT *, row_number() OVER (ORDER BY ts, event_id) AS seq FROM ({source}) e)"
                 cursor.execute(text.replace("WITH ", f"WITH {ranked}, ", 1))
                 theirs = engine.states_of(cursor.fetch_arrow_table())
                 with engine.loaded(table, compiled) as duck:
-                    ours = engine.states_of(duck.sql(states_sql(compiled, Span(ORIGIN, END), form=form, late=True)).to_arrow_table())
+                    text = states_sql(compiled, Span(ORIGIN, END), form=form, late=True, revised=revised)
+                    ours = engine.states_of(duck.sql(text).to_arrow_table())
                 assert ours.keys.to_pylist() == theirs.keys.to_pylist()
                 assert ours.instants.tolist() == theirs.instants.tolist()
                 for name, (values, valid) in ours.columns.items():
@@ -163,14 +215,18 @@ def test_older_snapshot_does_not_overwrite_newer_knowledge(log: Settings) -> Non
         publish(connection, VIEW, DAYS[:1], table, "3:3:")
 
 
-def test_what_another_cluster_published_is_not_newer_knowledge(log: Settings) -> None:
+def test_what_was_published_before_the_log_was_moved_is_older_knowledge(log: Settings) -> None:
+    """The other cluster had counted to 900,000."""
     fresh(log)
     insert(log, [Event("e", ORIGIN + 10 * HOUR, ORIGIN + 10 * HOUR, "p")])
     materialize(log, VIEW, DAYS[:1])
     with connect(log) as connection:
-        connection.execute("UPDATE ml_learning.partition_state SET snapshot = '900000:900000:', system_identifier = 1")
+        connection.execute("UPDATE ml_learning.partition_state SET snapshot = '900000:900000:'")
+        connection.execute("UPDATE ml_learning.log_cluster SET system_identifier = 1")
+    insert(log, [Event("f", ORIGIN + 11 * HOUR, ORIGIN + 11 * HOUR, "p")])
+    with connect(log) as connection:
         assert stale_days(connection, VIEW) == DAYS[:1]
-    assert materialize(log, VIEW, DAYS[:1]).days[0].status == "unchanged"
+    assert materialize(log, VIEW, DAYS[:1]).days[0].status == "published"
     with connect(log) as connection:
         assert stale_days(connection, VIEW) == []
 

@@ -11,6 +11,7 @@ from automation import publish, span
 
 from detektor_pipelines.catalog import VIEWS, view_named
 from detektor_pipelines.language.hashes import data_hash
+from detektor_pipelines.stores.row_tables import ensure_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -104,6 +105,40 @@ def test_days_that_both_versions_have_are_no_gap(sensor: Sensor) -> None:
     publish(sensor.settings, REVIEWS, [*DAYS, date(2026, 5, 11)])
     assert [event.passed for event in sensor.tick()] == [True]
     assert sensor.alerts == []
+
+
+def test_which_of_two_versions_is_the_later_one_is_said_right(sensor: Sensor) -> None:
+    """Both ways round: a process that still has the earlier definition loaded, and one that has the later one."""
+    later = replace(REVIEWS, version="1.1.0", features=REVIEWS.features[:-1])
+    for view in (REVIEWS, later):
+        ensure_tables(sensor.settings, (view,))
+    publish(sensor.settings, later, DAYS)
+    (event,) = sensor.tick()
+    assert event.metadata["later_data_hash"].value == data_hash(later)
+    assert "detektor restart" in event.metadata["what_to_do"].value
+    ((text, details),) = sensor.alerts
+    assert f"rows of a later version ({data_hash(later)[:12]}) than the one that is loaded here, 1.0.0" in text
+    assert details["reason"] == "an earlier definition is loaded"
+
+    publish(sensor.settings, REVIEWS, [*DAYS, date(2026, 5, 11)])
+    (event,) = sensor.tick((later, *VIEWS[1:]))
+    assert event.metadata["old_data_hash"].value == data_hash(REVIEWS)
+    text, details = sensor.alerts[-1]
+    assert "only have rows of an earlier version" in text
+    assert details["reason"] == "the definition has changed"
+
+
+def test_the_registered_version_is_the_present_one_even_if_another_was_made_later(sensor: Sensor) -> None:
+    from detektor_pipelines.stores import feast_repo
+
+    later = replace(REVIEWS, version="1.1.0", features=REVIEWS.features[:-1])
+    for view in (REVIEWS, later):
+        ensure_tables(sensor.settings, (view,))
+    feast_repo.apply(sensor.settings)
+    publish(sensor.settings, later, DAYS)
+    (event,) = sensor.tick()
+    assert event.metadata["old_data_hash"].value == data_hash(later)
+    assert COMMAND in event.metadata["what_to_do"].value
 
 
 def test_several_older_versions_are_one_proposal(sensor: Sensor) -> None:

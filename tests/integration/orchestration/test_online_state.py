@@ -50,10 +50,14 @@ def observed(settings: Settings) -> Mapping[str, dg.MetadataValue]:
 
 def test_an_observation_says_how_the_stream_is_and_whether_it_is_right(streamed: Settings) -> None:
     found = observed(streamed)
-    assert {name: found[name].value for name in ("workers", "keys", "parity_compared", "parity_mismatches")} == {
+    assert {
+        name: found[name].value for name in ("workers", "keys", "parity_known", "parity_compared", "parity_ok", "parity_mismatches")
+    } == {
         "workers": 1,
         "keys": 2,
+        "parity_known": 2,
         "parity_compared": 2,
+        "parity_ok": 2,
         "parity_mismatches": 0,
     }
 
@@ -72,11 +76,12 @@ def test_a_wrong_value_is_named(streamed: Settings) -> None:
     found = observed(streamed)
     assert found["parity_mismatches"].value == 1
     (record,) = found["mismatches"].records
-    assert {name: record.data[name] for name in ("view", "feature", "served", "batch")} == {
+    assert {name: record.data[name] for name in ("state", "view", "feature", "served", "right")} == {
+        "state": "wrong",
         "view": "code_review_features",
         "feature": "recent_reviews_count",
         "served": "7",
-        "batch": "1",
+        "right": "1",
     }
 
 

@@ -164,10 +164,12 @@ def test_published_days_without_a_partition_are_left_out_and_said(sensor: Sensor
     assert why.startswith("code_review_features: 2026-03-05 to 2026-04-04, Dagster has no such partitions")
 
 
-def test_days_of_another_cluster_are_repaired(sensor: Sensor) -> None:
+def test_a_log_that_was_moved_to_another_cluster_has_only_the_days_to_repair_that_it_had(sensor: Sensor) -> None:
+    append(sensor.settings, REVIEWS, "2026-05-17 10:30")
+    before = sensor.asked()
     with connect(sensor.settings) as connection:
-        connection.execute("UPDATE ml_learning.partition_state SET system_identifier = 1 WHERE partition <= '2026-03-04'")
-    assert sensor.asked() == [("2026-03-01", "2026-03-04", ["code_reviewer"])]
+        connection.execute("UPDATE ml_learning.log_cluster SET system_identifier = 1")
+    assert sensor.asked() == before == [("2026-05-17", "2026-05-20", ["code_reviewer"])]
 
 
 @pytest.mark.parametrize("status", ["QUEUED", "STARTED"])

@@ -15,6 +15,7 @@ import pytest
 from serving_client import Server
 
 from detektor_pipelines import stack
+from detektor_pipelines.compile.loaded import combined_hash
 from detektor_pipelines.serving.access import add_token
 from detektor_pipelines.settings import get_settings
 from detektor_pipelines.stack.lifecycle import DEFAULT_SERVICES
@@ -61,7 +62,9 @@ def test_up_keeps_the_registry_server(settings: Settings) -> None:
     try:
         assert {each.name for each in status.services if each.state == "running"} == {"postgres", "registry"}
         address = f"http://127.0.0.1:{status.settings.registry_port}/health"
-        assert json.load(urllib.request.urlopen(address, timeout=10)) == {"status": "OK", "postgres": "up", "feature_views": 0}
+        said = json.load(urllib.request.urlopen(address, timeout=10))
+        assert (said["status"], said["postgres"], said["feature_views"]) == ("OK", "up", 0)
+        assert said["definitions"]["hash"] == combined_hash()
     finally:
         stack.down(settings)
 

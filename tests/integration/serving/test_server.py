@@ -19,6 +19,8 @@ from serving_client import DETEKTOR, Server, running
 
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS, view_named
+from detektor_pipelines.compile.loaded import combined_hash
+from detektor_pipelines.language.hashes import short_hash
 from detektor_pipelines.serving.last_known import FILE
 from detektor_pipelines.settings import Settings
 from detektor_pipelines.stack import embedded, ports
@@ -37,7 +39,8 @@ COUNT = f"{VIEW.name}:recent_reviews_count"
 def publish(settings: Settings, *agents: str, count: int = 4, view: FeatureView = VIEW, valid_through_us: int | None = None) -> None:
     now = clock.now_us()
     values: dict[str, Any] = {each.name: count if each.value_type == "int64" else None for each in view.features}
-    rows = [online.OnlineRow(agent, now, now, now - 3_600_000_000, None, values) for agent in agents]
+    as_of = min(now, valid_through_us or now)
+    rows = [online.OnlineRow(agent, as_of, as_of, as_of - 3_600_000_000, "1:1:", values) for agent in agents]
     with online.redis_client(settings) as client:
         online.write_values(client, settings.project, view, rows, valid_through_us=valid_through_us or now)
 
@@ -76,6 +79,19 @@ def test_a_read(server: Server, redis_db: Settings) -> None:
     assert answer.json["results"][1]["statuses"] == ["PRESENT", "NOT_FOUND", "PRESENT"]
     assert 0 <= float(answer.headers["x-feature-age-seconds"]) < 60
     assert (answer.headers["content-type"], answer.headers["x-feature-source"]) == ("application/json", "redis")
+
+
+def test_a_read_that_asks_why(server: Server, redis_db: Settings) -> None:
+    publish(redis_db, "code-reviewer", "code-reviewer@a")
+    with online.redis_client(redis_db) as client:
+        client.hset(online.refused_key(redis_db.project, VIEW), "code-reviewer@a", "2,1772712000000000,stream host-7")
+    body = json.dumps({"features": [COUNT], "entities": {"agent_id": ["code-reviewer", "code-reviewer@a", "nobody"]}, "why": True})
+    answer = server.ask("POST", "/get-online-features", body.encode())
+    assert counts(answer) == [4, 4, None]
+    one, other, nobody = answer.json["metadata"]["why"][VIEW.name]
+    assert (one["snapshot"], one["epoch"], one["writer"], one["refused"], nobody) == ("1:1:", 1, None, None, None)
+    assert other["refused"] == {"count": 2, "last": "2026-03-05T12:00:00Z", "writer": "stream host-7"}
+    assert "why" not in server.read([COUNT], ["code-reviewer"]).json["metadata"]
 
 
 def test_what_is_no_longer_complete_is_outside_max_age(server: Server, redis_db: Settings) -> None:
@@ -152,6 +168,37 @@ def test_health_says_ok_and_how_fresh(server: Server, redis_db: Settings) -> Non
     assert answer.json["newest_valid_through"] == answer.json["valid_through"][VIEW.name] > "2026"
     command = f"curl -s http://127.0.0.1:{server.port}/health | grep OK"
     assert subprocess.run(["sh", "-c", command], check=False, capture_output=True).returncode == 0
+
+
+def test_health_is_not_content_with_what_lies_ahead_of_the_clock(server: Server, redis_db: Settings) -> None:
+    publish(redis_db, VIEW.agent)
+    assert "feast_online_ahead_seconds 0.0" in server.get("/metrics").body.decode()
+    with online.redis_client(redis_db) as client:
+        online.move_valid_through(client, redis_db.project, VIEW, clock.now_us() + 17 * 3_600_000_000)
+    answer = server.get("/health")
+    assert (answer.status, answer.json["status"]) == (200, "AHEAD")
+    assert b"OK" not in answer.body
+    assert 16 * 3_600 < answer.json["ahead_seconds"] <= 17 * 3_600
+    assert "detektor online mend" in answer.json["fix"]
+    (line,) = (line for line in server.get("/metrics").body.decode().splitlines() if line.startswith("feast_online_ahead_seconds "))
+    assert 16 * 3_600 < float(line.split()[1]) <= 17 * 3_600
+    assert server.read([COUNT], [VIEW.agent]).json["results"][1]["statuses"] == ["OUTSIDE_MAX_AGE"]
+
+
+def test_health_and_metrics_say_which_definitions_are_loaded(server: Server) -> None:
+    said = server.get("/health").json["definitions"]
+    assert said["hash"] == combined_hash()
+    assert said["views"][VIEW.name] == {"version": VIEW.version, "hash": short_hash(VIEW)}
+    text = server.get("/metrics").body.decode()
+    assert f'detektor_definitions_info{{hash="{short_hash(VIEW)}",version="{VIEW.version}",view="{VIEW.name}"}} 1.0' in text
+    assert f'detektor_definitions_combined_info{{hash="{combined_hash()}"}} 1.0' in text
+
+
+def test_a_feature_that_only_a_newer_definition_has(server: Server) -> None:
+    answer = server.read([f"{VIEW.name}:of_tomorrow"], ["a"])
+    assert answer.status == 422
+    assert f"Loaded here is {VIEW.name} {VIEW.version} ({short_hash(VIEW)})" in answer.json["detail"]
+    assert "detektor restart" in answer.json["detail"]
 
 
 def test_metrics(server: Server) -> None:

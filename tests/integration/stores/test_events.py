@@ -258,13 +258,13 @@ def test_reingest_tells_the_old_key_when_an_event_leaves_it(database: Settings) 
     assert counted == [("code-reviewer", 1)]
 
 
-def test_reingest_keeps_when_a_live_event_became_known(database: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_better_reader_says_of_a_live_event_is_known_from_then_on(database: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DETEKTOR_NOW", "2026-03-05T12:00:00Z")
     append(database, [review(known_at=None, agent_type="unmapped")])
     monkeypatch.setenv("DETEKTOR_NOW", "2026-03-09T12:00:00Z")
     with EventWriter(database, reingest=True) as writer:
         writer.write([review()])
-    assert rows(database, "to_char(known_at, 'DD HH24')") == [("05 12",)] * 3
+    assert rows(database, "to_char(known_at, 'DD HH24'), retracted") == [("05 12", False), ("09 12", True), ("09 12", False)]
 
 
 def test_the_log_says_how_much_it_holds_and_from_when(database: Settings) -> None:

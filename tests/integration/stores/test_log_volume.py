@@ -82,10 +82,10 @@ def test_counting_on_from_settled_totals_counts_each_event_once_also_those_of_a_
     assert totals(log, meanwhile.settled) == totals(log) == {"code-reviewer": 3}
 
 
-def test_totals_of_another_cluster_are_not_gone_on_from(log: Settings) -> None:
+def test_totals_of_another_life_of_the_log_are_not_gone_on_from(log: Settings) -> None:
     insert(log, [event("a", timedelta(hours=3))])
     settled = log_volume(log).settled
-    assert totals(log, replace(settled, system_identifier=1, totals={"code-reviewer": 500})) == {"code-reviewer": 1}
+    assert totals(log, replace(settled, life="2/1/1", totals={"code-reviewer": 500})) == {"code-reviewer": 1}
 
 
 def test_an_empty_log_has_no_instants(log: Settings) -> None:

@@ -10,10 +10,13 @@ import pytest
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.clock import to_us
 from detektor_pipelines.engine.materialize import materialize
+from detektor_pipelines.language import data_hash, days
+from detektor_pipelines.language.hashes import short_hash
 from detektor_pipelines.language.records import AgentEvent
 from detektor_pipelines.stores.connections import connect
 from detektor_pipelines.stores.events import append
 from detektor_pipelines.stores.offline import ensure_tables, row_table
+from detektor_pipelines.stores.row_tables import first_seen
 
 REVIEWS, DEPLOYS = VIEWS[:2]
 DAY = date(2026, 3, 5)
@@ -71,3 +74,38 @@ def test_editing_a_text_recomputes_nothing(published):
     reworded = replace(REVIEWS, description="Other words.", owner="somebody else")
     again = materialize(published, reworded, [DAY])
     assert [day.status for day in again.days] == ["unchanged"]
+
+
+def test_a_later_run_of_an_older_version_leaves_the_plain_names_where_they_are(published):
+    newer = replace(REVIEWS, features=REVIEWS.features[:3], version="2.0.0")
+    materialize(published, newer, [DAY])
+    materialize(published, REVIEWS, [DAY])
+    shown = "SELECT obj_description('feast.code_review_features'::regclass, 'pg_class')"
+    assert rows(published, shown) == [(f"detektor: code-reviewer {data_hash(newer)}",)]
+    (values,) = rows(published, "SELECT features FROM feast.agent_features_historical WHERE agent_id = 'code-reviewer'")[0]
+    assert set(values) == {each.name for each in newer.features}
+
+
+def test_the_versions_say_when_they_were_made(published):
+    newer = replace(REVIEWS, features=REVIEWS.features[:3], version="2.0.0")
+    ensure_tables(published, (newer,))
+    with connect(published) as connection:
+        made = first_seen(connection, "code_review_features")
+    assert made[short_hash(REVIEWS)] < made[short_hash(newer)]
+
+
+@pytest.mark.parametrize("newer_features", [slice(0, 3), slice(0, None)], ids=["a column goes", "the columns stay"])
+def test_sql_views_that_people_made_on_top_stay(published, newer_features):
+    statements = (
+        "CREATE VIEW feast.mine AS SELECT agent_id, recent_reviews_count FROM feast.code_review_features",
+        "GRANT SELECT ON feast.mine TO PUBLIC",
+    )
+    with connect(published) as connection:
+        for statement in statements:
+            connection.execute(statement)
+    wider = (replace(REVIEWS.features[0], over=days(2)), *REVIEWS.features[1:])
+    for version in (wider[newer_features], wider[:1], wider):  # back and forth
+        materialize(published, replace(REVIEWS, features=version, version="2.0.0"), [DAY])
+    assert rows(published, "SELECT count(*) FROM feast.mine") == [(2,)]
+    assert rows(published, "SELECT count(*) FROM feast.code_review_features") == [(2,)]
+    assert rows(published, "SELECT count(*) FROM feast.agent_features_historical") == [(2,)]

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pytest
 
+from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS, view_named
 from detektor_pipelines.language.hashes import short_hash
 from detektor_pipelines.settings import Settings
 from detektor_pipelines.stores import online, online_versions
-from detektor_pipelines.stores.online import OnlineRow, OnlineStoreDownError, WriteCounts
+from detektor_pipelines.stores.online import OnlineRow, OnlineStoreDownError, Refusal, WriteCounts
 from detektor_pipelines.stores.packing import Layout
 
 if TYPE_CHECKING:
@@ -139,6 +140,82 @@ class TestGuard:
         assert write(client, rows(1), snapshot=None) == WriteCounts(0, 1)
         assert stored(client).snapshot == "100:200:"
 
+    def test_a_computed_value_overwrites_one_of_unknown_origin_however_late_that_is(self, client: Redis) -> None:
+        write(client, rows(1), NOON + HOUR, snapshot=None)
+        assert write(client, rows(2)) == WriteCounts(1, 0)
+        assert write(client, rows(3), NOON - HOUR, snapshot=None) == WriteCounts(0, 1)
+        assert write(client, rows(4), NOON + HOUR, snapshot=None) == WriteCounts(1, 0)
+
+    def test_who_knows_less_is_refused_and_told_so(self, client: Redis) -> None:
+        write(client, rows(2), snapshot="300:300:")
+        counts = write(client, rows(1), NOON + HOUR, snapshot="200:200:")
+        key = online.value_key(PROJECT, VIEW, AGENT)
+        assert counts == WriteCounts(0, 0, (Refusal(AGENT, NOON, key),))
+        assert (count_of(client), stored(client).as_of) == (2, NOON)
+        assert online.refusals(client, PROJECT, VIEW) == {AGENT: (1, NOON, "unknown")}
+
+    def test_who_knows_more_of_an_earlier_instant_is_refused_too(self, client: Redis) -> None:
+        write(client, rows(2), NOON + 1, snapshot="200:200:")
+        assert [each.as_of for each in write(client, rows(1), snapshot="300:300:").refused] == [NOON + 1]
+        assert write(client, rows(2), snapshot="300:300:") == WriteCounts(0, 1)  # it says the same
+
+    def test_who_knows_less_of_an_earlier_instant_is_kept_out_silently(self, client: Redis) -> None:
+        write(client, rows(2), NOON + 1, snapshot="300:300:")
+        assert write(client, rows(1), snapshot="200:200:") == WriteCounts(0, 1)
+
+    def test_a_running_transaction_is_knowledge_that_lacks(self, client: Redis) -> None:
+        write(client, rows(1), snapshot="200:200:")
+        assert write(client, rows(2), NOON + 1, snapshot="150:300:150").refused  # it lacks 150, which the stored one saw
+        assert write(client, rows(3), NOON + 1, snapshot="250:300:250") == WriteCounts(1, 0)
+        assert write(client, rows(4), NOON + 2, snapshot="250:300:250,260").refused
+        assert write(client, rows(5), NOON + 2, snapshot="250:301:250") == WriteCounts(1, 0)
+
+    def test_a_later_life_of_the_log_wins_whatever_its_transactions_are_called(self, client: Redis) -> None:
+        def of_epoch(number: int, count: int, as_of: int, snapshot: str) -> WriteCounts:
+            return online.write_rows(
+                client, PROJECT, VIEW, rows(count), as_of_us=as_of, valid_through_us=None, snapshot=snapshot, epoch=number, writer="w"
+            )
+
+        of_epoch(1, 1, NOON + HOUR, "9000:9000:")
+        assert of_epoch(2, 2, NOON, "10:10:") == WriteCounts(1, 0)
+        assert of_epoch(1, 3, NOON + 2 * HOUR, "9001:9001:") == WriteCounts(0, 1)
+        row = stored(client)
+        assert (row.values["recent_reviews_count"], row.snapshot, row.epoch, row.writer) == (2, "10:10:", 2, "w")
+
+    def test_valid_through_does_not_pass_a_value_that_was_refused(self, client: Redis) -> None:
+        agents = [f"a{number}" for number in range(20)]
+        write(client, rows(2, *agents), snapshot="300:300:")
+        assert len(write(client, rows(1, "a3"), NOON + HOUR, snapshot="200:200:").refused) == 1
+        (instants,) = online.shard_instants(client, PROJECT, [VIEW])
+        refused = online.shard_of("a3")
+        assert instants == {shard: NOON if shard == refused else NOON + HOUR for shard in online.ALL_SHARDS}
+
+    def test_refused_writes_are_counted_by_agent_with_the_last_writer(self, client: Redis) -> None:
+        write(client, rows(2, "a", "b"), snapshot="300:300:")
+        for number, writer in enumerate(("batch one", "batch two")):
+            online.write_rows(
+                client,
+                PROJECT,
+                VIEW,
+                rows(1, *("a", "b")[: 2 - number]),
+                as_of_us=NOON + 1,
+                valid_through_us=None,
+                snapshot="200:200:",
+                writer=writer,
+            )
+        assert online.refusals(client, PROJECT, VIEW) == {"a": (2, NOON, "batch two"), "b": (1, NOON, "batch one")}
+
+    def test_distrust_forgets_what_a_value_knows_up_to_an_instant(self, client: Redis) -> None:
+        for agent, as_of in (("early", NOON - 1), ("late", NOON + 1)):
+            online.write_rows(
+                client, PROJECT, VIEW, rows(1, agent), as_of_us=as_of, valid_through_us=None, snapshot="1:1:", writer="batch x"
+            )
+        assert online.distrust(client, PROJECT, VIEW, ["early", "late", "nobody"], NOON) == 1
+        early, late = stored(client, "early"), stored(client, "late")
+        assert (early.snapshot, early.writer, early.as_of) == (None, "batch x", NOON - 1)
+        assert (late.snapshot, late.writer) == ("1:1:", "batch x")
+        assert online.distrust(client, PROJECT, VIEW, ["early"], NOON) == 0
+
     def test_a_value_of_unknown_origin_mends_only_its_like(self, client: Redis) -> None:
         write(client, rows(1), snapshot=None)
         assert write(client, rows(2), snapshot=None) == WriteCounts(1, 0)
@@ -213,7 +290,7 @@ class TestStatuses:
         write(client, rows(0))
         monkeypatch.setenv("DETEKTOR_NOW", "2026-06-01T00:00:00Z")
         assert stored(client).status == "OUTSIDE_MAX_AGE"
-        online.move_valid_through(client, PROJECT, VIEW, NOON + 24 * 88 * HOUR)
+        online.move_valid_through(client, PROJECT, VIEW, NOON + 24 * 87 * HOUR)
         assert stored(client).status_of("recent_reviews_count") == "PRESENT"
 
     def test_valid_through_never_moves_back(self, client: Redis) -> None:
@@ -254,12 +331,41 @@ class TestStatuses:
         assert [row is not None for row in answer] == [False, True]
         assert f"code_review_features@{short_hash(VIEW)}:a holds no value of ours" in caplog.text
 
-    def test_a_damaged_valid_through_counts_as_too_old(self, client: Redis) -> None:
+    def test_with_a_damaged_valid_through_a_value_is_true_up_to_its_own_instant(
+        self, client: Redis, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         write(client, rows(1))
         client.set(online.valid_through_key(PROJECT, VIEW), b"nonsense")
+        assert (stored(client).status, stored(client).true_up_to) == ("PRESENT", NOON)
+        monkeypatch.setenv("DETEKTOR_NOW", "2026-03-07T00:00:00Z")
         assert stored(client).status == "OUTSIDE_MAX_AGE"
-        write(client, rows(1))
+        online.move_valid_through(client, PROJECT, VIEW, NOON + 24 * HOUR)
         assert stored(client).status == "PRESENT"
+
+    def test_a_value_that_does_not_say_what_it_knows_is_true_up_to_its_own_instant(
+        self, client: Redis, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write(client, rows(1, "known"))
+        write(client, rows(1, "unknown"), snapshot=None)
+        monkeypatch.setenv("DETEKTOR_NOW", "2026-03-07T00:00:00Z")
+        online.move_valid_through(client, PROJECT, VIEW, NOON + 24 * HOUR)
+        known, unknown = stored(client, "known"), stored(client, "unknown")
+        assert (known.status, known.true_up_to) == ("PRESENT", NOON + 24 * HOUR)
+        assert (unknown.status, unknown.true_up_to) == ("OUTSIDE_MAX_AGE", NOON)
+
+    def test_what_lies_ahead_of_the_clock_is_not_trusted(self, client: Redis) -> None:
+        limit = clock.AHEAD_LIMIT_US
+        write(client, rows(1, "near"), NOON + limit)
+        assert stored(client, "near").status == "PRESENT"
+        write(client, rows(1, "far"), NOON + limit + 1)  # and with it valid_through
+        assert [stored(client, agent).status for agent in ("near", "far")] == ["OUTSIDE_MAX_AGE"] * 2
+
+    def test_ahead_of_the_clock_holds_without_a_bound_on_age_too(self, client: Redis) -> None:
+        online.write_rows(client, PROJECT, VIEW, rows(1), as_of_us=NOON + 24 * HOUR, valid_through_us=None, snapshot="1:1:")
+        unbound = replace(online.stored_view(VIEW), max_age_us=None)
+        (row,) = online.read(client, PROJECT, unbound, [AGENT])
+        assert row is not None
+        assert row.status == "OUTSIDE_MAX_AGE"
 
 
 def test_rows_with_their_own_as_of_as_a_stream_writes_them(client: Redis) -> None:

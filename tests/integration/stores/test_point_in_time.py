@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from detektor_pipelines import clock
-from detektor_pipelines.stores.point_in_time import AT, ROW, Relation, join, newest_of_each, newest_writing_of_each
+from detektor_pipelines.stores.gaps import Version
+from detektor_pipelines.stores.point_in_time import AT, GAPS, ROW, Relation, join, newest_of_each, newest_writing_of_each
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +38,9 @@ ROWS = st.lists(
 )
 LABELS = st.lists(st.tuples(st.sampled_from(["a", "a1", "b", "c"]), st.integers(-1, 9)), max_size=8)
 RELATION = Relation("rows", (("key", "key"),), (("value", "value"),), "at", "created", "written")
+OURS = replace(RELATION, version=Version("view", "agent", "hash", grain=2 * SECOND, reach=SECOND))
+HIDDEN = st.lists(st.tuples(st.sampled_from(["a", "b"]), st.integers(-2, 8), st.integers(1, 4)), max_size=4)
+"""Gaps of a key: start and length; those of one key may not overlap, which no gaps do."""
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +48,9 @@ def connection(module_database: Settings) -> Iterator[psycopg.Connection]:
     with psycopg.connect(module_database.postgres_dsn) as connection:
         connection.execute("CREATE TEMPORARY TABLE rows (key text, at timestamptz, created timestamptz, written timestamptz, value bigint)")
         connection.execute(f"CREATE TEMPORARY TABLE labels ({ROW} bigint, key text, {AT} timestamptz)")
+        connection.execute(
+            f"CREATE TEMPORARY TABLE {GAPS} (relation integer, key text, number integer, starts timestamptz, ends timestamptz)"
+        )
         yield connection
 
 
@@ -72,6 +79,38 @@ def test_each_label_gets_what_a_plain_search_finds(
     relation = replace(RELATION, max_age_s=max_age)
     found = connection.execute(join("labels", ["key"], [relation], known_at_label=known_at_label)).fetchall()
     assert found == [(key, naive(rows, key, at, known_at_label=known_at_label, max_age=max_age)) for key, at in labels]
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=ROWS, labels=LABELS, gaps=HIDDEN, known_at_label=st.booleans())
+def test_of_our_own_views_what_was_served_and_nothing_from_before_a_gap(
+    connection: psycopg.Connection,
+    *,
+    rows: list[Row],
+    labels: list[tuple[str, int]],
+    gaps: list[tuple[str, int, int]],
+    known_at_label: bool,
+) -> None:
+    apart = [
+        (key, start, start + length, number)
+        for number, (key, start, length) in enumerate(gaps)
+        if all(key != other or start + length < before or before + long < start for other, before, long in gaps[:number])
+    ]
+    fill(connection, rows, labels)
+    connection.execute(f"TRUNCATE {GAPS}")
+    for key, start, end, number in apart:
+        connection.execute(
+            f"INSERT INTO {GAPS} VALUES (0, %s, %s, %s, %s)", (key, number, *(clock.from_us(START + at * SECOND) for at in (start, end)))
+        )
+    found = connection.execute(join("labels", ["key"], [OURS], known_at_label=known_at_label)).fetchall()
+    expected = []
+    for key, at in labels:
+        before = [gap for gap in apart if gap[0] == key and gap[1] < at - at % 2]
+        gap = max(before, key=lambda each: each[1], default=None)
+        seen = [row for row in rows if gap is None or row.at > gap[2]]
+        value = naive([row for row in seen if not known_at_label or row.created == row.at], key, at, known_at_label=False, max_age=0)
+        expected.append((key, value, gap[3] if gap and value is None else None))
+    assert found == expected
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -13,7 +13,7 @@ from redis_servers import LOOPBACK, Cluster, Watched, cluster_node, redis_cluste
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.settings import Settings
 from detektor_pipelines.stack import embedded
-from detektor_pipelines.stores import online, online_versions
+from detektor_pipelines.stores import online, online_clock, online_versions
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError, async_client_of, client_of, mget_async, where_is
 from detektor_pipelines.stores.online import OnlineRow, WriteCounts
 from detektor_pipelines.stores.packing import Layout
@@ -134,14 +134,44 @@ def test_the_stream_publishes(url: str, client: Redis) -> None:
     try:
         publisher.take(VIEW, {agent: pack(VIEW.layout, Unpacked(NOON, NOON, NOON, None, {"count": 7, "share": 0.5})) for agent in AGENTS})
         publisher.take(OTHER, {"a": pack(OTHER.layout, Unpacked(NOON, NOON, NOON, None, {"count": 8}))})
-        assert publisher.write() == 301
+        assert publisher.write() == WriteCounts(301, 0)
         assert publisher.move([VIEW, OTHER], NOON, range(online.SHARDS)) == {VIEW, OTHER}  # not known before: as after a loss
         publisher.filled(VIEW)
         assert publisher.move([VIEW], NOON, range(online.SHARDS)) == set()
+        client.delete(online.value_key(PROJECT, VIEW, AGENTS[5]))
+        assert publisher.missing(VIEW, AGENTS) == [AGENTS[5]]
+        assert publisher.missing(VIEW, AGENTS[6:]) == []
     finally:
         publisher.close()
-    assert counts(client) == {7}
+    assert counts(client) == {7, None}
     assert online.valid_through(client, PROJECT, VIEW) == NOON
+
+
+def test_what_is_refused_is_told_and_counted_and_shards_wait_for_it(client: Redis) -> None:
+    write(client, 1)
+    other = [OnlineRow(agent, NOON + 1, NOON, NOON, "0:2:0", {"count": 2, "share": None}, writer="other") for agent in AGENTS[:7]]
+    counts = online.write_values(client, PROJECT, VIEW, other, valid_through_us=NOON + 1)
+    assert {(each.agent_id, each.as_of) for each in counts.refused} == {(agent, NOON) for agent in AGENTS[:7]}
+    assert online.refusals(client, PROJECT, VIEW) == dict.fromkeys(AGENTS[:7], (1, NOON, "other"))
+    (instants,) = online.shard_instants(client, PROJECT, [VIEW])
+    waiting = {online.shard_of(agent) for agent in AGENTS[:7]}
+    assert instants == {shard: NOON if shard in waiting else NOON + 1 for shard in online.ALL_SHARDS}
+    assert online.distrust(client, PROJECT, VIEW, AGENTS[:3], NOON) == 3
+    assert [row and row.snapshot for row in online.read(client, PROJECT, VIEW, AGENTS[:4])] == [None, None, None, "1:1:"]
+    assert online_versions.drop_version(client, PROJECT, VIEW) == 300
+    assert list(client.scan_iter(match="feast:*")) == []
+
+
+def test_what_lies_ahead_is_found_and_dropped(client: Redis) -> None:
+    write(client, 1)
+    write(client, 2, AGENTS[:5], as_of=NOON + 3_600_000_000)
+    found = online_clock.ahead(client, PROJECT, VIEW)
+    assert (found.agent_ids, found.shards, found.furthest) == (tuple(sorted(AGENTS[:5])), online.ALL_SHARDS, NOON + 3_600_000_000)
+    assert online_clock.drop(client, PROJECT, VIEW, found) == 5
+    assert not online_clock.ahead(client, PROJECT, VIEW)
+    assert online.valid_through(client, PROJECT, VIEW) is None
+    assert counts(client, AGENTS[5:]) == {1}
+    assert online_clock.eviction_policies(client) == {"noeviction"}
 
 
 def test_the_feature_server_reads(url: str) -> None:

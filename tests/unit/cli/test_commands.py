@@ -14,6 +14,7 @@ import pytest
 import redis
 from typer.testing import CliRunner
 
+import detektor_pipelines
 from detektor_pipelines import __version__
 from detektor_pipelines.cli import build_app
 from detektor_pipelines.cli_commands.failures import as_user_error
@@ -33,6 +34,36 @@ def run(*words: str) -> Result:
 
 def detektor(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([DETEKTOR, *words], capture_output=True, text=True, check=False)
+
+
+def python(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("module", ["detektor_pipelines", "detektor_pipelines.cli"])
+def test_python_runs_the_command_line_too(module: str) -> None:
+    shown = python(module, "version")
+    assert (shown.returncode, shown.stdout) == (0, f"{__version__}\n")
+    wrong = python(module, "no-such-command")
+    assert wrong.returncode == 2
+    assert "No such command 'no-such-command'" in wrong.stderr
+
+
+def test_a_module_of_commands_says_that_it_is_no_program() -> None:
+    """Python would import it and end with exit code 0, as if the command had run."""
+    for module in ("status", "demo"):
+        found = python(f"detektor_pipelines.cli_commands.{module}", "--json")
+        assert found.returncode == 1
+        assert "are no programs. Run: python -m detektor_pipelines --help" in found.stderr
+
+
+def test_every_module_with_a_main_is_a_program() -> None:
+    sources = {path: path.read_text(encoding="utf-8") for path in Path(detektor_pipelines.__file__).parent.rglob("*.py")}
+    with_main = {path.stem for path, text in sources.items() if "\ndef main(" in text}
+    run = {path.stem for path, text in sources.items() if '\nif __name__ == "__main__":\n    main()\n' in text}
+
+    assert with_main | {"__main__"} == run
+    assert {"cli", "hook", "watchdog"} <= with_main
 
 
 def test_every_command_teaches_with_help_and_an_example() -> None:

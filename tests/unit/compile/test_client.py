@@ -10,6 +10,7 @@ import pytest
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.compile import client
 from detektor_pipelines.language.expressions import DefinitionError
+from detektor_pipelines.language.views import ANSWER_NAMES
 from detektor_pipelines.serving.client import AgentValues, agents
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -34,11 +35,10 @@ def test_every_class_is_given_to_the_public() -> None:
 
 
 def test_a_feature_cannot_be_called_what_an_answer_has_already() -> None:
-    named = replace(VIEW, features=(replace(VIEW.features[0], name="status"),))
-    with pytest.raises(DefinitionError, match="view code_review_features: the client's answers have status already"):
-        client.render([named])
-    assert {name for name in dir(AgentValues) if not name.startswith("_") and not name.isupper()} <= client.RESERVED
-    assert {name for name in AgentValues.__annotations__ if not name.isupper()} <= client.RESERVED
+    with pytest.raises(DefinitionError, match="feature name 'status': Python, or the client's answers, have that name already"):
+        replace(VIEW.features[0], name="status")
+    assert {name for name in dir(AgentValues) if not name.startswith("_") and not name.isupper()} <= ANSWER_NAMES
+    assert {name for name in AgentValues.__annotations__ if not name.isupper()} <= ANSWER_NAMES
 
 
 def test_texts_cannot_end_a_docstring() -> None:

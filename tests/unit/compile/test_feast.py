@@ -37,9 +37,9 @@ def test_the_views_own_facts() -> None:
     assert registered.tags["fingerprint"] == compiled.fingerprint(VIEW)
 
 
-def test_the_source_is_the_sql_view_of_the_plain_name() -> None:
+def test_the_source_is_the_table_of_this_version() -> None:
     source = compiled.source(VIEW)
-    assert source.get_table_query_string() == "feast.code_review_features"
+    assert source.get_table_query_string() == f"feast.code_review_features__{data_hash(VIEW)[:12]}"
     assert (source.timestamp_field, source.created_timestamp_column) == ("event_timestamp", "created_at")
 
 

@@ -40,7 +40,9 @@ leaves = st.one_of(
         )
     ),
     st.builds(
-        lambda share, whole: Edge(tuple(State(f"b{number}") for number in range(4)), (10, 20, 50, 100), min(share, whole), whole),
+        lambda share, whole: Edge(
+            tuple(State(f"b{number}") for number in range(4)), (10, 20, 50, 100), min(share, whole), whole, State("k")
+        ),
         st.integers(1, 100),
         st.sampled_from((1, 2, 3, 10, 100, 10**6)),
     ),
@@ -112,15 +114,17 @@ def test_the_spread_is_the_samples_standard_deviation(values: list[int]) -> None
 
 
 @given(st.lists(st.integers(0, 100), max_size=30), st.integers(1, 10**6))
-def test_the_edge_is_the_upper_edge_over_the_rank(values: list[int], share: int) -> None:
+def test_the_edge_is_the_upper_edge_over_the_rank_and_not_above_the_greatest(values: list[int], share: int) -> None:
     tops = (10, 20, 50, 100)
     bottoms = (-1, *tops[:-1])
-    row = {f"b{number}": sum(low < x <= high for x in values) for number, (low, high) in enumerate(zip(bottoms, tops, strict=True))}
-    edge = Edge(tuple(State(name) for name in row), tops, share, 10**6)
+    buckets = {f"b{number}": sum(low < x <= high for x in values) for number, (low, high) in enumerate(zip(bottoms, tops, strict=True))}
+    edge = Edge(tuple(State(name) for name in buckets), tops, share, 10**6, State("k"))
     ranked = sorted(values)[math.ceil(Fraction(share, 10**6) * len(values)) - 1] if values else None
-    expected = None if ranked is None else min(top for top in tops if ranked <= top)
+    expected = None if ranked is None else min(*(top for top in tops if ranked <= top), max(values))
+    row = {**dict.fromkeys(STRATEGIES, 0), **buckets, "k": max(values, default=None)}
 
-    assert edge.scalar(row) == expected
+    assert both(edge, [row]) == ([expected], [expected])
+    assert ranked is None or (expected is not None and ranked <= expected <= max(values))
 
 
 @pytest.mark.parametrize(

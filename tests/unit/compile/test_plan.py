@@ -63,6 +63,12 @@ def test_a_quantile_counts_each_bucket_up_to_the_values_maximum() -> None:
     assert [(each.low, each.high) for each in closed.prepared] == [(None, 1), (1, None)]
 
 
+def test_a_quantile_shares_its_greatest_value_with_a_maximum() -> None:
+    shared = plan(view((quantile(event.issues_found, "0.5", edges=(1, 5)), days(1)), (maximum(event.issues_found), days(1))))
+
+    assert [(each.function, each.window) for each in shared.picks] == [("maximum", days(1))]
+
+
 def test_columns_are_those_that_are_read() -> None:
     values = (
         (rate(event.verdict == "rejected"), days(1)),

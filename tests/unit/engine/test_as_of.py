@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from engine_cases import HISTORY, ORIGIN, WINDOWS, crafted, event_table, everything, histories
+from engine_cases import HISTORY, ORIGIN, WINDOWS, crafted, event_table, everything, histories, instants_strategy, revised_histories
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from oracle import Event, values
+from oracle import Event, resolved, values
 
 from detektor_pipelines.engine.as_of import values_at
 from detektor_pipelines.language import FeatureView, days
@@ -15,9 +15,12 @@ from detektor_pipelines.language.windows import DAY, HOUR
 few = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
-def assert_same(view: FeatureView, events: list[Event], instant: int) -> None:
-    keys = {view.agent, *(f"{view.agent}@{event.project}" for event in events if event.project is not None)}
-    found = values_at(view, event_table(view, events), instant)
+def assert_same(
+    view: FeatureView, events: list[Event], instant: int, *, table: list[Event] | None = None, known: int | None = None
+) -> None:
+    """Hold the values against the oracle's of `events`; where the engine gets another table to choose from, its choice is held too."""
+    keys = {view.agent, *(f"{view.agent}@{event.project}" for event in table or events if event.project is not None)}
+    found = values_at(view, event_table(view, events if table is None else table), instant, known=known)
     names = [each.name for each in view.features]
     empty = values(view, [], instant, as_served=False)
     for key in keys:
@@ -31,6 +34,38 @@ def assert_same(view: FeatureView, events: list[Event], instant: int) -> None:
 @given(histories(), st.sampled_from(WINDOWS), st.integers(ORIGIN, ORIGIN + (HISTORY + 31) * DAY))
 def test_any_instant_equals_oracle(events: list[Event], window, instant: int) -> None:
     assert_same(everything((window,)), events, instant)
+
+
+def known_at(history: list[Event], known: int) -> list[Event]:
+    """What somebody could know of a history, one event at a time: its highest revision by then, unless that is a retraction."""
+    by_id = {event.event_id: [each for each in history if each.event_id == event.event_id and each.known_at <= known] for event in history}
+    newest = [max(revisions, key=lambda each: each.revision) for revisions in by_id.values() if revisions]
+    return [each for each in newest if each.live]
+
+
+@few
+@given(
+    revised_histories(size=25),
+    st.sampled_from(WINDOWS),
+    st.integers(ORIGIN, ORIGIN + (HISTORY + 31) * DAY),
+    st.one_of(instants_strategy(), st.none()),
+)
+def test_any_knowledge_equals_oracle(history: list[Event], window, instant: int, known: int | None) -> None:
+    known = instant if known is None else known
+    assert_same(everything((window,)), known_at(history, known), instant, table=resolved(history), known=known)
+
+
+@few
+@given(revised_histories(size=25), st.sampled_from(WINDOWS), st.integers(0, HISTORY * 24))
+def test_with_its_own_knowledge_it_is_what_was_served(history: list[Event], window, hour: int) -> None:
+    """The two ways to say it: the form of the rows, and the choice of what was known."""
+    view, instant, events = everything((window,)), ORIGIN + hour * HOUR, resolved(history)
+    found = values_at(view, event_table(view, events), instant, known=instant)
+    expected = values(view, events, instant, as_served=True)
+    if view.agent in found:
+        assert found[view.agent] == expected
+    else:
+        assert expected == values(view, [], instant, as_served=True)
 
 
 @pytest.mark.parametrize(

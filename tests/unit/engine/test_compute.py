@@ -21,11 +21,12 @@ from engine_cases import (
     everything,
     histories,
     instants_strategy,
+    revised_histories,
     side_by_side,
 )
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from oracle import Event, rows
+from oracle import Event, resolved, rows
 
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.engine.compute import compute
@@ -45,6 +46,7 @@ many = settings(max_examples=200, deadline=None, suppress_health_check=slow_chec
 
 filters = st.sampled_from(tuple((name,) for name in FILTERS))
 several = st.lists(histories(size=10), min_size=5, max_size=5)
+revised = st.lists(revised_histories(size=6).map(resolved), min_size=5, max_size=5)
 punctual = st.lists(histories(size=10, late=False), min_size=5, max_size=5)
 
 
@@ -85,6 +87,23 @@ def test_a_window_without_late_events_equals_oracle(window: Window, batches: lis
     assert_same_throughout(everything((window,), filters=chosen), batches)
 
 
+@pytest.mark.parametrize("window", WINDOWS, ids=lambda window: window.label)
+@few
+@given(revised, filters)
+def test_a_window_over_revised_events_equals_oracle(window: Window, batches: list[list[Event]], chosen: tuple[str, ...]) -> None:
+    assert_same_throughout(everything((window,), filters=chosen), batches)
+
+
+@few
+@given(revised, st.integers(0, 5 * APART // HOUR), st.integers(1, 60), instants_strategy(5 * APART // DAY), filters)
+def test_any_range_of_revised_events_equals_oracle(
+    batches: list[list[Event]], first: int, length: int, cutoff: int, chosen: tuple[str, ...]
+) -> None:
+    start = ORIGIN + first * HOUR
+    view = everything((minutes(45), days(30)), filters=chosen)
+    assert_same(view, side_by_side(batches), start, start + length * DAY, cutoff)
+
+
 @few
 @given(several, st.sampled_from(((minutes(45), days(30)), (hours(6), days(12)), (days(1), days(7)))), filters)
 def test_windows_that_share_states_equal_oracle(batches: list[list[Event]], windows: tuple[Window, ...], chosen: tuple[str, ...]) -> None:
@@ -101,7 +120,7 @@ def test_any_range_equals_oracle(batches: list[list[Event]], first: int, length:
 
 @pytest.mark.parametrize("grain", [5 * MINUTE, 15 * MINUTE, 6 * HOUR, DAY], ids=lambda grain: f"{grain // MINUTE}m")
 @few
-@given(several, st.sampled_from((hours(1), days(1), days(30))), filters)
+@given(st.one_of(several, revised), st.sampled_from((hours(1), days(1), days(30))), filters)
 def test_other_grains_equal_oracle(grain: int, batches: list[list[Event]], window: Window, chosen: tuple[str, ...]) -> None:
     assert_same_throughout(everything((window,), grain, filters=chosen), batches)
 
@@ -150,3 +169,11 @@ def test_everything_without_late_events_equals_oracle(batches: list[list[Event]]
 def test_any_range_of_everything_equals_oracle(batches: list[list[Event]], first: int, length: int, cutoff: int) -> None:
     start = ORIGIN + first * DAY
     assert_same(EVERYTHING, side_by_side(batches), start, start + length * DAY, cutoff)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@many
+@given(revised)
+def test_everything_over_revised_events_equals_oracle(batches: list[list[Event]]) -> None:
+    assert_same_throughout(EVERYTHING, batches)

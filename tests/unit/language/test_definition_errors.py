@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +22,7 @@ from detektor_pipelines.language import (
     maximum,
     mean,
     minimum,
+    minutes,
     quantile,
     rate,
     std,
@@ -69,6 +71,8 @@ EXPRESSIONS: dict[str, tuple[Callable[[], object], str]] = {
     "a column as predicate": (lambda: (EVENTS > 1) & event.verdict, r"is no predicate: put each comparison beside & and \| in parentheses"),  # type: ignore[operator]
     "beyond int64": (lambda: event.input_tokens * event.input_tokens * event.input_tokens, r"reaches 0 … 10{27}: more than int64 holds"),
     "a literal beyond int64": (lambda: EVENTS < INT64_MAXIMUM + 1, r"9223372036854775808 is more than int64 holds"),
+    "a text with a NUL": (lambda: event.topic == "a\0b", r"'a\\x00b' is a text that no event can hold: it has a NUL or half a character"),
+    "half a character": (lambda: event.topic == "\ud800", r"is a text that no event can hold"),
     "range of a text": (lambda: event.verdict.bounds, r"\['column', 'verdict'\] is no integer and has no range"),
 }
 
@@ -81,6 +85,12 @@ AGGREGATIONS: dict[str, tuple[Callable[[], object], str]] = {
     "last of text": (lambda: last(event.verdict), r"last\(…\) takes an integer value"),
     "rate of a value": (lambda: rate(EVENTS), r"rate\(…\) takes a condition, such as event\.verdict == 'rejected'"),  # type: ignore[arg-type]
     "distinct of arithmetic": (lambda: distinct(EVENTS + 1), r"distinct\(…\) takes a column, such as event\.task_id"),  # type: ignore[arg-type]
+    "distinct instants": (
+        lambda: distinct(event.occurred_at),
+        r"distinct\(event\.occurred_at\): hardly any two events share an instant, use count\(\) for their number",
+    ),
+    "one edge": (lambda: quantile(EVENTS, "0.5", edges=5), r"edges are 1 to 64 rising integers, here 5"),  # type: ignore[arg-type]
+    "edges of truth": (lambda: quantile(EVENTS, "0.5", edges=(False, True)), r"edges are 1 to 64 rising integers"),
     "q of 0": (lambda: quantile(EVENTS, "0", edges=(1,)), r"quantile\(…, '0'\): q is a decimal in \(0, 1\] of at most six places"),
     "q above 1": (lambda: quantile(EVENTS, "1.1", edges=(1,)), r"quantile\(…, '1\.1'\): q is a decimal in \(0, 1\]"),
     "q as a float": (lambda: quantile(EVENTS, 0.9, edges=(1,)), r"quantile\(…, 0\.9\): .* as text: '0\.9'"),  # type: ignore[arg-type]
@@ -124,6 +134,35 @@ FEATURES: dict[str, tuple[Callable[[], object], str]] = {
         lambda: made(std(event.lead_time_ms * 4), over=days(1)),
         r"feature some_count: squares of values up to 31104000000 overflow 124 bits",
     ),
+    "a name of Python": (lambda: made(count(), name="import", over=days(1)), r"feature name 'import': Python, or the client's answers"),
+    "a name of an answer": (lambda: made(count(), name="statuses", over=days(1)), r"feature name 'statuses': Python, or the client's"),
+    "a number as value": (
+        lambda: made(5, over=days(1)),  # type: ignore[arg-type]
+        r"feature some_count: a value is an aggregation \(count\(\)\) or arithmetic over features",
+    ),
+    "a number as window": (lambda: made(count(), over=7), r"feature some_count: an aggregation needs a window"),  # type: ignore[arg-type]
+    "bounds the wrong way": (lambda: made(count(), over=days(1), within=(5, 1)), r"feature some_count: no value is within 5 … 1"),
+    "a bound that is no number": (lambda: made(count(), over=days(1), within=(math.nan, None)), r"some_count: nan is no bound of a value"),
+    "an endless bound": (lambda: made(count(), over=days(1), within=(0, math.inf)), r"inf is no bound of a value; .* None for an open end"),
+    "a bound of 400 digits": (lambda: made(count(), over=days(1), within=(0, 10**400)), r"is no bound of a value"),
+    "bounds of an instant": (
+        lambda: made(last(event.occurred_at), over=days(1), within=(0, None)),
+        r"feature some_count: an instant has no bounds; leave within out",
+    ),
+    "a filter of 201 values": (
+        lambda: made(count(), over=days(1), where=EVENTS.is_in(range(201))),
+        r"feature some_count: an expression is nested 202 deep, at most 200 can be; is_in\(…\) nests its values",
+    ),
+    "a value of 300 summands": (
+        lambda: made(total(sum((EVENTS for _ in range(300)), EVENTS)), over=days(1)),
+        r"an expression is nested 301 deep",
+    ),
+    "an endless number in a derived one": (
+        lambda: feature("a") * math.inf,
+        r"inf in a derived feature: a number of at most 1e\+300 is needed, all else gives null",
+    ),
+    "no number in a derived one": (lambda: feature("a") + math.nan, r"nan in a derived feature"),
+    "400 digits in a derived one": (lambda: feature("a") + 10**400, r"in a derived feature: a number of at most"),
     "text in a derived one": (
         lambda: feature("a") + "b",  # type: ignore[operator]
         r"'b' cannot stand in a derived feature: use feature\('name'\) or a number",
@@ -138,6 +177,31 @@ VIEWS: dict[str, tuple[Callable[[], object], str]] = {
     "a grain of 7 h": (lambda: view(grain=7 * HOUR), r"view some_features: a grain of 25200000000 µs does not divide a day"),
     "a grain of 2 d": (lambda: view(grain=2 * DAY), r"does not divide a day"),
     "no grain": (lambda: view(grain=0), r"a grain of 0 µs does not divide a day"),
+    "a grain of 1 µs": (
+        lambda: view(grain=1),
+        r"view some_features: a grain of 1 µs makes a row of nearly every event; the least is a minute \(60000000 µs\)",
+    ),
+    "a grain of 30 s": (lambda: view(grain=MINUTE // 2), r"a grain of 30000000 µs makes a row of nearly every event"),
+    "a negative grain": (lambda: view(grain=-HOUR), r"a grain of -3600000000 µs does not divide a day"),
+    "a grain that is no integer": (lambda: view(grain=float(HOUR)), r"a grain of 3600000000\.0 µs does not divide a day"),
+    "a grain too fine for its window": (
+        lambda: view(made(count(), over=days(30)), grain=MINUTE),
+        r"an event in a window of 30d is counted at 44,640 instants when it becomes known late, 10,000 are the most; take a coarser grain",
+    ),
+    "an age that is no window": (lambda: view(max_age=26), r"view some_features: max_age is a length of time, such as hours\(26\)"),
+    "a name of 50": (lambda: view(name="a" * 50), r"another name is needed, of at most 49 characters: its table's carries a hash too"),
+    "the name of all views": (lambda: view(name="agent_features_historical"), r"view agent_features_historical: another name is needed"),
+    "501 features": (
+        lambda: view(*(made(count(), name=f"f{number}", over=days(1)) for number in range(501))),
+        r"view some_features has 501 features; a row of a table holds 500: split the view",
+    ),
+    "derived features that double": (
+        lambda: view(
+            made(count(), over=days(1), name="f0"),
+            *(made(feature(f"f{number}") + feature(f"f{number}"), name=f"f{number + 1}") for number in range(20)),
+        ),
+        r"view some_features: f13 is made of 16,383 parts, at most 10,000 can be",
+    ),
     "a grain beside the hop": (
         lambda: view(made(count(), over=hours(1)), grain=8 * MINUTE),
         r"of a grain of 480000000 µs and the hop of a window of 1h \(300000000 µs\), neither divides the other",
@@ -162,7 +226,18 @@ VIEWS: dict[str, tuple[Callable[[], object], str]] = {
     ),
 }
 
-ALL = {**EXPRESSIONS, **AGGREGATIONS, **FEATURES, **VIEWS}
+WINDOWS: dict[str, tuple[Callable[[], object], str]] = {
+    "no time": (lambda: days(0), r"a window of 0 µs is no positive multiple of its hop"),
+    "less than no time": (lambda: hours(-1), r"a window of -3600000000 µs is no positive multiple of its hop"),
+    "half a day": (lambda: days(0.5), r"days\(0\.5\): a window is a whole number of days"),  # type: ignore[arg-type]
+    "a day as text": (lambda: days("1"), r"days\('1'\): a window is a whole number of days"),  # type: ignore[arg-type]
+    "a truth as a day": (lambda: days(n=True), r"days\(True\): a window is a whole number of days"),
+    "beside its hop": (lambda: minutes(7), r"a window of 420000000 µs is no positive multiple of its hop \(300000000 µs\)"),
+    "eleven years": (lambda: days(4_015), r"a window of 4,015 days: the longest is 3,650, as every run reads so much of the log"),
+    "beyond all times": (lambda: days(10**12), r"a window of 1,000,000,000,000 days: the longest is 3,650"),
+}
+
+ALL = {**EXPRESSIONS, **AGGREGATIONS, **FEATURES, **VIEWS, **WINDOWS}
 
 
 @pytest.mark.parametrize("what", ALL)
@@ -174,7 +249,7 @@ def test_what_cannot_be_is_refused_with_what_is_allowed(what: str) -> None:
 
 
 def test_each_refusal_was_written_once() -> None:
-    assert len(ALL) == sum(map(len, (EXPRESSIONS, AGGREGATIONS, FEATURES, VIEWS)))
+    assert len(ALL) == sum(map(len, (EXPRESSIONS, AGGREGATIONS, FEATURES, VIEWS, WINDOWS)))
 
 
 def test_an_unknown_feature_is_answered_with_those_there_are() -> None:

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.language import (
+    Aggregation,
     Feature,
     FeatureView,
+    aggregations,
     count,
     data_hash,
     days,
@@ -121,6 +123,19 @@ def test_new_rules_of_the_numbers_change_every_data_hash(monkeypatch: pytest.Mon
     monkeypatch.setattr(hashes, "SEMANTICS_VERSION", hashes.SEMANTICS_VERSION + 1)
 
     assert not set(before) & {data_hash(each) for each in VIEWS}
+
+
+def test_a_new_rule_of_quantiles_changes_the_data_hash_of_the_views_that_have_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_one = {
+        each.name
+        for each in VIEWS
+        if any(isinstance(part.value, Aggregation) and part.value.function == "quantile" for part in each.features)
+    }
+    before = {each.name: data_hash(each) for each in VIEWS}
+    monkeypatch.setattr(aggregations, "QUANTILE_RULE", aggregations.QUANTILE_RULE + 1)
+
+    assert {each.name for each in VIEWS if data_hash(each) != before[each.name]} == with_one
+    assert 0 < len(with_one) < len(VIEWS)
 
 
 @given(st.sampled_from(VIEWS), st.text(min_size=1), st.text(min_size=1), st.integers(0, 50))

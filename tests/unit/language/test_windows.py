@@ -67,7 +67,7 @@ def test_an_event_leaves_at_the_next_hop_and_the_size_after(occurred: str, windo
         lambda: minutes(-5),
         lambda: Window(12 * HOUR + 5 * MINUTE),
         lambda: Window(12 * DAY + HOUR),
-        lambda: days(1.5),  # type: ignore[arg-type]
+        lambda: Window(1.5 * DAY),  # type: ignore[arg-type]
     ],
 )
 def test_a_size_that_is_no_multiple_of_its_hop_is_refused(make: Callable[[], Window]) -> None:

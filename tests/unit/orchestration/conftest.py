@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from detektor_pipelines.engine.online import OnlinePublication
 from detektor_pipelines.quality.findings import BESIDE_THE_GATE, FRESH, VERSION, Finding
 from detektor_pipelines.stores.log_volume import AgentVolume, LogVolume, Settled
 
@@ -31,6 +32,8 @@ class FakeEngine:
     raising: dict[str, Exception] = field(default_factory=dict)
     computed: list[tuple[str, list[date]]] = field(default_factory=list)
     published: list[str] = field(default_factory=list)
+    runs: list[str | None] = field(default_factory=list)
+    publication: OnlinePublication = field(default_factory=lambda: OnlinePublication(3, 3, datetime(2026, 5, 9, tzinfo=UTC), 0.1))
     kept: set[date] = field(default_factory=set)
     resumed: list[bool] = field(default_factory=list)
     chunk: int = 1_000
@@ -63,9 +66,10 @@ class FakeEngine:
             seconds=0.25,
         )
 
-    def publish_online(self, view: FeatureView) -> SimpleNamespace:
+    def publish_online(self, view: FeatureView, run_id: str | None = None) -> OnlinePublication:
         self.published.append(view.name)
-        return SimpleNamespace(keys=3, written=3, seconds=0.1, as_of=datetime(2026, 5, 9, tzinfo=UTC))
+        self.runs.append(run_id)
+        return self.publication
 
     def newest_rows(self, view: FeatureView, day: date) -> tuple[list[str], list[tuple[object, ...]]]:
         return ["agent_id", view.features[0].name], [(view.agent, 4), (f"{view.agent}@{day}", None)]
@@ -78,7 +82,7 @@ class FakeEngine:
             AgentVolume("pisarz", 0, 0, 0, None, None),
         )
         return LogVolume(
-            now, "771-1234", agents, now - timedelta(minutes=30), 3, Settled(7_711_498_557_084_967_289, 771, {"code-reviewer": 1_234})
+            now, "771-1234", agents, now - timedelta(minutes=30), 3, Settled("1/7711498557084967289/1", 771, {"code-reviewer": 1_234})
         )
 
     def examine(self, view: FeatureView, days: Sequence[date]) -> list[Finding]:

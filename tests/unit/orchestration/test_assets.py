@@ -77,7 +77,7 @@ def test_one_partition_is_materialized_with_what_a_person_wants_to_know(engine: 
     assert metadata["dagster/row_count"] == 24
     assert metadata["rows_hash"] == "hash-of-2026-05-03"
     assert metadata["data_hash"] == data_hash(VIEW)
-    assert metadata["feature_version"] == "v1.0.0"
+    assert metadata["feature_version"] == f"v{VIEW.version}"
     assert metadata["events_read"] == 10
     assert metadata["snapshot"] == "771:771:"
     assert "| avg_issues_per_review | 25.0% |" in metadata["null_rates"]

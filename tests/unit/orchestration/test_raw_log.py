@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*is currently in beta")]
 
-KNOWN = Settled(7_711_498_557_084_967_289, 771, {"code-reviewer": 1_234})
+KNOWN = Settled("1/7711498557084967289/1", 771, {"code-reviewer": 1_234})
 
 
 @pytest.fixture
@@ -54,7 +54,9 @@ def test_the_next_observation_goes_on_from_the_totals_of_the_last_one(engine: An
     assert engine.asked == [None, KNOWN]
 
 
-@pytest.mark.parametrize("noted", [None, {}, {"system_identifier": "x"}, {"system_identifier": 1, "horizon": 2, "totals": [3]}])
+@pytest.mark.parametrize(
+    "noted", [None, {}, {"life": "x"}, {"life": "x", "horizon": 2, "totals": [3]}, {"system_identifier": "1", "horizon": 2, "totals": {}}]
+)
 def test_totals_that_cannot_be_read_are_counted_anew(noted: object) -> None:
     from detektor_pipelines.orchestration.raw_log import settled
 

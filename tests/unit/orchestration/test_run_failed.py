@@ -109,6 +109,20 @@ def test_each_failure_is_told_once_and_a_success_not_at_all(
     assert [told["text"] for told in alerts] == ["debugging_features failed: Redis does not answer."] * 2
 
 
+def test_code_that_could_not_be_loaded_is_named_with_its_file_and_line(
+    dg: ModuleType, instance: Any, sensor: Sensor, alerts: list[dict[str, Any]]
+) -> None:
+    from dagster._core.events import EngineEventData
+    from dagster_shared.error import SerializableErrorInfo
+
+    run = instance.get_run_by_id(made(instance, "STARTED"))
+    error = SerializableErrorInfo('  File "catalog/debugger.py", line 63\n    over=days(\nSyntaxError: never closed\n', [], None)
+    instance.report_engine_event("Could not load job definition.", run, EngineEventData(error=error))
+    instance.report_run_failed(run)
+    sensor.tick()
+    assert 'File "catalog/debugger.py", line 63 over=days( SyntaxError: never closed' in alerts[0]["text"]
+
+
 def test_a_run_that_will_be_started_again_is_told_of_at_its_last_attempt(
     instance: Any, sensor: Sensor, alerts: list[dict[str, Any]]
 ) -> None:

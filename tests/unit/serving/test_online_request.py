@@ -33,7 +33,7 @@ def body(*features: str, agents: Any = ("code-reviewer",), **more: Any) -> bytes
 
 def row(agent_id: str = "code-reviewer", **values: float | None) -> OnlineRow:
     known = {each.name: values.get(each.name) for each in VIEW.features}
-    return OnlineRow(agent_id, NOW - 5_000_000, NOW, NOW - 3_600_000_001, None, known, NOW - 2_000_000)
+    return OnlineRow(agent_id, NOW - 5_000_000, NOW, NOW - 3_600_000_001, "1:1:", known, NOW - 2_000_000)
 
 
 def refusal(content: bytes, limit: int = 10) -> ProblemError:
@@ -50,6 +50,30 @@ def test_views_are_one_round_trip_and_grouped() -> None:
         ("deployment_features", ("deployment_success_rate",)),
     ]
     assert len(keys_of(request.lookups("detektor"))) == 2 * (2 + 1)
+
+
+def test_why_is_answered_when_asked_for_only() -> None:
+    found = replace(row(recent_reviews_count=4), epoch=2, writer="stream host-7")
+    asked = parse(body(COUNT, agents=["code-reviewer", "nobody"], why=True), 10)
+    content, _ = answer(asked, [[found, None]], [[b"3,1772712000000000,batch a, b", None]])
+    assert json.loads(content)["metadata"]["why"] == {
+        VIEW.name: [
+            {
+                "true_up_to": "2026-03-05T11:59:58Z",
+                "as_of": "2026-03-05T11:59:55Z",
+                "event_timestamp": "2026-03-05T10:59:59.999999Z",
+                "created_at": "2026-03-05T12:00:00Z",
+                "snapshot": "1:1:",
+                "epoch": 2,
+                "writer": "stream host-7",
+                "refused": {"count": 3, "last": "2026-03-05T12:00:00Z", "writer": "batch a, b"},
+            },
+            None,
+        ]
+    }
+    assert "why" not in json.loads(answer(parse(body(COUNT), 10), [[found]])[0])["metadata"]
+    assert json.loads(answer(asked, [[found, None]])[0])["metadata"]["why"][VIEW.name][0]["refused"] is None
+    assert refusal(body(COUNT, why="yes")).status == 422
 
 
 def test_an_answer_is_feasts() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detektor_pipelines.catalog import VIEWS
-from detektor_pipelines.stores.packing import CorruptValueError, Layout, Unpacked, pack, pack_table, seal, unpack, unseal
+from detektor_pipelines.stores.packing import CorruptValueError, Layout, Unpacked, pack, pack_table, seal, tail, unpack, unseal, writer_of
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 INSTANT = st.integers(-(2**53) + 1, 2**53 - 1)
@@ -25,6 +26,8 @@ def layouts_and_rows(draw: st.DrawFn) -> tuple[Layout, list[Unpacked]]:
     kinds = draw(st.lists(st.sampled_from(["int64", "float64", "instant"]), min_size=1, max_size=20))
     layout = Layout.of((f"f{number}", kind) for number, kind in enumerate(kinds))
     as_of, snapshot = draw(INSTANT), draw(st.none() | st.from_regex(r"[0-9]{1,6}:[0-9]{1,6}:[0-9,]{0,20}", fullmatch=True))
+    epoch = 1 if snapshot is None else draw(st.integers(1, 3))
+    writer = draw(st.none() | st.sampled_from(("stream host-12", "batch 3f2a/7 by hand")))
     row = st.builds(
         Unpacked,
         st.just(as_of),
@@ -32,6 +35,8 @@ def layouts_and_rows(draw: st.DrawFn) -> tuple[Layout, list[Unpacked]]:
         INSTANT,
         st.just(snapshot),
         st.fixed_dictionaries({name: st.none() | VALUES[kind] for name, kind in layout.fields}),
+        st.just(epoch),
+        st.just(writer),
     )
     return layout, draw(st.lists(row, min_size=1, max_size=5))
 
@@ -59,8 +64,24 @@ def test_what_is_packed_comes_back(drawn: tuple[Layout, list[Unpacked]]) -> None
 @given(layouts_and_rows())
 def test_a_table_packs_to_the_same_bytes_as_its_rows(drawn: tuple[Layout, list[Unpacked]]) -> None:
     layout, rows = drawn
-    packed = pack_table(layout, table_of(layout, rows), as_of=rows[0].as_of, snapshot=rows[0].snapshot)
-    assert packed == [pack(layout, row) for row in rows]
+    same = {"as_of": rows[0].as_of, "epoch": rows[0].epoch, "writer": rows[0].writer}
+    assert pack_table(layout, table_of(layout, rows), snapshot=rows[0].snapshot, **same) == [pack(layout, row) for row in rows]
+    each = [None if number % 2 else row.snapshot for number, row in enumerate(rows)]
+    expected = [pack(layout, replace(row, snapshot=one)) for row, one in zip(rows, each, strict=True)]
+    assert pack_table(layout, table_of(layout, rows), snapshot=each, **same) == expected
+
+
+def test_the_tail_as_it_is_documented() -> None:
+    assert [tail("5:7:5"), tail("5:7:5", 3, "batch a-1"), tail(None, 3, "feast"), tail(None)] == [
+        b"5:7:5",
+        b"3/5:7:5 batch a-1",
+        b" feast",
+        b"",
+    ]
+    assert unpack(LAYOUT, pack(LAYOUT, ROW) + b"3/5:7:5 batch a-1") == replace(ROW, snapshot="5:7:5", epoch=3, writer="batch a-1")
+    assert [writer_of(pack(LAYOUT, replace(ROW, writer=each))) for each in ("stream a-1", None)] == ["stream a-1", None]
+    with pytest.raises(CorruptValueError, match="no snapshot"):
+        unpack(LAYOUT, pack(LAYOUT, ROW) + b"x/5:7:5")
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)

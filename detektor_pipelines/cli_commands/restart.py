@@ -1,0 +1,131 @@
+"""`detektor restart`: every process to the definitions that are on disk now, without a failed read."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from detektor_pipelines.serving.processes import Process
+    from detektor_pipelines.settings import Settings
+    from detektor_pipelines.stack.restart import Restarted
+
+_OURS: Final = ("stream", "serve", "registry", "dagster-code", "feast")
+_BY_HAND: Final = " (started by hand: end it and start it again)"
+
+_COMPLETE_S: Final = 120
+_NOTICED_S: Final = 30
+"""In which Dagster's pages have noticed that the code location is another one."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command("restart")(restart)
+
+
+def restart(
+    names: Annotated[list[str] | None, typer.Argument(help="Programs; by default all that run and hold code of ours.")] = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring the running programs to the present code and definitions, one after the other; exit code 1 when one does not come back.
+
+    The definitions are loaded first, in a process of their own: when they cannot be, nothing is touched. The stream worker goes first and
+    has the new versions' values online before the feature server gives them. Feast's registry, where it is used, is brought up to date.
+
+    Examples: [bold]detektor restart[/], [bold]detektor restart serve stream --json[/]
+    """
+    from detektor_pipelines.settings import get_settings
+    from detektor_pipelines.stack import code_on_disk
+    from detektor_pipelines.stack import restart as restarting
+
+    settings, console = get_settings(), errors_console()
+
+    def tell(text: str) -> None:
+        console.print(text, style="dim", highlight=False)
+
+    programs = restarting.chosen(settings, tuple(names or ()))
+    with console.status("Restarting"):
+        present = code_on_disk.definitions(code_on_disk.PROGRAMS)
+        tell(f"The definitions on disk can be loaded: {present['hash']}")
+        done = []
+        for each in restarting.restart(settings, programs, tell):
+            done.append(each)
+            if each.name == "stream" and each.problem is None:
+                _await_values(settings, present["hash"], tell)
+        registered = [] if names else _register(settings)
+        left = _left(settings, [each.name for each in done], names)
+    problems = [f"{each.title}: {each.problem}" for each in done if each.problem]
+    problems += [f"{each.title} at {each.where}: {each.words}{'' if each.name in _OURS else _BY_HAND}" for each in left]
+    if as_json:
+        print_json(
+            {
+                "definitions": present,
+                "restarted": [asdict(each) for each in done],
+                "registered": registered,
+                "problems": problems,
+            }
+        )
+    else:
+        _print(done, registered, problems)
+    if problems:
+        raise typer.Exit(1)
+
+
+def _await_values(settings: Settings, wanted: str, tell: Callable[[str], None]) -> None:
+    """Wait until a worker with these definitions has written all that it has to; says so when that takes too long."""
+    from detektor_pipelines.errors import UserError
+    from detektor_pipelines.stream.run import workers
+
+    deadline = time.monotonic() + _COMPLETE_S
+    while time.monotonic() < deadline:
+        try:
+            reports = [each for each in workers(settings) if each.get("definitions", {}).get("hash") == wanted]
+        except UserError:
+            reports = []
+        if any(each["shards"] and not each["behind"] and not each["pending"] for each in reports):
+            return
+        time.sleep(0.2)
+    tell(f"The stream worker has not written all values within {_COMPLETE_S} s; going on")
+
+
+def _register(settings: Settings) -> list[str]:
+    """Bring Feast's registry up to date where it holds views of ours; return what was registered anew."""
+    from detektor_pipelines.errors import UserError
+    from detektor_pipelines.stores import feast_repo
+
+    try:
+        return list(feast_repo.apply(settings).changed) if feast_repo.is_used(settings) else []
+    except UserError:  # PostgreSQL is away: what is left to do is said below
+        return []
+
+
+def _left(settings: Settings, restarted: list[str], names: list[str] | None) -> list[Process]:
+    """Return which of the restarted processes still have other definitions; without names, which of all."""
+    from detektor_pipelines.serving.processes import processes
+
+    deadline = time.monotonic() + _NOTICED_S
+    while True:
+        found = [each for each in processes(settings) if each.differs and (not names or each.name in restarted)]
+        if not found or time.monotonic() > deadline:
+            return found
+        time.sleep(0.5)
+
+
+def _print(done: list[Restarted], registered: list[str], problems: list[str]) -> None:
+    rows = [(each.title, each.done, f"[red]{each.problem}[/]" if each.problem else "answers", f"{each.seconds:.1f} s") for each in done]
+    print_table(("program", "what was done", "now", "took"), rows)
+    if registered:
+        typer.echo(
+            f"Registered anew with Feast: {', '.join(registered)}. History of a version that nothing has computed: detektor backfill"
+        )
+    typer.echo(
+        "\n".join(("Not at the present definitions:", *problems)) if problems else "Every process has the definitions that are on disk."
+    )

@@ -1,0 +1,128 @@
+"""Bringing the programs that run our code to the code that is on disk now, one after the other.
+
+    feature server, registry server   SIGHUP: begin anew in place and keep their port; who connects meanwhile waits
+    code server                       loads the definitions anew; runs under way end in the process that they were started in
+    the others                        are ended cleanly and started: the log is the stream worker's queue, Dagster's is in PostgreSQL
+
+Nothing is touched before the code on disk has proved to load. The databases and MLflow run no code of ours.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import psutil
+
+from detektor_pipelines.errors import UserError
+from detektor_pipelines.stack import dagster_servers, remembered, supervisor
+from detektor_pipelines.stack.programs import PROGRAMS, WATCHDOG, Program
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from detektor_pipelines.settings import Settings
+
+RESTARTABLE: Final = ("stream", "serve", "registry", "dagster-code", "dagster", "dagster-daemon")
+"""In this order: what a new definition computes is there before it is served."""
+
+_IN_PLACE: Final = ("serve", "registry")
+_BEGUN: Final = "DETEKTOR_BEGUN"  # serving.handover counts in it
+_HANG_UP_SECONDS: Final = 30
+"""In which a server has answered what it had begun, ten seconds at most, and has begun anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """What became of one program: `done` in words; `problem` is None when it answers again, and took `seconds`."""
+
+    name: str
+    title: str
+    done: str
+    problem: str | None
+    seconds: float
+
+
+def chosen(settings: Settings, names: tuple[str, ...]) -> list[Program]:
+    """Return the programs to restart: those named, or all that run.
+
+    Raises:
+        UserError: One that is named has no code of ours, or does not run; or none runs.
+
+    """
+    running = {name for name, row in supervisor.states(settings).items() if row["statename"] in supervisor.ALIVE}
+    for name in names:
+        if name not in RESTARTABLE:
+            raise UserError(
+                f"{name} runs no code of ours, or is none of the stack's programs.", fix=f"Choose from: {', '.join(RESTARTABLE)}."
+            )
+        if name not in running:
+            raise UserError(f"{PROGRAMS[name].title} does not run.", where=str(settings.home), fix=f"detektor up {name}")
+    found = [PROGRAMS[name] for name in RESTARTABLE if name in (names or running) and name in running]
+    if not found:
+        raise UserError("None of the programs with our code runs.", where=str(settings.home), fix="detektor up")
+    return found
+
+
+def restart(settings: Settings, programs: list[Program], tell: Callable[[str], None]) -> Iterator[Restarted]:
+    """Restart one program after the other, and wait until each answers; what did not come back is said, and the next one's turn comes."""
+    with remembered.locked(settings):
+        for program in programs:
+            tell(f"Restarting {program.title}")
+            started = time.monotonic()
+            done, problem = _restart(settings, program)
+            yield Restarted(program.name, program.title, done, problem, time.monotonic() - started)
+        if any(program.name == "dagster-code" for program in programs):
+            supervisor.stop(settings, WATCHDOG.name)
+            supervisor.start(settings, WATCHDOG.name)
+
+
+def _restart(settings: Settings, program: Program) -> tuple[str, str | None]:
+    try:
+        if program.name in _IN_PLACE:
+            return "began anew in place", _begin_anew(settings, program)
+        if program.name == "dagster-code":
+            done = dagster_servers.reload_definitions(settings)
+            return "loaded the definitions anew", None if done and _answers(settings, program) else _silent(settings, program)
+        supervisor.stop(settings, program.name)
+        supervisor.start(settings, program.name)
+        return "ended and started", None if _answers(settings, program) else _silent(settings, program)
+    except UserError as error:
+        return "not restarted", error.what
+
+
+def _begin_anew(settings: Settings, program: Program) -> str | None:
+    """Let a server replace itself; return what is wrong when it did not."""
+    pid = int(supervisor.states(settings)[program.name]["pid"])
+    before = _times_begun(pid)
+    supervisor.signal(settings, program.name, "HUP")
+    deadline = time.monotonic() + _HANG_UP_SECONDS
+    while _times_begun(pid) == before:
+        if time.monotonic() > deadline:
+            return f"process {pid} has not begun anew within {_HANG_UP_SECONDS} s; `detektor down`, then `detektor up`"
+        time.sleep(0.02)
+    # It may have ended instead: then the process manager starts it, as after any death.
+    return None if _answers(settings, program) else _silent(settings, program)
+
+
+def _times_begun(pid: int) -> int | None:
+    """Return how often a process has begun anew in place, None when it is gone."""
+    try:
+        return int(psutil.Process(pid).environ().get(_BEGUN, "0"))
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _answers(settings: Settings, program: Program) -> bool:
+    """Wait until a program answers, as long as it may take to start."""
+    deadline = time.monotonic() + program.start_seconds
+    while not program.ready(settings):
+        if time.monotonic() > deadline or supervisor.states(settings).get(program.name, {}).get("statename") not in supervisor.ALIVE:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def _silent(settings: Settings, program: Program) -> str:
+    return f"it does not answer; its log is {program.log(settings)}"

@@ -1,0 +1,100 @@
+"""Where rows of a view may be missing, and for whom: what was never published, and the agent_ids that something happened to in it.
+
+Belongs here: the gaps of one version of a view, asked of the partition state and of the raw log. What is covered is `coverage`'s business.
+
+A gap says nothing against an agent_id that nothing happened to in it: nothing entered its windows or left them, so its newest row from
+before is still true. In one that was open for the whole of its history it has no row and needs none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from detektor_pipelines import clock
+from detektor_pipelines.language.hashes import data_hash
+from detektor_pipelines.stores.coverage import ALWAYS, covered, gaps
+from detektor_pipelines.stores.offline import PublishedDay
+
+if TYPE_CHECKING:
+    from adbc_driver_postgresql.dbapi import Cursor
+
+    from detektor_pipelines.language.views import FeatureView
+    from detektor_pipelines.stores.coverage import Interval
+
+NOTHING_PUBLISHED = ALWAYS[0], ALWAYS[0]
+"""The gap of a version of which no day was ever published: what rows it has, somebody else wrote, and they count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What has to be known of a version of a view. `grain` and `reach` are µs; an event says nothing once `reach` is over."""
+
+    view: str
+    agent: str
+    data_hash: str
+    grain: int
+    reach: int
+
+
+def version_of(view: FeatureView) -> Version:
+    """Return the current version of a view."""
+    return Version(view.name, view.agent, data_hash(view), view.grain, view.longest.size + view.longest.hop)
+
+
+def gaps_before(cursor: Cursor, version: Version, instant: int) -> list[Interval]:
+    """Return the gaps that begin before an instant (µs), ascending."""
+    cursor.execute(
+        "SELECT partition, snapshot::text, rows, hash, published_at FROM ml_learning.partition_state"
+        f" WHERE view = {_text(version.view)} AND data_hash = {_text(version.data_hash)}"
+    )
+    days = [PublishedDay(*row) for row in cursor.fetchall()]
+    if not days:
+        return [NOTHING_PUBLISHED]
+    return [gap for gap in gaps(covered(days, version.grain)) if gap[0] < instant]
+
+
+def touched_sql(version: Version, gap: Interval, first: int, last: int) -> str:
+    """Return the SELECT of (key, first event) of each agent_id to which something may have happened in the part of a gap that labels see.
+
+    Args:
+        version: Whose gap.
+        gap: One of `gaps_before`.
+        first: The first instant that is asked about, µs.
+        last: The last one.
+
+    """
+    agent = _text(version.agent)
+    return (
+        f"SELECT CASE WHEN GROUPING(project) = 1 THEN {agent} ELSE {agent} || '@' || project END AS key, MIN(occurred_at) AS first"
+        f" FROM ml_learning.agent_events WHERE {_inside(version, gap, first, last)} GROUP BY GROUPING SETS ((), (project))"
+        " HAVING COUNT(*) > 0 AND (GROUPING(project) = 1 OR project IS NOT NULL)"
+    )
+
+
+def hidden_after(cursor: Cursor, version: Version, agent_id: str, row: int | None, instant: int) -> bool:
+    """Return whether rows of an agent_id may be missing between `row`, the instant of its newest one (None: it has none), and `instant`."""
+    project = agent_id.partition("@")[2]
+    of_project = f" AND project = {_text(project)}" if project else ""
+    for gap in gaps_before(cursor, version, instant):
+        if row is None or (gap != NOTHING_PUBLISHED and row <= gap[1]):
+            where = _inside(version, gap, instant, instant) + of_project
+            cursor.execute(f"SELECT EXISTS (SELECT FROM ml_learning.agent_events WHERE {where})")
+            if cursor.fetchone() == (True,):
+                return True
+    return False
+
+
+def _inside(version: Version, gap: Interval, first: int, last: int) -> str:
+    """Condition for an event that may have entered or left a window in the gap."""
+    start, end = ALWAYS if gap == NOTHING_PUBLISHED else gap
+    since = (min(first, end) if start == ALWAYS[0] else start) - version.reach
+    return f"agent_type = {_text(version.agent)} AND occurred_at > {_instant(since)} AND occurred_at <= {_instant(min(end, last))}"
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _instant(us: int) -> str:
+    return f"'{clock.from_us(max(us, 0)).isoformat()}'::timestamptz"

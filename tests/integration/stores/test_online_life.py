@@ -1,0 +1,131 @@
+"""Two copies of a log and one Redis: whose values stand online is said, and nobody else's are written."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from log_rows import insert, partition_log
+from oracle import Event
+from rule_log import run
+from rule_views import AGENT, view_of
+from typer.testing import CliRunner
+
+from detektor_pipelines.cli import build_app
+from detektor_pipelines.clock import parse_instant
+from detektor_pipelines.engine.online import publish_online
+from detektor_pipelines.errors import UserError
+from detektor_pipelines.language import count, days
+from detektor_pipelines.stores import cluster, online, online_life
+from detektor_pipelines.stores.connections import connect
+from detektor_pipelines.stream.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from redis import Redis
+
+    from detektor_pipelines.settings import Settings
+
+VIEW = view_of(number=(count(), days(1)))
+FIRST = cluster.Life(1, 111, 1, datetime(2026, 1, 1, tzinfo=UTC))
+LATER = cluster.Life(50, 222, 1, datetime(2026, 2, 1, tzinfo=UTC))
+BESIDE = replace(FIRST, system_identifier=333)
+
+
+@pytest.fixture
+def client(redis_db: Settings) -> Iterator[Redis]:
+    client = online.redis_client(redis_db)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def log(servers: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setenv("DETEKTOR_NOW", "2026-03-05T12:00:00Z")
+    partition_log(servers)
+    insert(servers, [Event("a", at := parse_instant("2026-03-05 10:00"), at, None)])
+    run(servers, VIEW, "2026-03-05")
+    return servers
+
+
+def test_an_empty_store_is_the_first_comers_and_stays_its_own(client: Redis) -> None:
+    for _ in range(2):
+        online_life.claim(client, "p", FIRST)
+    online_life.claim(client, "q", LATER)  # another project's keys
+
+
+def test_a_later_life_takes_over_from_one_that_is_not_alive(client: Redis) -> None:
+    online_life.claim(client, "p", FIRST)
+    online_life.claim(client, "p", LATER)
+    with pytest.raises(UserError, match="began after this one") as caught:
+        online_life.claim(client, "p", FIRST)
+    assert "50/222/1" in (caught.value.where or "")
+    assert "take-over" in (caught.value.fix or "")
+
+
+def test_a_later_life_does_not_take_over_from_a_worker_that_lives(client: Redis) -> None:
+    online_life.claim(client, "p", FIRST, worker=True)
+    online_life.claim(client, "p", FIRST)  # its batch does not make it less alive
+    with pytest.raises(UserError, match="keeps the online store fresh") as caught:
+        online_life.claim(client, "p", LATER)
+    assert "1/111/1" in (caught.value.where or "")
+    online_life.leave(client, "p", LATER)  # that one never had it
+    with pytest.raises(UserError, match="keeps the online store fresh"):
+        online_life.claim(client, "p", LATER)
+    online_life.leave(client, "p", FIRST)
+    online_life.claim(client, "p", LATER)
+
+
+def test_a_worker_that_was_not_heard_of_for_some_seconds_is_not_alive(client: Redis) -> None:
+    online_life.claim(client, "p", FIRST, worker=True)
+    client.hincrby("feast:p#log", "seen", -online_life.ALIVE_S)
+    online_life.claim(client, "p", LATER)
+
+
+def test_of_two_logs_that_both_live_their_first_life_the_second_is_refused(client: Redis) -> None:
+    """A database that was made anew beside a Redis that was kept: its snapshots cannot be compared with those online."""
+    online_life.claim(client, "p", FIRST)
+    with pytest.raises(UserError, match="another copy of the log"):
+        online_life.claim(client, "p", BESIDE)
+
+
+def test_batch_and_stream_are_refused_until_the_store_is_taken_over(log: Settings, client: Redis) -> None:
+    online_life.claim(client, log.project, replace(LATER, epoch=10**9))
+    with pytest.raises(UserError, match="another copy of the log"):
+        publish_online(log, VIEW)
+    with Worker(log, [VIEW]) as worker:
+        with pytest.raises(UserError, match="another copy of the log"):
+            worker.tick()
+        assert online.read(client, log.project, VIEW, [AGENT]) == [None]
+
+        done = CliRunner().invoke(build_app(), ["online", "take-over"])
+        assert done.exit_code == 0, done.output
+        worker.tick()
+    with connect(log) as connection:
+        assert cluster.epoch(connection) == 10**9 + 1
+    publish_online(log, VIEW)
+    (row,) = online.read(client, log.project, VIEW, [AGENT])
+    assert row is not None
+
+
+def test_a_worker_whose_store_was_taken_over_stops_writing(log: Settings, client: Redis) -> None:
+    with Worker(log, [VIEW]) as worker:
+        worker.tick()
+        client.hset(f"feast:{log.project}#log", mapping={"life": LATER.name, "epoch": 10**9})
+        worker._claimed = 0.0  # a second later
+        with pytest.raises(UserError, match="another copy of the log"):
+            worker.tick()
+
+
+def test_a_copy_beside_a_running_platform_does_not_write_to_its_redis(log: Settings, client: Redis) -> None:
+    with Worker(log, [VIEW]) as worker:
+        worker.tick()
+        with psycopg.connect(log.postgres_dsn) as other:  # the same log, restored elsewhere
+            other.execute("UPDATE ml_learning.log_cluster SET system_identifier = 1")
+        with pytest.raises(UserError, match="keeps the online store fresh at this moment"):
+            publish_online(log, VIEW)
+    publish_online(log, VIEW)

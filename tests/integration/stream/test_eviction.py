@@ -1,0 +1,129 @@
+"""A Redis that drops values when it is full, beside somebody else's keys: what was published comes back, and that is said."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+from log_rows import insert, partition_log
+from oracle import Event
+from rule_log import run
+from rule_views import AGENT, view_of
+
+from detektor_pipelines.clock import parse_instant
+from detektor_pipelines.engine.online import publish_online
+from detektor_pipelines.language import count, days
+from detektor_pipelines.language.windows import DAY, HOUR
+from detektor_pipelines.stack import embedded
+from detektor_pipelines.stores import online
+from detektor_pipelines.stores.online_clock import eviction_policies
+from detektor_pipelines.stream.known_keys import AT_MOST, LOOK_S, TURN_S, KnownKeys
+from detektor_pipelines.stream.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from redis import Redis
+
+    from detektor_pipelines.settings import Settings
+
+VIEW = view_of(day=(count(), days(1)), week=(count(), days(7)))
+NOW = parse_instant("2026-03-17T12:00:00Z")
+IDLE = f"{AGENT}@idle"
+PROJECTS = [f"p{number}" for number in range(30)]
+KEYS = [AGENT, IDLE, *(f"{AGENT}@{project}" for project in PROJECTS)]
+
+
+@pytest.fixture
+def stack(database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    """Settings with a Redis of this test's own that evicts."""
+    monkeypatch.setenv("DETEKTOR_NOW", "2026-03-17T12:00:00Z")
+    partition_log(database)
+    with embedded.start_redis(tmp_path / "redis", lines=("maxmemory-policy allkeys-lru",)) as server:
+        yield database.model_copy(update={"external_redis_url": server.url()})
+
+
+@pytest.fixture
+def client(stack: Settings) -> Iterator[Redis]:
+    with online.redis_client(stack) as client:
+        yield client
+
+
+def tick(worker: Worker) -> None:
+    for _ in range(4):
+        worker._moved = worker._looked = 0
+        worker.tick()
+
+
+def values(stack: Settings, client: Redis) -> list[object]:
+    return [row and row.values["week"] for row in online.read(client, stack.project, VIEW, KEYS)]
+
+
+def evict(stack: Settings, client: Redis) -> int:
+    """Fill Redis with what is somebody else's, while `valid_through` is used all the time; returns how many values went."""
+    used = client.info("memory")["used_memory"]
+    client.config_set("maxmemory", used + 500_000)
+    for number in range(400):
+        client.get(online.valid_through_key(stack.project, VIEW))
+        client.set(f"somebody:{number}", bytes(20_000))
+    client.config_set("maxmemory", 0)
+    return values(stack, client).count(None)
+
+
+def test_evicted_values_come_back_also_of_who_is_idle(
+    stack: Settings, client: Redis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    insert(
+        stack, [Event("idle", NOW - 10 * DAY, NOW - 10 * DAY, "idle"), *(Event(each, NOW - HOUR, NOW - HOUR, each) for each in PROJECTS)]
+    )
+    run(stack, VIEW, "2026-03-07", "2026-03-17")
+    publish_online(stack, VIEW)
+    expected = [30, 0, *(1 for _ in PROJECTS)]
+    with Worker(stack, [VIEW]) as worker, caplog.at_level(logging.WARNING):
+        tick(worker)
+        assert values(stack, client) == expected
+        assert worker.health.lost == 0
+        client.delete(online.value_key(stack.project, VIEW, IDLE))
+        gone = evict(stack, client)
+        assert gone > 1
+        kept = client.exists(online.valid_through_key(stack.project, VIEW))
+
+        tick(worker)
+
+        assert values(stack, client) == expected
+        assert {row and row.status for row in online.read(client, stack.project, VIEW, KEYS)} == {"PRESENT"}
+        assert not kept or worker.health.lost == gone
+        assert not kept or "Redis has lost" in caplog.text
+
+
+def test_values_evicted_while_no_worker_ran_are_written_by_the_next_one(stack: Settings, client: Redis) -> None:
+    insert(stack, [Event("idle", NOW - 10 * DAY, NOW - 10 * DAY, "idle"), Event("p0", NOW - HOUR, NOW - HOUR, "p0")])
+    run(stack, VIEW, "2026-03-07", "2026-03-17")
+    publish_online(stack, VIEW)
+    client.delete(*(online.value_key(stack.project, VIEW, key) for key in KEYS))
+    with Worker(stack, [VIEW]) as worker:
+        tick(worker)
+        assert values(stack, client)[:3] == [1, 0, 1]
+
+
+def test_the_policy_is_told(client: Redis) -> None:
+    assert eviction_policies(client) == {"allkeys-lru"}
+
+
+def test_ten_thousand_keys_are_looked_at_within_seconds() -> None:
+    known: KnownKeys[str] = KnownKeys()
+    assert known.some() is None
+    known.add("one", (f"a{number}" for number in range(9_000)))
+    known.add("two", (f"b{number}" for number in range(1_000)))
+    seen: dict[str, set[str]] = {"one": set(), "two": set()}
+    looks = round(TURN_S / LOOK_S) + 2
+    for _ in range(looks):
+        found = known.some()
+        assert found is not None
+        assert len(found[1]) <= AT_MOST
+        seen[found[0]].update(found[1])
+    assert [len(each) for each in seen.values()] == [9_000, 1_000]
+    known.clear()
+    assert known.some() is None
