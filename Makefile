@@ -65,8 +65,13 @@ test: $(READY) ## Run the tests, on servers of their own
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not long" $(ARGS)
 
 .PHONY: test-long
-test-long: $(READY) ## Run the tests that take minutes
-	$(BIN)/python -m pytest -m long --timeout 1800 $(ARGS)
+test-long: $(READY) ## Run the tests that take minutes, the 500 histories of `make torture` among them
+	$(BIN)/python -m pytest -m long --timeout 1800 --ignore tests/torture $(ARGS)
+	@$(MAKE) --no-print-directory torture
+
+.PHONY: torture
+torture: $(READY) ## Play 500 random histories of the platform against an oracle (SEEDS=17 or 100-150,9: only these)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/torture $(if $(SEEDS),--seeds $(SEEDS),-m long)
 
 .PHONY: lint
 lint: $(READY) ## Check style, formatting and layers

@@ -375,7 +375,9 @@ def push(stage: Stage, rng: Random) -> Done:
     keys = truth.all_keys(view, records)
     if keys:
         key = rng.choice(keys)
-        stage.feast.push(view, key, stage.now, truth.values(view, records, key, stage.now))
+        values = truth.values(view, records, key, stage.now)
+        if not (values.get("failed_at") or 0) % SECOND_US:  # Feast's instants are whole seconds
+            stage.feast.push(view, key, stage.now, values)
     return NOTHING
 
 

@@ -50,9 +50,18 @@ def from_data(line: str) -> History:
     return History(view, tuple((name, seed) for name, seed in actions))
 
 
-def play(settings: Settings, history: History, *, watch: Callable[[Stage, Action], None] | None = None) -> Failure | None:
-    """Play a history on an empty platform, every reader's answer held against the rules after each action."""
-    stage = Stage(settings, FIRST[history.view])
+def play(
+    settings: Settings,
+    history: History,
+    *,
+    watch: Callable[[Stage, Action], None] | None = None,
+    elsewhere: Callable[[Settings], Settings] | None = None,
+) -> Failure | None:
+    """Play a history on an empty platform, every reader's answer held against the rules after each action.
+
+    `watch` hears of each action before it is done; `elsewhere` restores the database into another cluster, in earnest.
+    """
+    stage = Stage(settings, FIRST[history.view], elsewhere)
     try:
         judge = Judge(stage)
         for number, action in enumerate(history.actions):

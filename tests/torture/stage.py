@@ -36,7 +36,7 @@ from detektor_pipelines.stores.staleness import stale_days
 from detektor_pipelines.stream.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from redis import Redis
     from torture.feast_door import Door
@@ -107,8 +107,10 @@ class Version:
 class Stage:
     """One history's platform. Instants are int µs UTC; every action begins a second after the one before."""
 
-    def __init__(self, settings: Settings, view: FeatureView) -> None:
+    def __init__(self, settings: Settings, view: FeatureView, elsewhere: Callable[[Settings], Settings] | None = None) -> None:
         self.settings = settings
+        self._elsewhere = elsewhere
+        """Restores the database into another cluster; without it a move is made up."""
         self.now = START
         self.ledger = Ledger()
         self.versions = [Version(view)]
@@ -124,7 +126,7 @@ class Stage:
         self._stack = contextlib.ExitStack()
         self.redis: Redis = online.redis_client(settings)
         self._connections = contextlib.ExitStack()
-        self.admin = self._stack.enter_context(psycopg.connect(settings.postgres_dsn, autocommit=True, options="-c timezone=UTC"))
+        self.admin = self._stack.enter_context(_admin(settings))
         self._empty()
         self._reconnect()
         self.set_clock()
@@ -297,6 +299,14 @@ class Stage:
         self.commit_open()
         while self.workers:
             self.kill(0)
+        if self._elsewhere is not None:
+            self.note_numbers()
+            self._connections.close()
+            self.admin.close()
+            self.settings = self._elsewhere(self.settings)
+            self.admin = self._stack.enter_context(_admin(self.settings))
+            self._reconnect()
+            return
         self.admin.execute("UPDATE ml_learning.agent_events SET xid = (xid::text::bigint + %s)::text::xid8", (_FAR,))
         for view, data_hash, day, snapshot in self.admin.execute(
             "SELECT view, data_hash, partition, snapshot::text FROM ml_learning.partition_state"
@@ -385,8 +395,12 @@ class Stage:
 
     def parity(self, version: Version) -> Parity:
         """Ask whether readers get what they should; while it waits for them the workers tick."""
-        clocks = SimpleNamespace(**{**vars(time), "monotonic": lambda: self._ticks, "sleep": lambda _: self.round()})
-        judgement.time = clocks
+
+        def sleep(_: float) -> None:
+            self.advance(SECOND_US // 10)
+            self.round()
+
+        judgement.time = SimpleNamespace(**{**vars(time), "monotonic": lambda: self._ticks / 10, "sleep": sleep})
         try:
             (found,) = parity.check(self.settings, [version.view], 10_000)
         finally:
@@ -417,6 +431,10 @@ class Stage:
             version.vouched = 0
             version.floor.clear()
             version.was_online.clear()
+
+
+def _admin(settings: Settings) -> psycopg.Connection:
+    return psycopg.connect(settings.postgres_dsn, autocommit=True, options="-c timezone=UTC")
 
 
 def _shifted(snapshot: str) -> str:

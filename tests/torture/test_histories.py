@@ -1,27 +1,32 @@
 """Random histories of the platform: nights, gaps, clocks, restores, evictions, versions, kills; every answer held against the rules.
 
 `make test` plays the histories that once went wrong (`failed.jsonl`) and a few seeds, `make test-long` five hundred. A history that goes
-wrong is made shorter and printed with its seed and the command that plays it again; add the line "as data" to `failed.jsonl` with the change
-that mends it.
+wrong is made shorter and printed with its seed and the command that plays it again; its line "as data" goes into `failed.jsonl` with the
+change that mends it.
 """
 
 from __future__ import annotations
 
 import sys
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from clusters import dump, restore
+from torture.actions import History
 from torture.histories import from_data, generate, play, shrunk
 
-if TYPE_CHECKING:
-    from torture.actions import History
+from detektor_pipelines.settings import Settings
+from detektor_pipelines.stack import embedded
 
-    from detektor_pipelines.settings import Settings
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 FAILED = Path(__file__).with_name("failed.jsonl")
 SHORT = range(1, 9)
 LONG = range(1, 501)
+RESTORE = ("restore", 1)
 BATCH = 25
 """Seeds of one test of the long form: an xdist worker takes them together, on one database."""
 
@@ -75,3 +80,29 @@ def test_no_reader_gets_a_wrong_answer_in_500_histories(platform: Settings, firs
     for seed in range(first, first + BATCH):
         sys.stdout.write(f"seed {seed}\n")
         hold(platform, seed, generate(seed))
+
+
+@pytest.fixture
+def elsewhere(postgres_server: embedded.PostgresServer, tmp_path: Path) -> Iterator[Callable[[Settings], Settings]]:
+    """Return what dumps a database and restores it into the other one of two clusters."""
+    with embedded.start_postgres(tmp_path / "second") as second:
+        servers, numbers = (postgres_server, second), count(1)
+
+        def move(settings: Settings) -> Settings:
+            number = next(numbers)
+            file = dump(settings.postgres_dsn, tmp_path / f"{number}.dump")
+            address = Settings(external_postgres_url=restore(file, servers[number % 2], f"moved_{number}"))
+            postgres = address.model_dump(include={name for name in Settings.model_fields if "postgres" in name})
+            return settings.model_copy(update=postgres)
+
+        yield move
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1_800)
+def test_no_reader_gets_a_wrong_answer_after_real_restores(platform: Settings, elsewhere: Callable[[Settings], Settings]) -> None:
+    for seed in range(501, 511):
+        drawn = generate(seed, longest=16)
+        moved = History(drawn.view, (*drawn.actions[:8], RESTORE, *drawn.actions[8:16], RESTORE, *drawn.actions[16:]))
+        failure = play(platform, moved, elsewhere=elsewhere)
+        assert failure is None, failure.told(seed)

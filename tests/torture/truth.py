@@ -136,7 +136,7 @@ def instants(view: Any, records: Iterable[Record], key: str, start: int, end: in
     return sorted(t for t in found if start < t <= end)
 
 
-def evaluate(tree: Tree, record: Record) -> int | str | bool | None:
+def evaluate(tree: Tree, record: Record) -> int | str | bool | None:  # noqa: PLR0911  one line an operator
     """Three-valued expressions over one event; None is unknown, and null."""
     name, *parts = tree
     if name == "column":
