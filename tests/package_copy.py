@@ -6,6 +6,7 @@ Programs that are started with `environment` load the copy; whatever is under te
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Final
@@ -49,5 +50,5 @@ class PackageCopy:
         part.replace(self.package / file)
 
     def add_a_feature(self) -> None:
-        """Make the reviews' view 1.1.0: it counts three days too."""
-        self.write(self.read().replace('version="1.0.0"', 'version="1.1.0"').replace("    features=(\n", ADDED, 1))
+        """Make the reviews' view 2.0.0: it counts three days too."""
+        self.write(re.sub(r'version="[\d.]+"', 'version="2.0.0"', self.read(), count=1).replace("    features=(\n", ADDED, 1))

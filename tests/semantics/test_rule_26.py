@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 
 ONE_DAY = view_named("code_review_features")
 COUNT = ONE_DAY.features[0]
-TWO_DAYS = replace(ONE_DAY, version="1.1.0", features=(replace(COUNT, over=days(2)), *ONE_DAY.features[1:]))
+TWO_DAYS = replace(ONE_DAY, version="2.0.0", features=(replace(COUNT, over=days(2)), *ONE_DAY.features[1:]))
 ANY_WORK = replace(ONE_DAY, version="1.2.0", features=(replace(COUNT, where=event.operation != "chat"), *ONE_DAY.features[1:]))
 """Another number under the same name, type and window: Feast itself sees no change of the schema."""
 

@@ -81,7 +81,7 @@ def test_one_partition_and_a_range_by_the_command_line_are_in_mlflow(history: Se
         second["params"].items()
         >= {
             "agent": "code-reviewer",
-            "feature_version": "v1.0.0",
+            "feature_version": f"v{REVIEWS.version}",
             "feast_feature_hash": data_hash(REVIEWS),
             "feature_metadata_hash": metadata_hash(REVIEWS),
             "partition_first": "2026-05-01",

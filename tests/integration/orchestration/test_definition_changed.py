@@ -109,7 +109,7 @@ def test_days_that_both_versions_have_are_no_gap(sensor: Sensor) -> None:
 
 def test_which_of_two_versions_is_the_later_one_is_said_right(sensor: Sensor) -> None:
     """Both ways round: a process that still has the earlier definition loaded, and one that has the later one."""
-    later = replace(REVIEWS, version="1.1.0", features=REVIEWS.features[:-1])
+    later = replace(REVIEWS, version="2.0.0", features=REVIEWS.features[:-1])
     for view in (REVIEWS, later):
         ensure_tables(sensor.settings, (view,))
     publish(sensor.settings, later, DAYS)
@@ -117,7 +117,7 @@ def test_which_of_two_versions_is_the_later_one_is_said_right(sensor: Sensor) ->
     assert event.metadata["later_data_hash"].value == data_hash(later)
     assert "detektor restart" in event.metadata["what_to_do"].value
     ((text, details),) = sensor.alerts
-    assert f"rows of a later version ({data_hash(later)[:12]}) than the one that is loaded here, 1.0.0" in text
+    assert f"rows of a later version ({data_hash(later)[:12]}) than the one that is loaded here, {REVIEWS.version}" in text
     assert details["reason"] == "an earlier definition is loaded"
 
     publish(sensor.settings, REVIEWS, [*DAYS, date(2026, 5, 11)])
@@ -131,7 +131,7 @@ def test_which_of_two_versions_is_the_later_one_is_said_right(sensor: Sensor) ->
 def test_the_registered_version_is_the_present_one_even_if_another_was_made_later(sensor: Sensor) -> None:
     from detektor_pipelines.stores import feast_repo
 
-    later = replace(REVIEWS, version="1.1.0", features=REVIEWS.features[:-1])
+    later = replace(REVIEWS, version="2.0.0", features=REVIEWS.features[:-1])
     for view in (REVIEWS, later):
         ensure_tables(sensor.settings, (view,))
     feast_repo.apply(sensor.settings)

@@ -111,10 +111,12 @@ def test_programs_are_brought_to_the_definitions_on_disk(copy: PackageCopy, runn
             "serve": (True, combined_hash()),
             "stream": (True, combined_hash()),
         }
-        assert all(each["words"].startswith(f"{VIEW.name} 1.0.0 (") and ", here 1.1.0 (" in each["words"] for each in said["processes"])
+        assert all(
+            each["words"].startswith(f"{VIEW.name} {VIEW.version} (") and ", here 2.0.0 (" in each["words"] for each in said["processes"]
+        )
         assert "detektor restart" in detektor("status").stdout
         assert "detektor restart" in detektor("doctor").stdout
-        assert "Loaded here is code_review_features 1.0.0" in values(server, NEW)[0]
+        assert f"Loaded here is code_review_features {VIEW.version}" in values(server, NEW)[0]
 
         whole, before = copy.read(), pids()
         copy.write(whole[:1500])
@@ -144,7 +146,7 @@ def test_programs_are_brought_to_the_definitions_on_disk(copy: PackageCopy, runn
     assert asking.failures == []
     restarted = json.loads(done.stdout)
     assert [(each["name"], each["problem"]) for each in restarted["restarted"]] == [("stream", None), ("serve", None)]
-    assert (restarted["problems"], restarted["definitions"]["views"][VIEW.name]["version"]) == ([], "1.1.0")
+    assert (restarted["problems"], restarted["definitions"]["views"][VIEW.name]["version"]) == ([], "2.0.0")
     until(server, [counted[0], counted[0]], OLD, NEW)
     assert json.loads(detektor("status", "--json").stdout)["definitions"]["same"]
 
