@@ -57,7 +57,10 @@ def test_08_a_run_ends_at_the_clock(log: Settings, monkeypatch: pytest.MonkeyPat
 
 
 def test_08_nothing_that_makes_numbers_asks_another_clock() -> None:
-    """The real one's are MLflow's runs, a hook's stamps, a file's age, when Feast reads its registry anew, and since when a process runs: no value depends on them."""
+    """The real one's are MLflow's runs, a hook's stamps, a file's age, when Feast reads its registry anew, since when a process runs.
+
+    No value depends on them.
+    """
     asking = re.compile(r"\btime\.time(_ns)?\(|datetime\.(now|utcnow|today)\(|date\.today\(")
     package = Path(detektor_pipelines.__file__).parent
     files = [path for layer in ("language", "catalog", "compile", "stores", "engine", "ingest") for path in (package / layer).rglob("*.py")]
