@@ -106,6 +106,10 @@ def of_workers(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "keys": sum(each["keys"] for each in reports),
         "pending": sum(each["pending"] for each in reports),
         "rejected": sum(each["rejected"] for each in reports),
+        "refused": sum(each["refused"] for each in reports),
+        "unresolved": sum(each["unresolved"] for each in reports),
+        "lost": sum(each["lost"] for each in reports),
+        "ahead_s": max(each["ahead_us"] for each in reports) / 1_000_000,
         "stream": dg.MetadataValue.md("\n".join([head, *lines])),
     }
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 LOOK_S: Final = 0.2
-"""Between two looks."""
+"""Between two looks, each together with what is said of how far the values are complete."""
 
 TURN_S: Final = 3.0
 """In which all keys are looked at, unless there are too many of them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines.stores import online, online_life
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError, is_cluster, redis_client, redis_errors
@@ -38,7 +38,9 @@ class Publisher:
         self._refused: dict[StoredView, dict[str, int]] = {}
         """agent_id → as_of of the stored value, of those whose last write was refused."""
         self.furthest = 0
-        """The latest instant, µs UTC, that our shards were last found to be complete up to."""
+        """The latest instant, µs UTC, that our shards were found to be complete up to by the last `move`."""
+        self.absent: list[str] = []
+        """Of the agent_ids that the last `move` looked for, those that have no value."""
 
     @property
     def pending(self) -> int:
@@ -106,11 +108,18 @@ class Publisher:
         """Take note that what Redis lost of a view waits to be written, or is written."""
         self._through[view] = online.FILLING
 
-    def move(self, views: Collection[StoredView], instant: int, shards: Collection[int]) -> set[StoredView]:
+    def move(
+        self,
+        views: Collection[StoredView],
+        instant: int,
+        shards: Collection[int],
+        look: tuple[StoredView, Sequence[str]] | None = None,
+    ) -> set[StoredView]:
         """Say that the shards' values are complete up to `instant`; returns the views of which Redis lost values, and did not move.
 
         A view with refused values that are not made good does not move either. Redis lost some when `valid_through` stands before the
         instant it was last moved to, or was never set: it was emptied, or is an older copy. They are returned until `filled`.
+        In the same round trip some agent_ids of a view are looked for; `absent` are then those that have no value.
 
         Raises:
             OnlineStoreDownError: Redis does not answer.
@@ -122,7 +131,10 @@ class Publisher:
                 online.send(pipe, online.layout_call(self._project, view))
                 expected = self._through.get(view, online.FILLING + 1)
                 online.send(pipe, online.move_call(self._project, view, instant, sorted(shards), expected=expected))
-            answers = pipe.execute()[1::2]
+            self._look(pipe, look)
+            found = pipe.execute()
+        answers, there = found[1 : 2 * len(views) : 2], found[2 * len(views) :]
+        self.absent = self.missing(*look) if look is not None and sum(there) < len(look[1]) else []
         lost = {view for view, (there, _) in zip(views, answers, strict=True) if not there}
         self.furthest = max((furthest for _, furthest in answers), default=0)
         self._through.update((view, instant) for view in views if view not in lost)
@@ -145,14 +157,16 @@ class Publisher:
             OnlineStoreDownError: Redis does not answer.
 
         """
-        names = [online.value_key(self._project, view, key) for key in keys]
-        with redis_errors(self._client):
-            if not is_cluster(self._client) and self._client.exists(*names) == len(names):
-                return []
-            with self._client.pipeline(transaction=False) as pipe:
-                for name in names:
-                    pipe.exists(name)
-                return [key for key, there in zip(keys, pipe.execute(), strict=True) if not there]
+        with redis_errors(self._client), self._client.pipeline(transaction=False) as pipe:
+            for key in keys:
+                pipe.exists(online.value_key(self._project, view, key))
+            return [key for key, there in zip(keys, pipe.execute(), strict=True) if not there]
+
+    def _look(self, pipe: Any, look: tuple[StoredView, Sequence[str]] | None) -> None:
+        """Ask how many of some agent_ids have a value: by one command, but for a cluster, whose keys have slots of their own."""
+        names = [online.value_key(self._project, look[0], key) for key in look[1]] if look is not None else []
+        for some in ([name] for name in names) if is_cluster(self._client) else filter(None, [names]):
+            pipe.exists(*some)
 
     def stored(self, view: StoredView, wanted: Callable[[str], bool]) -> dict[str, Mapping[str, Value]]:
         """Return agent_id → features as they stand online, of those that are wanted.

@@ -50,7 +50,6 @@ LIMIT: Final = 2_000
 
 _FAR: Final = 2**53 - 1
 _BALANCE_S: Final = 1.0
-_MOVE_S: Final = 0.2
 _REDIS_AGAIN_S: Final = 0.25
 _AHEAD_S: Final = 1.0
 _AGENT, _PROJECT, _EVENT_ID, _REVISION, _RETRACTED = map(FIXED.index, ("agent_type", "project", "event_id", "revision", "retracted"))
@@ -143,7 +142,7 @@ class Worker:
         self._no_earlier = 0
         """Where a value stands online that refused ours: the next ones are not of an earlier instant."""
         self._rarely = Rarely(_logger)
-        self._balanced = self._moved = self._claimed = self._redis_down_until = self._looked = self._tried_ahead = 0.0
+        self._balanced = self._moved = self._claimed = self._redis_down_until = self._tried_ahead = 0.0
         self.health = Health()
 
     def __enter__(self) -> Self:
@@ -314,13 +313,10 @@ class Worker:
             elif not self.health.behind:
                 if not self._publisher.refused:
                     self.health.complete = self.health.as_of
-                if now >= self._moved + _MOVE_S and self.health.shards:
-                    lost = self._publisher.move([view.stored for view in self._views], self.health.as_of, self.health.shards)
+                if now >= self._moved + LOOK_S and self.health.shards:
+                    lost = self._move()
                     self._moved = self._moved if lost else now
                     self._refill(lost)
-                if now >= self._looked + LOOK_S:
-                    self._looked = now
-                    self._look_for_lost()
         except OnlineStoreDownError as error:
             self._redis_down_until = now + _REDIS_AGAIN_S
             _logger.warning("Redis did not take the values; %d wait. %s", self._publisher.pending, error)
@@ -342,17 +338,20 @@ class Worker:
         text = "%d values were refused, for example of %s: what stands online knows something else; they are counted anew"
         self._rarely.say(logging.WARNING, text, len(counts.refused), counts.refused[0].agent_id)
 
-    def _look_for_lost(self) -> None:
-        """Count some of the keys as changed if they are not online any more, though nobody took them away: the next tick writes them."""
+    def _move(self) -> set[StoredView]:
+        """Say how far the values are complete, and look for some of them; returns the views of which Redis lost all.
+
+        One that is not there any more though nobody took it away counts as changed: the next tick writes it.
+        """
         found = self._known.some() if not self._publisher.pending else None
-        if found is None:
-            return
-        view, keys = found
-        if lost := self._publisher.missing(view.stored, keys):
-            self.health.lost += len(lost)
-            view.again(lost)
+        look = None if found is None else (found[0].stored, found[1])
+        lost = self._publisher.move([view.stored for view in self._views], self.health.as_of, self.health.shards, look)
+        if found is not None and (absent := self._publisher.absent):
+            self.health.lost += len(absent)
+            found[0].again(absent)
             text = "Redis has lost %d values of %s, for example of %s; they are written again. If it evicts, see `detektor doctor`"
-            self._rarely.say(logging.WARNING, text, len(lost), view.view.name, lost[0])
+            self._rarely.say(logging.WARNING, text, len(absent), found[0].view.name, absent[0])
+        return lost
 
     def _say_what_is_ahead(self) -> None:
         """Take note of what lies ahead of the clock, and say what mends it."""

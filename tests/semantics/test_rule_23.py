@@ -48,7 +48,7 @@ def worker(stack: Settings) -> Iterator[Worker]:
 
 def tick(worker: Worker) -> None:
     for _ in range(3):
-        worker._moved = worker._looked = worker._tried_ahead = 0
+        worker._moved = worker._tried_ahead = 0
         worker.tick()
 
 

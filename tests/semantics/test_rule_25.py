@@ -37,7 +37,7 @@ def stack(servers: Settings) -> Settings:
 
 def tick(worker: Worker) -> None:
     for _ in range(4):
-        worker._moved = worker._looked = worker._tried_ahead = 0
+        worker._moved = worker._tried_ahead = 0
         worker.tick()
 
 

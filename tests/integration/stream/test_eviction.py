@@ -53,7 +53,7 @@ def client(stack: Settings) -> Iterator[Redis]:
 
 def tick(worker: Worker) -> None:
     for _ in range(4):
-        worker._moved = worker._looked = 0
+        worker._moved = 0
         worker.tick()
 
 
