@@ -14,6 +14,7 @@ from torture.views import AGENT, GREATEST_SANE
 
 from detektor_pipelines.clock import from_us, to_text, to_us
 from detektor_pipelines.engine.explain import read_row
+from detektor_pipelines.serving.read import read_at
 from detektor_pipelines.stores import online
 from detektor_pipelines.stores.offline import row_table
 
@@ -31,6 +32,8 @@ AHEAD_LIMIT = MINUTE
 """Rule 25: what lies further ahead of a reader's clock is not trusted."""
 PARITY = 0.15
 """How often parity is asked when all is right."""
+EXACT = 0.2
+"""How often an exact value is asked for."""
 COMPUTED = 0.1
 """How often a read that has to be computed from the log is tried; each takes as long as fifty others."""
 NOBODY = f"{AGENT}@nowhere"
@@ -70,6 +73,8 @@ class Judge:
             if served:
                 self._is_served_after_a_run(version, rows)
             self._offline(version, rng)
+            if rng.random() < EXACT:
+                self._exact(version, rng)
             if fresh and (done.plant or rng.random() < PARITY):
                 self._parity_is_content(version)
             if fresh and done.plant:
@@ -216,6 +221,24 @@ class Judge:
             return self._stage.ledger.moment_of(getattr(row, "epoch", 1), row.snapshot)
         except NoSuchMomentError as error:
             raise WrongAnswerError("snapshot", f"{key}: {error}") from None
+
+    # From the log ------------------------------------------------------------------------------------------------------------
+
+    def _exact(self, version: Version, rng: Random) -> None:
+        """`features get --at --known`: the value of any microsecond, with what was known at any other."""
+        stage = self._stage
+        keys = self.keys(version)
+        if not keys:
+            return
+        key, at = rng.choice(keys), stage.now - rng.randrange(10 * DAY)
+        known = rng.choice((None, at, stage.now, rng.randrange(at, stage.now + 1)))
+        found = read_at(stage.settings, version.view, key, from_us(at), None if known is None else from_us(known))
+        got = {each.name: _number(each.value) for each in found.values}
+        right = self._values(version.view, stage.ledger.moment, key, at, at if known is None else known)
+        nothing = truth.values(version.view, [], key, at)
+        if got != right and not (right == nothing and set(got.values()) == {None}):
+            said = f"{key} at {to_text(at)} as known at {to_text(known or at)}"
+            raise WrongAnswerError("exact", f"{said}: {_apart(got, right)}")
 
     # Parity ------------------------------------------------------------------------------------------------------------------
 
