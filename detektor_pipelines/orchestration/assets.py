@@ -72,7 +72,7 @@ def _online(view: FeatureView, about: metadata.Metadata) -> dg.AssetsDefinition:
     )
     def online(context: dg.AssetExecutionContext, engine: dg.ResourceParam[Engine]) -> dg.MaterializeResult[Any]:
         with explained(context):
-            publication = engine.publish_online(view, context.run_id)
+            publication = engine.publish_online(view, context.run.run_id)
             if trouble := publication.trouble():
                 context.log.warning(trouble)
             return dg.MaterializeResult(metadata=metadata.of_publication(publication))
