@@ -31,7 +31,6 @@ DURATION_EDGES = (
     1_800_000,
     3_600_000,
     7_200_000,
-    28_800_000,
     86_400_000,
 )
 """Half a minute to a day, in milliseconds; up to two hours each is at most twice the one before.

@@ -17,7 +17,6 @@ from detektor_pipelines.language import (
 DIAGNOSIS = event.operation == "diagnose"
 
 DURATION_EDGES = (
-    30_000,
     60_000,
     120_000,
     180_000,
@@ -28,10 +27,9 @@ DURATION_EDGES = (
     3_600_000,
     7_200_000,
     14_400_000,
-    28_800_000,
     86_400_000,
 )
-"""Half a minute to a day, in milliseconds, up to eight hours each at most twice the one before: agents are left open overnight."""
+"""A minute to a day, in milliseconds, up to four hours each at most twice the one before: agents are left open overnight."""
 
 VIEW = FeatureView(
     name="debugging_features",

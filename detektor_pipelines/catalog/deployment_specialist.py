@@ -12,7 +12,6 @@ LEAD_TIME_EDGES = (
     7_200_000,
     14_400_000,
     28_800_000,
-    57_600_000,
     86_400_000,
     172_800_000,
     345_600_000,
@@ -20,7 +19,7 @@ LEAD_TIME_EDGES = (
     1_209_600_000,
     2_592_000_000,
 )
-"""A quarter of an hour to 30 days, in milliseconds, each about twice the one before."""
+"""A quarter of an hour to 30 days, in milliseconds, each two to three times the one before."""
 
 VIEW = FeatureView(
     name="deployment_features",

@@ -23,7 +23,6 @@ DIAGNOSIS = event.operation == "diagnose"
 NO_LATENCY_7D = "No diagnosis with a measured latency in the last seven days."
 
 LATENCY_EDGES = (
-    20,
     50,
     100,
     200,
@@ -32,14 +31,12 @@ LATENCY_EDGES = (
     750,
     1_000,
     1_500,
-    2_000,
     3_000,
-    5_000,
     10_000,
     60_000,
     300_000,
 )
-"""One frame to five minutes, in milliseconds: a stage that hangs is blamed with the time it has hung."""
+"""Two frames to five minutes, in milliseconds: a stage that hangs is blamed with the time it has hung."""
 
 VIEW = FeatureView(
     name="pipeline_debugging_features",

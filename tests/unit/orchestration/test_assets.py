@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +89,23 @@ def test_one_partition_is_materialized_with_what_a_person_wants_to_know(engine: 
     assert next(iter(materialized(result, ONLINE).values()))["keys"] == 3
     check = checks_of(result)["values_are_valid"]
     assert check.passed
+
+
+def test_what_was_refused_online_stands_with_the_run_and_its_trouble_in_the_log(engine: Any, instance: Any) -> None:
+    engine.publication = replace(engine.publication, refused=5, made_good=3, lost=2, withheld=1, from_log=7)
+    result = run(engine, instance, first="2026-05-03")
+    assert result.success
+    assert engine.runs == [result.run_id]
+    (metadata,) = materialized(result, ONLINE).values()
+    assert {name: metadata[name] for name in ("refused", "made_good", "lost", "withheld", "from_log")} == {
+        "refused": 5,
+        "made_good": 3,
+        "lost": 2,
+        "withheld": 1,
+        "from_log": 7,
+    }
+    said = [entry.user_message for entry in instance.all_logs(result.run_id) if "not made good" in entry.user_message]
+    assert said == [engine.publication.trouble()]
 
 
 def test_a_range_is_one_run_with_metadata_of_each_day(engine: Any, instance: Any) -> None:
