@@ -114,7 +114,7 @@ def test_26_a_version_that_was_never_computed_is_not_read_as_nulls(servers: Sett
     compute(servers, ONE_DAY)
     feast_repo.apply(servers, [TWO_DAYS])
     store.refresh_registry()
-    with pytest.raises(UserError, match=r"v1\.1\.0 was never computed") as told:
+    with pytest.raises(UserError, match=r"v2\.0\.0 was never computed") as told:
         read(store)
     assert "detektor backfill --view code_review_features" in str(told.value.fix)
     assert read(store, "@v0") == 1

@@ -29,7 +29,7 @@ def test_what_is_on_disk_is_said_as_a_process_says_what_it_has_loaded(copy: Pack
     changed = code_on_disk.definitions()
     assert changed["hash"] != here["hash"]
     assert {name for name, view in changed["views"].items() if view != here["views"][name]} == {"code_review_features"}
-    assert changed["views"]["code_review_features"]["version"] == "1.1.0"
+    assert changed["views"]["code_review_features"]["version"] == "2.0.0"
 
 
 def test_a_text_is_another_hash_and_no_other_numbers(copy: PackageCopy) -> None:
