@@ -332,16 +332,21 @@ class Judge:
             )
 
     def _published_at(self, version: Version, key: str, t: int) -> list[dict[str, Any] | None] | None:
-        """The answers that the published rows give at an instant of the grain; None where a gap may hide one."""
+        """The answers that the published rows give at an instant of the grain; None where they do not say.
+
+        They do not where a gap may hide a row, or where a later day knows less than the row's own: what the row knows and that day does not may
+        have left on it.
+        """
         view, published = version.view, version.published
         day = day_of(t)
         longest = truth.windows_of(view)[-1]
         back = t - longest - truth.hop_of(longest)
-        end = t
+        end, least = t, self._stage.ledger.moment
         while end > back:
             here = published.get(day)
-            if here is None or end > here.covers(day, view.grain):
+            if here is None or end > here.covers(day, view.grain) or here.moment > least:
                 return None
+            least = here.moment
             rows = truth.instants(view, self._stage.ledger.records(here.moment), key, midnight(day), end)
             if rows:
                 return [self._values(view, here.moment, key, rows[-1], rows[-1])]
