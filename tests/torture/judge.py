@@ -299,7 +299,11 @@ class Judge:
             if any(value is not None for value in got.values()) and got not in allowed:
                 right = next((each for each in allowed if each is not None), dict.fromkeys(got))
                 raise WrongAnswerError("feast", f"Feast's historical read of {key} at {to_text(at)}: {_apart(got, right)}")
-            if all(value is None for value in got.values()) and published is not None and None not in published:
+            here = version.published.get(day_of(at))
+            behind = here is None or at > here.covers(
+                day_of(at), view.grain
+            )  # a label inside the hour after the cut-off: Feast may say nothing
+            if all(value is None for value in got.values()) and published is not None and None not in published and not behind:
                 raise WrongAnswerError("feast", f"Feast's historical read of {key} at {to_text(at)} gives nothing, right: {published[0]}")
 
     # Offline -----------------------------------------------------------------------------------------------------------------
@@ -334,8 +338,7 @@ class Judge:
     def _published_at(self, version: Version, key: str, t: int) -> list[dict[str, Any] | None] | None:
         """The answers that the published rows give at an instant of the grain; None where they do not say.
 
-        They do not where a gap may hide a row, or where a later day knows less than the row's own: what the row knows and that day does not may
-        have left on it.
+        They do not where a gap may hide a row, or where a later day knows less than the row's own: what only the row knows may have left on it.
         """
         view, published = version.view, version.published
         day = day_of(t)
