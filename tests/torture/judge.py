@@ -32,9 +32,9 @@ AHEAD_LIMIT = MINUTE
 """Rule 25: what lies further ahead of a reader's clock is not trusted."""
 PARITY = 0.15
 """How often parity is asked when all is right."""
-EXACT = 0.2
+EXACT = 0.1
 """How often an exact value is asked for."""
-COMPUTED = 0.1
+COMPUTED = 0.03
 """How often a read that has to be computed from the log is tried; each takes as long as fifty others."""
 NOBODY = f"{AGENT}@nowhere"
 
