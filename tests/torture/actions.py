@@ -49,7 +49,7 @@ class History:
     actions: tuple[Action, ...]
 
 
-def generate(seed: int, *, longest: int = 30) -> History:
+def generate(seed: int, *, longest: int = 26) -> History:
     """A history: what was there before, then 10 to `longest` actions."""
     rng = Random(seed)
     names = [name for name, (weight, _) in ACTIONS.items() for _ in range(weight)]

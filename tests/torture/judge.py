@@ -32,9 +32,9 @@ AHEAD_LIMIT = MINUTE
 """Rule 25: what lies further ahead of a reader's clock is not trusted."""
 PARITY = 0.15
 """How often parity is asked when all is right."""
-EXACT = 0.2
+EXACT = 0.1
 """How often an exact value is asked for."""
-COMPUTED = 0.1
+COMPUTED = 0.03
 """How often a read that has to be computed from the log is tried; each takes as long as fifty others."""
 NOBODY = f"{AGENT}@nowhere"
 
@@ -299,7 +299,11 @@ class Judge:
             if any(value is not None for value in got.values()) and got not in allowed:
                 right = next((each for each in allowed if each is not None), dict.fromkeys(got))
                 raise WrongAnswerError("feast", f"Feast's historical read of {key} at {to_text(at)}: {_apart(got, right)}")
-            if all(value is None for value in got.values()) and published is not None and None not in published:
+            here = version.published.get(day_of(at))
+            behind = here is None or at > here.covers(
+                day_of(at), view.grain
+            )  # a label inside the hour after the cut-off: Feast may say nothing
+            if all(value is None for value in got.values()) and published is not None and None not in published and not behind:
                 raise WrongAnswerError("feast", f"Feast's historical read of {key} at {to_text(at)} gives nothing, right: {published[0]}")
 
     # Offline -----------------------------------------------------------------------------------------------------------------
@@ -332,16 +336,20 @@ class Judge:
             )
 
     def _published_at(self, version: Version, key: str, t: int) -> list[dict[str, Any] | None] | None:
-        """The answers that the published rows give at an instant of the grain; None where a gap may hide one."""
+        """The answers that the published rows give at an instant of the grain; None where they do not say.
+
+        They do not where a gap may hide a row, or where a later day knows less than the row's own: what only the row knows may have left on it.
+        """
         view, published = version.view, version.published
         day = day_of(t)
         longest = truth.windows_of(view)[-1]
         back = t - longest - truth.hop_of(longest)
-        end = t
+        end, least = t, self._stage.ledger.moment
         while end > back:
             here = published.get(day)
-            if here is None or end > here.covers(day, view.grain):
+            if here is None or end > here.covers(day, view.grain) or here.moment > least:
                 return None
+            least = here.moment
             rows = truth.instants(view, self._stage.ledger.records(here.moment), key, midnight(day), end)
             if rows:
                 return [self._values(view, here.moment, key, rows[-1], rows[-1])]
