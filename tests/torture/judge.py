@@ -338,7 +338,8 @@ class Judge:
     def _published_at(self, version: Version, key: str, t: int) -> list[dict[str, Any] | None] | None:
         """The answers that the published rows give at an instant of the grain; None where they do not say.
 
-        They do not where a gap may hide a row, or where a later day knows less than the row's own: what only the row knows may have left on it.
+        They do not where a gap may hide a row, or where a later day knows less than the row's own: what only the row knows may have left
+        on it.
         """
         view, published = version.view, version.published
         day = day_of(t)
