@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+from detektor_pipelines.catalog import VIEWS
+from detektor_pipelines.engine.mend import mend
+from detektor_pipelines.quality.parity import check
+
 if TYPE_CHECKING:
     from conftest import Live, OwnServers
 
@@ -99,7 +103,7 @@ def test_a_frozen_worker_cannot_put_its_old_values_over_new_ones(live: Live) -> 
 
 @pytest.mark.parametrize("step", ["-2h", "+3h"])
 def test_a_clock_that_steps_between_two_lives_of_a_worker(live: Live, step: str) -> None:
-    """Values never go back: what was written with a later clock stays until the clock has caught up."""
+    """Values never go back by themselves: what was written with a later clock is said to lie ahead, and one command puts it right."""
     live.write_now(4, ago="4 h")
     worker = live.start_worker(DETEKTOR_NOW=step)
     live.wait_for(lambda: (live.count_online() or 0) == 4)
@@ -112,6 +116,10 @@ def test_a_clock_that_steps_between_two_lives_of_a_worker(live: Live, step: str)
     else:
         live.wait_for(lambda: any(report["pid"] == later.pid and report["events"] >= 3 for report in live.reports()))
         assert live.count_online() == 4
+        (found,) = check(live.settings, VIEWS[:1], 20)
+        assert {each.state for each in found.mismatches} == {"ahead"}
+        list(mend(live.settings, VIEWS[:1]))
+        live.wait_for_all()
     live.assert_parity()
 
 
