@@ -72,7 +72,7 @@ def main() -> None:
 def measure(settings: Settings, arguments: Any, figures: dict[str, Any]) -> list[tuple[float, float]]:
     """Return (second of the run, milliseconds) of every probe; fills the figures."""
     from detektor_pipelines.catalog import VIEWS
-    from detektor_pipelines.ingest.simulator import simulate_table
+    from detektor_pipelines.simulation.simulator import simulate_table
     from detektor_pipelines.stores import feast_repo
     from detektor_pipelines.stores.events import append_table
 

@@ -75,7 +75,7 @@ def servers(databases: Sequence[str] = ("detektor",)) -> Iterator[list[Settings]
 
 def history(events: int, projects: int, days: int) -> pa.Table:
     """Simulate the same history every time."""
-    from detektor_pipelines.ingest.simulator import simulate_table
+    from detektor_pipelines.simulation.simulator import simulate_table
 
     return simulate_table(days=days, projects=projects, seed=1, end=END, events=events)
 

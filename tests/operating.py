@@ -125,7 +125,7 @@ class OperatingStack:
 @contextmanager
 def operating(home: Path, *, events: int = 20_000) -> Iterator[OperatingStack]:
     """Start an installation in `home` with a history of six months of `events` events; ends it, and checks that nothing is left."""
-    from detektor_pipelines.ingest.simulator import simulate_table
+    from detektor_pipelines.simulation.simulator import simulate_table
     from detektor_pipelines.stores.events import append_table
 
     with pytest.MonkeyPatch.context() as patch:

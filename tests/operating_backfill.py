@@ -126,7 +126,7 @@ def stored(settings: Settings, days: Sequence[date], views: Sequence[FeatureView
 
 def undisturbed(elsewhere: Settings, days: Sequence[date], events: int = 20_000) -> States:
     """Publish the history of the operating stack on another database with the engine alone; return what came out."""
-    from detektor_pipelines.ingest.simulator import simulate_table
+    from detektor_pipelines.simulation.simulator import simulate_table
 
     end = days[-1] + timedelta(days=1)
     append_table(elsewhere, simulate_table(days=len(days), projects=2, seed=1, end=end, events=events))

@@ -165,7 +165,7 @@ def _servers(settings: Settings, say: _Steps) -> Settings:
 
 def _simulate(settings: Settings, events: int) -> str:
     from detektor_pipelines.clock import from_us, now_us
-    from detektor_pipelines.ingest.simulator import simulate_table
+    from detektor_pipelines.simulation.simulator import simulate_table
     from detektor_pipelines.stores.events import append_table
     from detektor_pipelines.stores.log_state import event_counts
 

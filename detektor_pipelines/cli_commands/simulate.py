@@ -47,7 +47,7 @@ def simulate(  # noqa: PLR0913  each is an option of the command
     Examples: [bold]detektor simulate[/], [bold]detektor simulate --days 30 --projects 2 --seed 7[/], [bold]detektor simulate --figures[/]
     """
     from detektor_pipelines.clock import from_us, now_us
-    from detektor_pipelines.ingest.simulator import simulate_table
+    from detektor_pipelines.simulation.simulator import simulate_table
 
     started = time.monotonic()
     end = from_us(now_us()).date()
@@ -103,7 +103,7 @@ def _rows_by_agent(table: pa.Table) -> Iterator[tuple[object, ...]]:
 
 
 def _print_figures(table: pa.Table, compare: list[Path], *, as_json: bool) -> None:
-    from detektor_pipelines.ingest.simulation.figures import figures
+    from detektor_pipelines.simulation.figures import figures
 
     real = _real_figures(compare)
     found = figures(table)
@@ -118,13 +118,13 @@ def _print_figures(table: pa.Table, compare: list[Path], *, as_json: bool) -> No
 def _real_figures(paths: list[Path]) -> Mapping[str, float | None]:
     """Measured on the logs at `paths`, or without any the figures that the simulator was calibrated on."""
     from detektor_pipelines.ingest.names import agent_names
-    from detektor_pipelines.ingest.simulation.calibration import REAL_FIGURES
-    from detektor_pipelines.ingest.simulation.figures import figures
+    from detektor_pipelines.simulation.calibration import REAL_FIGURES
+    from detektor_pipelines.simulation.figures import figures
     from detektor_pipelines.settings import get_settings
 
     if not paths:
         return REAL_FIGURES
-    from detektor_pipelines.ingest.simulation.real import read_events
+    from detektor_pipelines.simulation.real import read_events
 
     return {each.name: each.value for each in figures(read_events(paths, agent_names(get_settings().home)))}
 

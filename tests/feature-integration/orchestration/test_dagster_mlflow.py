@@ -27,7 +27,7 @@ REVIEWS = view_named("code_review_features")
 @pytest.fixture
 def history(servers: Settings, mlflow_uri: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Return settings whose log holds five simulated days; the clock stands at their end."""
-    from detektor_pipelines.ingest.simulator import simulate_table
+    from detektor_pipelines.simulation.simulator import simulate_table
     from detektor_pipelines.stores.events import append_table
 
     monkeypatch.setenv("DETEKTOR_NOW", "2026-05-06T00:00:00Z")

@@ -115,7 +115,7 @@ def test_redis_hangs(tmp_path: Path) -> None:
 def test_everything_is_applied_computed_and_published(servers: Settings) -> None:
     from detektor_pipelines.engine.materialize import materialize
     from detektor_pipelines.engine.online import publish_online
-    from detektor_pipelines.ingest.simulator import simulate_table
+    from detektor_pipelines.simulation.simulator import simulate_table
     from detektor_pipelines.stores.events import append_table
 
     today = clock.from_us(clock.now_us()).date()

@@ -22,7 +22,7 @@ FIRST, LAST = date(2026, 5, 1), date(2026, 5, 10)
 @pytest.fixture
 def history(servers: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Return settings whose log holds ten simulated days; the clock stands at their end."""
-    from detektor_pipelines.ingest.simulator import simulate_table
+    from detektor_pipelines.simulation.simulator import simulate_table
     from detektor_pipelines.stores.events import append_table
 
     monkeypatch.setenv("DETEKTOR_NOW", "2026-05-11T00:00:00Z")

@@ -31,7 +31,7 @@ State = dict[tuple[str, date], tuple[str, str, int]]
 @pytest.fixture
 def history(servers: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Return settings whose log holds 45 simulated days of two agents, all published; the clock stands at noon of the next."""
-    from detektor_pipelines.ingest.simulator import simulate_table
+    from detektor_pipelines.simulation.simulator import simulate_table
     from detektor_pipelines.orchestration.run import materialize_range
     from detektor_pipelines.stores.events import append_table
 

@@ -74,7 +74,7 @@ def test_what_is_near_the_median_is_always_usual(counts: list[int], off: int) ->
 
 @pytest.mark.slow
 def test_weeks_of_all_simulated_agents_are_usual_and_a_silent_one_is_not() -> None:
-    from detektor_pipelines.ingest.simulator import simulate_table
+    from detektor_pipelines.simulation.simulator import simulate_table
 
     end = date(2026, 11, 23)
     table = simulate_table(days=184, projects=8, seed=1, end=end, events=200_000)

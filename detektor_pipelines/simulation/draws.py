@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from detektor_pipelines.ingest.simulation.calibration import Curve
+    from detektor_pipelines.simulation.calibration import Curve
 
 Keys: TypeAlias = NDArray[np.uint64]
 Ints: TypeAlias = NDArray[np.int64]

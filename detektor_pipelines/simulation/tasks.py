@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from detektor_pipelines.ingest.simulation.blocks import (
+from detektor_pipelines.simulation.blocks import (
     MINUTE,
     MS,
     Block,
@@ -20,14 +20,14 @@ from detektor_pipelines.ingest.simulation.blocks import (
     run,
     sigmoid,
 )
-from detektor_pipelines.ingest.simulation.calendar import at_waking_hours
-from detektor_pipelines.ingest.simulation.calibration import (
+from detektor_pipelines.simulation.calendar import at_waking_hours
+from detektor_pipelines.simulation.calibration import (
     ERROR_TYPE_SHARES,
     ERROR_TYPES,
     READABLE_VERDICT_RATE,
     TEST_RUN_DURATION,
 )
-from detektor_pipelines.ingest.simulation.draws import Draws, Floats, Ints, Truths, child
+from detektor_pipelines.simulation.draws import Draws, Floats, Ints, Truths, child
 
 ROUNDS: Final = 3
 TRIES: Final = 3

@@ -28,20 +28,20 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from detektor_pipelines.clock import EPOCH
-from detektor_pipelines.ingest.simulation import activity
-from detektor_pipelines.ingest.simulation.aftermath import aftermath
-from detektor_pipelines.ingest.simulation.blocks import Block, Category, make_scene
-from detektor_pipelines.ingest.simulation.calendar import DAY_US, make_cells
-from detektor_pipelines.ingest.simulation.side_jobs import advice, faults, pipeline_faults, research, sweeps
-from detektor_pipelines.ingest.simulation.table import to_table
-from detektor_pipelines.ingest.simulation.tasks import coding_tasks
+from detektor_pipelines.simulation import activity
+from detektor_pipelines.simulation.aftermath import aftermath
+from detektor_pipelines.simulation.blocks import Block, Category, make_scene
+from detektor_pipelines.simulation.calendar import DAY_US, make_cells
+from detektor_pipelines.simulation.side_jobs import advice, faults, pipeline_faults, research, sweeps
+from detektor_pipelines.simulation.table import to_table
+from detektor_pipelines.simulation.tasks import coding_tasks
 
 if TYPE_CHECKING:
     from datetime import date
 
     import pyarrow as pa
 
-    from detektor_pipelines.ingest.simulation.calendar import Cells
+    from detektor_pipelines.simulation.calendar import Cells
 
 WARM_UP_DAYS: Final = 14
 """Tasks begun this long before the first day still send reviews, deployments and feedback into it."""

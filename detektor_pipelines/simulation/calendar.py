@@ -11,8 +11,8 @@ from typing import Final
 
 import numpy as np
 
-from detektor_pipelines.ingest.simulation.calibration import DAY_SIGMA, HOURS, WEEKDAYS
-from detektor_pipelines.ingest.simulation.draws import Draws, Floats, Ints, Keys, Truths, child
+from detektor_pipelines.simulation.calibration import DAY_SIGMA, HOURS, WEEKDAYS
+from detektor_pipelines.simulation.draws import Draws, Floats, Ints, Keys, Truths, child
 
 DAY_US: Final = 86_400_000_000
 HOUR_US: Final = 3_600_000_000

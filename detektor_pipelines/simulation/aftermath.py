@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from detektor_pipelines.ingest.simulation.blocks import (
+from detektor_pipelines.simulation.blocks import (
     MINUTE,
     MS,
     Block,
@@ -19,14 +19,14 @@ from detektor_pipelines.ingest.simulation.blocks import (
     run,
     sigmoid,
 )
-from detektor_pipelines.ingest.simulation.calendar import DAY_US, HOUR_US, at_waking_hours, utc_offset_us, weekday
-from detektor_pipelines.ingest.simulation.calibration import ERROR_TYPE_SHARES, ERROR_TYPES
-from detektor_pipelines.ingest.simulation.draws import Draws, Floats, Ints, Truths, child
-from detektor_pipelines.ingest.simulation.side_jobs import diagnosis, documentation
+from detektor_pipelines.simulation.calendar import DAY_US, HOUR_US, at_waking_hours, utc_offset_us, weekday
+from detektor_pipelines.simulation.calibration import ERROR_TYPE_SHARES, ERROR_TYPES
+from detektor_pipelines.simulation.draws import Draws, Floats, Ints, Truths, child
+from detektor_pipelines.simulation.side_jobs import diagnosis, documentation
 
 if TYPE_CHECKING:
-    from detektor_pipelines.ingest.simulation.draws import Keys
-    from detektor_pipelines.ingest.simulation.tasks import FinishedTasks
+    from detektor_pipelines.simulation.draws import Keys
+    from detektor_pipelines.simulation.tasks import FinishedTasks
 
 _ACTIONS: Final = ("deploy", "rollback", "hold")
 _STRATEGIES: Final = ("rolling", "blue_green", "canary", "recreate", "push")

@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from detektor_pipelines.ingest.simulation.blocks import MS, Block, Category, Scene
-from detektor_pipelines.ingest.simulation.calibration import (
+from detektor_pipelines.simulation.blocks import MS, Block, Category, Scene
+from detektor_pipelines.simulation.calibration import (
     CACHE_CREATION_TOKENS,
     CACHE_READ_TOKENS,
     ERROR_TYPE_SHARES,
@@ -25,7 +25,7 @@ from detektor_pipelines.ingest.simulation.calibration import (
     WAITING_FACTOR,
     WAITING_RATE,
 )
-from detektor_pipelines.ingest.simulation.draws import Draws, Floats, Ints, Truths, child
+from detektor_pipelines.simulation.draws import Draws, Floats, Ints, Truths, child
 
 CODER: Final = "detektor-coder"
 _SUCCESS_SHARE_OF_MESSAGES: Final = 0.997

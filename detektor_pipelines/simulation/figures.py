@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from detektor_pipelines.ingest.simulation.calendar import DAY_US, weekday
+from detektor_pipelines.simulation.calendar import DAY_US, weekday
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from detektor_pipelines.ingest.simulation.calendar import Cells, start_of_work
-from detektor_pipelines.ingest.simulation.calibration import MODEL_SHARES, MODELS, RUN_DURATIONS, RUN_TOOL_CALLS
-from detektor_pipelines.ingest.simulation.draws import Draws, Floats, Ints, Keys, Truths, child
+from detektor_pipelines.simulation.calendar import Cells, start_of_work
+from detektor_pipelines.simulation.calibration import MODEL_SHARES, MODELS, RUN_DURATIONS, RUN_TOOL_CALLS
+from detektor_pipelines.simulation.draws import Draws, Floats, Ints, Keys, Truths, child
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
