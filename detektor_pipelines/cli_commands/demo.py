@@ -180,7 +180,7 @@ def _simulate(settings: Settings, events: int) -> str:
 def _ingest(settings: Settings, logs: Path, say: _Steps) -> None:
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from detektor_pipelines.ingest.names import agent_names
+    from detektor_pipelines.ingest.readers.names import agent_names
     from detektor_pipelines.ingest.run import IngestOptions, ingest
 
     columns = (TextColumn("Reading logs"), BarColumn(), DownloadColumn(), TimeRemainingColumn())

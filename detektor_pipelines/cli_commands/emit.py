@@ -89,8 +89,8 @@ def _event(given: Mapping[str, Any]) -> AgentEvent:
     """
     from detektor_pipelines.clock import now_us
     from detektor_pipelines.ingest.checks import problem
-    from detektor_pipelines.ingest.names import agent_names
-    from detektor_pipelines.ingest.projects import project_name
+    from detektor_pipelines.ingest.readers.names import agent_names
+    from detektor_pipelines.ingest.readers.projects import project_name
     from detektor_pipelines.language.events import CATEGORIES
     from detektor_pipelines.language.records import AgentEvent
     from detektor_pipelines.settings import get_settings

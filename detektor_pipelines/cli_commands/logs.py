@@ -92,7 +92,7 @@ def reingest(
 
 
 def _run(paths: list[str], *, project: str | None, agents: Path | None, mix: bool, as_json: bool, again: bool) -> None:
-    from detektor_pipelines.ingest.names import agent_names
+    from detektor_pipelines.ingest.readers.names import agent_names
     from detektor_pipelines.ingest.run import IngestOptions
     from detektor_pipelines.ingest.run import ingest as run
     from detektor_pipelines.settings import get_settings
@@ -183,7 +183,7 @@ def _print(report: IngestReport, home: Path) -> None:
 
 
 def _print_unmapped(unmapped: Counter[str], home: Path) -> None:
-    from detektor_pipelines.ingest.names import FILE_NAME, MAIN_THREAD
+    from detektor_pipelines.ingest.readers.names import FILE_NAME, MAIN_THREAD
 
     names = Counter({name: number for name, number in unmapped.items() if name != MAIN_THREAD})
     if names:

@@ -21,13 +21,13 @@ from typing import IO, TYPE_CHECKING, Any, Final, cast
 import orjson
 
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.ingest.readers import ReaderName, SourceFile, detect
+from detektor_pipelines.ingest.readers.interface import ReaderName, SourceFile, detect
 from detektor_pipelines.language.records import Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
-    from detektor_pipelines.ingest.readers import Line
+    from detektor_pipelines.ingest.readers.interface import Line
 
 LINE_LIMIT: Final = 64 * 1024 * 1024
 """Bytes of the longest line that is read (64 MiB); a longer one is skipped without being held in memory, and rejected with its size."""

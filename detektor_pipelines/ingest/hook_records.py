@@ -27,12 +27,12 @@ import orjson
 
 from detektor_pipelines import clock
 from detektor_pipelines.hook import TIME
-from detektor_pipelines.ingest.claude_code.collect import SUBAGENT_TOOLS
-from detektor_pipelines.ingest.failures import INTERRUPTED, error_type
+from detektor_pipelines.ingest.readers.claude_code.collect import SUBAGENT_TOOLS
+from detektor_pipelines.ingest.readers.failures import INTERRUPTED, error_type
 from detektor_pipelines.ingest.masking import excerpt
-from detektor_pipelines.ingest.names import MAIN_THREAD, AgentNames
-from detektor_pipelines.ingest.projects import project_of_directory, project_of_remote, remote_of_directory
-from detektor_pipelines.ingest.shapes import count_of, record_of, text_of
+from detektor_pipelines.ingest.readers.names import MAIN_THREAD, AgentNames
+from detektor_pipelines.ingest.readers.projects import project_of_directory, project_of_remote, remote_of_directory
+from detektor_pipelines.ingest.readers.shapes import count_of, record_of, text_of
 from detektor_pipelines.ingest.verdicts import read_review
 from detektor_pipelines.language.events import MEASURES, OPERATIONS, UNMAPPED, views_operation
 from detektor_pipelines.language.records import AgentEvent, Rejection

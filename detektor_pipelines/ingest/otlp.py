@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from detektor_pipelines.clock import parse_instant
-from detektor_pipelines.ingest.failures import REJECTED, error_type
+from detektor_pipelines.ingest.readers.failures import REJECTED, error_type
 from detektor_pipelines.ingest.masking import excerpt
-from detektor_pipelines.ingest.names import MAIN_THREAD, AgentNames
-from detektor_pipelines.ingest.projects import project_name, project_of_remote
-from detektor_pipelines.ingest.shapes import record_of, text_of
+from detektor_pipelines.ingest.readers.names import MAIN_THREAD, AgentNames
+from detektor_pipelines.ingest.readers.projects import project_name, project_of_remote
+from detektor_pipelines.ingest.readers.shapes import record_of, text_of
 from detektor_pipelines.language.events import MEASURES, UNMAPPED
 from detektor_pipelines.language.records import AgentEvent, Rejection
 from detektor_pipelines.stores.live_events import HEARD

@@ -18,7 +18,7 @@ from detektor_pipelines.clock import now_us
 from detektor_pipelines.ingest.checks import problem
 from detektor_pipelines.ingest.files import STANDARD_INPUT, Journal, find_logs
 from detektor_pipelines.ingest.masking import excerpt
-from detektor_pipelines.ingest.readers import ReadContext
+from detektor_pipelines.ingest.readers.interface import ReadContext
 from detektor_pipelines.language.events import UNMAPPED
 from detektor_pipelines.language.records import AgentEvent, Rejection
 from detektor_pipelines.stores.events import EventWriter, IngestCounts
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from detektor_pipelines.ingest.files import LogFiles
-    from detektor_pipelines.ingest.names import AgentNames
-    from detektor_pipelines.ingest.readers import Reader, ReaderName
+    from detektor_pipelines.ingest.readers.names import AgentNames
+    from detektor_pipelines.ingest.readers.interface import Reader, ReaderName
     from detektor_pipelines.settings import Settings
 
 READERS: Final[dict[ReaderName, str]] = {
-    "claude-code": "detektor_pipelines.ingest.transcripts",
-    "codex": "detektor_pipelines.ingest.codex",
-    "jsonl": "detektor_pipelines.ingest.jsonl",
+    "claude-code": "detektor_pipelines.ingest.readers.transcripts",
+    "codex": "detektor_pipelines.ingest.readers.codex",
+    "jsonl": "detektor_pipelines.ingest.readers.jsonl",
 }
 """Reader name → its module, imported when a file needs it."""
 

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines.ingest.checks import IDENTIFIER_LIMIT, TEXT_LIMIT
-from detektor_pipelines.ingest.jsonl import OPTIONAL, REQUIRED
+from detektor_pipelines.ingest.readers.jsonl import OPTIONAL, REQUIRED
 from detektor_pipelines.language.events import CATEGORIES, MEASURES, OPERATIONS, OTEL_NAMES
 
 if TYPE_CHECKING:

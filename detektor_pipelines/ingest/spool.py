@@ -22,7 +22,7 @@ from detektor_pipelines.hook import FILE_PREFIX, FILE_SUFFIX, LINE_LIMIT, TIME, 
 from detektor_pipelines.ingest.hook_records import SOURCE, HookReader
 from detektor_pipelines.ingest.live import LiveWriter
 from detektor_pipelines.ingest.masking import excerpt
-from detektor_pipelines.ingest.names import FILE_NAME, AgentNames, agent_names
+from detektor_pipelines.ingest.readers.names import FILE_NAME, AgentNames, agent_names
 from detektor_pipelines.language.records import AgentEvent, Rejection
 
 if TYPE_CHECKING:

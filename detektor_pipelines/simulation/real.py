@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 from detektor_pipelines.ingest.files import Journal, find_logs
-from detektor_pipelines.ingest.readers import ReadContext
+from detektor_pipelines.ingest.readers.interface import ReadContext
 from detektor_pipelines.ingest.run import READERS
 from detektor_pipelines.language.records import AgentEvent
 from detektor_pipelines.stores.event_table import table_of
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from detektor_pipelines.ingest.names import AgentNames
-    from detektor_pipelines.ingest.readers import Reader
+    from detektor_pipelines.ingest.readers.names import AgentNames
+    from detektor_pipelines.ingest.readers.interface import Reader
 
 
 def read_events(paths: Sequence[Path], names: AgentNames) -> pa.Table:

@@ -12,7 +12,7 @@ from rule_views import happened, rows_of, view_of
 
 from detektor_pipelines.clock import now_us
 from detektor_pipelines.ingest.checks import problem
-from detektor_pipelines.ingest.projects import project_name, project_of_directory, project_of_remote
+from detektor_pipelines.ingest.readers.projects import project_name, project_of_directory, project_of_remote
 from detektor_pipelines.language import count, days
 from detektor_pipelines.language.records import AgentEvent
 

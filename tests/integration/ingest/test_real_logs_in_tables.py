@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from detektor_pipelines.ingest.names import AgentNames
+from detektor_pipelines.ingest.readers.names import AgentNames
 from detektor_pipelines.ingest.run import IngestOptions, IngestReport, ingest
 from detektor_pipelines.stores import log_state
 from detektor_pipelines.stores.connections import connect

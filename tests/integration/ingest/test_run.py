@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.ingest.names import AgentNames
+from detektor_pipelines.ingest.readers.names import AgentNames
 from detektor_pipelines.ingest.run import IngestOptions, ingest
 from detektor_pipelines.settings import Settings
 from detektor_pipelines.stores.connections import connect

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from detektor_pipelines.clock import parse_instant
-from detektor_pipelines.ingest import codex
-from detektor_pipelines.ingest.names import AgentNames
-from detektor_pipelines.ingest.readers import ReadContext, SourceFile, detect
-from detektor_pipelines.ingest.statistics import ReadStats
+from detektor_pipelines.ingest.readers import codex
+from detektor_pipelines.ingest.readers.names import AgentNames
+from detektor_pipelines.ingest.readers.interface import ReadContext, SourceFile, detect
+from detektor_pipelines.ingest.readers.statistics import ReadStats
 from detektor_pipelines.language.records import AgentEvent, Rejection
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.ingest.names import AgentNames, agent_names
+from detektor_pipelines.ingest.readers.names import AgentNames, agent_names
 from detektor_pipelines.language.events import AGENT_TYPES
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from detektor_pipelines.ingest.checks import problem
-from detektor_pipelines.ingest.names import AgentNames
+from detektor_pipelines.ingest.readers.names import AgentNames
 from detektor_pipelines.ingest.otlp import WITHOUT_EVENTS, UnreadableRequestError, read, requests_of_json, requests_of_protobuf
 from detektor_pipelines.language.records import AgentEvent, Rejection
 

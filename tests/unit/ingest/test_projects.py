@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detektor_pipelines.ingest.projects import project_name, project_of_directory, project_of_remote, remote_of_directory
+from detektor_pipelines.ingest.readers.projects import project_name, project_of_directory, project_of_remote, remote_of_directory
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from detektor_pipelines.ingest import transcripts
-from detektor_pipelines.ingest.names import AgentNames
-from detektor_pipelines.ingest.readers import ReadContext, SourceFile
-from detektor_pipelines.ingest.statistics import ReadStats
+from detektor_pipelines.ingest.readers import transcripts
+from detektor_pipelines.ingest.readers.names import AgentNames
+from detektor_pipelines.ingest.readers.interface import ReadContext, SourceFile
+from detektor_pipelines.ingest.readers.statistics import ReadStats
 from detektor_pipelines.language.records import AgentEvent, Rejection
 
 if TYPE_CHECKING:

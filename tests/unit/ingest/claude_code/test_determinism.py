@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from detektor_pipelines.ingest import transcripts
-from detektor_pipelines.ingest.names import AgentNames
-from detektor_pipelines.ingest.readers import ReadContext, SourceFile
-from detektor_pipelines.ingest.statistics import ReadStats
+from detektor_pipelines.ingest.readers import transcripts
+from detektor_pipelines.ingest.readers.names import AgentNames
+from detektor_pipelines.ingest.readers.interface import ReadContext, SourceFile
+from detektor_pipelines.ingest.readers.statistics import ReadStats
 
 if TYPE_CHECKING:
     from collections.abc import Callable

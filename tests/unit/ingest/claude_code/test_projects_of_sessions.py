@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from detektor_pipelines.ingest.projects import remote_of_directory
+from detektor_pipelines.ingest.readers.projects import remote_of_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,14 +14,14 @@ import orjson
 from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.ingest.checks import problem
 from detektor_pipelines.ingest.masking import excerpt
-from detektor_pipelines.ingest.projects import project_name, project_of_remote
+from detektor_pipelines.ingest.readers.projects import project_name, project_of_remote
 from detektor_pipelines.language.events import AGENT_TYPES, CATEGORIES, MEASURES, UNMAPPED
 from detektor_pipelines.language.records import AgentEvent, Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from detektor_pipelines.ingest.readers import Line, ReadContext, SourceFile
+    from detektor_pipelines.ingest.readers.interface import Line, ReadContext, SourceFile
 
 READER_REVISION: Final = 1
 

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import Final, Literal
 
 from detektor_pipelines.ingest.report_lines import is_cut
-from detektor_pipelines.ingest.shell import Command, commands_of, exit_status
+from detektor_pipelines.ingest.readers.shell import Command, commands_of, exit_status
 
 Outcome = Literal["success", "failure", "cancelled"]
 DocumentKind = Literal["readme", "api", "guide", "architecture", "changelog", "other"]

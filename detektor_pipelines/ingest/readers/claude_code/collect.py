@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from detektor_pipelines.ingest.claude_code.edits import EDIT_TOOLS, edit_of
-from detektor_pipelines.ingest.claude_code.notifications import Notification, read_notification
-from detektor_pipelines.ingest.claude_code.state import MAIN, Call, Caller, Message, Notice, Run, Session, SideThread, State, Usage
-from detektor_pipelines.ingest.derived import worth_a_look
-from detektor_pipelines.ingest.failures import INTERRUPTED, error_type
-from detektor_pipelines.ingest.shapes import (
+from detektor_pipelines.ingest.readers.claude_code.edits import EDIT_TOOLS, edit_of
+from detektor_pipelines.ingest.readers.claude_code.notifications import Notification, read_notification
+from detektor_pipelines.ingest.readers.claude_code.state import MAIN, Call, Caller, Message, Notice, Run, Session, SideThread, State, Usage
+from detektor_pipelines.ingest.readers.derived import worth_a_look
+from detektor_pipelines.ingest.readers.failures import INTERRUPTED, error_type
+from detektor_pipelines.ingest.readers.shapes import (
     Record,
     UnreadableRecordError,
     blocks_of,
@@ -22,7 +22,7 @@ from detektor_pipelines.ingest.shapes import (
 )
 
 if TYPE_CHECKING:
-    from detektor_pipelines.ingest.statistics import ReadStats
+    from detektor_pipelines.ingest.readers.statistics import ReadStats
 
 SUBAGENT_TOOLS: Final = frozenset({"Task", "Agent"})
 SHELL_TOOLS: Final = frozenset({"Bash", "PowerShell"})

@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from detektor_pipelines.ingest.claude_code.collect import Collector
-from detektor_pipelines.ingest.claude_code.emit import Emitter
+from detektor_pipelines.ingest.readers.claude_code.collect import Collector
+from detektor_pipelines.ingest.readers.claude_code.emit import Emitter
 from detektor_pipelines.ingest.masking import excerpt
-from detektor_pipelines.ingest.names import AgentNames
-from detektor_pipelines.ingest.projects import project_name, project_of_directory, project_of_remote, remote_of_directory
-from detektor_pipelines.ingest.readers import SourceFile
-from detektor_pipelines.ingest.shapes import UnreadableRecordError
-from detektor_pipelines.ingest.statistics import ReadStats
+from detektor_pipelines.ingest.readers.names import AgentNames
+from detektor_pipelines.ingest.readers.projects import project_name, project_of_directory, project_of_remote, remote_of_directory
+from detektor_pipelines.ingest.readers.interface import SourceFile
+from detektor_pipelines.ingest.readers.shapes import UnreadableRecordError
+from detektor_pipelines.ingest.readers.statistics import ReadStats
 from detektor_pipelines.language.records import Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from detektor_pipelines.ingest.claude_code.state import State
-    from detektor_pipelines.ingest.readers import Line, ReadContext
+    from detektor_pipelines.ingest.readers.claude_code.state import State
+    from detektor_pipelines.ingest.readers.interface import Line, ReadContext
     from detektor_pipelines.language.records import AgentEvent
 
 CHECKPOINT_METADATA: Final = ("checkpoints_metadata.jsonl", "checkpoints_metadata.jsonl.gz")

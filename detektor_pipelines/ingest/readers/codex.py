@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from detektor_pipelines.ingest.derived import push_outcome, suite_run, worth_a_look
-from detektor_pipelines.ingest.failures import INTERRUPTED
+from detektor_pipelines.ingest.readers.derived import push_outcome, suite_run, worth_a_look
+from detektor_pipelines.ingest.readers.failures import INTERRUPTED
 from detektor_pipelines.ingest.masking import excerpt
-from detektor_pipelines.ingest.names import MAIN_THREAD, AgentNames
-from detektor_pipelines.ingest.projects import project_name, project_of_directory, project_of_remote, remote_of_directory
-from detektor_pipelines.ingest.readers import SourceFile
-from detektor_pipelines.ingest.shapes import Record, UnreadableRecordError, count_of, instant_of, record_of, text_of
-from detektor_pipelines.ingest.statistics import ReadStats
+from detektor_pipelines.ingest.readers.names import MAIN_THREAD, AgentNames
+from detektor_pipelines.ingest.readers.projects import project_name, project_of_directory, project_of_remote, remote_of_directory
+from detektor_pipelines.ingest.readers.interface import SourceFile
+from detektor_pipelines.ingest.readers.shapes import Record, UnreadableRecordError, count_of, instant_of, record_of, text_of
+from detektor_pipelines.ingest.readers.statistics import ReadStats
 from detektor_pipelines.ingest.verdicts import read_review
 from detektor_pipelines.language.events import UNMAPPED, views_operation
 from detektor_pipelines.language.records import AgentEvent, Rejection
@@ -28,7 +28,7 @@ from detektor_pipelines.language.records import AgentEvent, Rejection
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from detektor_pipelines.ingest.readers import Line, ReadContext
+    from detektor_pipelines.ingest.readers.interface import Line, ReadContext
 
 READER_REVISION: Final = 1
 

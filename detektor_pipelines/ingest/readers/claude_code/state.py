@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from detektor_pipelines.ingest.claude_code.edits import Edit
-    from detektor_pipelines.ingest.claude_code.notifications import Notification
+    from detektor_pipelines.ingest.readers.claude_code.edits import Edit
+    from detektor_pipelines.ingest.readers.claude_code.notifications import Notification
 
 
 class Caller(NamedTuple):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines.ingest.report_lines import is_cut
-from detektor_pipelines.ingest.shapes import Record, text_of
+from detektor_pipelines.ingest.readers.shapes import Record, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,15 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from detektor_pipelines.ingest.claude_code.state import Caller, Run, SideThread, State, Usage
-from detektor_pipelines.ingest.failures import INTERRUPTED, REJECTED
-from detektor_pipelines.ingest.shapes import fuller
+from detektor_pipelines.ingest.readers.claude_code.state import Caller, Run, SideThread, State, Usage
+from detektor_pipelines.ingest.readers.failures import INTERRUPTED, REJECTED
+from detektor_pipelines.ingest.readers.shapes import fuller
 from detektor_pipelines.language.events import MEASURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from detektor_pipelines.ingest.claude_code.state import Call, Message, Notice
+    from detektor_pipelines.ingest.readers.claude_code.state import Call, Message, Notice
 
 Status = Literal["completed", "launched", "failed", "cancelled", "open"]
 

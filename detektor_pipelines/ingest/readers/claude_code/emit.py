@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from detektor_pipelines.ingest.claude_code.edits import change_of
-from detektor_pipelines.ingest.claude_code.runs import Ending, Runs
-from detektor_pipelines.ingest.claude_code.state import MAIN
-from detektor_pipelines.ingest.derived import document_kind, push_outcome, suite_run
-from detektor_pipelines.ingest.failures import REJECTED
-from detektor_pipelines.ingest.names import MAIN_THREAD, AgentNames
+from detektor_pipelines.ingest.readers.claude_code.edits import change_of
+from detektor_pipelines.ingest.readers.claude_code.runs import Ending, Runs
+from detektor_pipelines.ingest.readers.claude_code.state import MAIN
+from detektor_pipelines.ingest.readers.derived import document_kind, push_outcome, suite_run
+from detektor_pipelines.ingest.readers.failures import REJECTED
+from detektor_pipelines.ingest.readers.names import MAIN_THREAD, AgentNames
 from detektor_pipelines.ingest.verdicts import read_review
 from detektor_pipelines.language.events import OPERATIONS, UNMAPPED, views_operation
 from detektor_pipelines.language.records import AgentEvent
@@ -22,8 +22,8 @@ from detektor_pipelines.language.records import AgentEvent
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from detektor_pipelines.ingest.claude_code.edits import Edit
-    from detektor_pipelines.ingest.claude_code.state import Call, Caller, State
+    from detektor_pipelines.ingest.readers.claude_code.edits import Edit
+    from detektor_pipelines.ingest.readers.claude_code.state import Call, Caller, State
     from detektor_pipelines.language.records import Json
 
 READER_REVISION: Final = 1

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from detektor_pipelines.ingest.names import AgentNames
+    from detektor_pipelines.ingest.readers.names import AgentNames
     from detektor_pipelines.language.records import AgentEvent, Rejection
 
 Line: TypeAlias = "tuple[int, bytes]"
