@@ -33,7 +33,7 @@ from detektor_pipelines.ingest.masking import excerpt
 from detektor_pipelines.ingest.readers.names import MAIN_THREAD, AgentNames
 from detektor_pipelines.ingest.readers.projects import project_of_directory, project_of_remote, remote_of_directory
 from detektor_pipelines.ingest.readers.shapes import count_of, record_of, text_of
-from detektor_pipelines.ingest.verdicts import read_review
+from detektor_pipelines.ingest.reports.verdicts import read_review
 from detektor_pipelines.language.events import MEASURES, OPERATIONS, UNMAPPED, views_operation
 from detektor_pipelines.language.records import AgentEvent, Rejection
 from detektor_pipelines.stores.live_events import HEARD

@@ -21,7 +21,7 @@ from detektor_pipelines.ingest.readers.projects import project_name, project_of_
 from detektor_pipelines.ingest.readers.interface import SourceFile
 from detektor_pipelines.ingest.readers.shapes import Record, UnreadableRecordError, count_of, instant_of, record_of, text_of
 from detektor_pipelines.ingest.readers.statistics import ReadStats
-from detektor_pipelines.ingest.verdicts import read_review
+from detektor_pipelines.ingest.reports.verdicts import read_review
 from detektor_pipelines.language.events import UNMAPPED, views_operation
 from detektor_pipelines.language.records import AgentEvent, Rejection
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final, Literal
 
-from detektor_pipelines.ingest.report_lines import is_cut
+from detektor_pipelines.ingest.reports.lines import is_cut
 from detektor_pipelines.ingest.readers.shell import Command, commands_of, exit_status
 
 Outcome = Literal["success", "failure", "cancelled"]

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from detektor_pipelines.clock import EPOCH
-from detektor_pipelines.ingest.report_lines import is_cut
+from detektor_pipelines.ingest.reports.lines import is_cut
 
 Record = dict[str, Any]
 

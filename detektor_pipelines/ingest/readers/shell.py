@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from detektor_pipelines.ingest.report_lines import CUT_MARK
+from detektor_pipelines.ingest.reports.lines import CUT_MARK
 
 _HERE_DOCUMENT: Final = re.compile(r"<<-?\s*(['\"]?)(\w+)\1(.*?)\n\s*\2\s*(?=\n|\)|$)", re.DOTALL)
 _OPEN_HERE_DOCUMENT: Final = re.compile(r"<<-?\s*['\"]?\w+['\"]?[^\n]*\n.*\Z", re.DOTALL)

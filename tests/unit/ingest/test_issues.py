@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detektor_pipelines.ingest.verdicts import read_review
+from detektor_pipelines.ingest.reports.verdicts import read_review
 
 
 def counts(report: str) -> tuple[int | None, ...]:

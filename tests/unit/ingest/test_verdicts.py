@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from detektor_pipelines.ingest.verdicts import read_review
+from detektor_pipelines.ingest.reports.verdicts import read_review
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from detektor_pipelines.ingest.report_lines import is_cut
+from detektor_pipelines.ingest.reports.lines import is_cut
 from detektor_pipelines.ingest.readers.shapes import Record, text_of
 
 if TYPE_CHECKING:

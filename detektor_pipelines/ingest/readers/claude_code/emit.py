@@ -15,7 +15,7 @@ from detektor_pipelines.ingest.readers.claude_code.state import MAIN
 from detektor_pipelines.ingest.readers.derived import document_kind, push_outcome, suite_run
 from detektor_pipelines.ingest.readers.failures import REJECTED
 from detektor_pipelines.ingest.readers.names import MAIN_THREAD, AgentNames
-from detektor_pipelines.ingest.verdicts import read_review
+from detektor_pipelines.ingest.reports.verdicts import read_review
 from detektor_pipelines.language.events import OPERATIONS, UNMAPPED, views_operation
 from detektor_pipelines.language.records import AgentEvent
 

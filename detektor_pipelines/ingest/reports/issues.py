@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from detektor_pipelines.ingest.report_lines import BOLD_LINE_LEVEL, Line, is_cut, plain
+from detektor_pipelines.ingest.reports.lines import BOLD_LINE_LEVEL, Line, is_cut, plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,9 +11,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from detektor_pipelines.ingest.issues import IssueCounts, issue_counts
+from detektor_pipelines.ingest.reports.issues import IssueCounts, issue_counts
 from detektor_pipelines.ingest.masking import excerpt
-from detektor_pipelines.ingest.report_lines import Line, lines_of
+from detektor_pipelines.ingest.reports.lines import Line, lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
