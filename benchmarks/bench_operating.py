@@ -245,8 +245,8 @@ class Installation:
 def installation(home: Path, events: int, days: int, figures: Figures, *, stock: bool = False) -> Iterator[Installation]:
     """Start what `detektor up` starts, with a history, and end it."""
     from detektor_pipelines import stack
-    from detektor_pipelines.simulation.simulator import simulate_table
     from detektor_pipelines.settings import get_settings
+    from detektor_pipelines.simulation.simulator import simulate_table
     from detektor_pipelines.stores.events import append_table
     from detektor_pipelines.stores.schema import migrate
 

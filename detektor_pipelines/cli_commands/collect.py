@@ -34,7 +34,7 @@ def collect(
 
     import uvicorn
 
-    from detektor_pipelines.ingest.http import app
+    from detektor_pipelines.ingest.live.http import app
     from detektor_pipelines.settings import get_settings
     from detektor_pipelines.stores.schema import migrate
 

@@ -57,7 +57,7 @@ def emit(**given: Any) -> None:
     Example: [bold]detektor emit --agent code-reviewer --action review --project shop --issues 3 --verdict rejected[/]
     """
     from detektor_pipelines.cli_commands.earlier_days import dagster_hears_of_earlier_days
-    from detektor_pipelines.ingest.live import LiveWriter
+    from detektor_pipelines.ingest.live.writer import LiveWriter
     from detektor_pipelines.settings import get_settings
 
     settings = get_settings()

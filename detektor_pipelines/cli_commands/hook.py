@@ -11,7 +11,7 @@ import typer
 from detektor_pipelines.cli_commands.output import JsonOption, print_json, print_table
 
 if TYPE_CHECKING:
-    from detektor_pipelines.ingest.hook_settings import SettingsFile
+    from detektor_pipelines.ingest.live.hook_settings import SettingsFile
 
 SettingsOption = Annotated[
     Path | None, typer.Option("--settings", help="The settings file; by default your own, ~/.claude/settings.json.", show_default=False)
@@ -38,8 +38,8 @@ def install(*, settings: SettingsOption = None, project: ProjectOption = False, 
 
     Example: [bold]detektor hook install[/]
     """
-    from detektor_pipelines.ingest.hook_settings import quick_command
-    from detektor_pipelines.ingest.spool import DIRECTORY
+    from detektor_pipelines.ingest.live.hook_settings import quick_command
+    from detektor_pipelines.ingest.live.spool import DIRECTORY
     from detektor_pipelines.settings import get_settings
 
     file = _file(settings, project=project)
@@ -78,8 +78,8 @@ def uninstall(*, settings: SettingsOption = None, project: ProjectOption = False
 
 def status(*, settings: SettingsOption = None, as_json: JsonOption = False) -> None:
     """Say in which settings the hook is, and what waits in the spool."""
-    from detektor_pipelines.ingest.hook_settings import HOOKS
-    from detektor_pipelines.ingest.spool import DIRECTORY
+    from detektor_pipelines.ingest.live.hook_settings import HOOKS
+    from detektor_pipelines.ingest.live.spool import DIRECTORY
     from detektor_pipelines.settings import get_settings
 
     files = [_file(settings, project=False)] if settings else [_file(None, project=False), _file(None, project=True)]
@@ -99,7 +99,7 @@ def status(*, settings: SettingsOption = None, as_json: JsonOption = False) -> N
 
 
 def _file(given: Path | None, *, project: bool) -> SettingsFile:
-    from detektor_pipelines.ingest.hook_settings import SettingsFile
+    from detektor_pipelines.ingest.live.hook_settings import SettingsFile
 
     default = Path(".claude/settings.local.json") if project else Path("~/.claude/settings.json")
     return SettingsFile((given if given is not None else default).expanduser().absolute())

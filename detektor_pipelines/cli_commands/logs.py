@@ -111,8 +111,8 @@ def _run(paths: list[str], *, project: str | None, agents: Path | None, mix: boo
 
 
 def _drain(*, mix: bool, as_json: bool) -> None:
-    from detektor_pipelines.ingest.live import LiveWriter
-    from detektor_pipelines.ingest.spool import drain
+    from detektor_pipelines.ingest.live.spool import drain
+    from detektor_pipelines.ingest.live.writer import LiveWriter
     from detektor_pipelines.settings import get_settings
     from detektor_pipelines.stores.schema import migrate
 

@@ -118,9 +118,9 @@ def _print_figures(table: pa.Table, compare: list[Path], *, as_json: bool) -> No
 def _real_figures(paths: list[Path]) -> Mapping[str, float | None]:
     """Measured on the logs at `paths`, or without any the figures that the simulator was calibrated on."""
     from detektor_pipelines.ingest.readers.names import agent_names
+    from detektor_pipelines.settings import get_settings
     from detektor_pipelines.simulation.calibration import REAL_FIGURES
     from detektor_pipelines.simulation.figures import figures
-    from detektor_pipelines.settings import get_settings
 
     if not paths:
         return REAL_FIGURES

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from detektor_pipelines.ingest.files import LogFiles
-    from detektor_pipelines.ingest.readers.names import AgentNames
     from detektor_pipelines.ingest.readers.interface import Reader, ReaderName
+    from detektor_pipelines.ingest.readers.names import AgentNames
     from detektor_pipelines.settings import Settings
 
 READERS: Final[dict[ReaderName, str]] = {

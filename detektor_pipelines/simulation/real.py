@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from detektor_pipelines.ingest.readers.names import AgentNames
     from detektor_pipelines.ingest.readers.interface import Reader
+    from detektor_pipelines.ingest.readers.names import AgentNames
 
 
 def read_events(paths: Sequence[Path], names: AgentNames) -> pa.Table:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pyarrow as pa
 
+from detektor_pipelines.language.events import AGENT_TYPES, CATEGORIES, MEASURES, OPERATIONS
 from detektor_pipelines.simulation.blocks import MISSING, Block
 from detektor_pipelines.simulation.calendar import DAY_US, project_name
 from detektor_pipelines.simulation.draws import Draws, Ints, Keys, Truths, child
-from detektor_pipelines.language.events import AGENT_TYPES, CATEGORIES, MEASURES, OPERATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -35,8 +35,8 @@ def draining(settings: Settings) -> Iterator[None]:
 
 
 def _drain(settings: Settings, stop: threading.Event) -> None:
-    from detektor_pipelines.ingest.live import LiveWriter
-    from detektor_pipelines.ingest.spool import Spool
+    from detektor_pipelines.ingest.live.spool import Spool
+    from detektor_pipelines.ingest.live.writer import LiveWriter
 
     spool, complaint, pause = Spool(settings), "", PAUSE_S
     with LiveWriter(settings) as writer:

@@ -17,7 +17,7 @@ from rule_views import happened, read, rows_of, view_of
 
 from detektor_pipelines.clock import from_us, parse_instant
 from detektor_pipelines.engine.explain import read_row
-from detektor_pipelines.ingest.live import LiveWriter
+from detektor_pipelines.ingest.live.writer import LiveWriter
 from detektor_pipelines.language import count, days, event, last, rate, total
 from detektor_pipelines.language.records import AgentEvent
 from detektor_pipelines.stores.connections import connect_arrow

@@ -18,7 +18,7 @@ from rule_views import AGENT, happened, view_of
 from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.engine.online import publish_online
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.ingest.live import LiveWriter
+from detektor_pipelines.ingest.live.writer import LiveWriter
 from detektor_pipelines.language import count, days
 from detektor_pipelines.language.records import AgentEvent
 from detektor_pipelines.quality.parity import check

@@ -24,7 +24,7 @@ from detektor_pipelines.clock import from_us, parse_instant, to_text
 from detektor_pipelines.engine.materialize import materialize
 from detektor_pipelines.engine.online import publish_online
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.ingest.live import LiveWriter
+from detektor_pipelines.ingest.live.writer import LiveWriter
 from detektor_pipelines.language.records import AgentEvent
 from detektor_pipelines.quality import judgement, parity
 from detektor_pipelines.stores import online

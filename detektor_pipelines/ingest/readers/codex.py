@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from detektor_pipelines.ingest.masking import excerpt
 from detektor_pipelines.ingest.readers.derived import push_outcome, suite_run, worth_a_look
 from detektor_pipelines.ingest.readers.failures import INTERRUPTED
-from detektor_pipelines.ingest.masking import excerpt
+from detektor_pipelines.ingest.readers.interface import SourceFile
 from detektor_pipelines.ingest.readers.names import MAIN_THREAD, AgentNames
 from detektor_pipelines.ingest.readers.projects import project_name, project_of_directory, project_of_remote, remote_of_directory
-from detektor_pipelines.ingest.readers.interface import SourceFile
 from detektor_pipelines.ingest.readers.shapes import Record, UnreadableRecordError, count_of, instant_of, record_of, text_of
 from detektor_pipelines.ingest.readers.statistics import ReadStats
 from detektor_pipelines.ingest.reports.verdicts import read_review

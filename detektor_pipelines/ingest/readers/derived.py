@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final, Literal
 
-from detektor_pipelines.ingest.reports.lines import is_cut
 from detektor_pipelines.ingest.readers.shell import Command, commands_of, exit_status
+from detektor_pipelines.ingest.reports.lines import is_cut
 
 Outcome = Literal["success", "failure", "cancelled"]
 DocumentKind = Literal["readme", "api", "guide", "architecture", "changelog", "other"]

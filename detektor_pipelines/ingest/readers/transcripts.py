@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from detektor_pipelines.ingest.masking import excerpt
 from detektor_pipelines.ingest.readers.claude_code.collect import Collector
 from detektor_pipelines.ingest.readers.claude_code.emit import Emitter
-from detektor_pipelines.ingest.masking import excerpt
+from detektor_pipelines.ingest.readers.interface import SourceFile
 from detektor_pipelines.ingest.readers.names import AgentNames
 from detektor_pipelines.ingest.readers.projects import project_name, project_of_directory, project_of_remote, remote_of_directory
-from detektor_pipelines.ingest.readers.interface import SourceFile
 from detektor_pipelines.ingest.readers.shapes import UnreadableRecordError
 from detektor_pipelines.ingest.readers.statistics import ReadStats
 from detektor_pipelines.language.records import Rejection

@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from detektor_pipelines.ingest.reports.issues import IssueCounts, issue_counts
 from detektor_pipelines.ingest.masking import excerpt
+from detektor_pipelines.ingest.reports.issues import IssueCounts, issue_counts
 from detektor_pipelines.ingest.reports.lines import Line, lines_of
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.engine.materialize import materialize
 from detektor_pipelines.engine.online import publish_online
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.simulation.simulator import simulate_table
 from detektor_pipelines.settings import Settings
+from detektor_pipelines.simulation.simulator import simulate_table
 from detektor_pipelines.stores import offline
 from detektor_pipelines.stores.connections import connect, connect_arrow
 from detektor_pipelines.stores.events import append_table

@@ -17,7 +17,7 @@ import psycopg
 import pytest
 
 from detektor_pipelines.clock import from_us, now_us
-from detektor_pipelines.ingest.http import BODY_LIMIT, EVENTS_LIMIT
+from detektor_pipelines.ingest.live.http import BODY_LIMIT, EVENTS_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

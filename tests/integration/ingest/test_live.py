@@ -10,7 +10,7 @@ import pytest
 
 from detektor_pipelines.clock import now_us, to_us
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.ingest.live import LiveWriter
+from detektor_pipelines.ingest.live.writer import LiveWriter
 from detektor_pipelines.language.records import AgentEvent, Rejection
 from detektor_pipelines.stores.events import append
 from detektor_pipelines.stores.live_events import HEARD, LiveLog, body_hash, row_of

@@ -16,8 +16,8 @@ import pytest
 
 from detektor_pipelines.ingest.readers import transcripts
 from detektor_pipelines.ingest.readers.claude_code.emit import ATTRIBUTES
-from detektor_pipelines.ingest.readers.names import AgentNames
 from detektor_pipelines.ingest.readers.interface import ReadContext, SourceFile
+from detektor_pipelines.ingest.readers.names import AgentNames
 from detektor_pipelines.ingest.readers.statistics import ReadStats
 from detektor_pipelines.language.events import CATEGORIES, MEASURES, OPERATIONS
 from detektor_pipelines.language.records import AgentEvent, Rejection

@@ -13,10 +13,10 @@ import pytest
 
 from detektor_pipelines import hook
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.ingest import spool as spools
-from detektor_pipelines.ingest.live import LiveWriter
+from detektor_pipelines.ingest.live import spool as spools
+from detektor_pipelines.ingest.live.spool import Spool, drain
+from detektor_pipelines.ingest.live.writer import LiveWriter
 from detektor_pipelines.ingest.run import ingest
-from detektor_pipelines.ingest.spool import Spool, drain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -31,8 +31,8 @@ State = dict[tuple[str, date], tuple[str, str, int]]
 @pytest.fixture
 def history(servers: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Return settings whose log holds 45 simulated days of two agents, all published; the clock stands at noon of the next."""
-    from detektor_pipelines.simulation.simulator import simulate_table
     from detektor_pipelines.orchestration.run import materialize_range
+    from detektor_pipelines.simulation.simulator import simulate_table
     from detektor_pipelines.stores.events import append_table
 
     monkeypatch.setenv("DETEKTOR_NOW", "2026-05-20T12:00:00Z")

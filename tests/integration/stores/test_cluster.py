@@ -15,7 +15,7 @@ from rule_views import AGENT, view_of
 from detektor_pipelines.cli_commands.doctor import _log
 from detektor_pipelines.cli_commands.status import log as log_section
 from detektor_pipelines.clock import parse_instant
-from detektor_pipelines.ingest.live import LiveWriter
+from detektor_pipelines.ingest.live.writer import LiveWriter
 from detektor_pipelines.language import count, days
 from detektor_pipelines.language.hashes import data_hash
 from detektor_pipelines.language.records import AgentEvent

@@ -19,7 +19,7 @@ from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.engine.as_of import read_values, values_of_nothing
 from detektor_pipelines.engine.explain import read_row
 from detektor_pipelines.engine.materialize import materialize
-from detektor_pipelines.ingest.live import LiveWriter
+from detektor_pipelines.ingest.live.writer import LiveWriter
 from detektor_pipelines.language.records import AgentEvent
 from detektor_pipelines.language.windows import DAY, HOUR, MINUTE, SECOND
 from detektor_pipelines.stores import online

@@ -9,8 +9,8 @@ import pytest
 
 from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.ingest.readers import codex
-from detektor_pipelines.ingest.readers.names import AgentNames
 from detektor_pipelines.ingest.readers.interface import ReadContext, SourceFile, detect
+from detektor_pipelines.ingest.readers.names import AgentNames
 from detektor_pipelines.ingest.readers.statistics import ReadStats
 from detektor_pipelines.language.records import AgentEvent, Rejection
 

@@ -5,8 +5,8 @@ import tomllib
 from pathlib import Path
 
 from detektor_pipelines.ingest.files import SUFFIXES
-from detektor_pipelines.ingest.readers.jsonl import OPTIONAL, REQUIRED, read
 from detektor_pipelines.ingest.readers.interface import ReadContext
+from detektor_pipelines.ingest.readers.jsonl import OPTIONAL, REQUIRED, read
 from detektor_pipelines.language.events import AGENT_TYPES
 from detektor_pipelines.language.records import AgentEvent
 

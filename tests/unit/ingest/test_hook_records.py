@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detektor_pipelines.hook import TIME, line_of
-from detektor_pipelines.ingest.hook_records import WAIT_US, HookReader
+from detektor_pipelines.ingest.live.hook_records import WAIT_US, HookReader
 from detektor_pipelines.ingest.readers.names import AgentNames
 from detektor_pipelines.language.records import AgentEvent, Rejection
 

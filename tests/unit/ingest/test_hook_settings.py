@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from detektor_pipelines.cli import build_app
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.ingest.hook_settings import HOOKS, SettingsFile, _installed, _parsed, _take_out, quick_command
+from detektor_pipelines.ingest.live.hook_settings import HOOKS, SettingsFile, _installed, _parsed, _take_out, quick_command
 
 if TYPE_CHECKING:
     from pathlib import Path

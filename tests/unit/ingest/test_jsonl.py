@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from detektor_pipelines.clock import parse_instant
+from detektor_pipelines.ingest.readers.interface import ReadContext, detect
 from detektor_pipelines.ingest.readers.jsonl import read
 from detektor_pipelines.ingest.readers.names import AgentNames
-from detektor_pipelines.ingest.readers.interface import ReadContext, detect
 from detektor_pipelines.language.records import AgentEvent, Rejection
 
 MARCH = "2026-03-05T10:00:00Z"

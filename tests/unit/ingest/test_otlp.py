@@ -6,8 +6,8 @@ import orjson
 import pytest
 
 from detektor_pipelines.ingest.checks import problem
+from detektor_pipelines.ingest.live.otlp import WITHOUT_EVENTS, UnreadableRequestError, read, requests_of_json, requests_of_protobuf
 from detektor_pipelines.ingest.readers.names import AgentNames
-from detektor_pipelines.ingest.otlp import WITHOUT_EVENTS, UnreadableRequestError, read, requests_of_json, requests_of_protobuf
 from detektor_pipelines.language.records import AgentEvent, Rejection
 
 NANO = 1_782_000_000_123_456_789

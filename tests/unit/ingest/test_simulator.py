@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from detektor_pipelines.language.events import AGENT_TYPES, CATEGORIES, MEASURES, OPERATIONS, views_operation
 from detektor_pipelines.simulation.calendar import (
     DAY_US,
     IDLE_DAYS,
@@ -20,9 +21,8 @@ from detektor_pipelines.simulation.calendar import (
 from detektor_pipelines.simulation.calibration import REAL_FIGURES
 from detektor_pipelines.simulation.draws import Draws, child
 from detektor_pipelines.simulation.figures import figures
-from detektor_pipelines.simulation.table import SCHEMA
 from detektor_pipelines.simulation.simulator import simulate_table
-from detektor_pipelines.language.events import AGENT_TYPES, CATEGORIES, MEASURES, OPERATIONS, views_operation
+from detektor_pipelines.simulation.table import SCHEMA
 
 END = date(2026, 11, 23)
 DAYS = 184

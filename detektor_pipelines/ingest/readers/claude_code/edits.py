@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from detektor_pipelines.ingest.reports.lines import is_cut
 from detektor_pipelines.ingest.readers.shapes import Record, text_of
+from detektor_pipelines.ingest.reports.lines import is_cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

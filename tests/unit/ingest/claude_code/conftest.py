@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from detektor_pipelines.ingest.readers import transcripts
-from detektor_pipelines.ingest.readers.names import AgentNames
 from detektor_pipelines.ingest.readers.interface import ReadContext, SourceFile
+from detektor_pipelines.ingest.readers.names import AgentNames
 from detektor_pipelines.ingest.readers.statistics import ReadStats
 from detektor_pipelines.language.records import AgentEvent, Rejection
 

@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from detektor_pipelines.ingest.readers import transcripts
-from detektor_pipelines.ingest.readers.names import AgentNames
 from detektor_pipelines.ingest.readers.interface import ReadContext, SourceFile
+from detektor_pipelines.ingest.readers.names import AgentNames
 from detektor_pipelines.ingest.readers.statistics import ReadStats
 
 if TYPE_CHECKING:

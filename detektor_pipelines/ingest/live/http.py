@@ -1,6 +1,6 @@
 """Events over HTTP: `POST /v1/events` in our own format, `POST /v1/logs` in OpenTelemetry's; `detektor collect` serves it.
 
-Belongs here: requests and answers. What becomes an event is said by `ingest.readers.jsonl` and `ingest.otlp`, how it is stored by `ingest.live`. An
+Belongs here: requests and answers. What becomes an event is said by `ingest.readers.jsonl` and `ingest.live.otlp`, how it is stored by `ingest.live.writer`. An
 answer is sent when everything is committed, so a client that got none may send the same again: what is known adds nothing. Errors are
 problem details (RFC 9457). There is no password: it is bound to loopback, and a request that a browser's page could send is refused.
 """
@@ -17,11 +17,11 @@ import orjson
 
 from detektor_pipelines.compile.loaded import definitions
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.ingest import otlp
+from detektor_pipelines.ingest.live import otlp
+from detektor_pipelines.ingest.live.writer import LiveWriter
 from detektor_pipelines.ingest.readers import jsonl
-from detektor_pipelines.ingest.live import LiveWriter
-from detektor_pipelines.ingest.readers.names import AgentNames, agent_names
 from detektor_pipelines.ingest.readers.interface import ReadContext
+from detektor_pipelines.ingest.readers.names import AgentNames, agent_names
 from detektor_pipelines.language.records import Rejection
 
 if TYPE_CHECKING:

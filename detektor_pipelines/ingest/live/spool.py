@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines.clock import now_us
 from detektor_pipelines.hook import FILE_PREFIX, FILE_SUFFIX, LINE_LIMIT, TIME, fallback_directory
-from detektor_pipelines.ingest.hook_records import SOURCE, HookReader
-from detektor_pipelines.ingest.live import LiveWriter
+from detektor_pipelines.ingest.live.hook_records import SOURCE, HookReader
+from detektor_pipelines.ingest.live.writer import LiveWriter
 from detektor_pipelines.ingest.masking import excerpt
 from detektor_pipelines.ingest.readers.names import FILE_NAME, AgentNames, agent_names
 from detektor_pipelines.language.records import AgentEvent, Rejection

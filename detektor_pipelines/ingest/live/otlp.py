@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from detektor_pipelines.clock import parse_instant
-from detektor_pipelines.ingest.readers.failures import REJECTED, error_type
 from detektor_pipelines.ingest.masking import excerpt
+from detektor_pipelines.ingest.readers.failures import REJECTED, error_type
 from detektor_pipelines.ingest.readers.names import MAIN_THREAD, AgentNames
 from detektor_pipelines.ingest.readers.projects import project_name, project_of_remote
 from detektor_pipelines.ingest.readers.shapes import record_of, text_of
