@@ -5,13 +5,13 @@ __all__ = ["AgentFeatures", "__version__"]
 
 TYPE_CHECKING = False  # typing's own, without importing it: every command begins here
 if TYPE_CHECKING:
-    from detektor_pipelines.serving.client import AgentFeatures
+    from detektor_pipelines.client import AgentFeatures
 else:
 
     def __getattr__(name):  # noqa: ANN001, ANN202 - importing the package imports no part of it
         if name != "AgentFeatures":
             message = f"module {__name__!r} has no attribute {name!r}"
             raise AttributeError(message)
-        from detektor_pipelines.serving.client import AgentFeatures
+        from detektor_pipelines.client import AgentFeatures
 
         return AgentFeatures

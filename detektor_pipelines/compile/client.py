@@ -1,4 +1,4 @@
-"""The typed classes of `serving/client/agents.py`: each view's features with type, unit and meaning, so that editors and mypy know them."""
+"""The typed classes of `client/agents.py`: each view's features with type, unit and meaning, so that editors and mypy know them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.language.views import Feature, FeatureView
 
-FILE: Final = "detektor_pipelines/serving/client/agents.py"
+FILE: Final = "detektor_pipelines/client/agents.py"
 
 _TYPES: Final = {"int64": "int | None", "float64": "float | None", "instant": "datetime | None"}
 _WIDTH: Final = 140
@@ -24,8 +24,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, overload
 
-from detektor_pipelines.serving.client.reader import Options, Reader, V
-from detektor_pipelines.serving.client.values import AgentValues
+from detektor_pipelines.client.reader import Options, Reader, V
+from detektor_pipelines.client.values import AgentValues
 
 if TYPE_CHECKING:
     from datetime import datetime

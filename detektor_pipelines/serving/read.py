@@ -85,7 +85,7 @@ def read_served(view: FeatureView, agent_id: str, url: str) -> AgentReading:
         UserError: It gives no values.
 
     """
-    from detektor_pipelines.serving.client import AgentFeatures
+    from detektor_pipelines.client import AgentFeatures
 
     project = agent_id.partition("@")[2] or None
     found = AgentFeatures(view.agent, project, url=url).get([each.name for each in view.features])

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from detektor_pipelines.catalog import VIEWS
+from detektor_pipelines.client import AgentValues, agents
 from detektor_pipelines.compile import client
 from detektor_pipelines.language.expressions import DefinitionError
 from detektor_pipelines.language.views import ANSWER_NAMES
-from detektor_pipelines.serving.client import AgentValues, agents
 
 ROOT = Path(__file__).resolve().parents[3]
 VIEW = VIEWS[0]
@@ -29,7 +29,7 @@ def test_each_view_has_its_class(view: client.FeatureView) -> None:
 
 
 def test_every_class_is_given_to_the_public() -> None:
-    from detektor_pipelines.serving import client as public
+    from detektor_pipelines import client as public
 
     assert {client.class_name(view) for view in VIEWS} <= set(public.__all__)
 
@@ -66,7 +66,7 @@ def test_a_type_checker_knows_the_features(tmp_path: Path) -> None:
     said = {int(line.split(":")[1]): line for line in lines if ": error: " in line or "Revealed type" in line}
     assert '"int | None"' in said[3]
     assert '"datetime.datetime | None"' in said[4]
-    assert "list[detektor_pipelines.serving.client.agents.DeploymentFeatures]" in said[5]
+    assert "list[detektor_pipelines.client.agents.DeploymentFeatures]" in said[5]
     assert "has no attribute" in said[6]
     assert "No overload variant" in said[7]
     assert "AgentValues" in said[9]

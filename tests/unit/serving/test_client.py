@@ -22,8 +22,7 @@ import certificates
 import pytest
 
 from detektor_pipelines import AgentFeatures
-from detektor_pipelines.errors import UserError
-from detektor_pipelines.serving.client import (
+from detektor_pipelines.client import (
     CodeReviewFeatures,
     DeploymentFeatures,
     FeatureServerDownError,
@@ -31,6 +30,7 @@ from detektor_pipelines.serving.client import (
     RequestRefusedError,
     connections,
 )
+from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

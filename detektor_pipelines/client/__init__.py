@@ -4,7 +4,7 @@ Belongs here: the client, out of the standard library alone, so that importing i
 knows Redis, Feast or the settings of a server; `agents` is made from the definitions by `detektor generate`.
 """
 
-from detektor_pipelines.serving.client.agents import (
+from detektor_pipelines.client.agents import (
     AgentFeatures,
     ArchitectureFeatures,
     CodeReviewFeatures,
@@ -15,8 +15,8 @@ from detektor_pipelines.serving.client.agents import (
     DocumentationFeatures,
     PipelineDebuggingFeatures,
 )
-from detektor_pipelines.serving.client.connections import FeatureServerDownError, FeatureServerError, RequestRefusedError
-from detektor_pipelines.serving.client.values import AgentValues, Status, Value
+from detektor_pipelines.client.connections import FeatureServerDownError, FeatureServerError, RequestRefusedError
+from detektor_pipelines.client.values import AgentValues, Status, Value
 
 __all__ = [
     "AgentFeatures",

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Generic, TypedDict, TypeVar
 
+from detektor_pipelines.client.connections import CA, TOKEN, FeatureServerError, connections, default_url
+from detektor_pipelines.client.values import AgentValues
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.serving.client.connections import CA, TOKEN, FeatureServerError, connections, default_url
-from detektor_pipelines.serving.client.values import AgentValues
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from detektor_pipelines.serving.client.connections import Connections
+    from detektor_pipelines.client.connections import Connections
 
 V = TypeVar("V", bound=AgentValues)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, overload
 
-from detektor_pipelines.serving.client.reader import Options, Reader, V
-from detektor_pipelines.serving.client.values import AgentValues
+from detektor_pipelines.client.reader import Options, Reader, V
+from detektor_pipelines.client.values import AgentValues
 
 if TYPE_CHECKING:
     from datetime import datetime
