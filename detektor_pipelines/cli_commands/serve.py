@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from detektor_pipelines.serving.listening import Door
+    from detektor_pipelines.web.listening import Door
 
 Host = Annotated[
     str | None,
@@ -45,9 +45,9 @@ def serve(
     Example: [bold]curl -s localhost:6566/get-online-features -d '{"features": ["code_review_features:recent_reviews_count"],
     "entities": {"agent_id": ["code-reviewer"]}}'[/]
     """
-    from detektor_pipelines.serving import handover, listening
     from detektor_pipelines.serving.server import app
     from detektor_pipelines.settings import get_settings
+    from detektor_pipelines.web import handover, listening
 
     settings = get_settings()
     settings = settings.model_copy(
@@ -82,11 +82,11 @@ def registry(
 
     Example: [bold]curl -s "localhost:6567/api/v1/feature_views?project=detektor"[/]
     """
-    from detektor_pipelines.serving import handover, listening
     from detektor_pipelines.serving import registry as served
-    from detektor_pipelines.serving.access import access_of
     from detektor_pipelines.settings import get_settings
     from detektor_pipelines.stores.feast_repo import closing_store
+    from detektor_pipelines.web import handover, listening
+    from detektor_pipelines.web.access import access_of
 
     settings = get_settings()
     settings = settings.model_copy(
@@ -126,8 +126,8 @@ def token(
 
     Example: [bold]detektor token grafana[/]
     """
-    from detektor_pipelines.serving.access import add_token
     from detektor_pipelines.settings import get_settings
+    from detektor_pipelines.web.access import add_token
 
     settings = get_settings()
     chosen = (file or settings.serve_tokens_file or settings.home / "tokens").expanduser().absolute()
@@ -139,7 +139,7 @@ def token(
 
 
 def _warn_of_plain_text(where: Door) -> None:
-    from detektor_pipelines.serving import listening
+    from detektor_pipelines.web import listening
 
     if where.certificate is None and not listening.is_loopback(where.host):
         typer.echo("Without --tls-cert, tokens and values cross the network in plain text.", err=True)

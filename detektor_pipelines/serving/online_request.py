@@ -23,8 +23,8 @@ from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.compile.feast import JOIN_KEY
 from detektor_pipelines.compile.loaded import phrase
 from detektor_pipelines.language.windows import SECOND
-from detektor_pipelines.serving.problems import ProblemError
 from detektor_pipelines.stores.online import Lookup, StoredView, stored_view
+from detektor_pipelines.web.problems import ProblemError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from detektor_pipelines import __version__
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.compile.feast import JOIN_KEY
-from detektor_pipelines.serving.problems import MEDIA_TYPE
+from detektor_pipelines.web.problems import MEDIA_TYPE
 
 if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from detektor_pipelines.compile.loaded import definitions
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.serving.access import KNOWN, Guard
-from detektor_pipelines.serving.listening import bracketed
 from detektor_pipelines.stores.connections import connect
+from detektor_pipelines.web.access import KNOWN, Guard
+from detektor_pipelines.web.listening import bracketed
 
 if TYPE_CHECKING:
     import grpc
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp
 
-    from detektor_pipelines.serving.access import Access
-    from detektor_pipelines.serving.listening import Door
     from detektor_pipelines.settings import Settings
+    from detektor_pipelines.web.access import Access
+    from detektor_pipelines.web.listening import Door
 
 GRPC_STOP_S: Final = 5
 _THREADS: Final = 10

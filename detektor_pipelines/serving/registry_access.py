@@ -17,8 +17,8 @@ from feast.permissions.security_manager import SecurityManager, get_security_man
 from feast.permissions.server.rest_token_extractor import RestTokenExtractor
 from feast.permissions.user import User
 
-from detektor_pipelines.serving.access import answer
-from detektor_pipelines.serving.problems import ProblemError
+from detektor_pipelines.web.access import answer
+from detektor_pipelines.web.problems import ProblemError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from feast import FeatureStore
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from detektor_pipelines.serving.access import Access, Caller
+    from detektor_pipelines.web.access import Access, Caller
 
 _READING: Final = re.compile(r"/feast\.registry\.RegistryServer/(Get|List|Search|Proto|Refresh)\w*")
 _HEALTH: Final = "/grpc.health.v1.Health/"

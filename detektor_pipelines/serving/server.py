@@ -27,16 +27,16 @@ import orjson
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.compile.loaded import definitions
-from detektor_pipelines.serving.access import KNOWN, Guard, access_of
 from detektor_pipelines.serving.last_known import LastKnown
 from detektor_pipelines.serving.online_request import VersionsNeededError, answer, parse
 from detektor_pipelines.serving.openapi import description
-from detektor_pipelines.serving.problems import MEDIA_TYPE, ProblemError
 from detektor_pipelines.serving.server_metrics import ServerMetrics
 from detektor_pipelines.serving.sources import Sources
 from detektor_pipelines.serving.view_versions import ViewVersions
 from detektor_pipelines.stores import online
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError
+from detektor_pipelines.web.access import KNOWN, Guard, access_of
+from detektor_pipelines.web.problems import MEDIA_TYPE, ProblemError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence

@@ -1,6 +1,6 @@
 """What Prometheus asks the feature server: how long answers take, how many there are by status.
 
-With several workers the figures are kept in files that all of them share (`SHARED` names their directory before this module's metrics are
+With several workers the figures are kept in files that all of them share (`SHARED_METRICS` names their directory before this module's metrics are
 made), so that whichever worker is asked answers for all. prometheus_client has a variable of its own for that, which Feast sets for every
 process that comes after it; so ours decides.
 """
@@ -12,8 +12,8 @@ import sys
 from typing import Any, Final
 
 from detektor_pipelines.compile import loaded
+from detektor_pipelines.web.listening import SHARED_METRICS
 
-SHARED: Final = "DETEKTOR_SHARED_METRICS"
 _ITS_OWN: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 BUCKETS: Final = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
@@ -24,7 +24,7 @@ class ServerMetrics:
     """One process's metrics."""
 
     def __init__(self) -> None:
-        if directory := os.environ.get(SHARED):
+        if directory := os.environ.get(SHARED_METRICS):
             os.environ[_ITS_OWN] = directory
         elif "prometheus_client" not in sys.modules:  # which reads it when it is imported, and from then on needs what it has read
             os.environ.pop(_ITS_OWN, None)
@@ -82,7 +82,7 @@ class ServerMetrics:
         from prometheus_client.multiprocess import MultiProcessCollector
 
         registry = self._registry
-        if os.environ.get(SHARED):
+        if os.environ.get(SHARED_METRICS):
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry), CONTENT_TYPE_LATEST

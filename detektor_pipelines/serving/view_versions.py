@@ -20,10 +20,10 @@ from detektor_pipelines.compile.feast import DATA_HASH, MAX_AGE
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.hashes import SHORT, short_hash
 from detektor_pipelines.serving.online_request import Pin, Version
-from detektor_pipelines.serving.problems import ProblemError
 from detektor_pipelines.stores.connections import connect
 from detektor_pipelines.stores.online import StoredView, layout_key, stored_view
 from detektor_pipelines.stores.packing import Layout
+from detektor_pipelines.web.problems import ProblemError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -19,11 +19,11 @@ from detektor_pipelines import AgentFeatures, clock
 from detektor_pipelines.catalog import VIEWS, view_named
 from detektor_pipelines.client import FeatureServerDownError, RequestRefusedError, connections
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.serving.access import add_token
 from detektor_pipelines.serving.read import read_served
 from detektor_pipelines.settings import Settings
 from detektor_pipelines.stack import embedded
 from detektor_pipelines.stores import online
+from detektor_pipelines.web.access import add_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

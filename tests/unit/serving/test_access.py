@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.serving import access as module
-from detektor_pipelines.serving.access import KNOWN, Access, Caller, Guard, TokenFile, access_of, add_token, check
-from detektor_pipelines.serving.listening import door, is_loopback
-from detektor_pipelines.serving.problems import ProblemError
 from detektor_pipelines.settings import Settings
+from detektor_pipelines.web import access as module
+from detektor_pipelines.web.access import KNOWN, Access, Caller, Guard, TokenFile, access_of, add_token, check
+from detektor_pipelines.web.listening import door, is_loopback
+from detektor_pipelines.web.problems import ProblemError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.serving import handover, listening
+from detektor_pipelines.web import handover, listening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TAKE = """
 import os
-from detektor_pipelines.serving import handover
+from detektor_pipelines.web import handover
 os.environ["LISTEN_PID"] = os.environ["LISTEN_PID"] or str(os.getpid())
 taken = handover.inherited()
 print(taken and taken.getsockname()[1], handover.inherited(), "LISTEN_FDS" in os.environ, taken and taken.get_inheritable())

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from detektor_pipelines.serving import http_connection
-from detektor_pipelines.serving.http_connection import HEAD_LIMIT, Connection
+from detektor_pipelines.web import http_connection
+from detektor_pipelines.web.http_connection import HEAD_LIMIT, Connection
 
 
 class Transport(asyncio.Transport):

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS, view_named
 from detektor_pipelines.serving.online_request import Pin, Version, VersionsNeededError, answer, parse
-from detektor_pipelines.serving.problems import ProblemError
 from detektor_pipelines.stores.online import OnlineRow, StoredView, keys_of, stored_view
 from detektor_pipelines.stores.packing import Layout
+from detektor_pipelines.web.problems import ProblemError
 
 VIEW = view_named("code_review_features")
 COUNT, AVERAGE, REJECTED = (f"{VIEW.name}:{name}" for name in ("recent_reviews_count", "avg_issues_per_review", "last_rejection_at"))

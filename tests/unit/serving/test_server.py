@@ -11,11 +11,11 @@ import pytest
 from detektor_pipelines.catalog import view_named
 from detektor_pipelines.serving.last_known import LastKnown
 from detektor_pipelines.serving.online_request import Pin, Version
-from detektor_pipelines.serving.problems import ProblemError
 from detektor_pipelines.serving.server import _Server
 from detektor_pipelines.serving.server_metrics import ServerMetrics
 from detektor_pipelines.stores.online import StoredView, keys_of, stored_view
 from detektor_pipelines.stores.packing import Layout
+from detektor_pipelines.web.problems import ProblemError
 
 if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.serving.problems import MEDIA_TYPE, ProblemError
+from detektor_pipelines.web.problems import MEDIA_TYPE, ProblemError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -222,7 +222,7 @@ def access_of(settings: Settings) -> Access | None:
     provider: Provider | None = None
     if settings.serve_oidc_discovery_url:
         check_provider(settings)
-        from detektor_pipelines.serving.oidc import Provider as OidcProvider
+        from detektor_pipelines.web.oidc import Provider as OidcProvider
 
         provider = OidcProvider(settings)
     return Access(tokens, provider)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from detektor_pipelines.serving.problems import MEDIA_TYPE, ProblemError
 from detektor_pipelines.settings import get_settings
+from detektor_pipelines.web.problems import MEDIA_TYPE, ProblemError
 
 if TYPE_CHECKING:
     import asyncio

@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.serving import access, handover
-from detektor_pipelines.serving.server_metrics import SHARED
+from detektor_pipelines.web import access, handover
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +31,9 @@ LOOPBACK: Final = "127.0.0.1"
 STOP_S: Final = 10
 _KEEP_ALIVE_S: Final = 75
 """Longer than clients keep an idle connection: one that the server closes just then costs them a request."""
+
+SHARED_METRICS: Final = "DETEKTOR_SHARED_METRICS"
+"""The variable with the directory in which the workers of one server share their metrics."""
 
 _START_S: Final = 30
 """In which a worker that replaces another has begun to answer, on a busy machine too; if not, the old one goes on."""
@@ -146,7 +148,7 @@ def run(application: ASGIApp | str, listener: socket.socket, where: Door, *, wor
         "timeout_worker_healthcheck": _START_S,
         "server_header": False,
         "proxy_headers": False,
-        "http": "detektor_pipelines.serving.http_connection:Connection",
+        "http": "detektor_pipelines.web.http_connection:Connection",
         "ws": "none",
         "ssl_certfile": where.certificate,
         "ssl_keyfile": where.key,
@@ -166,7 +168,7 @@ def run(application: ASGIApp | str, listener: socket.socket, where: Door, *, wor
         server.run(sockets=[listener.dup()])  # it closes what it was given
         return set(heard) == {signal.SIGHUP}
     with tempfile.TemporaryDirectory(prefix="detektor-metrics-") as directory:
-        os.environ[SHARED] = directory
+        os.environ[SHARED_METRICS] = directory
         Multiprocess(config, sockets=[listener]).run()
     return False
 

@@ -24,8 +24,8 @@ from feast.permissions.auth_model import OidcAuthConfig
 from feast.permissions.oidc_service import OIDCDiscoveryService
 from starlette.authentication import AuthenticationError
 
-from detektor_pipelines.serving.access import Caller, challenge, is_trusted
-from detektor_pipelines.serving.problems import ProblemError
+from detektor_pipelines.web.access import Caller, challenge, is_trusted
+from detektor_pipelines.web.problems import ProblemError
 
 if TYPE_CHECKING:
     from feast.permissions.user import User
