@@ -27,11 +27,11 @@ import orjson
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.compile.loaded import definitions
-from detektor_pipelines.serving.last_known import LastKnown
 from detektor_pipelines.serving.online_request import VersionsNeededError, answer, parse
 from detektor_pipelines.serving.openapi import description
 from detektor_pipelines.serving.server_metrics import ServerMetrics
-from detektor_pipelines.serving.sources import Sources
+from detektor_pipelines.serving.values.last_known import LastKnown
+from detektor_pipelines.serving.values.sources import Sources
 from detektor_pipelines.serving.view_versions import ViewVersions
 from detektor_pipelines.stores import online
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError

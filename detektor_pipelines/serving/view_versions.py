@@ -28,7 +28,7 @@ from detektor_pipelines.web.problems import ProblemError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from detektor_pipelines.serving.live_values import LiveValues
+    from detektor_pipelines.serving.values.live_values import LiveValues
     from detektor_pipelines.settings import Settings
 
 KEPT_S: Final = 60

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from detektor_pipelines.catalog import VIEWS
-from detektor_pipelines.serving import last_known
-from detektor_pipelines.serving.last_known import LastKnown
+from detektor_pipelines.serving.values import last_known
+from detektor_pipelines.serving.values.last_known import LastKnown
 from detektor_pipelines.stores import online
 
 if TYPE_CHECKING:

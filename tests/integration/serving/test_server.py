@@ -21,7 +21,7 @@ from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS, view_named
 from detektor_pipelines.compile.loaded import combined_hash
 from detektor_pipelines.language.hashes import short_hash
-from detektor_pipelines.serving.last_known import FILE
+from detektor_pipelines.serving.values.last_known import FILE
 from detektor_pipelines.settings import Settings
 from detektor_pipelines.stack import embedded, ports
 from detektor_pipelines.stores import online, read_log

@@ -175,7 +175,7 @@ def test_what_lies_ahead_is_found_and_dropped(client: Redis) -> None:
 
 
 def test_the_feature_server_reads(url: str) -> None:
-    from detektor_pipelines.serving.live_values import LiveValues
+    from detektor_pipelines.serving.values.live_values import LiveValues
 
     lookups = [online.Lookup(Settings().project, online.stored_view(VIEWS[0]), AGENTS[:50])]
 
@@ -249,7 +249,7 @@ class TestFailOver:
 
     @pytest.mark.slow
     def test_the_feature_server_finds_the_new_primary(self, tmp_path: Path) -> None:
-        from detektor_pipelines.serving.live_values import LiveValues
+        from detektor_pipelines.serving.values.live_values import LiveValues
 
         async def watch(watched: Watched) -> int:
             live, failed = LiveValues(Settings(external_redis_url=watched.url)), 0

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from detektor_pipelines.serving import circuit
-from detektor_pipelines.serving.circuit import Circuit, again
+from detektor_pipelines.serving.values import circuit
+from detektor_pipelines.serving.values.circuit import Circuit, again
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError
 
 if TYPE_CHECKING:

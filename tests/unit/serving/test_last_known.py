@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from detektor_pipelines.serving.last_known import FILE, LastKnown
+from detektor_pipelines.serving.values.last_known import FILE, LastKnown
 
 if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings

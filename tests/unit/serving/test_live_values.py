@@ -11,8 +11,8 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
-from detektor_pipelines.serving import live_values
-from detektor_pipelines.serving.live_values import KEYS_A_TRIP, LANES, LiveValues, OnlineStoreLateError
+from detektor_pipelines.serving.values import live_values
+from detektor_pipelines.serving.values.live_values import KEYS_A_TRIP, LANES, LiveValues, OnlineStoreLateError
 from detektor_pipelines.settings import Settings
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError
 

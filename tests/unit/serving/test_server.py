@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from detektor_pipelines.catalog import view_named
-from detektor_pipelines.serving.last_known import LastKnown
 from detektor_pipelines.serving.online_request import Pin, Version
 from detektor_pipelines.serving.server import _Server
 from detektor_pipelines.serving.server_metrics import ServerMetrics
+from detektor_pipelines.serving.values.last_known import LastKnown
 from detektor_pipelines.stores.online import StoredView, keys_of, stored_view
 from detektor_pipelines.stores.packing import Layout
 from detektor_pipelines.web.problems import ProblemError

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from detektor_pipelines.catalog import VIEWS
-from detektor_pipelines.serving import sources
-from detektor_pipelines.serving.last_known import LastKnown
-from detektor_pipelines.serving.live_values import OnlineStoreLateError
 from detektor_pipelines.serving.server_metrics import ServerMetrics
+from detektor_pipelines.serving.values import sources
+from detektor_pipelines.serving.values.last_known import LastKnown
+from detektor_pipelines.serving.values.live_values import OnlineStoreLateError
 from detektor_pipelines.settings import Settings
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError
 from detektor_pipelines.stores.online import Lookup, keys_of, stored_view

@@ -17,7 +17,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
-from detektor_pipelines.serving.circuit import Circuit, again
+from detektor_pipelines.serving.values.circuit import Circuit, again
 from detektor_pipelines.stores.connections_redis import (
     OnlineStoreDownError,
     async_client_of,

@@ -11,16 +11,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from detektor_pipelines.serving.hot_values import HotValues
-from detektor_pipelines.serving.live_values import LiveValues, OnlineStoreLateError
+from detektor_pipelines.serving.values.hot_values import HotValues
+from detektor_pipelines.serving.values.live_values import LiveValues, OnlineStoreLateError
 from detektor_pipelines.stores import online, read_log
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from detektor_pipelines.serving.last_known import LastKnown
     from detektor_pipelines.serving.server_metrics import ServerMetrics
+    from detektor_pipelines.serving.values.last_known import LastKnown
     from detektor_pipelines.settings import Settings
     from detektor_pipelines.stores.online import Lookup
 
