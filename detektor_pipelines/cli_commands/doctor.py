@@ -132,7 +132,7 @@ def _definitions(settings: Settings) -> Check:
         present = code_on_disk.definitions()
     except UserError as error:
         return Check("definitions", "failed", f"{error.what} {error.where}", error.fix or "")
-    from detektor_pipelines.serving.processes import RESTART, processes
+    from detektor_pipelines.versions.processes import RESTART, processes
 
     behind = [f"{each.title} ({each.words})" for each in processes(settings) if each.differs]
     if behind:

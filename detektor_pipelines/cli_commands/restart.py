@@ -13,9 +13,9 @@ from detektor_pipelines.cli_commands.output import JsonOption, errors_console, p
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from detektor_pipelines.serving.processes import Process
     from detektor_pipelines.settings import Settings
     from detektor_pipelines.stack.restart import Restarted
+    from detektor_pipelines.versions.processes import Process
 
 _OURS: Final = ("stream", "serve", "registry", "dagster-code", "feast")
 _BY_HAND: Final = " (started by hand: end it and start it again)"
@@ -109,7 +109,7 @@ def _register(settings: Settings) -> list[str]:
 
 def _left(settings: Settings, restarted: list[str], names: list[str] | None) -> list[Process]:
     """Return which of the restarted processes still have other definitions; without names, which of all."""
-    from detektor_pipelines.serving.processes import processes
+    from detektor_pipelines.versions.processes import processes
 
     deadline = time.monotonic() + _NOTICED_S
     while True:

@@ -89,7 +89,7 @@ def online(settings: Settings) -> Section:
 def definitions(settings: Settings) -> Section:
     """Which definitions each process has loaded, beside those of this command."""
     from detektor_pipelines.compile.loaded import combined_hash
-    from detektor_pipelines.serving.processes import RESTART, processes
+    from detektor_pipelines.versions.processes import RESTART, processes
 
     found = processes(settings)
     rows = tuple((each.title, each.where, each.hash, each.since, each.words) for each in found)
