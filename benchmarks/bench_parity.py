@@ -81,7 +81,7 @@ def measure(settings: Settings, arguments: Any, figures: dict[str, Any]) -> None
 def seconds(settings: Settings, arguments: Any, figures: dict[str, Any], name: str) -> None:
     """Time the turns, and keep what the last one found."""
     from detektor_pipelines.catalog import VIEWS
-    from detektor_pipelines.quality.parity import check
+    from detektor_pipelines.quality.parity.check import check
 
     say(name)
     spent, busy = [], []

@@ -210,7 +210,7 @@ def _of_worker(settings: Settings, pid: int, views: Sequence[Any]) -> dict[str, 
     """What the worker says of itself, what it has used, and whether its values are batch's."""
     import psutil
 
-    from detektor_pipelines.quality.parity import check
+    from detektor_pipelines.quality.parity.check import check
     from detektor_pipelines.stream.run import workers
 
     process = psutil.Process(pid)

@@ -12,7 +12,7 @@ from rule_views import AGENT, happened, view_of
 from detektor_pipelines.engine.materialize import materialize
 from detektor_pipelines.engine.online import publish_online
 from detektor_pipelines.language import count, days
-from detektor_pipelines.quality.parity import Mismatch, check
+from detektor_pipelines.quality.parity.check import Mismatch, check
 from detektor_pipelines.stores import online, read_log
 from detektor_pipelines.stores.packing import pack, unpack
 from detektor_pipelines.stream.worker import Worker

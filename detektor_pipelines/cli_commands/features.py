@@ -118,7 +118,7 @@ def get(  # noqa: PLR0913  each is an option of the command
 
 def _get_why(view: FeatureView, agent: str, names: Sequence[str], *, at: str | None, url: str | None, why: bool, as_json: bool) -> None:
     from detektor_pipelines.cli_commands.why import as_data, check_alone, check_features, show
-    from detektor_pipelines.quality.truth import truth
+    from detektor_pipelines.quality.parity.truth import truth
     from detektor_pipelines.settings import get_settings
 
     if not why:

@@ -9,7 +9,7 @@ import typer
 from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table
 
 if TYPE_CHECKING:
-    from detektor_pipelines.quality.parity import Mismatch, Parity
+    from detektor_pipelines.quality.parity.check import Mismatch, Parity
 
 _SHOWN: Final = 10
 
@@ -67,7 +67,7 @@ def parity(
     Examples: [bold]detektor parity[/], [bold]detektor parity --sample 500 --json[/], [bold]detektor parity --mend[/]
     """
     from detektor_pipelines.catalog import VIEWS
-    from detektor_pipelines.quality import parity as comparing
+    from detektor_pipelines.quality.parity import check as comparing
     from detektor_pipelines.settings import get_settings
 
     with errors_console().status("Looking for agents") as status:
@@ -93,7 +93,7 @@ def parity(
 
 def _print(found: list[Parity]) -> None:
     from detektor_pipelines.clock import to_text
-    from detektor_pipelines.quality.parity import ERRORS
+    from detektor_pipelines.quality.parity.check import ERRORS
 
     rows = []
     for each in found:

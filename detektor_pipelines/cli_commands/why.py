@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from detektor_pipelines.language.views import FeatureView
-    from detektor_pipelines.quality.truth import TrueValue, Truth
+    from detektor_pipelines.quality.parity.truth import TrueValue, Truth
 
 _SAYS = {
     "ok": "Right: the log gives the same now.",

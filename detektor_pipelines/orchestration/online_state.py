@@ -16,7 +16,7 @@ from detektor_pipelines.orchestration.assets import online_key
 from detektor_pipelines.settings import Settings, get_settings
 
 if TYPE_CHECKING:
-    from detektor_pipelines.quality.parity import Parity
+    from detektor_pipelines.quality.parity.check import Parity
 
 ONLINE_STATE: Final = dg.AssetKey("online_state")
 _SECONDS: Final = 60
@@ -39,7 +39,7 @@ def online_state(views: Sequence[FeatureView], settings: Settings | None = None)
 
     @dg.multi_observable_source_asset(specs=[spec], name="online_state")  # type: ignore[untyped-decorator]  # Dagster's own
     def observed() -> dg.ObserveResult:
-        from detektor_pipelines.quality.parity import check
+        from detektor_pipelines.quality.parity.check import check
 
         try:
             found = check(settings or get_settings(), views)

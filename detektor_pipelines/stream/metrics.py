@@ -72,7 +72,7 @@ class _Metrics:
     def _parity(self) -> Iterator[Any]:
         from prometheus_client.core import GaugeMetricFamily
 
-        from detektor_pipelines.quality.parity import STATES, last_results
+        from detektor_pipelines.quality.parity.check import STATES, last_results
 
         compared = GaugeMetricFamily("detektor_parity_compared", "Agents whose values were computed again, last time.", labels=["view"])
         states = GaugeMetricFamily("detektor_parity_agents", "In which state these were.", labels=["view", "state"])

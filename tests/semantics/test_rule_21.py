@@ -12,7 +12,7 @@ from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.compile.fold import fold
 from detektor_pipelines.compile.plan import plan
 from detektor_pipelines.language import count, days
-from detektor_pipelines.quality.parity import Served, compare
+from detektor_pipelines.quality.parity.check import Served, compare
 from detektor_pipelines.stores import online
 from detektor_pipelines.stream.state import ViewState
 from detektor_pipelines.stream.worker import Worker

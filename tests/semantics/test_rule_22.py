@@ -13,7 +13,7 @@ from rule_views import AGENT, happened, view_of
 from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.engine.online import publish_online
 from detektor_pipelines.language import count, days, hours
-from detektor_pipelines.quality.parity import Served, compare
+from detektor_pipelines.quality.parity.check import Served, compare
 from detektor_pipelines.stores import online
 from detektor_pipelines.stream.worker import Worker
 

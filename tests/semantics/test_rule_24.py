@@ -21,7 +21,7 @@ from detektor_pipelines.errors import UserError
 from detektor_pipelines.ingest.live.writer import LiveWriter
 from detektor_pipelines.language import count, days
 from detektor_pipelines.language.records import AgentEvent
-from detektor_pipelines.quality.parity import check
+from detektor_pipelines.quality.parity.check import check
 from detektor_pipelines.settings import Settings
 from detektor_pipelines.stack import embedded
 from detektor_pipelines.stores import cluster, online

@@ -17,7 +17,7 @@ from detektor_pipelines.cli import build_app
 from detektor_pipelines.cli_commands.status import online as online_section
 from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.engine.online import publish_online
-from detektor_pipelines.quality.parity import Served, compare
+from detektor_pipelines.quality.parity.check import Served, compare
 from detektor_pipelines.stores import online
 from detektor_pipelines.stream.worker import Worker
 

@@ -11,8 +11,8 @@ from planted import AGENT, KEY, VIEW, Planting, at, reviews, states
 from detektor_pipelines import clock
 from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.language.windows import DAY
-from detektor_pipelines.quality import judgement
-from detektor_pipelines.quality.parity import check, compared_nothing, mend
+from detektor_pipelines.quality.parity import judgement
+from detektor_pipelines.quality.parity.check import check, compared_nothing, mend
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -26,7 +26,8 @@ from detektor_pipelines.engine.online import publish_online
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.ingest.live.writer import LiveWriter
 from detektor_pipelines.language.records import AgentEvent
-from detektor_pipelines.quality import judgement, parity
+from detektor_pipelines.quality.parity import check as parity
+from detektor_pipelines.quality.parity import judgement
 from detektor_pipelines.stores import online
 from detektor_pipelines.stores.connections import connect, connect_arrow
 from detektor_pipelines.stores.events import EventWriter
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from torture.feast_door import Door
 
     from detektor_pipelines.language import FeatureView
-    from detektor_pipelines.quality.parity import Parity
+    from detektor_pipelines.quality.parity.check import Parity
     from detektor_pipelines.settings import Settings
 
 START = parse_instant("2026-03-10T08:30:00Z")

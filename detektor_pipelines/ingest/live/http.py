@@ -1,6 +1,6 @@
 """Events over HTTP: `POST /v1/events` in our own format, `POST /v1/logs` in OpenTelemetry's; `detektor collect` serves it.
 
-Belongs here: requests and answers. What becomes an event is said by `readers.jsonl` and `live.otlp`, how it is stored by `ingest.live.writer`.
+Belongs here: requests and answers. What becomes an event is said by `readers.jsonl` and `live.otlp`, how it is stored by `live.writer`.
 An answer is sent when everything is committed, so a client that got none may send the same again: what is known adds nothing. Errors are
 problem details (RFC 9457). There is no password: it is bound to loopback, and a request that a browser's page could send is refused.
 """

@@ -18,7 +18,7 @@ import pytest
 
 from detektor_pipelines import stack
 from detektor_pipelines.catalog import VIEWS
-from detektor_pipelines.quality.parity import check
+from detektor_pipelines.quality.parity.check import check
 from detektor_pipelines.settings import Settings
 from detektor_pipelines.stack import embedded, ports
 from detektor_pipelines.stores import online

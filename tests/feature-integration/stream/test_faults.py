@@ -13,7 +13,7 @@ import pytest
 
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.engine.mend import mend
-from detektor_pipelines.quality.parity import check
+from detektor_pipelines.quality.parity.check import check
 
 if TYPE_CHECKING:
     from conftest import Live, OwnServers

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from detektor_pipelines.catalog import VIEWS
-from detektor_pipelines.quality.parity import check
+from detektor_pipelines.quality.parity.check import check
 from detektor_pipelines.stores import online
 from detektor_pipelines.stores.packing import unpack
 

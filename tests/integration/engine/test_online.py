@@ -23,7 +23,7 @@ from detektor_pipelines.engine import gate
 from detektor_pipelines.engine.materialize import compute_days, materialize, midnight
 from detektor_pipelines.engine.online import publish_online, write_from_log
 from detektor_pipelines.language.windows import DAY, HOUR, MINUTE
-from detektor_pipelines.quality.parity import Served, compare
+from detektor_pipelines.quality.parity.check import Served, compare
 from detektor_pipelines.stores import online
 from detektor_pipelines.stores.connections import connect
 from detektor_pipelines.stores.offline import row_table

@@ -16,9 +16,9 @@ from planted import AGENT, VIEW, Planting, at, reviews
 from detektor_pipelines import clock
 from detektor_pipelines.language import days, hours
 from detektor_pipelines.language.windows import DAY
-from detektor_pipelines.quality import judgement
-from detektor_pipelines.quality.online_keys import Keys, choose
-from detektor_pipelines.quality.parity import check
+from detektor_pipelines.quality.parity import judgement
+from detektor_pipelines.quality.parity.check import check
+from detektor_pipelines.quality.parity.keys import Keys, choose
 from detektor_pipelines.stores import online
 from detektor_pipelines.stores.packing import unpack
 

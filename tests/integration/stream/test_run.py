@@ -13,7 +13,7 @@ from oracle import Event
 
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS
-from detektor_pipelines.quality.parity import check
+from detektor_pipelines.quality.parity.check import check
 from detektor_pipelines.stack.ports import free_port
 from detektor_pipelines.stream.run import run, workers
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from detektor_pipelines import clock
 from detektor_pipelines.engine.as_of import values_of_nothing
 from detektor_pipelines.language.windows import SECOND
-from detektor_pipelines.quality.recomputation import differences
+from detektor_pipelines.quality.parity.recomputation import differences
 from detektor_pipelines.stores.connections import connect
 from detektor_pipelines.stores.known_log import is_snapshot
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from detektor_pipelines.quality.judgement import State, Verdict, View
-    from detektor_pipelines.quality.recomputation import Value
+    from detektor_pipelines.quality.parity.judgement import State, Verdict, View
+    from detektor_pipelines.quality.parity.recomputation import Value
 
 DATED: Final = 20
 """Of how many agent_ids of a view it is found out since when they are not right: it costs a look into the log each."""

@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from detektor_pipelines import clock
-from detektor_pipelines.quality.judgement import ERRORS, STATES, State, View, judged
-from detektor_pipelines.quality.mismatches import Mismatch, mismatches_of
-from detektor_pipelines.quality.online_keys import choose, known_keys
-from detektor_pipelines.quality.recomputation import Served, compare
+from detektor_pipelines.quality.parity.judgement import ERRORS, STATES, State, View, judged
+from detektor_pipelines.quality.parity.keys import choose, known_keys
+from detektor_pipelines.quality.parity.mismatches import Mismatch, mismatches_of
+from detektor_pipelines.quality.parity.recomputation import Served, compare
 from detektor_pipelines.stores.connections_redis import redis_client, redis_errors
 
 if TYPE_CHECKING:

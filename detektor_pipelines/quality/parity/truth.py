@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from detektor_pipelines import clock
 from detektor_pipelines.language.windows import SECOND
-from detektor_pipelines.quality.judgement import Verdict, View, judged
-from detektor_pipelines.quality.mismatches import mends, since_when
-from detektor_pipelines.quality.online_keys import known_of
+from detektor_pipelines.quality.parity.judgement import Verdict, View, judged
+from detektor_pipelines.quality.parity.keys import known_of
+from detektor_pipelines.quality.parity.mismatches import mends, since_when
 from detektor_pipelines.stores import online
 from detektor_pipelines.stores.connections import connect
 from detektor_pipelines.stores.connections_redis import redis_client
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from detektor_pipelines.language.views import FeatureView
-    from detektor_pipelines.quality.recomputation import Value
+    from detektor_pipelines.quality.parity.recomputation import Value
     from detektor_pipelines.settings import Settings
 
 
@@ -60,7 +60,7 @@ class Truth:
         epoch: Of the log's life that the snapshot belongs to.
         writer: Who wrote them; None when they do not say so.
         refused: Writes that were refused; None when none was.
-        state: What parity says (`quality.judgement.State`); None when nothing is known of the agent.
+        state: What parity says (`quality.parity.judgement.State`); None when nothing is known of the agent.
         right_at: The instant that `TrueValue.right` is of.
         since: Since when it is not right; None when it is.
         mends: What to do; None when nothing is wrong.

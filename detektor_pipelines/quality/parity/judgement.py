@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 from detektor_pipelines import clock
 from detektor_pipelines.engine.as_of import values_of_nothing
 from detektor_pipelines.language.windows import MINUTE
-from detektor_pipelines.quality import online_keys
-from detektor_pipelines.quality.recomputation import Point, recompute, same
+from detektor_pipelines.quality.parity import keys as online_keys
+from detektor_pipelines.quality.parity.recomputation import Point, recompute, same
 from detektor_pipelines.stores import online
 from detektor_pipelines.stores.cluster import epoch
 from detektor_pipelines.stores.connections import connect, connect_arrow
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from detektor_pipelines.language.views import FeatureView
-    from detektor_pipelines.quality.online_keys import Keys, Seen
-    from detektor_pipelines.quality.recomputation import Features
+    from detektor_pipelines.quality.parity.keys import Keys, Seen
+    from detektor_pipelines.quality.parity.recomputation import Features
     from detektor_pipelines.settings import Settings
 
 State: TypeAlias = Literal["ok", "unknown", "behind", "wrong", "lost", "frozen", "missing", "evicted", "ahead"]
