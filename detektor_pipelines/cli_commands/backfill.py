@@ -85,7 +85,7 @@ def _views(names: list[str] | None) -> list[FeatureView]:
 
 
 def _span(settings: Settings, first: str | None, last: str | None) -> tuple[date, date]:
-    from detektor_pipelines.serving.freshness import history
+    from detektor_pipelines.quality.freshness_report import history
 
     given = _day(first, "--from"), _day(last, "--to")
     known = history(settings)

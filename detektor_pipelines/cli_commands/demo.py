@@ -227,7 +227,7 @@ class _Due:
 
 
 def _due(settings: Settings, views: Sequence[FeatureView]) -> _Due | None:
-    from detektor_pipelines.serving.freshness import freshness
+    from detektor_pipelines.quality.freshness_report import freshness
 
     days = {each.view: (*each.missing, *each.stale) for each in freshness(settings, views)}
     wanted = [view for view in views if days[view.name]]
@@ -275,7 +275,7 @@ def _backfill(settings: Settings, due: _Due, console: Console, say: _Steps) -> N
 
 
 def _summary(settings: Settings, views: Sequence[FeatureView], seconds: float, *, as_json: bool) -> None:
-    from detektor_pipelines.serving.overview import overview
+    from detektor_pipelines.quality.overview import overview
 
     rows = overview(settings, views)
     if as_json:

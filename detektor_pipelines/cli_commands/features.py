@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.engine.explain import Explanation, Part
     from detektor_pipelines.language.views import Feature, FeatureView
-    from detektor_pipelines.serving.read import AgentReading
+    from detektor_pipelines.quality.read import AgentReading
 
 ViewArgument = Annotated[str, typer.Argument(help="Feature view or its agent: code_review_features or code-reviewer.", metavar="VIEW")]
 FeatureArgument = Annotated[str, typer.Argument(help="code_review_features:rejection_rate", metavar="VIEW:FEATURE")]
@@ -93,7 +93,7 @@ def get(  # noqa: PLR0913  each is an option of the command
     [bold]detektor features get code-reviewer --url http://127.0.0.1:6566[/],
     [bold]detektor features get code-reviewer recent_reviews_count --why[/]
     """
-    from detektor_pipelines.serving.read import read_at, read_online, read_served
+    from detektor_pipelines.quality.read import read_at, read_online, read_served
     from detektor_pipelines.settings import get_settings
 
     chosen = _view(view)
@@ -177,7 +177,7 @@ def explain(
     """
     from detektor_pipelines.clock import from_us, now_us
     from detektor_pipelines.engine.explain import explain_at, explain_online
-    from detektor_pipelines.serving.read import online_row
+    from detektor_pipelines.quality.read import online_row
     from detektor_pipelines.settings import get_settings
     from detektor_pipelines.stores.connections import connect_arrow
 

@@ -34,7 +34,7 @@ class Section:
 def views(settings: Settings) -> Section:
     """How far each view is published, and the command that mends what is not."""
     from detektor_pipelines.catalog import VIEWS
-    from detektor_pipelines.serving.freshness import freshness
+    from detektor_pipelines.quality.freshness_report import freshness
 
     found = freshness(settings, VIEWS)
     rows = tuple((each.view, each.last_closed or "none", len(each.stale), len(each.missing)) for each in found)

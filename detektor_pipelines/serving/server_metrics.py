@@ -1,8 +1,8 @@
 """What Prometheus asks the feature server: how long answers take, how many there are by status.
 
 With several workers the figures are kept in files that all of them share (`SHARED_METRICS` names their directory before this module's
-metrics are made), so that whichever worker is asked answers for all. prometheus_client has a variable of its own for that, which Feast sets for every
-process that comes after it; so ours decides.
+metrics are made), so that whichever worker is asked answers for all. prometheus_client has a variable of its own for that, which Feast
+sets for every process that comes after it; so ours decides.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from torture.views import AGENT, GREATEST_SANE
 
 from detektor_pipelines.clock import from_us, to_text, to_us
 from detektor_pipelines.engine.explain import read_row
-from detektor_pipelines.serving.read import read_at
+from detektor_pipelines.quality.read import read_at
 from detektor_pipelines.stores import online
 from detektor_pipelines.stores.offline import row_table
 

@@ -19,7 +19,7 @@ from detektor_pipelines import AgentFeatures, clock
 from detektor_pipelines.catalog import VIEWS, view_named
 from detektor_pipelines.client import FeatureServerDownError, RequestRefusedError, connections
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.serving.read import read_served
+from detektor_pipelines.quality.read import read_served
 from detektor_pipelines.settings import Settings
 from detektor_pipelines.stack import embedded
 from detektor_pipelines.stores import online
