@@ -56,7 +56,7 @@ def main() -> None:
 
 def measure(settings: Settings, table: pa.Table, days: int, turns: int, ways: Sequence[str]) -> Figures:
     """Fill the log, then let the ways take turns over the same events."""
-    from detektor_pipelines.stores.events import append_table
+    from detektor_pipelines.stores.raw_log.bulk import append_table
 
     figures: Figures = {"events": table.num_rows}
     with timed(figures, "append_s"):

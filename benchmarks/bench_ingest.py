@@ -108,7 +108,7 @@ def _parse(path: Path) -> int:
 
 def _simulated(settings: Settings, table: pa.Table) -> Figures:
     from detektor_pipelines.stores.connections import connect_arrow
-    from detektor_pipelines.stores.events import append_table
+    from detektor_pipelines.stores.raw_log.bulk import append_table
 
     _empty(settings)
     figures: Figures = {"appended": table.num_rows}

@@ -247,7 +247,7 @@ def installation(home: Path, events: int, days: int, figures: Figures, *, stock:
     from detektor_pipelines import stack
     from detektor_pipelines.settings import get_settings
     from detektor_pipelines.simulation.simulator import simulate_table
-    from detektor_pipelines.stores.events import append_table
+    from detektor_pipelines.stores.raw_log.bulk import append_table
     from detektor_pipelines.stores.schema import migrate
 
     for name in [name for name in os.environ if name.startswith("DETEKTOR_")]:

@@ -62,7 +62,7 @@ def beside(arguments: Any) -> dict[str, Any]:
 def measure(settings: Settings, arguments: Any, figures: dict[str, Any]) -> None:
     """Fill the figures."""
     from detektor_pipelines.catalog import VIEWS
-    from detektor_pipelines.stores.events import append_table
+    from detektor_pipelines.stores.raw_log.bulk import append_table
     from detektor_pipelines.stream.worker import Worker
 
     say(f"Writing {arguments.history} events of history and {arguments.keys} further agent_ids")

@@ -48,7 +48,7 @@ def measure(settings: Settings, arguments: Any, figures: dict[str, Any]) -> None
     import resource
 
     from detektor_pipelines.catalog import VIEWS
-    from detektor_pipelines.stores.events import append_table
+    from detektor_pipelines.stores.raw_log.bulk import append_table
     from detektor_pipelines.stream.worker import Worker
 
     say(f"Writing {arguments.history} events of history and {arguments.keys} further agent_ids")

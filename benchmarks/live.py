@@ -74,7 +74,7 @@ def measure(settings: Settings, arguments: Any, figures: dict[str, Any]) -> list
     from detektor_pipelines.catalog import VIEWS
     from detektor_pipelines.simulation.simulator import simulate_table
     from detektor_pipelines.stores import feast_repo
-    from detektor_pipelines.stores.events import append_table
+    from detektor_pipelines.stores.raw_log.bulk import append_table
 
     say(f"Writing {arguments.history} events of history")
     today = dt.datetime.now(dt.UTC).date()

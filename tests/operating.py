@@ -126,7 +126,7 @@ class OperatingStack:
 def operating(home: Path, *, events: int = 20_000) -> Iterator[OperatingStack]:
     """Start an installation in `home` with a history of six months of `events` events; ends it, and checks that nothing is left."""
     from detektor_pipelines.simulation.simulator import simulate_table
-    from detektor_pipelines.stores.events import append_table
+    from detektor_pipelines.stores.raw_log.bulk import append_table
 
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("DETEKTOR_") and name != "DETEKTOR_SHARED_DATA"]:

@@ -13,8 +13,8 @@ import psycopg
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.engine.materialize import materialize
 from detektor_pipelines.stores.connections import connect
-from detektor_pipelines.stores.events import append_table
 from detektor_pipelines.stores.offline import publication_lock, row_table
+from detektor_pipelines.stores.raw_log.bulk import append_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -166,8 +166,8 @@ def _servers(settings: Settings, say: _Steps) -> Settings:
 def _simulate(settings: Settings, events: int) -> str:
     from detektor_pipelines.clock import from_us, now_us
     from detektor_pipelines.simulation.simulator import simulate_table
-    from detektor_pipelines.stores.events import append_table
-    from detektor_pipelines.stores.log_state import event_counts
+    from detektor_pipelines.stores.raw_log.bulk import append_table
+    from detektor_pipelines.stores.raw_log.state import event_counts
 
     if held := sum(count.events for count in event_counts(settings)):
         return f"{held:,} events are there already"
@@ -204,7 +204,7 @@ def _set_clock(settings: Settings, say: _Steps) -> None:
     """Let the platform's clock stand at the first full hour after the last event, unless somebody set it."""
     from detektor_pipelines.clock import VARIABLE, from_us
     from detektor_pipelines.language.windows import HOUR, ceil_to
-    from detektor_pipelines.stores.log_state import newest_event_us
+    from detektor_pipelines.stores.raw_log.state import newest_event_us
 
     newest = newest_event_us(settings)
     if newest is None:

@@ -147,7 +147,7 @@ def sql(
     from detektor_pipelines.compile.plan import plan
     from detektor_pipelines.compile.sql import DUCKDB, POSTGRES, Span, reach_back, states_sql
     from detektor_pipelines.language.windows import DAY, floor_to
-    from detektor_pipelines.stores.log_reader import integer_events_sql
+    from detektor_pipelines.stores.raw_log.reader import integer_events_sql
 
     view, chosen = _feature(feature)
     dialects = {each.name: each for each in (DUCKDB, POSTGRES)}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from detektor_pipelines.stores.events import IngestCounts
+    from detektor_pipelines.stores.raw_log.bulk import IngestCounts
 
 
 def register(app: typer.Typer) -> None:
@@ -61,7 +61,7 @@ def simulate(  # noqa: PLR0913  each is an option of the command
 
 def _store(table: pa.Table, *, mix: bool) -> IngestCounts:
     from detektor_pipelines.settings import get_settings
-    from detektor_pipelines.stores.events import append_table
+    from detektor_pipelines.stores.raw_log.bulk import append_table
     from detektor_pipelines.stores.schema import migrate
 
     settings = get_settings()

@@ -45,8 +45,8 @@ def views(settings: Settings) -> Section:
 
 def log(settings: Settings) -> Section:
     """Where the log lives, and since when."""
-    from detektor_pipelines.stores.cluster import life
     from detektor_pipelines.stores.connections import connect
+    from detektor_pipelines.stores.raw_log.cluster import life
 
     with connect(settings) as connection:
         found = life(connection)
@@ -56,7 +56,7 @@ def log(settings: Settings) -> Section:
 
 def rejected(settings: Settings) -> Section:
     """What could not be read in the last 24 hours."""
-    from detektor_pipelines.stores.log_state import recent_rejections
+    from detektor_pipelines.stores.raw_log.state import recent_rejections
 
     found = recent_rejections(settings)
     rows = tuple((each.reason, each.rejections, each.example) for each in found)

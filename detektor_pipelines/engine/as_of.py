@@ -15,7 +15,7 @@ from detektor_pipelines.compile.plan import plan
 from detektor_pipelines.compile.sql import Span, reach_back, states_sql
 from detektor_pipelines.engine.compute import finalise, loaded, states_of
 from detektor_pipelines.language.events import MEASURES
-from detektor_pipelines.stores.log_reader import read_events
+from detektor_pipelines.stores.raw_log.reader import read_events
 
 if TYPE_CHECKING:
     import pyarrow as pa

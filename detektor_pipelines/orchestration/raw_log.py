@@ -14,7 +14,7 @@ from detektor_pipelines.clock import to_us
 from detektor_pipelines.compile.loaded import definitions
 from detektor_pipelines.language.events import CATEGORIES, MEASURES
 from detektor_pipelines.orchestration.resources import Engine
-from detektor_pipelines.stores.log_volume import AgentVolume, LogVolume, Settled
+from detektor_pipelines.stores.raw_log.volume import AgentVolume, LogVolume, Settled
 
 RAW_LOG: Final = dg.AssetKey("agent_events")
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.quality.findings import Finding
     from detektor_pipelines.settings import Settings
-    from detektor_pipelines.stores.log_volume import LogVolume, Settled
+    from detektor_pipelines.stores.raw_log.volume import LogVolume, Settled
 
 _NEWEST_ROWS: Final = 3
 
@@ -103,7 +103,7 @@ class LocalEngine:
             UserError: The database cannot be read.
 
         """
-        from detektor_pipelines.stores.log_volume import log_volume
+        from detektor_pipelines.stores.raw_log.volume import log_volume
 
         return log_volume(self.settings, known)
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from detektor_pipelines.orchestration.resources import Engine
     from detektor_pipelines.quality.findings import Finding
     from detektor_pipelines.settings import Settings
-    from detektor_pipelines.stores.log_volume import LogVolume, Settled
+    from detektor_pipelines.stores.raw_log.volume import LogVolume, Settled
 
 _QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Hundreds of debug lines would bury the caller's progress bar, and a failure is in the summary; all of it is on the run's page."""

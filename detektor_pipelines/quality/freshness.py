@@ -10,7 +10,7 @@ from detektor_pipelines.language.hashes import data_hash, short_hash
 from detektor_pipelines.language.windows import floor_to
 from detektor_pipelines.quality.findings import FRESH, LOG_FRESH, Finding
 from detektor_pipelines.stores.connections import connect
-from detektor_pipelines.stores.log_volume import newest_arrival
+from detektor_pipelines.stores.raw_log.volume import newest_arrival
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

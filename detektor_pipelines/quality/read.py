@@ -106,7 +106,7 @@ def read_at(settings: Settings, view: FeatureView, agent_id: str, at: datetime, 
 
     """
     from detektor_pipelines.engine.as_of import read_values, values_of_nothing
-    from detektor_pipelines.stores.log_reader import any_event
+    from detektor_pipelines.stores.raw_log.reader import any_event
 
     instant, knowledge = clock.to_us(at), clock.to_us(known or at)
     with connect_arrow(settings) as connection:

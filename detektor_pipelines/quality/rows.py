@@ -12,7 +12,7 @@ from detektor_pipelines.language.windows import DAY
 from detektor_pipelines.quality.findings import BOUNDS, SHOWN, SHRINK, UNIQUE, Finding, listed
 from detektor_pipelines.quality.published import keys_of, repeated_rows, wrong_values
 from detektor_pipelines.stores.connections import connect_arrow
-from detektor_pipelines.stores.log_reader import begin_snapshot, read_events
+from detektor_pipelines.stores.raw_log.reader import begin_snapshot, read_events
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,7 +9,7 @@ from detektor_pipelines.ingest.files import Journal, find_logs
 from detektor_pipelines.ingest.readers.interface import ReadContext
 from detektor_pipelines.ingest.run import READERS
 from detektor_pipelines.language.records import AgentEvent
-from detektor_pipelines.stores.event_table import table_of
+from detektor_pipelines.stores.raw_log.table import table_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from detektor_pipelines import clock
 from detektor_pipelines.language.hashes import data_hash
 from detektor_pipelines.stores.coverage import ALWAYS, covered, gaps
-from detektor_pipelines.stores.log_tail import Snapshot
 from detektor_pipelines.stores.offline import PublishedDay
+from detektor_pipelines.stores.raw_log.tail import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

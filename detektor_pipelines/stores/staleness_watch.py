@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from detektor_pipelines.language.hashes import data_hash
-from detektor_pipelines.stores import cluster
+from detektor_pipelines.stores.raw_log import cluster
 from detektor_pipelines.stores.staleness import Verified, unseen
 
 if TYPE_CHECKING:

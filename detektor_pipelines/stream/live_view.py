@@ -1,6 +1,6 @@
 """One view as the worker lives it: rows of the log in, packed online values out.
 
-Belongs here: which keys are ours, repairs after a revision, and packing. The windows are `state`'s, the log is `stores.log_tail`'s.
+Belongs here: which keys are ours, repairs after a revision, and packing. The windows are `state`'s, the log is `stores.raw_log.tail`'s.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from detektor_pipelines.compile.plan import plan
 from detektor_pipelines.engine.as_of import split_by_range
 from detektor_pipelines.language.events import MEASURES
 from detektor_pipelines.language.windows import ceil_to
-from detektor_pipelines.stores.log_tail import FIXED
 from detektor_pipelines.stores.online import shard_of, stored_view
 from detektor_pipelines.stores.packing import Unpacked, pack
+from detektor_pipelines.stores.raw_log.tail import FIXED
 from detektor_pipelines.stream.load import keys_of, state_of
 from detektor_pipelines.stream.state import Tile, ViewState
 

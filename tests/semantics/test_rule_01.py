@@ -19,7 +19,7 @@ from detektor_pipelines.language import count, days
 from detektor_pipelines.language.events import AGENT_TYPES, CATEGORIES, IDENTITIES, MEASURES, OPERATIONS
 from detektor_pipelines.language.records import AgentEvent
 from detektor_pipelines.stores.connections import connect
-from detektor_pipelines.stores.event_table import COLUMNS
+from detektor_pipelines.stores.raw_log.table import COLUMNS
 
 if TYPE_CHECKING:
     from detektor_pipelines.language import FeatureView

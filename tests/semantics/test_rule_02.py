@@ -16,7 +16,7 @@ from detektor_pipelines.engine.compute import event_schema
 from detektor_pipelines.ingest.run import ingest
 from detektor_pipelines.language.events import MEASURES
 from detektor_pipelines.stores.connections import connect, connect_arrow
-from detektor_pipelines.stores.log_reader import read_events
+from detektor_pipelines.stores.raw_log.reader import read_events
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,9 +9,9 @@ import pytest
 
 from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.language.records import AgentEvent
-from detektor_pipelines.stores import event_statements
 from detektor_pipelines.stores.connections import connect
-from detektor_pipelines.stores.events import IngestCounts, append
+from detektor_pipelines.stores.raw_log import statements as event_statements
+from detektor_pipelines.stores.raw_log.bulk import IngestCounts, append
 
 if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings

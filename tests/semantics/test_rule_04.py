@@ -14,7 +14,7 @@ from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.language import count, days, event, total
 from detektor_pipelines.language.records import AgentEvent
 from detektor_pipelines.stores.connections import connect
-from detektor_pipelines.stores.events import EventWriter, append
+from detektor_pipelines.stores.raw_log.bulk import EventWriter, append
 
 if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings

@@ -11,7 +11,7 @@ from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.ingest.run import ingest
 from detektor_pipelines.language.records import AgentEvent
 from detektor_pipelines.stores.connections import connect
-from detektor_pipelines.stores.events import append
+from detektor_pipelines.stores.raw_log.bulk import append
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,7 +21,7 @@ from detektor_pipelines.language import DefinitionError, count, days, event, fea
 from detektor_pipelines.language.events import MEASURES
 from detektor_pipelines.language.windows import DAY, HOUR, MINUTE, ceil_to, floor_to
 from detektor_pipelines.stores.connections import connect_arrow
-from detektor_pipelines.stores.log_reader import integer_events_sql, read_events
+from detektor_pipelines.stores.raw_log.reader import integer_events_sql, read_events
 
 if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings

@@ -15,7 +15,7 @@ from detektor_pipelines.compile.sql import reach_back
 from detektor_pipelines.language import count, days, event, last
 from detektor_pipelines.language.windows import DAY, HOUR
 from detektor_pipelines.stores.connections import connect_arrow
-from detektor_pipelines.stores.log_reader import read_events
+from detektor_pipelines.stores.raw_log.reader import read_events
 
 if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings

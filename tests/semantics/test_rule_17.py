@@ -141,7 +141,7 @@ def test_17_the_recorded_snapshot_is_the_one_that_was_read_under(log: Settings, 
 def test_17_the_run_reads_under_one_snapshot(log: Settings) -> None:
     """REPEATABLE READ: the snapshot that is recorded is the one of every statement that follows."""
     from detektor_pipelines.compile.plan import plan
-    from detektor_pipelines.stores.log_reader import begin_snapshot, read_events
+    from detektor_pipelines.stores.raw_log.reader import begin_snapshot, read_events
 
     insert(log, EVENTS[:1])
     with connect_arrow(log) as connection:

@@ -16,7 +16,7 @@ from detektor_pipelines.language import count, days
 from detektor_pipelines.quality.parity.check import Served, compare
 from detektor_pipelines.stores import online
 from detektor_pipelines.stores.connections import connect
-from detektor_pipelines.stores.log_tail import current_snapshot
+from detektor_pipelines.stores.raw_log.tail import current_snapshot
 from detektor_pipelines.stream.worker import Worker
 
 if TYPE_CHECKING:

@@ -24,11 +24,12 @@ from detektor_pipelines.language.records import AgentEvent
 from detektor_pipelines.quality.parity.check import check
 from detektor_pipelines.settings import Settings
 from detektor_pipelines.stack import embedded
-from detektor_pipelines.stores import cluster, online
+from detektor_pipelines.stores import online
 from detektor_pipelines.stores.connections import connect, connect_arrow
-from detektor_pipelines.stores.events import append
-from detektor_pipelines.stores.log_volume import log_volume
-from detektor_pipelines.stores.partitions import ensure_months
+from detektor_pipelines.stores.raw_log import cluster
+from detektor_pipelines.stores.raw_log.bulk import append
+from detektor_pipelines.stores.raw_log.months import ensure_months
+from detektor_pipelines.stores.raw_log.volume import log_volume
 from detektor_pipelines.stores.staleness import days_to_materialize, stale_days
 from detektor_pipelines.stores.staleness_watch import StalenessWatch
 from detektor_pipelines.stream.worker import Worker

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.language.records import AgentEvent
     from detektor_pipelines.settings import Settings
-    from detektor_pipelines.stores.live_events import Outcome
+    from detektor_pipelines.stores.raw_log.live import Outcome
 
 SOURCE: Final = "http"
 BODY_LIMIT: Final = 8 * 1024 * 1024

@@ -10,7 +10,7 @@ from detektor_pipelines.engine.as_of import values_of_nothing
 from detektor_pipelines.language.windows import SECOND
 from detektor_pipelines.quality.parity.recomputation import differences
 from detektor_pipelines.stores.connections import connect
-from detektor_pipelines.stores.known_log import is_snapshot
+from detektor_pipelines.stores.raw_log.known import is_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

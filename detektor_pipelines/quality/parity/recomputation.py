@@ -10,7 +10,7 @@ from detektor_pipelines.compile.sql import reach_back
 from detektor_pipelines.engine.as_of import split_by_range, values_of_nothing
 from detektor_pipelines.engine.own_instants import values_at_each
 from detektor_pipelines.stores.connections import connect_arrow
-from detektor_pipelines.stores.known_log import Knowledge, read_known
+from detektor_pipelines.stores.raw_log.known import Knowledge, read_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from detektor_pipelines.engine.as_of import Values
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
-    from detektor_pipelines.stores.known_log import Excepted
+    from detektor_pipelines.stores.raw_log.known import Excepted
 
 Value: TypeAlias = int | float | None
 Features: TypeAlias = "dict[str, Value]"

@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 from detektor_pipelines.catalog import VIEWS, view_named
 from detektor_pipelines.clock import to_us
 from detektor_pipelines.language.records import AgentEvent
-from detektor_pipelines.stores.events import append
+from detektor_pipelines.stores.raw_log.bulk import append
 
 if TYPE_CHECKING:
     from dagster_pages import DagsterPages

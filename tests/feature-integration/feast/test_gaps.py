@@ -14,7 +14,7 @@ from detektor_pipelines.catalog import view_named
 from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.engine.materialize import materialize
 from detektor_pipelines.language.records import AgentEvent
-from detektor_pipelines.stores.events import append
+from detektor_pipelines.stores.raw_log.bulk import append
 
 if TYPE_CHECKING:
     from feast import FeatureStore

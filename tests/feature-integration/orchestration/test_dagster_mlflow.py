@@ -28,7 +28,7 @@ REVIEWS = view_named("code_review_features")
 def history(servers: Settings, mlflow_uri: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Return settings whose log holds five simulated days; the clock stands at their end."""
     from detektor_pipelines.simulation.simulator import simulate_table
-    from detektor_pipelines.stores.events import append_table
+    from detektor_pipelines.stores.raw_log.bulk import append_table
 
     monkeypatch.setenv("DETEKTOR_NOW", "2026-05-06T00:00:00Z")
     monkeypatch.setenv("DETEKTOR_START_DATE", "2026-05-01")

@@ -116,7 +116,7 @@ def test_everything_is_applied_computed_and_published(servers: Settings) -> None
     from detektor_pipelines.engine.materialize import materialize
     from detektor_pipelines.engine.online import publish_online
     from detektor_pipelines.simulation.simulator import simulate_table
-    from detektor_pipelines.stores.events import append_table
+    from detektor_pipelines.stores.raw_log.bulk import append_table
 
     today = clock.from_us(clock.now_us()).date()
     days = [today - timedelta(days=number) for number in range(10, 0, -1)]

@@ -16,7 +16,7 @@ from detektor_pipelines.engine.backfill import backfill
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.records import AgentEvent
 from detektor_pipelines.stores import online
-from detektor_pipelines.stores.events import append
+from detektor_pipelines.stores.raw_log.bulk import append
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,7 +22,7 @@ from detektor_pipelines.settings import Settings
 from detektor_pipelines.simulation.simulator import simulate_table
 from detektor_pipelines.stores import offline
 from detektor_pipelines.stores.connections import connect, connect_arrow
-from detektor_pipelines.stores.events import append_table
+from detektor_pipelines.stores.raw_log.bulk import append_table
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -24,8 +24,8 @@ from detektor_pipelines.errors import UserError
 from detektor_pipelines.language import days, minutes
 from detektor_pipelines.language.windows import DAY, HOUR
 from detektor_pipelines.stores.connections import connect, connect_arrow
-from detektor_pipelines.stores.log_reader import integer_events_sql, read_events
 from detektor_pipelines.stores.offline import publish, published_days, row_table
+from detektor_pipelines.stores.raw_log.reader import integer_events_sql, read_events
 from detektor_pipelines.stores.staleness import stale_days
 
 if TYPE_CHECKING:

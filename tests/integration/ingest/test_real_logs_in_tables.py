@@ -14,8 +14,8 @@ import pytest
 
 from detektor_pipelines.ingest.readers.names import AgentNames
 from detektor_pipelines.ingest.run import IngestOptions, IngestReport, ingest
-from detektor_pipelines.stores import log_state
 from detektor_pipelines.stores.connections import connect
+from detektor_pipelines.stores.raw_log import state as log_state
 
 if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings

@@ -11,7 +11,7 @@ from detektor_pipelines.ingest.readers.names import AgentNames
 from detektor_pipelines.ingest.run import IngestOptions, ingest
 from detektor_pipelines.settings import Settings
 from detektor_pipelines.stores.connections import connect
-from detektor_pipelines.stores.events import IngestCounts
+from detektor_pipelines.stores.raw_log.bulk import IngestCounts
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -37,7 +37,7 @@ THEM = [word for view in SOME for word in ("--view", view.name)]
 def history(servers: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Return settings whose log holds ten simulated days; the clock stands an hour after their end."""
     from detektor_pipelines.simulation.simulator import simulate_table
-    from detektor_pipelines.stores.events import append_table
+    from detektor_pipelines.stores.raw_log.bulk import append_table
 
     monkeypatch.setenv("DETEKTOR_NOW", "2026-05-11T01:00:00Z")
     monkeypatch.setenv("DETEKTOR_MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
@@ -133,7 +133,7 @@ def test_only_what_is_missing_or_stale_is_computed(history: Settings) -> None:
     assert as_data("--view", "code-reviewer")["runs"] == []
 
     from detektor_pipelines.simulation.simulator import simulate_table
-    from detektor_pipelines.stores.events import append_table
+    from detektor_pipelines.stores.raw_log.bulk import append_table
 
     late = simulate_table(days=1, projects=2, seed=8, end=DAYS[4])
     append_table(history, late.filter(_of(late, "code-reviewer")))

@@ -23,7 +23,7 @@ FIRST, LAST = date(2026, 5, 1), date(2026, 5, 10)
 def history(servers: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Return settings whose log holds ten simulated days; the clock stands at their end."""
     from detektor_pipelines.simulation.simulator import simulate_table
-    from detektor_pipelines.stores.events import append_table
+    from detektor_pipelines.stores.raw_log.bulk import append_table
 
     monkeypatch.setenv("DETEKTOR_NOW", "2026-05-11T00:00:00Z")
     monkeypatch.setenv("DETEKTOR_MLFLOW_TRACKING_URI", "http://127.0.0.1:1")

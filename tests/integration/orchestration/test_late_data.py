@@ -33,7 +33,7 @@ def history(servers: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Return settings whose log holds 45 simulated days of two agents, all published; the clock stands at noon of the next."""
     from detektor_pipelines.orchestration.run import materialize_range
     from detektor_pipelines.simulation.simulator import simulate_table
-    from detektor_pipelines.stores.events import append_table
+    from detektor_pipelines.stores.raw_log.bulk import append_table
 
     monkeypatch.setenv("DETEKTOR_NOW", "2026-05-20T12:00:00Z")
     monkeypatch.setenv("DETEKTOR_MLFLOW_TRACKING_URI", "http://127.0.0.1:1")

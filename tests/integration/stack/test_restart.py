@@ -19,7 +19,7 @@ from detektor_pipelines import clock, stack
 from detektor_pipelines.catalog import view_named
 from detektor_pipelines.compile.loaded import combined_hash
 from detektor_pipelines.language.records import AgentEvent
-from detektor_pipelines.stores.events import append
+from detektor_pipelines.stores.raw_log.bulk import append
 from detektor_pipelines.stores.schema import migrate
 
 if TYPE_CHECKING:

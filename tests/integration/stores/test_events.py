@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.records import AgentEvent, Rejection
-from detektor_pipelines.stores import log_state
 from detektor_pipelines.stores.connections import connect
-from detektor_pipelines.stores.event_table import table_of
-from detektor_pipelines.stores.events import EventWriter, IngestCounts, append, append_table
+from detektor_pipelines.stores.raw_log import state as log_state
+from detektor_pipelines.stores.raw_log.bulk import EventWriter, IngestCounts, append, append_table
+from detektor_pipelines.stores.raw_log.table import table_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,7 @@ from log_rows import insert, partition_log
 from oracle import Event
 
 from detektor_pipelines.stores.connections import connect
-from detektor_pipelines.stores.log_tail import LogTail, Snapshot, current_snapshot, events_between, places_of
+from detektor_pipelines.stores.raw_log.tail import LogTail, Snapshot, current_snapshot, events_between, places_of
 
 if TYPE_CHECKING:
     import psycopg

@@ -12,7 +12,7 @@ from log_rows import insert, partition_log
 from oracle import Event
 
 from detektor_pipelines.clock import to_us
-from detektor_pipelines.stores.log_volume import Settled, log_volume
+from detektor_pipelines.stores.raw_log.volume import Settled, log_volume
 
 if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings

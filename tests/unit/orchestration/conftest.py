@@ -11,7 +11,7 @@ import pytest
 
 from detektor_pipelines.engine.online import OnlinePublication
 from detektor_pipelines.quality.findings import BESIDE_THE_GATE, FRESH, VERSION, Finding
-from detektor_pipelines.stores.log_volume import AgentVolume, LogVolume, Settled
+from detektor_pipelines.stores.raw_log.volume import AgentVolume, LogVolume, Settled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from detektor_pipelines.stores.log_volume import Settled
+from detektor_pipelines.stores.raw_log.volume import Settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,8 +5,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detektor_pipelines.stores.duplicates import judge, moves
-from detektor_pipelines.stores.event_table import BODY
+from detektor_pipelines.stores.raw_log.duplicates import judge, moves
+from detektor_pipelines.stores.raw_log.table import BODY
 
 STORED: dict[str, Any] = dict.fromkeys(BODY) | {
     "agent_type": "code-reviewer",

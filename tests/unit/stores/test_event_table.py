@@ -7,7 +7,7 @@ import pytest
 
 from detektor_pipelines.language.events import CATEGORIES, MEASURES
 from detektor_pipelines.language.records import AgentEvent
-from detektor_pipelines.stores.event_table import COLUMNS, body_hashes, by_operation, complete, json_text, layout, table_of
+from detektor_pipelines.stores.raw_log.table import COLUMNS, body_hashes, by_operation, complete, json_text, layout, table_of
 
 EVENT = AgentEvent(
     "e1", "pisarz", "pisarz", "research", 1_772_704_800_000_000, "test", measures={"sources_found": 3}, categories={"topic": "x"}

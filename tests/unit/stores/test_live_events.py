@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from detektor_pipelines.language.events import OPERATIONS
 from detektor_pipelines.language.records import AgentEvent
-from detektor_pipelines.stores.event_table import body_hashes, table_of
-from detektor_pipelines.stores.live_events import body_hash, row_of
+from detektor_pipelines.stores.raw_log.live import body_hash, row_of
+from detektor_pipelines.stores.raw_log.table import body_hashes, table_of
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1, max_size=8)
 

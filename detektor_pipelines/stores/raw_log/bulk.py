@@ -1,8 +1,8 @@
 """Writing the raw log: events in bulk, each event_id once, and what was rejected beside them.
 
 One chunk is one transaction: the identities go to `ml_learning.event_ids` first, whose primary key decides between concurrent writers; then
-the new events are copied into `ml_learning.agent_events`; then records of known events are compared (`stores.duplicates`) and rejections
-kept. A run that is interrupted leaves whole chunks, and running it again adds the rest.
+the new events are copied into `ml_learning.agent_events`; then records of known events are compared (`stores.raw_log.duplicates`) and
+rejections kept. A run that is interrupted leaves whole chunks, and running it again adds the rest.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from detektor_pipelines.stores import event_statements as statements
 from detektor_pipelines.stores.connections import connect_arrow, sqlstate
-from detektor_pipelines.stores.duplicates import judge
-from detektor_pipelines.stores.event_table import by_operation, complete, table_of
-from detektor_pipelines.stores.partitions import ensure_months, months_of
+from detektor_pipelines.stores.raw_log import statements
+from detektor_pipelines.stores.raw_log.duplicates import judge
+from detektor_pipelines.stores.raw_log.months import ensure_months, months_of
+from detektor_pipelines.stores.raw_log.table import by_operation, complete, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -85,7 +85,7 @@ def append(settings: Settings, events: Iterable[AgentEvent], rejections: Iterabl
 
 
 def append_table(settings: Settings, table: pa.Table, *, mix: bool = False, connections: int = 2) -> IngestCounts:
-    """Store a table of events in the layout of `agent_events` (columns: `event_table.COLUMNS`, absent ones as DEFAULTS or null).
+    """Store a table of events in the layout of `agent_events` (columns: `table.COLUMNS`, absent ones as DEFAULTS or null).
 
     The bulk path of the simulator: chunks of CHUNK_ROWS, over `connections` connections at once. The events are taken as they are; whoever
     makes the table answers for ranges and vocabularies.
@@ -150,7 +150,7 @@ class EventWriter:
         return counts
 
     def write_table(self, table: pa.Table) -> IngestCounts:
-        """Store one chunk of `event_table.COLUMNS`; an event_id that it holds twice is compared with its first record.
+        """Store one chunk of `table.COLUMNS`; an event_id that it holds twice is compared with its first record.
 
         Raises:
             UserError: As `append`.

@@ -1,7 +1,8 @@
 """Appending a few events at once to the raw log, in one statement and one commit: what live sources need.
 
-`stores.events` is for bulk: it copies whole tables, at some ten milliseconds a chunk whatever its size. Here a batch is one JSON text, and
-one statement claims the identities and stores what is new. The rules are the same (`stores.duplicates`), and so is the hashed text.
+`stores.raw_log.bulk` is for bulk: it copies whole tables, at some ten milliseconds a chunk whatever its size. Here a batch is one JSON
+text, and one statement claims the identities and stores what is new. The rules are the same (`stores.raw_log.duplicates`), and so is the
+hashed text.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import orjson
 from detektor_pipelines.clock import from_us, now_us, to_us
 from detektor_pipelines.language.events import CATEGORIES, MEASURES
 from detektor_pipelines.stores.connections import sqlstate
-from detektor_pipelines.stores.duplicates import judge
-from detektor_pipelines.stores.event_statements import conflict, revisions
-from detektor_pipelines.stores.event_table import BODY, COLUMNS, INSTANTS, json_text
-from detektor_pipelines.stores.partitions import ensure_months
+from detektor_pipelines.stores.raw_log.duplicates import judge
+from detektor_pipelines.stores.raw_log.months import ensure_months
+from detektor_pipelines.stores.raw_log.statements import conflict, revisions
+from detektor_pipelines.stores.raw_log.table import BODY, COLUMNS, INSTANTS, json_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -252,7 +253,7 @@ def row_of(event: AgentEvent, now: int) -> Row:
 
 
 def body_hash(row: Mapping[str, Any]) -> UUID:
-    """Hash a row's body as `event_table.body_hashes` does."""
+    """Hash a row's body as `table.body_hashes` does."""
     said = "".join(f"\x1f{name}={_as_text(row[name])}" for name in BODY if row[name] is not None)
     return UUID(bytes=hashlib.md5(said.encode(), usedforsecurity=False).digest())
 

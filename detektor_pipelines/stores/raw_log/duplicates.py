@@ -10,7 +10,7 @@ reader. Nothing is lost and nothing counts twice:
 - another reader revision, agent or project: the log is read differently now, which only `reingest` writes;
 - anything else, two values of one measure above all: a conflict. The first stays and the second is kept as rejected.
 
-Pure functions over rows (column → value, instants as int µs); `stores.events` applies them.
+Pure functions over rows (column → value, instants as int µs); `stores.raw_log.bulk` applies them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from detektor_pipelines.language.events import MEASURES
-from detektor_pipelines.stores.event_table import BODY
+from detektor_pipelines.stores.raw_log.table import BODY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

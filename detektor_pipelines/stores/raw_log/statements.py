@@ -1,7 +1,7 @@
 """The statements of one chunk of the raw log, and the small Arrow steps between them.
 
-Belongs here: what `stores.events.EventWriter` does inside its transaction, one function a step. Every function takes an ADBC cursor. The
-temporary tables are made once a connection (`make_temporary_tables`) and empty themselves at each commit.
+Belongs here: what `stores.raw_log.bulk.EventWriter` does inside its transaction, one function a step. Every function takes an ADBC cursor.
+The temporary tables are made once a connection (`make_temporary_tables`) and empty themselves at each commit.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from detektor_pipelines.clock import now_us
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.records import Rejection
-from detektor_pipelines.stores.duplicates import moves
-from detektor_pipelines.stores.event_table import BODY, COLUMNS, INSTANTS, body_hashes, complete, layout
+from detektor_pipelines.stores.raw_log.duplicates import moves
+from detektor_pipelines.stores.raw_log.table import BODY, COLUMNS, INSTANTS, body_hashes, complete, layout
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -274,7 +274,7 @@ def _integer_instants(names: Collection[str] = COLUMNS) -> pa.Schema:
 
 
 def _normalised(attributes: str | None) -> str | None:
-    """Write the server's JSON text as `event_table.json_text` does."""
+    """Write the server's JSON text as `table.json_text` does."""
     import orjson
 
     return orjson.dumps(orjson.loads(attributes), option=orjson.OPT_SORT_KEYS).decode() if attributes else None

@@ -1,6 +1,6 @@
 """Reads the raw log as somebody knew it, for many agent_ids with a knowledge of their own in one query.
 
-`log_reader` reads one agent's events as one snapshot knew them; here each project's events are those that its own snapshots saw. It is how
+`reader` reads one agent's events as one snapshot knew them; here each project's events are those that its own snapshots saw. It is how
 values that were written by different ticks and runs are held against the log.
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from detektor_pipelines import clock
 from detektor_pipelines.language.events import MEASURES
 from detektor_pipelines.language.windows import DAY
-from detektor_pipelines.stores import cluster
+from detektor_pipelines.stores.raw_log import cluster
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -1,6 +1,6 @@
 """The raw log's rows as Arrow: column names and types, events as a table, and the hash of an event's body.
 
-Belongs here: the shape of `ml_learning.agent_events` on its way in. Does not belong here: writing it (`stores.events`).
+Belongs here: the shape of `ml_learning.agent_events` on its way in. Does not belong here: writing it (`stores.raw_log.bulk`).
 """
 
 from __future__ import annotations
