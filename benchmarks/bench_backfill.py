@@ -155,7 +155,7 @@ def _both(settings: Settings, view: FeatureView, target: str) -> list[pd.DataFra
     import pandas as pd
 
     from detektor_pipelines.stores.connections import connect_arrow
-    from detektor_pipelines.stores.offline import row_table
+    from detektor_pipelines.stores.offline.rows import row_table
 
     names = ", ".join(f'"{name}"' for name in ("agent_id", "event_timestamp", "created_at", *(each.name for each in view.features)))
     with connect_arrow(settings) as connection:
@@ -170,7 +170,7 @@ def _floor(settings: Settings, _days: int) -> Figures:
 
     from detektor_pipelines.catalog import VIEWS
     from detektor_pipelines.compile.plan import plan
-    from detektor_pipelines.stores.offline import row_table
+    from detektor_pipelines.stores.offline.rows import row_table
 
     figures: Figures = {}
     for view in VIEWS:
@@ -194,7 +194,7 @@ def _floor(settings: Settings, _days: int) -> Figures:
 def _like(settings: Settings, view: FeatureView, prefix: str, *, indexed: bool = True) -> str:
     """Make an empty table like the view's, with its primary key or without; return its name."""
     from detektor_pipelines.stores.connections import connect
-    from detektor_pipelines.stores.offline import row_table
+    from detektor_pipelines.stores.offline.rows import row_table
 
     name = f"{prefix}_{view.group}"
     with connect(settings) as connection:
@@ -207,7 +207,7 @@ def _check(settings: Settings, rows: Mapping[str, int], days: int) -> int:
     """Hold the stores to what a way says it has published; return the number of online values."""
     from detektor_pipelines.catalog import VIEWS
     from detektor_pipelines.stores.connections import connect
-    from detektor_pipelines.stores.offline import row_table
+    from detektor_pipelines.stores.offline.rows import row_table
     from detektor_pipelines.stores.online import read, redis_client
 
     values = 0
@@ -234,7 +234,7 @@ def _empty(settings: Settings) -> None:
     """Empty both stores; the log stays."""
     from detektor_pipelines.catalog import VIEWS
     from detektor_pipelines.stores.connections import connect
-    from detektor_pipelines.stores.offline import ensure_tables, row_table
+    from detektor_pipelines.stores.offline.rows import ensure_tables, row_table
     from detektor_pipelines.stores.online import redis_client
 
     ensure_tables(settings, VIEWS)

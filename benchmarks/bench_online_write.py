@@ -107,8 +107,8 @@ def _publish_offline(settings: Settings, agents: int) -> pa.Table:
 
     from detektor_pipelines.catalog import VIEWS
     from detektor_pipelines.engine.compute import row_schema
-    from detektor_pipelines.stores import offline
     from detektor_pipelines.stores.connections import connect_arrow
+    from detektor_pipelines.stores.offline import rows as offline
 
     view, random = VIEWS[0], np.random.default_rng(1)
     instant = pa.timestamp("us", tz="UTC")

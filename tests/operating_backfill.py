@@ -13,7 +13,7 @@ import psycopg
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.engine.materialize import materialize
 from detektor_pipelines.stores.connections import connect
-from detektor_pipelines.stores.offline import publication_lock, row_table
+from detektor_pipelines.stores.offline.rows import publication_lock, row_table
 from detektor_pipelines.stores.raw_log.bulk import append_table
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def states(settings: Settings, days: Sequence[date]) -> States:
 def stored(settings: Settings, days: Sequence[date], views: Sequence[FeatureView] = VIEWS) -> States:
     """Return number and hash of the newest version of each row that is stored, by view and day: what readers get."""
     from detektor_pipelines.stores.connections import connect_arrow
-    from detektor_pipelines.stores.offline import hashes_by_day
+    from detektor_pipelines.stores.offline.rows import hashes_by_day
 
     found: States = {}
     for view in views:

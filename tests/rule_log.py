@@ -10,8 +10,8 @@ from rule_views import short
 from detektor_pipelines.clock import to_us
 from detektor_pipelines.engine.materialize import Materialization, materialize
 from detektor_pipelines.stores.connections import connect, connect_arrow
-from detektor_pipelines.stores.offline import PublishedDay, published_days, row_table
-from detektor_pipelines.stores.staleness import stale_days
+from detektor_pipelines.stores.offline.rows import PublishedDay, published_days, row_table
+from detektor_pipelines.stores.offline.staleness import stale_days
 
 if TYPE_CHECKING:
     from detektor_pipelines.language import FeatureView

@@ -16,8 +16,8 @@ from detektor_pipelines.engine.compute import row_schema
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.aggregations import Aggregation
 from detektor_pipelines.language.windows import floor_to
-from detektor_pipelines.stores.gaps import hidden_after, version_of
-from detektor_pipelines.stores.offline import SCHEMA, row_table
+from detektor_pipelines.stores.offline.gaps import hidden_after, version_of
+from detektor_pipelines.stores.offline.rows import SCHEMA, row_table
 from detektor_pipelines.stores.raw_log.reader import any_event, read_events
 
 if TYPE_CHECKING:

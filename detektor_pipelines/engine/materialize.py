@@ -21,9 +21,9 @@ from detektor_pipelines.engine.gate import failures_by_day
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.windows import DAY
 from detektor_pipelines.stores.connections import connect, connect_arrow
-from detektor_pipelines.stores.offline import DayRows, NewerKnowledgeError, ensure_tables, hashes_by_day, publish, states
+from detektor_pipelines.stores.offline.rows import DayRows, NewerKnowledgeError, ensure_tables, hashes_by_day, publish, states
+from detektor_pipelines.stores.offline.staleness import days_to_materialize
 from detektor_pipelines.stores.raw_log.reader import begin_snapshot, events_by_day, read_events
-from detektor_pipelines.stores.staleness import days_to_materialize
 
 if TYPE_CHECKING:
     import pyarrow as pa

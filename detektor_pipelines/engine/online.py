@@ -16,12 +16,12 @@ from detektor_pipelines.engine.compute import row_schema
 from detektor_pipelines.engine.gate import failures_by_day
 from detektor_pipelines.language.windows import DAY, floor_to
 from detektor_pipelines.stores.connections import connect, connect_arrow
-from detektor_pipelines.stores.coverage import covered, gaps
-from detektor_pipelines.stores.offline import SCHEMA, published_days, row_table
+from detektor_pipelines.stores.offline.coverage import covered, gaps
+from detektor_pipelines.stores.offline.rows import SCHEMA, published_days, row_table
+from detektor_pipelines.stores.offline.staleness import stale_days
 from detektor_pipelines.stores.raw_log import cluster
 from detektor_pipelines.stores.raw_log.reader import begin_snapshot, newest_by_project, read_events
 from detektor_pipelines.stores.raw_log.tail import Snapshot
-from detektor_pipelines.stores.staleness import stale_days
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
-    from detektor_pipelines.stores.offline import PublishedDay
+    from detektor_pipelines.stores.offline.rows import PublishedDay
     from detektor_pipelines.stores.online import Refusal
 
 _NEVER: Final = 2**62
@@ -93,11 +93,11 @@ class OnlinePublication:
 def publish_online(settings: Settings, view: FeatureView, *, writer: str | None = None) -> OnlinePublication:
     """Write each agent_id's newest row to the online store; a key that holds more knowledge keeps it.
 
-    The values are true up to the end of what the published days cover (`stores.coverage`), and know what the oldest day from the row's on
-    knew. Where a row is followed by a gap in which something may have entered or left its windows, and where only a gap holds the events
-    of an agent_id, no row says what the value is: it is computed from the log, for now. One that does not pass the gate is withheld: its
-    row's value is true up to the gap. A value that the guard refuses is computed anew from the log; one that is refused even so is lost,
-    and counts as such: `valid_through` of its shard stays where it is.
+    The values are true up to the end of what the published days cover (`stores.offline.coverage`), and know what the oldest day from the
+    row's on knew. Where a row is followed by a gap in which something may have entered or left its windows, and where only a gap holds the
+    events of an agent_id, no row says what the value is: it is computed from the log, for now. One that does not pass the gate is withheld:
+    its row's value is true up to the gap. A value that the guard refuses is computed anew from the log; one that is refused even so is
+    lost, and counts as such: `valid_through` of its shard stays where it is.
 
     Args:
         settings: Where the servers are.

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines.stores.connections import connect
-from detektor_pipelines.stores.staleness import view_state
+from detektor_pipelines.stores.offline.staleness import view_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -92,7 +92,7 @@ class LocalEngine:
 
     def newest_rows(self, view: FeatureView, day: date) -> tuple[list[str], list[tuple[object, ...]]]:
         """Return column names and a few of the newest rows of `day`, the agent across all projects first."""
-        from detektor_pipelines.stores.preview import newest_rows
+        from detektor_pipelines.stores.offline.preview import newest_rows
 
         return newest_rows(self.settings, view, day, limit=_NEWEST_ROWS)
 

@@ -106,7 +106,7 @@ def _schedule(name: str, cron: str, views: Sequence[FeatureView], tick: Tick, de
 
 def _is_empty(settings: Settings) -> bool:
     from detektor_pipelines.stores.connections import connect
-    from detektor_pipelines.stores.upkeep import log_is_empty
+    from detektor_pipelines.stores.offline.upkeep import log_is_empty
 
     with connect(settings) as connection:
         return log_is_empty(connection)
@@ -115,7 +115,7 @@ def _is_empty(settings: Settings) -> bool:
 def _unclosed(settings: Settings, views: Sequence[FeatureView], first: date, last: date) -> Mapping[FeatureView, list[date]] | None:
     """Return by view the days from `first` to `last` that are not closed; None for an empty log."""
     from detektor_pipelines.stores.connections import connect
-    from detektor_pipelines.stores.upkeep import log_is_empty, unclosed_days
+    from detektor_pipelines.stores.offline.upkeep import log_is_empty, unclosed_days
 
     with connect(settings) as connection:
         return None if log_is_empty(connection) else {view: unclosed_days(connection, view, first, last) for view in views}

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from detektor_pipelines.clock import from_us, now_us
 from detektor_pipelines.stores.connections import connect
+from detektor_pipelines.stores.offline.staleness import view_state
 from detektor_pipelines.stores.raw_log.state import oldest_event_day
-from detektor_pipelines.stores.staleness import view_state
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

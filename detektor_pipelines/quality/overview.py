@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from detektor_pipelines.clock import from_us
 from detektor_pipelines.language.hashes import short_hash
 from detektor_pipelines.stores.connections import connect
-from detektor_pipelines.stores.offline import SCHEMA, row_table
+from detektor_pipelines.stores.offline.rows import SCHEMA, row_table
 from detektor_pipelines.stores.raw_log.state import event_counts
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines.language.hashes import data_hash
 from detektor_pipelines.quality.findings import SHOWN
-from detektor_pipelines.stores.offline import SCHEMA, row_table
+from detektor_pipelines.stores.offline.rows import SCHEMA, row_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

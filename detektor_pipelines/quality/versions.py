@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from detektor_pipelines.language.hashes import data_hash
 from detektor_pipelines.quality.findings import VERSION, Figure, Finding
 from detektor_pipelines.stores.connections import connect
-from detektor_pipelines.stores.upkeep import other_versions
+from detektor_pipelines.stores.offline.upkeep import other_versions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
-    from detektor_pipelines.stores.upkeep import OtherVersion
+    from detektor_pipelines.stores.offline.upkeep import OtherVersion
 
 
 def views_versions(settings: Settings, views: Sequence[FeatureView]) -> dict[str, Finding]:

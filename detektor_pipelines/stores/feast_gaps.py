@@ -16,10 +16,10 @@ import pyarrow.compute as pc
 from detektor_pipelines import clock
 from detektor_pipelines.compile.feast import DATA_HASH, GRAIN
 from detektor_pipelines.language.windows import DAY, HOUR, MINUTE, Window, floor_to
-from detektor_pipelines.stores.coverage import ALWAYS
 from detektor_pipelines.stores.feast_labels import TABLE
-from detektor_pipelines.stores.gaps import NOTHING_PUBLISHED, Version, gaps_before, touched_sql
-from detektor_pipelines.stores.point_in_time import AT, GAPS, UNKNOWN
+from detektor_pipelines.stores.offline.coverage import ALWAYS
+from detektor_pipelines.stores.offline.gaps import NOTHING_PUBLISHED, Version, gaps_before, touched_sql
+from detektor_pipelines.stores.offline.point_in_time import AT, GAPS, UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from adbc_driver_postgresql.dbapi import Cursor
     from feast import FeatureView
 
-    from detektor_pipelines.stores.coverage import Interval
-    from detektor_pipelines.stores.point_in_time import Relation
+    from detektor_pipelines.stores.offline.coverage import Interval
+    from detektor_pipelines.stores.offline.point_in_time import Relation
 
 _log = logging.getLogger(__name__)
 _UNITS: Final = {"d": DAY, "h": HOUR, "m": MINUTE}

@@ -28,10 +28,10 @@ from detektor_pipelines import clock
 from detektor_pipelines.compile.feast import AGENT, DATA_HASH, EVENT_TIMESTAMP, SCHEMA, WRITTEN_AT, WRITTEN_COLUMN
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.hashes import SHORT
-from detektor_pipelines.stores import point_in_time, row_tables
 from detektor_pipelines.stores.feast_gaps import Gaps, version_of_registered
 from detektor_pipelines.stores.feast_labels import TABLE, FrameLabels, Labels, QueryLabels, connected, fetch
-from detektor_pipelines.stores.point_in_time import Relation, quoted
+from detektor_pipelines.stores.offline import point_in_time, row_tables
+from detektor_pipelines.stores.offline.point_in_time import Relation, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

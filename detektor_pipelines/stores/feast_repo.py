@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.compile import feast as compiled
 from detektor_pipelines.compile import feast_repo
-from detektor_pipelines.stores import row_tables
 from detektor_pipelines.stores.connections import connect, postgres_errors
+from detektor_pipelines.stores.offline import row_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -24,7 +24,7 @@ from detektor_pipelines.compile.sql import reach_back
 from detektor_pipelines.language.records import Rejection
 from detektor_pipelines.stores.connections import connect_arrow, postgres_errors
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError
-from detektor_pipelines.stores.offline import published_agents
+from detektor_pipelines.stores.offline.rows import published_agents
 from detektor_pipelines.stores.online import this_process
 from detektor_pipelines.stores.raw_log import cluster
 from detektor_pipelines.stores.raw_log.reader import begin_snapshot, read_events

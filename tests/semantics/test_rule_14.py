@@ -21,7 +21,7 @@ from detektor_pipelines.ingest.live.writer import LiveWriter
 from detektor_pipelines.language import count, days, event, last, rate, total
 from detektor_pipelines.language.records import AgentEvent
 from detektor_pipelines.stores.connections import connect_arrow
-from detektor_pipelines.stores.offline import row_table
+from detektor_pipelines.stores.offline.rows import row_table
 
 if TYPE_CHECKING:
     import pytest

@@ -15,8 +15,8 @@ from rule_views import happened, view_of
 from detektor_pipelines.engine import materialize as engine
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language import count, data_hash, days, event, last
-from detektor_pipelines.stores import offline
 from detektor_pipelines.stores.connections import connect, connect_arrow
+from detektor_pipelines.stores.offline import rows as offline
 
 if TYPE_CHECKING:
     from datetime import datetime

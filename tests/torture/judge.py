@@ -16,7 +16,7 @@ from detektor_pipelines.clock import from_us, to_text, to_us
 from detektor_pipelines.engine.explain import read_row
 from detektor_pipelines.quality.read import read_at
 from detektor_pipelines.stores import online
-from detektor_pipelines.stores.offline import row_table
+from detektor_pipelines.stores.offline.rows import row_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,7 +14,7 @@ from detektor_pipelines.orchestration.alerts import alert, page
 from detektor_pipelines.orchestration.requests import both_assets, by_range, command, range_request, said, views_at_work
 from detektor_pipelines.orchestration.sensors.bounds import RUNS, Attempts, Said, Waits, cause, digest
 from detektor_pipelines.settings import get_settings
-from detektor_pipelines.stores.staleness_watch import StalenessWatch
+from detektor_pipelines.stores.offline.staleness_watch import StalenessWatch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -26,10 +26,10 @@ from detektor_pipelines.quality.parity import keys as online_keys
 from detektor_pipelines.quality.parity.recomputation import Point, recompute, same
 from detektor_pipelines.stores import online
 from detektor_pipelines.stores.connections import connect, connect_arrow
+from detektor_pipelines.stores.offline.staleness import stale_days
 from detektor_pipelines.stores.raw_log.cluster import epoch
 from detektor_pipelines.stores.raw_log.known import EVERYTHING, Excepted, Knowledge, current_snapshot, is_snapshot
 from detektor_pipelines.stores.raw_log.reader import begin_snapshot
-from detektor_pipelines.stores.staleness import stale_days
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping

@@ -17,7 +17,7 @@ from detektor_pipelines.compile.sql import reach_back
 from detektor_pipelines.stores import online, read_log
 from detektor_pipelines.stores.connections import connect_arrow
 from detektor_pipelines.stores.connections_redis import mget, redis_errors
-from detektor_pipelines.stores.offline import SCHEMA, row_table
+from detektor_pipelines.stores.offline.rows import SCHEMA, row_table
 from detektor_pipelines.stores.raw_log.known import projects_by_agent
 
 if TYPE_CHECKING:

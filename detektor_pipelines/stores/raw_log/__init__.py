@@ -2,5 +2,5 @@
 
 Belongs here: the tables of events, writing them in bulk (`bulk`) and one by one (`live`), reading them (`reader`, `tail`), their months,
 snapshots and the clusters they have lived on. Does not belong here: how a line becomes an event (`ingest`), rows computed of events
-(`stores.offline`).
+(`stores.offline.rows`).
 """

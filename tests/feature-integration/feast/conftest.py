@@ -12,7 +12,8 @@ from automation import publish
 
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.settings import Settings
-from detektor_pipelines.stores import feast_repo, offline, online
+from detektor_pipelines.stores import feast_repo, online
+from detektor_pipelines.stores.offline import rows as offline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,7 +19,7 @@ from detektor_pipelines.catalog import VIEWS, view_named
 from detektor_pipelines.clock import to_us
 from detektor_pipelines.language.records import AgentEvent
 from detektor_pipelines.stores.connections import connect
-from detektor_pipelines.stores.offline import ensure_tables
+from detektor_pipelines.stores.offline.rows import ensure_tables
 from detektor_pipelines.stores.raw_log.bulk import append
 
 if TYPE_CHECKING:

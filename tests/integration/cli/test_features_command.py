@@ -17,8 +17,8 @@ from detektor_pipelines.engine.explain import read_row
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.records import AgentEvent
 from detektor_pipelines.stores.connections import connect, connect_arrow
+from detektor_pipelines.stores.offline.staleness import stale_days
 from detektor_pipelines.stores.raw_log.bulk import EventWriter, append
-from detektor_pipelines.stores.staleness import stale_days
 
 VIEW = view_named("code_review_features")
 DAY = date(2026, 3, 5)

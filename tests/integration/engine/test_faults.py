@@ -20,8 +20,8 @@ from detektor_pipelines.engine.online import publish_online
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.settings import Settings
 from detektor_pipelines.simulation.simulator import simulate_table
-from detektor_pipelines.stores import offline
 from detektor_pipelines.stores.connections import connect, connect_arrow
+from detektor_pipelines.stores.offline import rows as offline
 from detektor_pipelines.stores.raw_log.bulk import append_table
 
 if TYPE_CHECKING:

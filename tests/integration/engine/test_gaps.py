@@ -23,7 +23,7 @@ from detektor_pipelines.language import Feature, FeatureView, count, days, total
 from detektor_pipelines.language import event as column
 from detektor_pipelines.language.windows import DAY, HOUR
 from detektor_pipelines.stores.connections import connect, connect_arrow
-from detektor_pipelines.stores.offline import row_table
+from detektor_pipelines.stores.offline.rows import row_table
 
 if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings

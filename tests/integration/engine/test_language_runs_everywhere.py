@@ -48,7 +48,7 @@ from detektor_pipelines.language.expressions import MAXIMUM_DEPTH, Constant, Ope
 from detektor_pipelines.language.views import MAXIMUM_VIEW_NAME
 from detektor_pipelines.language.windows import DAY, HOUR
 from detektor_pipelines.stores.connections import connect_arrow
-from detektor_pipelines.stores.offline import ensure_tables, row_table
+from detektor_pipelines.stores.offline.rows import ensure_tables, row_table
 from detektor_pipelines.stores.raw_log.reader import integer_events_sql, read_events
 from detektor_pipelines.stream.state import ViewState
 

@@ -26,7 +26,7 @@ from detektor_pipelines.language.windows import DAY, HOUR, MINUTE
 from detektor_pipelines.quality.parity.check import Served, compare
 from detektor_pipelines.stores import online
 from detektor_pipelines.stores.connections import connect
-from detektor_pipelines.stores.offline import row_table
+from detektor_pipelines.stores.offline.rows import row_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -24,9 +24,9 @@ from detektor_pipelines.errors import UserError
 from detektor_pipelines.language import days, minutes
 from detektor_pipelines.language.windows import DAY, HOUR
 from detektor_pipelines.stores.connections import connect, connect_arrow
-from detektor_pipelines.stores.offline import publish, published_days, row_table
+from detektor_pipelines.stores.offline.rows import publish, published_days, row_table
+from detektor_pipelines.stores.offline.staleness import stale_days
 from detektor_pipelines.stores.raw_log.reader import integer_events_sql, read_events
-from detektor_pipelines.stores.staleness import stale_days
 
 if TYPE_CHECKING:
     from random import Random
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.language import FeatureView
     from detektor_pipelines.settings import Settings
-    from detektor_pipelines.stores.offline import PublishedDay
+    from detektor_pipelines.stores.offline.rows import PublishedDay
 
 VIEW = replace(everything((days(1), days(7))), name="everything")
 SMALL = replace(everything((minutes(45), days(30))), name="small")

@@ -22,9 +22,9 @@ from detektor_pipelines.errors import UserError
 from detektor_pipelines.language import days
 from detektor_pipelines.language.windows import DAY, HOUR
 from detektor_pipelines.stores.connections import connect, connect_arrow
-from detektor_pipelines.stores.offline import published_days, row_table
+from detektor_pipelines.stores.offline.rows import published_days, row_table
+from detektor_pipelines.stores.offline.staleness import days_to_materialize
 from detektor_pipelines.stores.raw_log.reader import events_by_day
-from detektor_pipelines.stores.staleness import days_to_materialize
 
 if TYPE_CHECKING:
     from oracle import Row

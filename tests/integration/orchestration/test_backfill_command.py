@@ -77,7 +77,7 @@ def undisturbed(settings: Settings) -> dict[tuple[str, date], tuple[int, str]]:
     """Publish `SOME` views with the engine alone, say what came out, and forget it."""
     from detektor_pipelines.engine.materialize import materialize
     from detektor_pipelines.stores.connections import connect
-    from detektor_pipelines.stores.offline import row_table
+    from detektor_pipelines.stores.offline.rows import row_table
 
     for view in SOME:
         materialize(settings, view, [*DAYS, TODAY])
@@ -93,7 +93,7 @@ def held(settings: Settings, view: Any) -> Iterator[Any]:
     """Hold the lock that the publication of `view` needs: whoever publishes it stands there; yields a function that waits for that."""
     import psycopg
 
-    from detektor_pipelines.stores.offline import publication_lock
+    from detektor_pipelines.stores.offline.rows import publication_lock
 
     waiting = """SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
                  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""

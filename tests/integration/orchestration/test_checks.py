@@ -56,7 +56,7 @@ def newest(instance: Any, name: str, key: list[str]) -> Any:
 
 def test_a_run_evaluates_all_checks_and_finds_what_a_hand_did_meanwhile(history: Settings, instance: Any) -> None:
     from detektor_pipelines.stores.connections import connect
-    from detektor_pipelines.stores.offline import row_table
+    from detektor_pipelines.stores.offline.rows import row_table
 
     names = (
         "data_is_fresh",

@@ -11,7 +11,7 @@ from automation import publish, span
 
 from detektor_pipelines.catalog import VIEWS, view_named
 from detektor_pipelines.language.hashes import data_hash
-from detektor_pipelines.stores.row_tables import ensure_tables
+from detektor_pipelines.stores.offline.row_tables import ensure_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -47,7 +47,7 @@ def strict(view: FeatureView) -> FeatureView:
 
 def published(settings: Settings) -> set[date]:
     from detektor_pipelines.stores.connections import connect_arrow
-    from detektor_pipelines.stores.offline import published_days
+    from detektor_pipelines.stores.offline.rows import published_days
 
     with connect_arrow(settings) as connection:
         return {day.day for day in published_days(connection, REVIEWS)}

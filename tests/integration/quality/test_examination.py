@@ -20,7 +20,7 @@ from detektor_pipelines.quality.examination import examine
 from detektor_pipelines.quality.freshness import log_freshness, views_freshness
 from detektor_pipelines.quality.versions import views_versions
 from detektor_pipelines.stores.connections import connect
-from detektor_pipelines.stores.offline import row_table
+from detektor_pipelines.stores.offline.rows import row_table
 
 if TYPE_CHECKING:
     from detektor_pipelines.language import FeatureView

@@ -14,9 +14,9 @@ from detektor_pipelines.language import data_hash, days
 from detektor_pipelines.language.hashes import short_hash
 from detektor_pipelines.language.records import AgentEvent
 from detektor_pipelines.stores.connections import connect
-from detektor_pipelines.stores.offline import ensure_tables, row_table
+from detektor_pipelines.stores.offline.row_tables import first_seen
+from detektor_pipelines.stores.offline.rows import ensure_tables, row_table
 from detektor_pipelines.stores.raw_log.bulk import append
-from detektor_pipelines.stores.row_tables import first_seen
 
 REVIEWS, DEPLOYS = VIEWS[:2]
 DAY = date(2026, 3, 5)

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from detektor_pipelines import clock
-from detektor_pipelines.stores.gaps import Version
-from detektor_pipelines.stores.point_in_time import AT, GAPS, ROW, Relation, join, newest_of_each, newest_writing_of_each
+from detektor_pipelines.stores.offline.gaps import Version
+from detektor_pipelines.stores.offline.point_in_time import AT, GAPS, ROW, Relation, join, newest_of_each, newest_writing_of_each
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

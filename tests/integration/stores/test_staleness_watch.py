@@ -17,8 +17,8 @@ from detektor_pipelines.clock import from_us
 from detektor_pipelines.language.hashes import data_hash
 from detektor_pipelines.language.windows import DAY
 from detektor_pipelines.stores.connections import connect
-from detektor_pipelines.stores.staleness import stale_days, unseen
-from detektor_pipelines.stores.staleness_watch import StalenessWatch
+from detektor_pipelines.stores.offline.staleness import stale_days, unseen
+from detektor_pipelines.stores.offline.staleness_watch import StalenessWatch
 
 if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from detektor_pipelines.clock import from_us, parse_instant
 from detektor_pipelines.language.windows import DAY, HOUR, MINUTE
-from detektor_pipelines.stores.coverage import ALWAYS, covered, gaps, merged, stretch_start
-from detektor_pipelines.stores.offline import PublishedDay
+from detektor_pipelines.stores.offline.coverage import ALWAYS, covered, gaps, merged, stretch_start
+from detektor_pipelines.stores.offline.rows import PublishedDay
 
 ORIGIN = parse_instant("2026-03-01")
 PUBLICATIONS = st.lists(

@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 
 from detektor_pipelines.clock import parse_instant
-from detektor_pipelines.stores.staleness import _was_over
+from detektor_pipelines.stores.offline.staleness import _was_over
 
 
 @pytest.mark.parametrize(("instant", "over"), [("2026-05-01T23:59:59.999999Z", False), ("2026-05-02T00:00:00Z", True)])

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from detektor_pipelines.stores.connections import connect
-from detektor_pipelines.stores.offline import SCHEMA, row_table
+from detektor_pipelines.stores.offline.rows import SCHEMA, row_table
 
 if TYPE_CHECKING:
     from datetime import date

@@ -17,7 +17,7 @@ from detektor_pipelines.language.windows import DAY, floor_to
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from detektor_pipelines.stores.offline import PublishedDay
+    from detektor_pipelines.stores.offline.rows import PublishedDay
 
 Interval = tuple[int, int]
 """Instants in (start, end], µs UTC."""

@@ -18,7 +18,7 @@ from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.hashes import data_hash
 from detektor_pipelines.language.windows import DAY
 from detektor_pipelines.stores.connections import sqlstate
-from detektor_pipelines.stores.row_tables import SCHEMA, STAMPS, ensure_tables, row_table
+from detektor_pipelines.stores.offline.row_tables import SCHEMA, STAMPS, ensure_tables, row_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from detektor_pipelines import clock
 from detektor_pipelines.language.hashes import data_hash
-from detektor_pipelines.stores.coverage import ALWAYS, covered, gaps
-from detektor_pipelines.stores.offline import PublishedDay
+from detektor_pipelines.stores.offline.coverage import ALWAYS, covered, gaps
+from detektor_pipelines.stores.offline.rows import PublishedDay
 from detektor_pipelines.stores.raw_log.tail import Snapshot
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from adbc_driver_postgresql.dbapi import Cursor
 
     from detektor_pipelines.language.views import FeatureView
-    from detektor_pipelines.stores.coverage import Interval
+    from detektor_pipelines.stores.offline.coverage import Interval
 
 NOTHING_PUBLISHED = ALWAYS[0], ALWAYS[0]
 """The gap of a version of which no day was ever published: what rows it has, somebody else wrote, and they count."""

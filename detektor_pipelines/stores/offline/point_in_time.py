@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from detektor_pipelines.stores.gaps import Version
+    from detektor_pipelines.stores.offline.gaps import Version
 
 ROW: Final = "detektor_row"
 """Number of a label row: the order in which labels came and results go."""

@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from detektor_pipelines.language.hashes import SHORT, data_hash
-from detektor_pipelines.stores.row_tables import first_seen
+from detektor_pipelines.stores.offline.row_tables import first_seen
 
 if TYPE_CHECKING:
     import psycopg
