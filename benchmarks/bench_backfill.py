@@ -132,7 +132,7 @@ def _pandas(settings: Settings, days: int) -> Figures:
 
     from detektor_pipelines.catalog import VIEWS
     from detektor_pipelines.stores.connections import connect_arrow
-    from detektor_pipelines.stores.online import redis_client
+    from detektor_pipelines.stores.online.values import redis_client
 
     start, end = pd.Timestamp(measuring.last_days(days)[0], tz="UTC"), pd.Timestamp(measuring.END, tz="UTC")
     figures: Figures = {}
@@ -208,7 +208,7 @@ def _check(settings: Settings, rows: Mapping[str, int], days: int) -> int:
     from detektor_pipelines.catalog import VIEWS
     from detektor_pipelines.stores.connections import connect
     from detektor_pipelines.stores.offline.rows import row_table
-    from detektor_pipelines.stores.online import read, redis_client
+    from detektor_pipelines.stores.online.values import read, redis_client
 
     values = 0
     with connect(settings) as connection, redis_client(settings) as client:
@@ -235,7 +235,7 @@ def _empty(settings: Settings) -> None:
     from detektor_pipelines.catalog import VIEWS
     from detektor_pipelines.stores.connections import connect
     from detektor_pipelines.stores.offline.rows import ensure_tables, row_table
-    from detektor_pipelines.stores.online import redis_client
+    from detektor_pipelines.stores.online.values import redis_client
 
     ensure_tables(settings, VIEWS)
     tables = ", ".join(f'feast."{row_table(view)}"' for view in VIEWS)

@@ -83,7 +83,7 @@ def _ways(settings: Settings, rows: pa.Table, ours: FeatureStore, stock: Feature
 
     from detektor_pipelines.catalog import VIEWS
     from detektor_pipelines.engine.online import publish_online
-    from detektor_pipelines.stores.online import redis_client, write_rows
+    from detektor_pipelines.stores.online.values import redis_client, write_rows
 
     view, as_of = VIEWS[0], int(NOW.timestamp() * 1_000_000)
     start, end = dt.datetime(2026, 10, 1, tzinfo=dt.UTC), NOW
@@ -166,7 +166,7 @@ def _stock_store(directory: Path, settings: Settings) -> FeatureStore:
 
 
 def _empty(settings: Settings) -> None:
-    from detektor_pipelines.stores.online import redis_client
+    from detektor_pipelines.stores.online.values import redis_client
 
     with redis_client(settings) as client:
         client.flushall()
@@ -174,7 +174,7 @@ def _empty(settings: Settings) -> None:
 
 def _check(settings: Settings, name: str, agents: int) -> None:
     """A way that wrote less than all would be fast."""
-    from detektor_pipelines.stores.online import redis_client
+    from detektor_pipelines.stores.online.values import redis_client
 
     with redis_client(settings) as client:
         database = client.info("keyspace").get(f"db{STOCK_DATABASE if name.startswith('stock') else 0}", {})

@@ -99,7 +99,7 @@ def seconds(settings: Settings, arguments: Any, figures: dict[str, Any], name: s
 def plant(settings: Settings, agent_id: str) -> None:
     """Put a wrong number in the place of one, with its stamps."""
     from detektor_pipelines.catalog import VIEWS
-    from detektor_pipelines.stores import online
+    from detektor_pipelines.stores.online import values as online
 
     client, key = online.redis_client(settings), online.value_key(settings.project, VIEWS[0], agent_id)
     (row,) = online.read(client, settings.project, VIEWS[0], [agent_id])

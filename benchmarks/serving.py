@@ -110,7 +110,7 @@ def _ways(
 ) -> dict[str, tuple[Callable[[], object], float]]:
     """Return what is timed, each with its share of the requests: what takes long is asked less often."""
     from detektor_pipelines.catalog import VIEWS
-    from detektor_pipelines.stores.online import Lookup, keys_of, redis_client, stored_view
+    from detektor_pipelines.stores.online.values import Lookup, keys_of, redis_client, stored_view
 
     client = redis_client(settings)
     names = [f"{VIEWS[0].name}:{each.name}" for each in VIEWS[0].features]

@@ -174,7 +174,7 @@ def rows_of(view: FeatureView) -> pa.Table:
 def write_values(settings: Settings, views: Sequence[FeatureView] = ()) -> None:
     """Write the values of some views, by default of all."""
     from detektor_pipelines.catalog import VIEWS
-    from detektor_pipelines.stores.online import redis_client, write_rows
+    from detektor_pipelines.stores.online.values import redis_client, write_rows
 
     now = time.time_ns() // 1_000
     with redis_client(settings) as client:

@@ -13,8 +13,9 @@ from detektor_pipelines.engine.materialize import materialize
 from detektor_pipelines.engine.online import publish_online
 from detektor_pipelines.language import count, days
 from detektor_pipelines.quality.parity.check import Mismatch, check
-from detektor_pipelines.stores import online, read_log
-from detektor_pipelines.stores.packing import pack, unpack
+from detektor_pipelines.stores.online import read_log
+from detektor_pipelines.stores.online import values as online
+from detektor_pipelines.stores.online.packing import pack, unpack
 from detektor_pipelines.stream.worker import Worker
 
 if TYPE_CHECKING:

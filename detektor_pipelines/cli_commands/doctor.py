@@ -68,7 +68,7 @@ def _online(settings: Settings) -> Iterator[Check]:
     from detektor_pipelines.errors import UserError
     from detektor_pipelines.stack.checks import Check
     from detektor_pipelines.stores.connections_redis import redis_client
-    from detektor_pipelines.stores.online_clock import ahead, eviction_policies
+    from detektor_pipelines.stores.online.clock import ahead, eviction_policies
 
     client = redis_client(settings)
     try:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from detektor_pipelines.engine.mend import Mended
     from detektor_pipelines.settings import Settings
     from detektor_pipelines.stores.model_versions import ModelVersion
-    from detektor_pipelines.stores.online_upkeep import Surveyed
+    from detektor_pipelines.stores.online.upkeep import Surveyed
 
 OlderOption = Annotated[float, typer.Option("--older-than", min=0, help="Days since a version was last complete.", metavar="DAYS")]
 ModelsOption = Annotated[
@@ -50,7 +50,7 @@ def take_over() -> None:
     Examples: [bold]detektor online take-over[/]
     """
     from detektor_pipelines.settings import get_settings
-    from detektor_pipelines.stores import online_life
+    from detektor_pipelines.stores.online import life as online_life
 
     life = online_life.take_over(get_settings())
     typer.echo(f"Life {life.epoch} of the log begins, and the online store is its own. A stream worker or the next publication fills it.")
@@ -67,7 +67,7 @@ def prune(
 
     Examples: [bold]detektor online prune[/], [bold]detektor online prune --older-than 30 --yes[/]
     """
-    from detektor_pipelines.stores.online_upkeep import drop
+    from detektor_pipelines.stores.online.upkeep import drop
 
     settings, found = _surveyed(older_than, without_models=without_models)
     going = [each for each in found if not each.kept_by]
@@ -140,7 +140,7 @@ def _mended(each: Mended) -> dict[str, Any]:
 def _surveyed(older_than: float, *, without_models: bool) -> tuple[Settings, list[Surveyed]]:
     from detektor_pipelines.catalog import VIEWS
     from detektor_pipelines.settings import get_settings
-    from detektor_pipelines.stores.online_upkeep import survey
+    from detektor_pipelines.stores.online.upkeep import survey
 
     settings = get_settings()
     models = None if without_models else _models(settings)

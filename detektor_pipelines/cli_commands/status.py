@@ -69,7 +69,7 @@ def online(settings: Settings) -> Section:
     from detektor_pipelines.catalog import VIEWS
     from detektor_pipelines.clock import to_text
     from detektor_pipelines.stores.connections_redis import redis_client
-    from detektor_pipelines.stores.online_clock import ahead, eviction_policies
+    from detektor_pipelines.stores.online.clock import ahead, eviction_policies
 
     client = redis_client(settings)
     try:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.language.expressions import Predicate
     from detektor_pipelines.language.views import Feature, FeatureView
-    from detektor_pipelines.stores.online import OnlineRow
+    from detektor_pipelines.stores.online.values import OnlineRow
 
 Source: TypeAlias = Literal["online", "log"]
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from detektor_pipelines.engine.online import OnlinePublication, publish_online, write_from_log
 from detektor_pipelines.stores.connections_redis import redis_client
-from detektor_pipelines.stores.online_clock import ahead, drop
+from detektor_pipelines.stores.online.clock import ahead, drop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
-    from detektor_pipelines.stores.online_clock import Ahead
+    from detektor_pipelines.stores.online.clock import Ahead
 
 
 @dataclass(frozen=True, slots=True)

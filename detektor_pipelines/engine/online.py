@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
     from detektor_pipelines.stores.offline.rows import PublishedDay
-    from detektor_pipelines.stores.online import Refusal
+    from detektor_pipelines.stores.online.values import Refusal
 
 _NEVER: Final = 2**62
 _TRIES: Final = 3
@@ -108,8 +108,8 @@ def publish_online(settings: Settings, view: FeatureView, *, writer: str | None 
         UserError: PostgreSQL or Redis cannot be reached, or the online store is another copy's of the log.
 
     """
-    from detektor_pipelines.stores import online_life
-    from detektor_pipelines.stores.online import redis_client, this_process
+    from detektor_pipelines.stores.online import life as online_life
+    from detektor_pipelines.stores.online.values import redis_client, this_process
 
     started = time.perf_counter()
     now = clock.now_us()
@@ -137,8 +137,8 @@ def write_from_log(settings: Settings, view: FeatureView, agent_ids: Sequence[st
         UserError: PostgreSQL or Redis cannot be reached.
 
     """
-    from detektor_pipelines.stores import online_life
-    from detektor_pipelines.stores.online import redis_client, this_process
+    from detektor_pipelines.stores.online import life as online_life
+    from detektor_pipelines.stores.online.values import redis_client, this_process
 
     started = time.perf_counter()
     with connect_arrow(settings, writes=True) as connection:
@@ -181,7 +181,7 @@ class _Publication:
         """Write all values of the view, then say how far they are complete."""
         import numpy as np
 
-        from detektor_pipelines.stores.online import move_valid_through, without_shards_of
+        from detektor_pipelines.stores.online.values import move_valid_through, without_shards_of
 
         instant = intervals[-1][1]
         rows = newest_rows(self._connection, self._view, clock.from_us(instant))
@@ -242,7 +242,7 @@ class _Publication:
         return OnlinePublication(self.keys, self._written, as_of, seconds, *counts)
 
     def _write(self, rows: pa.Table, as_of: int, snapshot: str | Sequence[str | None] | None, *, again: bool = False) -> None:
-        from detektor_pipelines.stores.online import write_rows
+        from detektor_pipelines.stores.online.values import write_rows
 
         counts = write_rows(
             self._client,
@@ -269,7 +269,7 @@ class _Publication:
 
     def _distrust_withheld(self, instant: int) -> None:
         """Have `valid_through`, once it moves to `instant`, say nothing of what stands online of values that break the gate."""
-        from detektor_pipelines.stores.online import distrust, shard_instants, shard_of
+        from detektor_pipelines.stores.online.values import distrust, shard_instants, shard_of
 
         (through,) = shard_instants(self._client, self._project, [self._view]) if self._withheld else ({},)
         behind = [agent_id for agent_id in sorted(self._withheld) if through.get(shard_of(agent_id), 0) < instant]  # else the stream speaks

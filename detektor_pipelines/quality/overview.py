@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
-    from detektor_pipelines.stores.packing import Value
+    from detektor_pipelines.stores.online.packing import Value
 
 SHOWN = 2
 """Values of one agent as an example: the first that are known."""
@@ -55,7 +55,7 @@ def overview(settings: Settings, views: Sequence[FeatureView]) -> list[ViewOverv
         UserError: PostgreSQL or Redis cannot be reached.
 
     """
-    from detektor_pipelines.stores.online import read, redis_client, version_prefix
+    from detektor_pipelines.stores.online.values import read, redis_client, version_prefix
 
     events: Counter[str] = Counter()
     for count in event_counts(settings):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
-    from detektor_pipelines.stores.online import OnlineRow
+    from detektor_pipelines.stores.online.values import OnlineRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def online_row(settings: Settings, view: FeatureView, agent_id: str) -> OnlineRo
         UserError: Redis cannot be reached.
 
     """
-    from detektor_pipelines.stores.online import read, redis_client
+    from detektor_pipelines.stores.online.values import read, redis_client
 
     client = redis_client(settings)
     try:

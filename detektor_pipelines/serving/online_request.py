@@ -1,7 +1,7 @@
 """One online read in the words of Feast's HTTP API: the request's JSON understood, and the rows found put into Feast's answer.
 
-Pure: no server, no Redis, no Feast. Which keys are read and what status a value has is said by `stores.online`, here as for Feast's own
-SDK. What differs from stock Feast: values stand in the order asked for, views grouped; a missing agent is NOT_FOUND; `metadata` also
+Pure: no server, no Redis, no Feast. Which keys are read and what status a value has is said by `stores.online.values`, here as for Feast's
+own SDK. What differs from stock Feast: values stand in the order asked for, views grouped; a missing agent is NOT_FOUND; `metadata` also
 holds `value_age_seconds`, by view and agent, which Feast's client passes over.
 
 A feature is `view:feature`, `view@latest:feature`, or `view@v2:feature`: what was registered as Feast's version 2. Which that is stands in
@@ -23,13 +23,13 @@ from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.compile.feast import JOIN_KEY
 from detektor_pipelines.compile.loaded import phrase
 from detektor_pipelines.language.windows import SECOND
-from detektor_pipelines.stores.online import Lookup, StoredView, stored_view
+from detektor_pipelines.stores.online.values import Lookup, StoredView, stored_view
 from detektor_pipelines.web.problems import ProblemError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from detektor_pipelines.stores.online import OnlineRow
+    from detektor_pipelines.stores.online.values import OnlineRow
 
 _VIEWS: Final = {view.name: view for view in VIEWS}
 
@@ -122,9 +122,9 @@ def answer(
 ) -> tuple[bytes, float | None]:
     """Return the answer's JSON, and the age of its oldest value in seconds, None when nothing was found.
 
-    `rows`: of `stores.online.rows_of`, one list a view, each in the order of the request's agents; `refused`: in the same order what
-    `stores.online.refused_key` holds, for a request that wants to know why, and nothing when that could not be read. A value's age is the
-    time since the last instant up to which it is known to be true.
+    `rows`: of `stores.online.values.rows_of`, one list a view, each in the order of the request's agents; `refused`: in the same order what
+    `stores.online.values.refused_key` holds, for a request that wants to know why, and nothing when that could not be read. A value's age
+    is the time since the last instant up to which it is known to be true.
     """
     now = clock.now_us()
     agents = request.agent_ids

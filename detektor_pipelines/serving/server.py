@@ -33,8 +33,8 @@ from detektor_pipelines.serving.server_metrics import ServerMetrics
 from detektor_pipelines.serving.values.last_known import LastKnown
 from detektor_pipelines.serving.values.sources import Sources
 from detektor_pipelines.serving.view_versions import ViewVersions
-from detektor_pipelines.stores import online
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError
+from detektor_pipelines.stores.online import values as online
 from detektor_pipelines.web.access import KNOWN, Guard, access_of
 from detektor_pipelines.web.problems import MEDIA_TYPE, ProblemError
 

@@ -21,8 +21,8 @@ from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.hashes import SHORT, short_hash
 from detektor_pipelines.serving.online_request import Pin, Version
 from detektor_pipelines.stores.connections import connect
-from detektor_pipelines.stores.online import StoredView, layout_key, stored_view
-from detektor_pipelines.stores.packing import Layout
+from detektor_pipelines.stores.online.packing import Layout
+from detektor_pipelines.stores.online.values import StoredView, layout_key, stored_view
 from detektor_pipelines.web.problems import ProblemError
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from detektor_pipelines.compile.feast import DATA_HASH, MAX_AGE
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.hashes import SHORT
 from detektor_pipelines.language.windows import SECOND
-from detektor_pipelines.stores import feast_other_views, feast_read, online, online_versions, read_log
+from detektor_pipelines.stores import feast_other_views, feast_read
 from detektor_pipelines.stores.connections_redis import (
     async_client_of,
     client_of,
@@ -36,7 +36,10 @@ from detektor_pipelines.stores.connections_redis import (
     redis_errors,
     redis_faults,
 )
-from detektor_pipelines.stores.packing import Kind, Layout, Unpacked, Value, pack
+from detektor_pipelines.stores.online import read_log
+from detektor_pipelines.stores.online import values as online
+from detektor_pipelines.stores.online import versions as online_versions
+from detektor_pipelines.stores.online.packing import Kind, Layout, Unpacked, Value, pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -64,11 +67,11 @@ class DetektorOnlineStoreConfig(RedisOnlineStoreConfig):
 
     type: Literal["detektor_pipelines.stores.feast_online.DetektorOnlineStore"] = _CLASS  # type: ignore[assignment]
     read_sample: float = Field(default=0.01, ge=0, le=1)
-    """Which share of the values read is kept for `detektor parity` (`stores.read_log`)."""
+    """Which share of the values read is kept for `detektor parity` (`stores.online.read_log`)."""
 
 
 class DetektorOnlineStore(RedisOnlineStore):
-    """Feast's interface to `detektor_pipelines.stores.online`."""
+    """Feast's interface to `detektor_pipelines.stores.online.values`."""
 
     def __init__(self) -> None:
         super().__init__()

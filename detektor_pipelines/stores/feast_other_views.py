@@ -26,8 +26,8 @@ from google.protobuf.message import DecodeError
 
 from detektor_pipelines import clock
 from detektor_pipelines.compile.feast import DATA_HASH
-from detektor_pipelines.stores import online
-from detektor_pipelines.stores.packing import CorruptValueError, Layout, seal, unseal
+from detektor_pipelines.stores.online import values as online
+from detektor_pipelines.stores.online.packing import CorruptValueError, Layout, seal, unseal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

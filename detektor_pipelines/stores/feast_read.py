@@ -26,15 +26,15 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from detektor_pipelines.compile.feast import JOIN_KEY
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.windows import SECOND
-from detektor_pipelines.stores.online import Lookup
+from detektor_pipelines.stores.online.values import Lookup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from feast import RepoConfig
 
-    from detektor_pipelines.stores.online import OnlineRow, StoredView
-    from detektor_pipelines.stores.packing import Kind, Value
+    from detektor_pipelines.stores.online.packing import Kind, Value
+    from detektor_pipelines.stores.online.values import OnlineRow, StoredView
 
 _REMEMBERED: Final = 512
 """Plans; a program asks for a few."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
-from detektor_pipelines.stores.online import ALL_SHARDS, SHARDS
+from detektor_pipelines.stores.online.values import ALL_SHARDS, SHARDS
 
 if TYPE_CHECKING:
     import psycopg

@@ -14,8 +14,8 @@ from detektor_pipelines.compile.plan import plan
 from detektor_pipelines.engine.as_of import split_by_range
 from detektor_pipelines.language.events import MEASURES
 from detektor_pipelines.language.windows import ceil_to
-from detektor_pipelines.stores.online import shard_of, stored_view
-from detektor_pipelines.stores.packing import Unpacked, pack
+from detektor_pipelines.stores.online.packing import Unpacked, pack
+from detektor_pipelines.stores.online.values import shard_of, stored_view
 from detektor_pipelines.stores.raw_log.tail import FIXED
 from detektor_pipelines.stream.load import keys_of, state_of
 from detektor_pipelines.stream.state import Tile, ViewState
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.compile.fold import Contribution
     from detektor_pipelines.language.views import FeatureView
-    from detektor_pipelines.stores.packing import Value
+    from detektor_pipelines.stores.online.packing import Value
 
     ReadSpan: TypeAlias = Callable[[int, int | None], Sequence[tuple[Any, ...]]]
     """(start, end] in µs → the agent's live events as (project, event_id, ts, *columns); no end is all that lies ahead."""

@@ -6,15 +6,16 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from detektor_pipelines.stores import online, online_life
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError, is_cluster, redis_client, redis_errors
+from detektor_pipelines.stores.online import life as online_life
+from detektor_pipelines.stores.online import values as online
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from detektor_pipelines.settings import Settings
-    from detektor_pipelines.stores.online import StoredView, WriteCounts
-    from detektor_pipelines.stores.packing import Value
+    from detektor_pipelines.stores.online.packing import Value
+    from detektor_pipelines.stores.online.values import StoredView, WriteCounts
     from detektor_pipelines.stores.raw_log.cluster import Life
 
 _READ_AT_ONCE: Final = 1_000

@@ -25,7 +25,7 @@ from detektor_pipelines.language.records import Rejection
 from detektor_pipelines.stores.connections import connect_arrow, postgres_errors
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError
 from detektor_pipelines.stores.offline.rows import published_agents
-from detektor_pipelines.stores.online import this_process
+from detektor_pipelines.stores.online.values import this_process
 from detektor_pipelines.stores.raw_log import cluster
 from detektor_pipelines.stores.raw_log.reader import begin_snapshot, read_events
 from detektor_pipelines.stores.raw_log.tail import FIXED, LogTail, Poll, Snapshot, events_between, places_of
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
-    from detektor_pipelines.stores.online import StoredView
+    from detektor_pipelines.stores.online.values import StoredView
     from detektor_pipelines.stores.raw_log.cluster import Life
 
 LIMIT: Final = 2_000

@@ -12,11 +12,11 @@ from rule_views import happened, view_of
 from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.engine.online import publish_online
 from detektor_pipelines.language import FeatureView, count, days, event, last
-from detektor_pipelines.stores import online
+from detektor_pipelines.stores.online import values as online
 
 if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
-    from detektor_pipelines.stores.online import OnlineRow
+    from detektor_pipelines.stores.online.values import OnlineRow
 
 VIEW = view_of(number=(count(), days(1)), latest=(last(event.issues_found), days(1)))
 """Values may lie 26 hours behind, the default."""

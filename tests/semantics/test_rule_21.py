@@ -13,7 +13,7 @@ from detektor_pipelines.compile.fold import fold
 from detektor_pipelines.compile.plan import plan
 from detektor_pipelines.language import count, days
 from detektor_pipelines.quality.parity.check import Served, compare
-from detektor_pipelines.stores import online
+from detektor_pipelines.stores.online import values as online
 from detektor_pipelines.stream.state import ViewState
 from detektor_pipelines.stream.worker import Worker
 

@@ -14,14 +14,14 @@ from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.engine.online import publish_online
 from detektor_pipelines.language import count, days, hours
 from detektor_pipelines.quality.parity.check import Served, compare
-from detektor_pipelines.stores import online
+from detektor_pipelines.stores.online import values as online
 from detektor_pipelines.stream.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from detektor_pipelines.settings import Settings
-    from detektor_pipelines.stores.online import OnlineRow
+    from detektor_pipelines.stores.online.values import OnlineRow
 
 VIEW = view_of(recent=(count(), hours(6)), week=(count(), days(7)))
 

@@ -14,8 +14,8 @@ from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.engine.online import publish_online
 from detektor_pipelines.language import count, days
 from detektor_pipelines.quality.parity.check import Served, compare
-from detektor_pipelines.stores import online
 from detektor_pipelines.stores.connections import connect
+from detektor_pipelines.stores.online import values as online
 from detektor_pipelines.stores.raw_log.tail import current_snapshot
 from detektor_pipelines.stream.worker import Worker
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from detektor_pipelines.settings import Settings
-    from detektor_pipelines.stores.online import OnlineRow
+    from detektor_pipelines.stores.online.values import OnlineRow
 
 VIEW = view_of(day=(count(), days(1)), week=(count(), days(7)))
 IDLE = f"{AGENT}@idle"

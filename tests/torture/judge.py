@@ -15,8 +15,8 @@ from torture.views import AGENT, GREATEST_SANE
 from detektor_pipelines.clock import from_us, to_text, to_us
 from detektor_pipelines.engine.explain import read_row
 from detektor_pipelines.quality.read import read_at
-from detektor_pipelines.stores import online
 from detektor_pipelines.stores.offline.rows import row_table
+from detektor_pipelines.stores.online import values as online
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torture.stage import Stage, Version
 
     from detektor_pipelines.language import FeatureView
-    from detektor_pipelines.stores.online import OnlineRow
+    from detektor_pipelines.stores.online.values import OnlineRow
 
 AHEAD_LIMIT = MINUTE
 """Rule 25: what lies further ahead of a reader's clock is not trusted."""

@@ -28,10 +28,10 @@ from detektor_pipelines.ingest.live.writer import LiveWriter
 from detektor_pipelines.language.records import AgentEvent
 from detektor_pipelines.quality.parity import check as parity
 from detektor_pipelines.quality.parity import judgement
-from detektor_pipelines.stores import online
 from detektor_pipelines.stores.connections import connect, connect_arrow
 from detektor_pipelines.stores.offline.rows import ensure_tables, row_table
 from detektor_pipelines.stores.offline.staleness import stale_days
+from detektor_pipelines.stores.online import values as online
 from detektor_pipelines.stores.raw_log.bulk import EventWriter
 from detektor_pipelines.stores.raw_log.months import ensure_months
 from detektor_pipelines.stream.worker import Worker

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Final
 from detektor_pipelines import clock
 from detektor_pipelines.compile.plan import plan
 from detektor_pipelines.compile.sql import reach_back
-from detektor_pipelines.stores import online, read_log
 from detektor_pipelines.stores.connections import connect_arrow
 from detektor_pipelines.stores.connections_redis import mget, redis_errors
 from detektor_pipelines.stores.offline.rows import SCHEMA, row_table
+from detektor_pipelines.stores.online import read_log
+from detektor_pipelines.stores.online import values as online
 from detektor_pipelines.stores.raw_log.known import projects_by_agent
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
-    from detektor_pipelines.stores.online import OnlineRow
+    from detektor_pipelines.stores.online.values import OnlineRow
 
 _AT_ONCE: Final = 2_000
 _QUARTER: Final = 4

@@ -10,9 +10,9 @@ from detektor_pipelines.language.windows import SECOND
 from detektor_pipelines.quality.parity.judgement import Verdict, View, judged
 from detektor_pipelines.quality.parity.keys import known_of
 from detektor_pipelines.quality.parity.mismatches import mends, since_when
-from detektor_pipelines.stores import online
 from detektor_pipelines.stores.connections import connect
 from detektor_pipelines.stores.connections_redis import redis_client
+from detektor_pipelines.stores.online import values as online
 
 if TYPE_CHECKING:
     from redis import Redis

@@ -17,7 +17,7 @@ from cachetools import LRUCache
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from detektor_pipelines.stores.online import Lookup
+    from detektor_pipelines.stores.online.values import Lookup
 
 ENTRIES: Final = 10_000
 """Agents' values that are kept, of all views together; about 6 MB. The ones not asked for longest leave first."""

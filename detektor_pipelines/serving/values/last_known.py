@@ -23,8 +23,8 @@ import orjson
 
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS
-from detektor_pipelines.stores import online
 from detektor_pipelines.stores.connections_redis import async_client_of, escaped, mget_async, redis_errors
+from detektor_pipelines.stores.online import values as online
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence

@@ -1,6 +1,7 @@
 """Reads of the online store for the feature server: those of many requests in one round trip, and none while Redis is away.
 
-Belongs here: how Redis is asked. What is asked for and what the answer means is `stores.online`, whether it is asked at all `circuit`.
+Belongs here: how Redis is asked. What is asked for and what the answer means is `stores.online.values`, whether it is asked at all
+`circuit`.
 
 Requests that arrive while a round trip is under way share the next one: under load a round trip costs each of them a part of what it costs
 alone. When Redis does not answer in time everything fails at once, without trying, until it answers again: a request waits for a dead

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from detektor_pipelines.serving.values.hot_values import HotValues
 from detektor_pipelines.serving.values.live_values import LiveValues, OnlineStoreLateError
-from detektor_pipelines.stores import online, read_log
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError
+from detektor_pipelines.stores.online import read_log
+from detektor_pipelines.stores.online import values as online
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from detektor_pipelines.serving.server_metrics import ServerMetrics
     from detektor_pipelines.serving.values.last_known import LastKnown
     from detektor_pipelines.settings import Settings
-    from detektor_pipelines.stores.online import Lookup
+    from detektor_pipelines.stores.online.values import Lookup
 
 Source: TypeAlias = Literal["cache", "redis", "fallback"]
 

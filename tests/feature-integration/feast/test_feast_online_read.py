@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from detektor_pipelines.catalog import VIEWS, view_named
 from detektor_pipelines.language import Feature, count, days
-from detektor_pipelines.stores import feast_repo, online
+from detektor_pipelines.stores import feast_repo
+from detektor_pipelines.stores.online import values as online
 
 if TYPE_CHECKING:
     from collections.abc import Callable

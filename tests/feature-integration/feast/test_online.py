@@ -14,7 +14,10 @@ import pyarrow as pa
 import pytest
 
 from detektor_pipelines.catalog import view_named
-from detektor_pipelines.stores import feast_repo, online, online_versions, read_log
+from detektor_pipelines.stores import feast_repo
+from detektor_pipelines.stores.online import read_log
+from detektor_pipelines.stores.online import values as online
+from detektor_pipelines.stores.online import versions as online_versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

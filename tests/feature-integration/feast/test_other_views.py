@@ -11,8 +11,9 @@ import pytest
 from redis_servers import redis_cluster, watched_redis
 
 from detektor_pipelines.catalog import view_named
-from detektor_pipelines.stores import online, online_versions
 from detektor_pipelines.stores.connections_redis import client_of
+from detektor_pipelines.stores.online import values as online
+from detektor_pipelines.stores.online import versions as online_versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from serving_client import Server, running
 
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS
-from detektor_pipelines.stores import online
+from detektor_pipelines.stores.online import values as online
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,8 +11,8 @@ import pytest
 
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.quality.parity.check import check
-from detektor_pipelines.stores import online
-from detektor_pipelines.stores.packing import unpack
+from detektor_pipelines.stores.online import values as online
+from detektor_pipelines.stores.online.packing import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 from detektor_pipelines.catalog import view_named
 from detektor_pipelines.cli import build_app
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.stores import online
-from detektor_pipelines.stores.online import OnlineRow
-from detektor_pipelines.stores.packing import Layout
+from detektor_pipelines.stores.online import values as online
+from detektor_pipelines.stores.online.packing import Layout
+from detektor_pipelines.stores.online.values import OnlineRow
 
 if TYPE_CHECKING:
     from click.testing import Result

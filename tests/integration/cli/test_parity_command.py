@@ -15,7 +15,7 @@ from detektor_pipelines.clock import from_us, to_us
 from detektor_pipelines.engine.backfill import backfill
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.records import AgentEvent
-from detektor_pipelines.stores import online
+from detektor_pipelines.stores.online import values as online
 from detektor_pipelines.stores.raw_log.bulk import append
 
 if TYPE_CHECKING:

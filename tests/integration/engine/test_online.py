@@ -24,9 +24,9 @@ from detektor_pipelines.engine.materialize import compute_days, materialize, mid
 from detektor_pipelines.engine.online import publish_online, write_from_log
 from detektor_pipelines.language.windows import DAY, HOUR, MINUTE
 from detektor_pipelines.quality.parity.check import Served, compare
-from detektor_pipelines.stores import online
 from detektor_pipelines.stores.connections import connect
 from detektor_pipelines.stores.offline.rows import row_table
+from detektor_pipelines.stores.online import values as online
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -19,8 +19,8 @@ from detektor_pipelines.language.windows import DAY
 from detektor_pipelines.quality.parity import judgement
 from detektor_pipelines.quality.parity.check import check
 from detektor_pipelines.quality.parity.keys import Keys, choose
-from detektor_pipelines.stores import online
-from detektor_pipelines.stores.packing import unpack
+from detektor_pipelines.stores.online import values as online
+from detektor_pipelines.stores.online.packing import unpack
 
 if TYPE_CHECKING:
     from oracle import Event

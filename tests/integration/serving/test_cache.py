@@ -9,8 +9,9 @@ from serving_client import running
 
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import view_named
-from detektor_pipelines.stores import online, read_log
-from detektor_pipelines.stores.packing import unpack
+from detektor_pipelines.stores.online import read_log
+from detektor_pipelines.stores.online import values as online
+from detektor_pipelines.stores.online.packing import unpack
 
 if TYPE_CHECKING:
     from pathlib import Path

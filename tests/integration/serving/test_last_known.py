@@ -11,7 +11,7 @@ import pytest
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.serving.values import last_known
 from detektor_pipelines.serving.values.last_known import LastKnown
-from detektor_pipelines.stores import online
+from detektor_pipelines.stores.online import values as online
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ import pytest
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.serving.server import app
-from detektor_pipelines.stores import online
+from detektor_pipelines.stores.online import values as online
 
 if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings

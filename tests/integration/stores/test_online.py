@@ -12,9 +12,10 @@ from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS, view_named
 from detektor_pipelines.language.hashes import short_hash
 from detektor_pipelines.settings import Settings
-from detektor_pipelines.stores import online, online_versions
-from detektor_pipelines.stores.online import OnlineRow, OnlineStoreDownError, Refusal, WriteCounts
-from detektor_pipelines.stores.packing import Layout
+from detektor_pipelines.stores.online import values as online
+from detektor_pipelines.stores.online import versions as online_versions
+from detektor_pipelines.stores.online.packing import Layout
+from detektor_pipelines.stores.online.values import OnlineRow, OnlineStoreDownError, Refusal, WriteCounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from detektor_pipelines.stores import online
-from detektor_pipelines.stores.online import StoredView
-from detektor_pipelines.stores.packing import Layout, Unpacked, pack, unpack
+from detektor_pipelines.stores.online import values as online
+from detektor_pipelines.stores.online.packing import Layout, Unpacked, pack, unpack
+from detektor_pipelines.stores.online.values import StoredView
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,10 +13,12 @@ from redis_servers import LOOPBACK, Cluster, Watched, cluster_node, redis_cluste
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.settings import Settings
 from detektor_pipelines.stack import embedded
-from detektor_pipelines.stores import online, online_clock, online_versions
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError, async_client_of, client_of, mget_async, where_is
-from detektor_pipelines.stores.online import OnlineRow, WriteCounts
-from detektor_pipelines.stores.packing import Layout
+from detektor_pipelines.stores.online import clock as online_clock
+from detektor_pipelines.stores.online import values as online
+from detektor_pipelines.stores.online import versions as online_versions
+from detektor_pipelines.stores.online.packing import Layout
+from detektor_pipelines.stores.online.values import OnlineRow, WriteCounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,7 +129,7 @@ def test_an_event_loop_reads_the_same(url: str, client: Redis) -> None:
 
 
 def test_the_stream_publishes(url: str, client: Redis) -> None:
-    from detektor_pipelines.stores.packing import Unpacked, pack
+    from detektor_pipelines.stores.online.packing import Unpacked, pack
     from detektor_pipelines.stream.publisher import Publisher
 
     publisher = Publisher(Settings(external_redis_url=url))

@@ -22,8 +22,8 @@ from detektor_pipelines.engine.materialize import materialize
 from detektor_pipelines.ingest.live.writer import LiveWriter
 from detektor_pipelines.language.records import AgentEvent
 from detektor_pipelines.language.windows import DAY, HOUR, MINUTE, SECOND
-from detektor_pipelines.stores import online
 from detektor_pipelines.stores.connections import connect_arrow
+from detektor_pipelines.stores.online import values as online
 from detektor_pipelines.stream.worker import Worker
 
 if TYPE_CHECKING:

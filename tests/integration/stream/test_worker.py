@@ -16,8 +16,8 @@ from detektor_pipelines import clock
 from detektor_pipelines.language import days, hours
 from detektor_pipelines.language.windows import DAY, HOUR, MINUTE
 from detektor_pipelines.quality.parity.check import Served, compare
-from detektor_pipelines.stores import online
 from detektor_pipelines.stores.connections import connect
+from detektor_pipelines.stores.online import values as online
 from detektor_pipelines.stream.worker import Worker
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from detektor_pipelines.errors import UserError
 from detektor_pipelines.language import count, days, event, total
 from detektor_pipelines.language.windows import DAY, HOUR
 from detektor_pipelines.quality.parity.check import Served, compare
-from detektor_pipelines.stores import online
 from detektor_pipelines.stores.connections import connect
+from detektor_pipelines.stores.online import values as online
 from detektor_pipelines.stream.run import run
 from detektor_pipelines.stream.worker import Worker
 

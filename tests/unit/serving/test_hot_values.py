@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.serving.values.hot_values import HotValues
-from detektor_pipelines.stores.online import Lookup, stored_view
+from detektor_pipelines.stores.online.values import Lookup, stored_view
 
 VIEW = stored_view(VIEWS[0])
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS, view_named
 from detektor_pipelines.serving.online_request import Pin, Version, VersionsNeededError, answer, parse
-from detektor_pipelines.stores.online import OnlineRow, StoredView, keys_of, stored_view
-from detektor_pipelines.stores.packing import Layout
+from detektor_pipelines.stores.online.packing import Layout
+from detektor_pipelines.stores.online.values import OnlineRow, StoredView, keys_of, stored_view
 from detektor_pipelines.web.problems import ProblemError
 
 VIEW = view_named("code_review_features")

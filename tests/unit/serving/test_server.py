@@ -13,8 +13,8 @@ from detektor_pipelines.serving.online_request import Pin, Version
 from detektor_pipelines.serving.server import _Server
 from detektor_pipelines.serving.server_metrics import ServerMetrics
 from detektor_pipelines.serving.values.last_known import LastKnown
-from detektor_pipelines.stores.online import StoredView, keys_of, stored_view
-from detektor_pipelines.stores.packing import Layout
+from detektor_pipelines.stores.online.packing import Layout
+from detektor_pipelines.stores.online.values import StoredView, keys_of, stored_view
 from detektor_pipelines.web.problems import ProblemError
 
 if TYPE_CHECKING:

@@ -15,13 +15,13 @@ from detektor_pipelines.serving.values.last_known import LastKnown
 from detektor_pipelines.serving.values.live_values import OnlineStoreLateError
 from detektor_pipelines.settings import Settings
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError
-from detektor_pipelines.stores.online import Lookup, keys_of, stored_view
+from detektor_pipelines.stores.online.values import Lookup, keys_of, stored_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from detektor_pipelines.stores import online
+    from detektor_pipelines.stores.online import values as online
 
 VIEW, OTHER = (stored_view(view) for view in VIEWS[:2])
 

@@ -9,7 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detektor_pipelines.catalog import VIEWS
-from detektor_pipelines.stores.packing import CorruptValueError, Layout, Unpacked, pack, pack_table, seal, tail, unpack, unseal, writer_of
+from detektor_pipelines.stores.online.packing import (
+    CorruptValueError,
+    Layout,
+    Unpacked,
+    pack,
+    pack_table,
+    seal,
+    tail,
+    unpack,
+    unseal,
+    writer_of,
+)
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 INSTANT = st.integers(-(2**53) + 1, 2**53 - 1)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.crc import key_slot
 
-from detektor_pipelines.stores import online
 from detektor_pipelines.stores.connections_redis import async_client_of, by_slot, client_of, is_cluster
+from detektor_pipelines.stores.online import values as online
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,8 +11,8 @@ from rule_views import AGENT, view_of
 
 from detektor_pipelines.language import count, days, distinct, event, hours, last, maximum
 from detektor_pipelines.language.windows import DAY, HOUR
-from detektor_pipelines.stores.online import ALL_SHARDS, shard_of
-from detektor_pipelines.stores.packing import unpack
+from detektor_pipelines.stores.online.packing import unpack
+from detektor_pipelines.stores.online.values import ALL_SHARDS, shard_of
 from detektor_pipelines.stream.live_view import LiveView
 
 VIEW = view_of(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-    from detektor_pipelines.stores.online import Lookup
+    from detektor_pipelines.stores.online.values import Lookup
 
 KEPT: Final = 10_000
 

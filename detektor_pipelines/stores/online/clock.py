@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from detektor_pipelines import clock
-from detektor_pipelines.stores import online
 from detektor_pipelines.stores.connections_redis import escaped, redis_errors
+from detektor_pipelines.stores.online import values as online
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from detektor_pipelines.language.views import FeatureView
-    from detektor_pipelines.stores.online import StoredView
+    from detektor_pipelines.stores.online.values import StoredView
 
 _AT_ONCE: Final = 1_000
 _HEAD: Final = struct.Struct(">BB2xq")

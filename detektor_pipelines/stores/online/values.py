@@ -13,7 +13,7 @@ How old a value is does not follow from when its row was written, but from `vali
 PRESENT, as long as batch or stream say that they have seen everything up to now. That holds for values that say what they know (their
 snapshot of the log); of another nobody knows what it has seen, and it is true up to its own as_of (`OnlineRow.true_up_to`).
 
-Who may overwrite whom is the guard's business (`online_guard.lua`): a write that it refuses is reported, and its shard's `valid_through`
+Who may overwrite whom is the guard's business (`guard.lua`): a write that it refuses is reported, and its shard's `valid_through`
 does not move before the value is made good.
 """
 
@@ -34,7 +34,7 @@ from zlib import crc32
 from detektor_pipelines import clock
 from detektor_pipelines.language.hashes import short_hash
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError, by_slot, escaped, is_cluster, mget, redis_client, redis_errors
-from detektor_pipelines.stores.packing import CorruptValueError, Layout, Unpacked, Value, pack, pack_table, unpack, writer_of
+from detektor_pipelines.stores.online.packing import CorruptValueError, Layout, Unpacked, Value, pack, pack_table, unpack, writer_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -239,7 +239,7 @@ def write_rows(  # noqa: PLR0913 - what a value says of itself, each with its ow
     epoch: int = 1,
     writer: str | None = None,
 ) -> WriteCounts:
-    """Write a table of rows, agent_id each once or in any order; a key keeps what knows more (`online_guard.lua`).
+    """Write a table of rows, agent_id each once or in any order; a key keeps what knows more (`guard.lua`).
 
     Args:
         client: Of Redis.
@@ -574,5 +574,5 @@ def _stored(view: FeatureView) -> StoredView:
 @lru_cache(maxsize=1)
 def _guard() -> str:
     """Return the guard's script without its comments and indents, which every call would carry."""
-    lines = Path(__file__).with_name("online_guard.lua").read_text(encoding="utf-8").splitlines()
+    lines = Path(__file__).with_name("guard.lua").read_text(encoding="utf-8").splitlines()
     return "\n".join(line for line in (line.partition("--")[0].strip() for line in lines) if line)

@@ -17,9 +17,10 @@ import sys
 from typing import TYPE_CHECKING, Final, cast
 
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.stores import online, online_versions
 from detektor_pipelines.stores.connections import connect
 from detektor_pipelines.stores.connections_redis import redis_client, redis_errors
+from detektor_pipelines.stores.online import values as online
+from detektor_pipelines.stores.online import versions as online_versions
 from detektor_pipelines.stores.raw_log import cluster
 
 if TYPE_CHECKING:

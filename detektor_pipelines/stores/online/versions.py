@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
 from detektor_pipelines.stores.connections_redis import escaped, mget, redis_errors
-from detektor_pipelines.stores.online import FILLING, ROWS_A_CALL, StoredView, stored_view
-from detektor_pipelines.stores.packing import Layout
+from detektor_pipelines.stores.online.packing import Layout
+from detektor_pipelines.stores.online.values import FILLING, ROWS_A_CALL, StoredView, stored_view
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines import clock
 from detektor_pipelines.language.windows import DAY
-from detektor_pipelines.stores import online, online_versions
 from detektor_pipelines.stores.connections import connect
 from detektor_pipelines.stores.connections_redis import redis_client
+from detektor_pipelines.stores.online import values as online
+from detektor_pipelines.stores.online import versions as online_versions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
     from detektor_pipelines.stores.model_versions import ModelVersion
-    from detektor_pipelines.stores.online_versions import Held
+    from detektor_pipelines.stores.online.versions import Held
 
 _TABLES: Final = ("feast.feature_views", "feast.stream_feature_views", "feast.on_demand_feature_views")
 _REGISTERED: Final = """
