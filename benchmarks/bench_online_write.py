@@ -50,7 +50,7 @@ def main() -> None:
 
 def measure(settings: Settings, directory: Path, agents: int, turns: int) -> dict[str, Any]:
     """Publish the rows offline, then let the ways take turns; `directory` is for stock Feast's registry."""
-    from detektor_pipelines.stores import feast_repo
+    from detektor_pipelines.stores.feast import registry as feast_repo
 
     rows = _publish_offline(settings, agents)
     feast_repo.apply(settings)

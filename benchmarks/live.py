@@ -73,7 +73,7 @@ def measure(settings: Settings, arguments: Any, figures: dict[str, Any]) -> list
     """Return (second of the run, milliseconds) of every probe; fills the figures."""
     from detektor_pipelines.catalog import VIEWS
     from detektor_pipelines.simulation.simulator import simulate_table
-    from detektor_pipelines.stores import feast_repo
+    from detektor_pipelines.stores.feast import registry as feast_repo
     from detektor_pipelines.stores.raw_log.bulk import append_table
 
     say(f"Writing {arguments.history} events of history")

@@ -83,7 +83,7 @@ def main() -> None:
 
 def measure(settings: Settings, directory: Path, requests: int, seconds: float, turns: int) -> dict[str, Any]:
     """Write the values in both forms, start the servers, then let the ways take turns."""
-    from detektor_pipelines.stores import feast_repo
+    from detektor_pipelines.stores.feast import registry as feast_repo
 
     measuring.say("Writing values, starting the servers …")
     feast_repo.apply(settings)

@@ -50,7 +50,7 @@ def env(*, as_json: JsonOption = False) -> None:
 
 def variables_of(settings: Settings) -> dict[str, str]:
     """Return the environment of the stock tools, by variable name; a variable without value is left out."""
-    from detektor_pipelines.stores.feast_repo import environment
+    from detektor_pipelines.stores.feast.registry import environment
 
     variables = {
         "DETEKTOR_HOME": str(settings.home),

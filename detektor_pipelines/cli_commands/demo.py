@@ -74,7 +74,7 @@ def demo(
     else:
         say.line("Features", "up to date, nothing to compute")
     with say.step("Feast registry"):
-        from detektor_pipelines.stores.feast_repo import apply
+        from detektor_pipelines.stores.feast.registry import apply
 
         say.result(f"{len(apply(settings).changed)} views registered anew")
     _summary(settings, VIEWS, time.monotonic() - started, as_json=as_json)

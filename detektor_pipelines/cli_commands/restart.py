@@ -99,7 +99,7 @@ def _await_values(settings: Settings, wanted: str, tell: Callable[[str], None]) 
 def _register(settings: Settings) -> list[str]:
     """Bring Feast's registry up to date where it holds views of ours; return what was registered anew."""
     from detektor_pipelines.errors import UserError
-    from detektor_pipelines.stores import feast_repo
+    from detektor_pipelines.stores.feast import registry as feast_repo
 
     try:
         return list(feast_repo.apply(settings).changed) if feast_repo.is_used(settings) else []

@@ -84,7 +84,7 @@ def registry(
     """
     from detektor_pipelines.serving import registry as served
     from detektor_pipelines.settings import get_settings
-    from detektor_pipelines.stores.feast_repo import closing_store
+    from detektor_pipelines.stores.feast.registry import closing_store
     from detektor_pipelines.web import handover, listening
     from detektor_pipelines.web.access import access_of
 

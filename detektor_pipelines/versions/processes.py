@@ -167,7 +167,7 @@ def _code_location(settings: Settings) -> list[Process]:
 
 
 def _feast(settings: Settings) -> list[Process]:
-    from detektor_pipelines.stores.feast_repo import is_used, outdated
+    from detektor_pipelines.stores.feast.registry import is_used, outdated
 
     try:
         if not is_used(settings):

@@ -13,8 +13,8 @@ from rule_views import happened
 from detektor_pipelines.catalog import view_named
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language import days, event
-from detektor_pipelines.stores import feast_repo
 from detektor_pipelines.stores.connections import connect
+from detektor_pipelines.stores.feast import registry as feast_repo
 from detektor_pipelines.stores.online import values as online
 
 if TYPE_CHECKING:

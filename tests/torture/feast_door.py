@@ -9,7 +9,7 @@ import pandas as pd
 from torture.views import FIRST
 
 from detektor_pipelines.clock import from_us, to_us
-from detektor_pipelines.stores.feast_repo import apply, closing_store
+from detektor_pipelines.stores.feast.registry import apply, closing_store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,7 +12,7 @@ from automation import publish
 
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.settings import Settings
-from detektor_pipelines.stores import feast_repo
+from detektor_pipelines.stores.feast import registry as feast_repo
 from detektor_pipelines.stores.offline import rows as offline
 from detektor_pipelines.stores.online import values as online
 

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from detektor_pipelines.catalog import VIEWS
-from detektor_pipelines.stores import feast_repo
+from detektor_pipelines.stores.feast import registry as feast_repo
 from detektor_pipelines.stores.online import values as online
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from serving_client import running
 
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import view_named
-from detektor_pipelines.stores import feast_repo
+from detektor_pipelines.stores.feast import registry as feast_repo
 from detektor_pipelines.stores.online import values as online
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from detektor_pipelines.catalog import VIEWS, view_named
 from detektor_pipelines.language import Feature, count, days
-from detektor_pipelines.stores import feast_repo
+from detektor_pipelines.stores.feast import registry as feast_repo
 from detektor_pipelines.stores.online import values as online
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Ways:
         )
 
     def is_bulk(self, features: Any, entities: Any) -> bool:
-        from detektor_pipelines.stores.feast_read import RowsResponse
+        from detektor_pipelines.stores.feast.read import RowsResponse
 
         return isinstance(self.bulk(features, entities), RowsResponse)
 
@@ -182,7 +182,7 @@ def test_a_service_that_was_never_applied_is_refused_as_by_feast(ways: Ways) -> 
 def test_the_async_way_gives_the_same(ways: Ways) -> None:
     from feast.infra.online_stores.redis import RedisOnlineStore
 
-    from detektor_pipelines.stores.feast_read import RowsResponse
+    from detektor_pipelines.stores.feast.read import RowsResponse
 
     rows = [{"agent_id": agent} for agent in ("a", "nobody")]
 

@@ -10,7 +10,7 @@ from feast.errors import EntityTimestampInferenceException, FeastEntityDFMissing
 
 from detektor_pipelines.catalog import view_named
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.stores.feast_offline import DetektorOfflineStoreConfig
+from detektor_pipelines.stores.feast.offline_store import DetektorOfflineStoreConfig
 
 if TYPE_CHECKING:
     from feast import FeatureStore

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from detektor_pipelines.catalog import view_named
-from detektor_pipelines.stores import feast_repo
+from detektor_pipelines.stores.feast import registry as feast_repo
 from detektor_pipelines.stores.online import read_log
 from detektor_pipelines.stores.online import values as online
 from detektor_pipelines.stores.online import versions as online_versions
@@ -254,7 +254,7 @@ def test_a_view_that_is_not_of_the_catalogue_is_refused_with_words() -> None:
 
     from detektor_pipelines.compile import feast as compiled
     from detektor_pipelines.errors import UserError
-    from detektor_pipelines.stores.feast_online import DetektorOnlineStore
+    from detektor_pipelines.stores.feast.online_store import DetektorOnlineStore
 
     schema = [Field(name="agent_id", dtype=String), Field(name="x", dtype=Int64)]
     foreign = FeatureView(name="foreign", entities=[compiled.entity()], schema=schema, source=compiled.source(VIEW))

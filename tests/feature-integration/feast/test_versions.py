@@ -9,7 +9,7 @@ import pytest
 
 from detektor_pipelines.catalog import VIEWS, view_named
 from detektor_pipelines.language import Feature, count, days
-from detektor_pipelines.stores import feast_repo
+from detektor_pipelines.stores.feast import registry as feast_repo
 from detektor_pipelines.stores.offline import rows as offline
 from detektor_pipelines.stores.online import values as online
 from detektor_pipelines.stores.online.values import OnlineRow

@@ -25,7 +25,7 @@ from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.settings import Settings
 from detektor_pipelines.stack import embedded, ports
-from detektor_pipelines.stores import feast_repo
+from detektor_pipelines.stores.feast import registry as feast_repo
 from detektor_pipelines.stores.online import values as online
 
 if TYPE_CHECKING:

@@ -129,7 +129,7 @@ def test_which_of_two_versions_is_the_later_one_is_said_right(sensor: Sensor) ->
 
 
 def test_the_registered_version_is_the_present_one_even_if_another_was_made_later(sensor: Sensor) -> None:
-    from detektor_pipelines.stores import feast_repo
+    from detektor_pipelines.stores.feast import registry as feast_repo
 
     later = replace(REVIEWS, version="2.0.0", features=REVIEWS.features[:-1])
     for view in (REVIEWS, later):

@@ -14,7 +14,7 @@ from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.compile import feast_repo
 from detektor_pipelines.compile.feast import fingerprint
 from detektor_pipelines.settings import Settings
-from detektor_pipelines.stores.feast_repo import environment
+from detektor_pipelines.stores.feast.registry import environment
 
 ROOT = Path(__file__).parents[3]
 VIEW = VIEWS[0]
@@ -52,7 +52,9 @@ def test_whatever_changes_a_view_changes_its_fingerprint() -> None:
     assert len({fingerprint(each) for each in variants}) == len(variants)
 
 
-@pytest.mark.parametrize("module", ["stores.online", "stores.online_versions", "stores.feast_repo", "compile.feast", "compile.feast_repo"])
+@pytest.mark.parametrize(
+    "module", ["stores.online.values", "stores.online.versions", "stores.feast.registry", "compile.feast", "compile.feast_repo"]
+)
 def test_importing_does_not_import_feast(module: str) -> None:
     code = f"import sys, detektor_pipelines.{module}; print([m for m in ('feast', 'pandas', 'pyarrow', 'redis') if m in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

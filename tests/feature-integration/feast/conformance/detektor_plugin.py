@@ -92,7 +92,7 @@ def pytest_configure() -> None:
     """Put our class in the place of Feast's, for the tests that name it."""
     from feast.infra.online_stores import redis
 
-    from detektor_pipelines.stores.feast_online import DetektorOnlineStore
+    from detektor_pipelines.stores.feast.online_store import DetektorOnlineStore
 
     redis.RedisOnlineStore = DetektorOnlineStore
     if os.environ.get("DETEKTOR_CONFORMANCE_AS_OURS"):
@@ -139,7 +139,7 @@ def hand_in_as_ours() -> None:
     from feast import FeatureStore, FeatureView
 
     from detektor_pipelines.compile.feast import DATA_HASH
-    from detektor_pipelines.stores import feast_online
+    from detektor_pipelines.stores.feast import online_store as feast_online
 
     feast_online._KINDS |= {"INT32": "int64", "FLOAT": "float64"}
     apply = FeatureStore.apply

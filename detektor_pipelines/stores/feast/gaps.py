@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from detektor_pipelines import clock
 from detektor_pipelines.compile.feast import DATA_HASH, GRAIN
 from detektor_pipelines.language.windows import DAY, HOUR, MINUTE, Window, floor_to
-from detektor_pipelines.stores.feast_labels import TABLE
+from detektor_pipelines.stores.feast.labels import TABLE
 from detektor_pipelines.stores.offline.coverage import ALWAYS
 from detektor_pipelines.stores.offline.gaps import NOTHING_PUBLISHED, Version, gaps_before, touched_sql
 from detektor_pipelines.stores.offline.point_in_time import AT, GAPS, UNKNOWN

@@ -3,7 +3,7 @@
     feast:<project>:<view>@feast:<entity>    a sealed value (`packing`): the features of one entity as Feast's protos, in one Map
 
 Belongs here: their keys, bytes and statuses. How a key only gets newer is the guard's business, as for every other value; which view goes
-where is `feast_online`'s. Importing this takes seconds, because Feast does.
+where is `online_store`'s. Importing this takes seconds, because Feast does.
 
 A view has no data hash here, so its values are not told apart by definition: a feature that is added to it is NULL_VALUE until it is
 written, as with Feast's own stores. A row is written whole. Feast's TTL is told: a value past it is OUTSIDE_MAX_AGE (Feast's own Redis
