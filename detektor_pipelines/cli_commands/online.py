@@ -11,7 +11,7 @@ from detektor_pipelines.cli_commands.output import JsonOption, errors_console, p
 if TYPE_CHECKING:
     from detektor_pipelines.engine.mend import Mended
     from detektor_pipelines.settings import Settings
-    from detektor_pipelines.stores.model_versions import ModelVersion
+    from detektor_pipelines.stores.mlflow.model_versions import ModelVersion
     from detektor_pipelines.stores.online.upkeep import Surveyed
 
 OlderOption = Annotated[float, typer.Option("--older-than", min=0, help="Days since a version was last complete.", metavar="DAYS")]
@@ -150,8 +150,8 @@ def _surveyed(older_than: float, *, without_models: bool) -> tuple[Settings, lis
 
 def _models(settings: Settings) -> list[ModelVersion]:
     from detektor_pipelines.errors import UserError
-    from detektor_pipelines.stores.mlflow_rest import TrackingUnavailableError
-    from detektor_pipelines.stores.model_versions import model_versions
+    from detektor_pipelines.stores.mlflow.model_versions import model_versions
+    from detektor_pipelines.stores.mlflow.rest import TrackingUnavailableError
 
     try:
         return model_versions(settings)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from detektor_pipelines.compile.lineage import columns_read
 from detektor_pipelines.language.hashes import data_hash, metadata_hash
-from detektor_pipelines.stores.tracking import MaterializationRecord, code_revision
+from detektor_pipelines.stores.mlflow.tracking import MaterializationRecord, code_revision
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ import dagster as dg
 from dagster._core.storage.tags import BACKFILL_ID_TAG
 
 from detektor_pipelines.settings import get_settings
-from detektor_pipelines.stores.tracking import EXPERIMENT, Logged, MaterializationRecord, Status, Tracker
+from detektor_pipelines.stores.mlflow.tracking import EXPERIMENT, Logged, MaterializationRecord, Status, Tracker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
-    from detektor_pipelines.stores.model_versions import ModelVersion
+    from detektor_pipelines.stores.mlflow.model_versions import ModelVersion
     from detektor_pipelines.stores.online.versions import Held
 
 _TABLES: Final = ("feast.feature_views", "feast.stream_feature_views", "feast.on_demand_feature_views")

@@ -40,7 +40,7 @@ def history(servers: Settings, mlflow_uri: str, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture
 def rest(history: Settings) -> Iterator[Any]:
-    from detektor_pipelines.stores.mlflow_rest import Rest
+    from detektor_pipelines.stores.mlflow.rest import Rest
 
     rest = Rest(history.mlflow_uri)
     yield rest
@@ -134,7 +134,7 @@ def test_the_runs_of_a_backfill_and_a_retry_share_a_parent(history: Settings, re
     import dagster as dg
 
     from detektor_pipelines.orchestration.resources import mlflow_resource
-    from detektor_pipelines.stores.tracking import MaterializationRecord
+    from detektor_pipelines.stores.mlflow.tracking import MaterializationRecord
 
     def one(tags: dict[str, str]) -> None:
         @dg.op(required_resource_keys={"mlflow"})

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from detektor_pipelines.settings import Settings
-from detektor_pipelines.stores.mlflow_rest import Rest
-from detektor_pipelines.stores.model_versions import model_versions
+from detektor_pipelines.stores.mlflow.model_versions import model_versions
+from detektor_pipelines.stores.mlflow.rest import Rest
 
 pytestmark = pytest.mark.slow
 

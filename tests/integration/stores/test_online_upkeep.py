@@ -13,8 +13,8 @@ from detektor_pipelines.compile.feast import fingerprint
 from detektor_pipelines.language.hashes import data_hash
 from detektor_pipelines.settings import Settings
 from detektor_pipelines.stores.connections import connect
-from detektor_pipelines.stores.mlflow_rest import TrackingUnavailableError
-from detektor_pipelines.stores.model_versions import ModelVersion, model_versions
+from detektor_pipelines.stores.mlflow.model_versions import ModelVersion, model_versions
+from detektor_pipelines.stores.mlflow.rest import TrackingUnavailableError
 from detektor_pipelines.stores.online import upkeep as online_upkeep
 from detektor_pipelines.stores.online import values as online
 from detektor_pipelines.stores.online.packing import Layout

@@ -15,7 +15,7 @@ import pytest
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.compile.lineage import columns_read
 from detektor_pipelines.settings import Settings
-from detektor_pipelines.stores.tracking import MaterializationRecord, Tracker, TrackingUnavailableError, code_revision
+from detektor_pipelines.stores.mlflow.tracking import MaterializationRecord, Tracker, TrackingUnavailableError, code_revision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from detektor_pipelines.stores.mlflow_rest import Rest
+from detektor_pipelines.stores.mlflow.rest import Rest
 
 if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings

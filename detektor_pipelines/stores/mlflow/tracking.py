@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from detektor_pipelines.stores.mlflow_rest import Rest, TrackingUnavailableError
+from detektor_pipelines.stores.mlflow.rest import Rest, TrackingUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
