@@ -1,4 +1,4 @@
-"""The name of our offline store in a `feature_store.yaml`: it stands in users' files, so it stays; the store is `stores.feast.offline_store`."""
+"""Our offline store, by the name that stands in users' `feature_store.yaml` files, so it stays: `stores.feast.offline_store`."""
 
 from detektor_pipelines.stores.feast.offline_store import DetektorOfflineStore, DetektorOfflineStoreConfig
 

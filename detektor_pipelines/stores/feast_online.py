@@ -1,4 +1,4 @@
-"""The name of our online store in a `feature_store.yaml`: it stands in users' files, so it stays; the store is `stores.feast.online_store`."""
+"""Our online store, by the name that stands in users' `feature_store.yaml` files, so it stays: `stores.feast.online_store`."""
 
 from detektor_pipelines.stores.feast.online_store import DetektorOnlineStore, DetektorOnlineStoreConfig
 
