@@ -99,7 +99,7 @@ def _log() -> Check:
     from detektor_pipelines.settings import get_settings
     from detektor_pipelines.stack import postgres
     from detektor_pipelines.stack.checks import Check
-    from detektor_pipelines.stores.raw_log.cluster import EXAMINE
+    from detektor_pipelines.stores.cluster import EXAMINE
 
     try:
         row = postgres.run_sql(get_settings().postgres_dsn, EXAMINE).strip().split("|")

@@ -45,8 +45,8 @@ def views(settings: Settings) -> Section:
 
 def log(settings: Settings) -> Section:
     """Where the log lives, and since when."""
+    from detektor_pipelines.stores.cluster import life
     from detektor_pipelines.stores.connections import connect
-    from detektor_pipelines.stores.raw_log.cluster import life
 
     with connect(settings) as connection:
         found = life(connection)

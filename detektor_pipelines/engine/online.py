@@ -15,11 +15,11 @@ from detektor_pipelines.engine.as_of import values_at, values_of_nothing
 from detektor_pipelines.engine.compute import row_schema
 from detektor_pipelines.engine.gate import failures_by_day
 from detektor_pipelines.language.windows import DAY, floor_to
+from detektor_pipelines.stores import cluster
 from detektor_pipelines.stores.connections import connect, connect_arrow
 from detektor_pipelines.stores.offline.coverage import covered, gaps
 from detektor_pipelines.stores.offline.rows import SCHEMA, published_days, row_table
 from detektor_pipelines.stores.offline.staleness import stale_days
-from detektor_pipelines.stores.raw_log import cluster
 from detektor_pipelines.stores.raw_log.reader import begin_snapshot, newest_by_project, read_events
 from detektor_pipelines.stores.raw_log.tail import Snapshot
 

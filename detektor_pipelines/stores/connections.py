@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.stores.raw_log import cluster
+from detektor_pipelines.stores import cluster
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

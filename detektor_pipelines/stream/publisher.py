@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from detektor_pipelines.settings import Settings
+    from detektor_pipelines.stores.cluster import Life
     from detektor_pipelines.stores.online.packing import Value
     from detektor_pipelines.stores.online.values import StoredView, WriteCounts
-    from detektor_pipelines.stores.raw_log.cluster import Life
 
 _READ_AT_ONCE: Final = 1_000
 

@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from detektor_pipelines import clock
 from detektor_pipelines.compile.sql import reach_back
 from detektor_pipelines.language.records import Rejection
+from detektor_pipelines.stores import cluster
 from detektor_pipelines.stores.connections import connect_arrow, postgres_errors
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError
 from detektor_pipelines.stores.offline.rows import published_agents
 from detektor_pipelines.stores.online.values import this_process
-from detektor_pipelines.stores.raw_log import cluster
 from detektor_pipelines.stores.raw_log.reader import begin_snapshot, read_events
 from detektor_pipelines.stores.raw_log.tail import FIXED, LogTail, Poll, Snapshot, events_between, places_of
 from detektor_pipelines.stream.known_keys import LOOK_S, KnownKeys
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
+    from detektor_pipelines.stores.cluster import Life
     from detektor_pipelines.stores.online.values import StoredView
-    from detektor_pipelines.stores.raw_log.cluster import Life
 
 LIMIT: Final = 2_000
 """Events a tick: a burst is worked off in parts, each written when it is counted."""

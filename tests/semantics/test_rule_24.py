@@ -24,11 +24,11 @@ from detektor_pipelines.language.records import AgentEvent
 from detektor_pipelines.quality.parity.check import check
 from detektor_pipelines.settings import Settings
 from detektor_pipelines.stack import embedded
+from detektor_pipelines.stores import cluster
 from detektor_pipelines.stores.connections import connect, connect_arrow
 from detektor_pipelines.stores.offline.staleness import days_to_materialize, stale_days
 from detektor_pipelines.stores.offline.staleness_watch import StalenessWatch
 from detektor_pipelines.stores.online import values as online
-from detektor_pipelines.stores.raw_log import cluster
 from detektor_pipelines.stores.raw_log.bulk import append
 from detektor_pipelines.stores.raw_log.months import ensure_months
 from detektor_pipelines.stores.raw_log.volume import log_volume

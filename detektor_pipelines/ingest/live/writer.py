@@ -14,8 +14,8 @@ from detektor_pipelines.clock import now_us
 from detektor_pipelines.ingest.checks import problem
 from detektor_pipelines.ingest.masking import excerpt
 from detektor_pipelines.language.records import AgentEvent, Rejection
+from detektor_pipelines.stores.cluster import MOVED, settled
 from detektor_pipelines.stores.connections import postgres_errors
-from detektor_pipelines.stores.raw_log.cluster import MOVED, settled
 from detektor_pipelines.stores.raw_log.live import LiveLog, Outcome
 
 if TYPE_CHECKING:

@@ -24,10 +24,10 @@ from detektor_pipelines.engine.as_of import values_of_nothing
 from detektor_pipelines.language.windows import MINUTE
 from detektor_pipelines.quality.parity import keys as online_keys
 from detektor_pipelines.quality.parity.recomputation import Point, recompute, same
+from detektor_pipelines.stores.cluster import epoch
 from detektor_pipelines.stores.connections import connect, connect_arrow
 from detektor_pipelines.stores.offline.staleness import stale_days
 from detektor_pipelines.stores.online import values as online
-from detektor_pipelines.stores.raw_log.cluster import epoch
 from detektor_pipelines.stores.raw_log.known import EVERYTHING, Excepted, Knowledge, current_snapshot, is_snapshot
 from detektor_pipelines.stores.raw_log.reader import begin_snapshot
 

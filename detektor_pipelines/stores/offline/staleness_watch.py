@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from detektor_pipelines.language.hashes import data_hash
+from detektor_pipelines.stores import cluster
 from detektor_pipelines.stores.offline.staleness import Verified, unseen
-from detektor_pipelines.stores.raw_log import cluster
 
 if TYPE_CHECKING:
     from datetime import date, datetime

@@ -17,17 +17,17 @@ import sys
 from typing import TYPE_CHECKING, Final, cast
 
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.stores import cluster
 from detektor_pipelines.stores.connections import connect
 from detektor_pipelines.stores.connections_redis import redis_client, redis_errors
 from detektor_pipelines.stores.online import values as online
 from detektor_pipelines.stores.online import versions as online_versions
-from detektor_pipelines.stores.raw_log import cluster
 
 if TYPE_CHECKING:
     from redis import Redis
 
     from detektor_pipelines.settings import Settings
-    from detektor_pipelines.stores.raw_log.cluster import Life
+    from detektor_pipelines.stores.cluster import Life
 
 ALIVE_S: Final = 5
 """For so long a life counts as alive after a worker of it was heard of; one is each second."""

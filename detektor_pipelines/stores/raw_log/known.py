@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from detektor_pipelines import clock
 from detektor_pipelines.language.events import MEASURES
 from detektor_pipelines.language.windows import DAY
-from detektor_pipelines.stores.raw_log import cluster
+from detektor_pipelines.stores import cluster
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from detektor_pipelines import clock
-from detektor_pipelines.stores.raw_log import cluster
+from detektor_pipelines.stores import cluster
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

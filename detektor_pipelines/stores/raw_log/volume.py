@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 from detektor_pipelines.clock import from_us, now_us
 from detektor_pipelines.language.events import AGENT_TYPES, UNMAPPED
 from detektor_pipelines.language.windows import DAY
+from detektor_pipelines.stores import cluster
 from detektor_pipelines.stores.connections import connect
-from detektor_pipelines.stores.raw_log import cluster
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

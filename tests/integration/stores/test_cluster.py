@@ -20,9 +20,9 @@ from detektor_pipelines.language import count, days
 from detektor_pipelines.language.hashes import data_hash
 from detektor_pipelines.language.records import AgentEvent
 from detektor_pipelines.settings import Settings
+from detektor_pipelines.stores import cluster
 from detektor_pipelines.stores.connections import connect, connect_arrow
 from detektor_pipelines.stores.offline.staleness import stale_days
-from detektor_pipelines.stores.raw_log import cluster
 from detektor_pipelines.stores.schema import MIGRATIONS, _locked_connection, migrate
 from detektor_pipelines.stream.worker import Worker
 

@@ -19,10 +19,10 @@ from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.engine.online import publish_online
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language import count, days
+from detektor_pipelines.stores import cluster
 from detektor_pipelines.stores.connections import connect
 from detektor_pipelines.stores.online import life as online_life
 from detektor_pipelines.stores.online import values as online
-from detektor_pipelines.stores.raw_log import cluster
 from detektor_pipelines.stream.worker import Worker
 
 if TYPE_CHECKING:
