@@ -49,7 +49,7 @@ def last_days(days: int) -> list[dt.date]:
 def servers(databases: Sequence[str] = ("detektor",)) -> Iterator[list[Settings]]:
     """Run a PostgreSQL and a Redis, set up as those of `detektor up`; yield the settings of each migrated database."""
     from detektor_pipelines.settings import Settings
-    from detektor_pipelines.stack import embedded, postgres
+    from detektor_pipelines.stack.servers import embedded, postgres
     from detektor_pipelines.stores.schema import migrate
 
     with (

@@ -261,8 +261,8 @@ class _Clients:
 def _server(directory: Path) -> Iterator[tuple[Settings, int, subprocess.Popen[bytes]]]:
     """Run a Redis and the feature server."""
     from detektor_pipelines.settings import Settings
-    from detektor_pipelines.stack import embedded
     from detektor_pipelines.stack.ports import free_port, http_answers
+    from detektor_pipelines.stack.servers import embedded
 
     with embedded.start_redis(directory / "redis") as redis, (directory / "server.log").open("wb") as log:
         settings, port = Settings(home=directory / "home", external_redis_url=redis.url()), free_port()

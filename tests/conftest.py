@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from detektor_pipelines.settings import Settings, get_settings
-from detektor_pipelines.stack import embedded, postgres
+from detektor_pipelines.stack.servers import embedded, postgres
 from detektor_pipelines.stores.schema import migrate
 
 if TYPE_CHECKING:

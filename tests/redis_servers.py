@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import certificates
 from redis import Redis
 
-from detektor_pipelines.stack import embedded, ports
+from detektor_pipelines.stack import ports
+from detektor_pipelines.stack.servers import embedded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -46,8 +46,8 @@ def _tables() -> Check:
     """Check that the tables have the revision that this code expects."""
     from detektor_pipelines.errors import UserError
     from detektor_pipelines.settings import get_settings
-    from detektor_pipelines.stack import postgres
     from detektor_pipelines.stack.checks import Check
+    from detektor_pipelines.stack.servers import postgres
     from detektor_pipelines.stores.schema import MIGRATIONS
 
     expected = max(file.stem for file in (MIGRATIONS / "versions").glob("[0-9]*.py")).partition("_")[0]
@@ -97,8 +97,8 @@ def _log() -> Check:
     """Check that the log's numbers are those of the cluster that it is on."""
     from detektor_pipelines.errors import UserError
     from detektor_pipelines.settings import get_settings
-    from detektor_pipelines.stack import postgres
     from detektor_pipelines.stack.checks import Check
+    from detektor_pipelines.stack.servers import postgres
     from detektor_pipelines.stores.cluster import EXAMINE
 
     try:

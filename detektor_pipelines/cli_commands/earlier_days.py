@@ -19,7 +19,7 @@ def dagster_hears_of_earlier_days(settings: Settings) -> Iterator[None]:
 
     Takes two quick look-ups, and some seconds when there is something to load. The tables are there already.
     """
-    from detektor_pipelines.stack.dagster_servers import reload_definitions
+    from detektor_pipelines.stack.servers.dagster import reload_definitions
     from detektor_pipelines.stores.raw_log.state import oldest_event_day
 
     before = oldest_event_day(settings)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.stack import dagster_servers, ports, remembered, supervisor, survivors
+from detektor_pipelines.stack import ports, remembered, supervisor, survivors
 from detektor_pipelines.stack.programs import PROGRAMS, WATCHDOG, Program, chosen
+from detektor_pipelines.stack.servers import dagster as dagster_servers
 
 if TYPE_CHECKING:
     from collections.abc import Callable

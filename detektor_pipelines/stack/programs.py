@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.stack import binaries, dagster_servers, ports, postgres, redis_server
+from detektor_pipelines.stack import ports
+from detektor_pipelines.stack.servers import binaries, postgres
+from detektor_pipelines.stack.servers import dagster as dagster_servers
+from detektor_pipelines.stack.servers import redis as redis_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable

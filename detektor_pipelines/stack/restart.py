@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Final
 import psutil
 
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.stack import dagster_servers, remembered, supervisor
+from detektor_pipelines.stack import remembered, supervisor
 from detektor_pipelines.stack.programs import PROGRAMS, WATCHDOG, Program
+from detektor_pipelines.stack.servers import dagster as dagster_servers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

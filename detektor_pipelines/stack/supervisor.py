@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, cast
 import psutil
 
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.stack import binaries
+from detektor_pipelines.stack.servers import binaries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 import psutil
 
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.stack import dagster_servers, supervisor
+from detektor_pipelines.stack import supervisor
+from detektor_pipelines.stack.servers import dagster as dagster_servers
 
 if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings

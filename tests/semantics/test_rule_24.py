@@ -23,7 +23,7 @@ from detektor_pipelines.language import count, days
 from detektor_pipelines.language.records import AgentEvent
 from detektor_pipelines.quality.parity.check import check
 from detektor_pipelines.settings import Settings
-from detektor_pipelines.stack import embedded
+from detektor_pipelines.stack.servers import embedded
 from detektor_pipelines.stores import cluster
 from detektor_pipelines.stores.connections import connect, connect_arrow
 from detektor_pipelines.stores.offline.staleness import days_to_materialize, stale_days

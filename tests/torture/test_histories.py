@@ -18,7 +18,7 @@ from torture.actions import History
 from torture.histories import from_data, generate, play, shrunk
 
 from detektor_pipelines.settings import Settings
-from detektor_pipelines.stack import embedded
+from detektor_pipelines.stack.servers import embedded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from feast import FeatureStore
     from redis import Redis
 
-    from detektor_pipelines.stack import embedded
+    from detektor_pipelines.stack.servers import embedded
 
 
 @pytest.fixture

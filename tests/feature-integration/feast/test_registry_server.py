@@ -12,7 +12,8 @@ import pytest
 from serving_client import DETEKTOR, Server, running
 
 from detektor_pipelines.catalog import VIEWS
-from detektor_pipelines.stack import embedded, ports
+from detektor_pipelines.stack import ports
+from detektor_pipelines.stack.servers import embedded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +79,7 @@ def test_health(server: Server) -> None:
 
 
 def test_health_without_postgres(tmp_path: Path) -> None:
-    from detektor_pipelines.stack import postgres
+    from detektor_pipelines.stack.servers import postgres
 
     with embedded.start_postgres(tmp_path / "postgres") as own:
         postgres.create_database(own.dsn(), "detektor")

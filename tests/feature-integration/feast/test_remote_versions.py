@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
-    from detektor_pipelines.stack import embedded
+    from detektor_pipelines.stack.servers import embedded
 
 pytestmark = pytest.mark.slow
 

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from detektor_pipelines.settings import Settings
-from detektor_pipelines.stack import ports, postgres
+from detektor_pipelines.stack import ports
 from detektor_pipelines.stack.programs import PROGRAMS
+from detektor_pipelines.stack.servers import postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from detektor_pipelines.stack import embedded
+    from detektor_pipelines.stack.servers import embedded
 
 MLFLOW = PROGRAMS["mlflow"]
 

@@ -24,7 +24,8 @@ from serving_load import load
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.settings import Settings
-from detektor_pipelines.stack import embedded, ports
+from detektor_pipelines.stack import ports
+from detektor_pipelines.stack.servers import embedded
 from detektor_pipelines.stores.feast import registry as feast_repo
 from detektor_pipelines.stores.online import values as online
 

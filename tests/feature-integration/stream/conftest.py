@@ -20,7 +20,8 @@ from detektor_pipelines import stack
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.quality.parity.check import check
 from detektor_pipelines.settings import Settings
-from detektor_pipelines.stack import embedded, ports
+from detektor_pipelines.stack import ports
+from detektor_pipelines.stack.servers import embedded
 from detektor_pipelines.stores.connections import connect
 from detektor_pipelines.stores.online import values as online
 from detektor_pipelines.stores.schema import migrate

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from detektor_pipelines.settings import Settings
-    from detektor_pipelines.stack.embedded import PostgresServer
+    from detektor_pipelines.stack.servers.embedded import PostgresServer
 
 DETEKTOR = str(Path(sys.executable).with_name("detektor"))
 LINES = "application/x-ndjson"

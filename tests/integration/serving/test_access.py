@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from detektor_pipelines.stack import embedded
+    from detektor_pipelines.stack.servers import embedded
 
 COUNT = "code_review_features:recent_reviews_count"
 

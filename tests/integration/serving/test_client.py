@@ -21,7 +21,7 @@ from detektor_pipelines.client import FeatureServerDownError, RequestRefusedErro
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.quality.read import read_served
 from detektor_pipelines.settings import Settings
-from detektor_pipelines.stack import embedded
+from detektor_pipelines.stack.servers import embedded
 from detektor_pipelines.stores.online import values as online
 from detektor_pipelines.web.access import add_token
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from detektor_pipelines.settings import Settings
-    from detektor_pipelines.stack import embedded
+    from detektor_pipelines.stack.servers import embedded
 
 SCHEMATHESIS = str(Path(sys.executable).with_name("schemathesis"))
 CONFIGURATION = """

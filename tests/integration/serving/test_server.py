@@ -23,7 +23,8 @@ from detektor_pipelines.compile.loaded import combined_hash
 from detektor_pipelines.language.hashes import short_hash
 from detektor_pipelines.serving.values.last_known import FILE
 from detektor_pipelines.settings import Settings
-from detektor_pipelines.stack import embedded, ports
+from detektor_pipelines.stack import ports
+from detektor_pipelines.stack.servers import embedded
 from detektor_pipelines.stores.online import read_log
 from detektor_pipelines.stores.online import values as online
 

@@ -18,7 +18,8 @@ from operating import OperatingStack, operating
 
 from detektor_pipelines import stack
 from detektor_pipelines.settings import Settings
-from detektor_pipelines.stack import dagster_servers, ports, supervisor, survivors, watchdog
+from detektor_pipelines.stack import ports, supervisor, survivors, watchdog
+from detektor_pipelines.stack.servers import dagster as dagster_servers
 from detektor_pipelines.stack.watchdog import Watchdog
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ import pytest
 import redis
 
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.stack import embedded, ports
+from detektor_pipelines.stack import ports
+from detektor_pipelines.stack.servers import embedded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,7 +59,7 @@ def test_servers_end_with_the_process_that_started_them(tmp_path: Path) -> None:
     code = f"""
 import os, signal
 from pathlib import Path
-from detektor_pipelines.stack import embedded
+from detektor_pipelines.stack.servers import embedded
 with embedded.start_postgres(Path({str(tmp_path / "pg")!r})) as pg, embedded.start_redis(Path({str(tmp_path / "redis")!r})) as redis:
     print(pg.pid, redis.pid, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)

@@ -24,14 +24,15 @@ import redis
 from detektor_pipelines import stack
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.settings import Settings, get_settings
-from detektor_pipelines.stack import binaries, ports, postgres, supervisor, survivors
+from detektor_pipelines.stack import ports, supervisor, survivors
 from detektor_pipelines.stack.programs import PROGRAMS
+from detektor_pipelines.stack.servers import binaries, postgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from detektor_pipelines.stack import StackStatus
-    from detektor_pipelines.stack.embedded import PostgresServer, RedisServer
+    from detektor_pipelines.stack.servers.embedded import PostgresServer, RedisServer
 
 STORES = ("postgres", "redis")
 DETEKTOR = Path(sys.executable).parent / "detektor"
@@ -309,7 +310,7 @@ def test_an_ordinary_user_can_do_it_too(become: tuple[str, ...]) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("runuser") is None, reason="needs root without namespaces")
 def test_root_without_user_namespaces_uses_an_os_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    from detektor_pipelines.stack import privileges
+    from detektor_pipelines.stack.servers import privileges
 
     monkeypatch.setattr(privileges, "namespaces_work", lambda: False)
     with tempfile.TemporaryDirectory(prefix="detektor-root-") as directory:

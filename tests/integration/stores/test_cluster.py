@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from detektor_pipelines.stack.embedded import PostgresServer
+    from detektor_pipelines.stack.servers.embedded import PostgresServer
 
 VIEW = view_of(number=(count(), days(1)))
 AT = parse_instant("2026-03-05 10:00")

@@ -12,7 +12,7 @@ from redis_servers import LOOPBACK, Cluster, Watched, cluster_node, redis_cluste
 
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.settings import Settings
-from detektor_pipelines.stack import embedded
+from detektor_pipelines.stack.servers import embedded
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError, async_client_of, client_of, mget_async, where_is
 from detektor_pipelines.stores.online import clock as online_clock
 from detektor_pipelines.stores.online import values as online

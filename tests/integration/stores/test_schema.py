@@ -14,7 +14,7 @@ from detektor_pipelines.stores.schema import migrate
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from detektor_pipelines.stack.embedded import PostgresServer
+    from detektor_pipelines.stack.servers.embedded import PostgresServer
 
 COLUMNS = """
 SELECT column_name, data_type FROM information_schema.columns

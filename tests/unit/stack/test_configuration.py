@@ -11,8 +11,10 @@ import pytest
 
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.settings import Settings
-from detektor_pipelines.stack import ports, privileges, redis_server, remembered, supervisor
+from detektor_pipelines.stack import ports, remembered, supervisor
 from detektor_pipelines.stack.programs import PROGRAMS, chosen
+from detektor_pipelines.stack.servers import privileges
+from detektor_pipelines.stack.servers import redis as redis_server
 
 
 def written(settings: Settings) -> configparser.RawConfigParser:

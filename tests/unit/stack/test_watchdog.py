@@ -10,7 +10,8 @@ import pytest
 
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.settings import Settings
-from detektor_pipelines.stack import dagster_servers, watchdog
+from detektor_pipelines.stack import watchdog
+from detektor_pipelines.stack.servers import dagster as dagster_servers
 from detektor_pipelines.stack.watchdog import Watchdog
 
 if TYPE_CHECKING:

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.stack import ports, postgres, redis_server
+from detektor_pipelines.stack import ports
+from detektor_pipelines.stack.servers import postgres
+from detektor_pipelines.stack.servers import redis as redis_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

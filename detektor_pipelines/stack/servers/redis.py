@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
-from detektor_pipelines.stack import binaries, ports
+from detektor_pipelines.stack import ports
+from detektor_pipelines.stack.servers import binaries
 
 if TYPE_CHECKING:
     from pathlib import Path
