@@ -76,7 +76,7 @@ def due_batches(settings: Settings, views: Sequence[FeatureView], first: date, l
 
 
 def _unfinished(settings: Settings, views: Sequence[FeatureView], first: date, last: date) -> dict[FeatureView, set[date]]:
-    from detektor_pipelines.orchestration.assets import features_key
+    from detektor_pipelines.orchestration.assets.features import features_key
     from detektor_pipelines.orchestration.instance import persistent_instance
     from detektor_pipelines.orchestration.requests import behind
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from detektor_pipelines.catalog import VIEWS
-from detektor_pipelines.orchestration.assets import all_assets
+from detektor_pipelines.orchestration.assets.features import all_assets
+from detektor_pipelines.orchestration.assets.online import hourly_parity, online_state, watch_stream
 from detektor_pipelines.orchestration.checks.freshness import log_freshness_check, watch_freshness
 from detektor_pipelines.orchestration.housekeeping import trim_event_log, weekly_trim
-from detektor_pipelines.orchestration.online_state import hourly_parity, online_state, watch_stream
 from detektor_pipelines.orchestration.partitions import daily_partitions
 from detektor_pipelines.orchestration.resources import default_resources
 from detektor_pipelines.orchestration.schedules import hourly_open_day, nightly_close

@@ -13,7 +13,7 @@ from dagster._core.storage.tags import (
 )
 
 from detektor_pipelines.orchestration.alerts import alert, page
-from detektor_pipelines.orchestration.assets import features_key, online_key
+from detektor_pipelines.orchestration.assets.features import features_key, online_key
 from detektor_pipelines.orchestration.checks import GATE
 from detektor_pipelines.orchestration.problems import first_line, reason
 from detektor_pipelines.orchestration.requests import REASON_TAG

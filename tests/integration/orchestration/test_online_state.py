@@ -11,8 +11,8 @@ from oracle import Event
 
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS
+from detektor_pipelines.orchestration.assets.online import ONLINE_STATE, watch_stream
 from detektor_pipelines.orchestration.build import build_definitions
-from detektor_pipelines.orchestration.online_state import ONLINE_STATE, watch_stream
 from detektor_pipelines.stores.online import values as online
 from detektor_pipelines.stream.run import _tell, report
 from detektor_pipelines.stream.worker import Worker

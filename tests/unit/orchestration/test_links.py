@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).parents[3]
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
 def test_each_view_leads_to_its_page_and_to_the_line_that_declares_it(view) -> None:
-    from detektor_pipelines.orchestration.links import of_view
+    from detektor_pipelines.orchestration.assets.links import of_view
 
     found = of_view(view, None)
     assert Path(found["docs"].value).is_file()
@@ -25,7 +25,7 @@ def test_each_view_leads_to_its_page_and_to_the_line_that_declares_it(view) -> N
 
 
 def test_with_a_public_repository_both_are_addresses() -> None:
-    from detektor_pipelines.orchestration.links import of_view
+    from detektor_pipelines.orchestration.assets.links import of_view
 
     found = of_view(view_named("code-reviewer"), "https://git.example/team/features/blob/main/")
     assert found["docs"].value == "https://git.example/team/features/blob/main/docs/self-learning-agents/code_review_features.md"
@@ -34,8 +34,8 @@ def test_with_a_public_repository_both_are_addresses() -> None:
 
 
 def test_online_columns_come_from_those_of_the_same_name() -> None:
-    from detektor_pipelines.orchestration.assets import features_key
-    from detektor_pipelines.orchestration.links import from_features, from_log
+    from detektor_pipelines.orchestration.assets.features import features_key
+    from detektor_pipelines.orchestration.assets.links import from_features, from_log
 
     view = view_named("code-reviewer")
     lineage = from_features(view, features_key(view)).deps_by_column

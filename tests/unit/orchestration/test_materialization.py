@@ -101,7 +101,7 @@ def test_what_is_published_is_recorded_before_the_rest_is_computed(engine: Any, 
 
 def goes_away(engine: Any, monkeypatch: pytest.MonkeyPatch, times: int, error: Exception) -> None:
     """Let PostgreSQL go away after the first part, so many times."""
-    from detektor_pipelines.orchestration import materialization
+    from detektor_pipelines.orchestration.assets import materialization
 
     monkeypatch.setattr(materialization, "_PAUSE_SECONDS", 0.01)
     original, left = engine.materialize, [error] * times
@@ -191,7 +191,7 @@ def test_runs_that_go_on_and_runs_that_begin(engine: Any, instance: Any, dg: Mod
 def test_a_retried_run_goes_on(instance: Any, dg: ModuleType) -> None:
     from dagster._core.utils import make_new_run_id
 
-    from detektor_pipelines.orchestration.materialization import resumes
+    from detektor_pipelines.orchestration.assets.materialization import resumes
 
     first = dg.DagsterRun(job_name="x", run_id=make_new_run_id())
     again = dg.DagsterRun(job_name="x", run_id=make_new_run_id(), parent_run_id=first.run_id, root_run_id=first.run_id)

@@ -10,8 +10,10 @@ import dagster as dg
 
 from detektor_pipelines.language.hashes import data_hash
 from detektor_pipelines.language.views import FeatureView
-from detektor_pipelines.orchestration import checks, links, metadata
-from detektor_pipelines.orchestration.materialization import explained, materialize
+from detektor_pipelines.orchestration import checks
+from detektor_pipelines.orchestration.assets import links
+from detektor_pipelines.orchestration import metadata
+from detektor_pipelines.orchestration.assets.materialization import explained, materialize
 from detektor_pipelines.orchestration.raw_log import RAW_LOG, raw_log
 from detektor_pipelines.orchestration.resources import Engine, MlflowRun
 
