@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
-from detektor_pipelines.stack.servers import binaries, embedded
+from detektor_pipelines.stack import binaries
+from detektor_pipelines.stack.servers import embedded
 
 if TYPE_CHECKING:
     from pathlib import Path

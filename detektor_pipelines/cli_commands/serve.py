@@ -127,7 +127,7 @@ def token(
     Example: [bold]detektor token grafana[/]
     """
     from detektor_pipelines.settings import get_settings
-    from detektor_pipelines.web.access import add_token
+    from detektor_pipelines.web.tokens import add_token
 
     settings = get_settings()
     chosen = (file or settings.serve_tokens_file or settings.home / "tokens").expanduser().absolute()

@@ -76,8 +76,8 @@ def due_batches(settings: Settings, views: Sequence[FeatureView], first: date, l
 
 
 def _unfinished(settings: Settings, views: Sequence[FeatureView], first: date, last: date) -> dict[FeatureView, set[date]]:
-    from detektor_pipelines.orchestration.assets.features import features_key
     from detektor_pipelines.orchestration.instance import persistent_instance
+    from detektor_pipelines.orchestration.keys import features_key
     from detektor_pipelines.orchestration.requests import behind
 
     days = {first + timedelta(days=number) for number in range((last - first).days + 1)}

@@ -13,10 +13,9 @@ from dagster._core.definitions.data_version import DATA_VERSION_IS_USER_PROVIDED
 from detektor_pipelines.clock import to_us
 from detektor_pipelines.compile.loaded import definitions
 from detektor_pipelines.language.events import CATEGORIES, MEASURES
+from detektor_pipelines.orchestration.keys import RAW_LOG
 from detektor_pipelines.orchestration.resources import Engine
 from detektor_pipelines.stores.raw_log.volume import AgentVolume, LogVolume, Settled
-
-RAW_LOG: Final = dg.AssetKey("agent_events")
 
 DEFINITIONS: Final = "definitions"
 """Metadata of the asset: which definitions the code location has loaded."""

@@ -17,10 +17,10 @@ from dagster._core.execution.plan.objects import ErrorSource
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 from dagster._core.utils import make_new_run_id
 
-from detektor_pipelines.orchestration.assets.features import features_key, online_key
 from detektor_pipelines.orchestration.assets.materialization import RESUME_TAG
 from detektor_pipelines.orchestration.build import build_definitions
 from detektor_pipelines.orchestration.instance import persistent_instance
+from detektor_pipelines.orchestration.keys import features_key, online_key
 from detektor_pipelines.orchestration.launcher import HOST_TAG
 from detektor_pipelines.orchestration.partitions import daily_partitions, days_between
 from detektor_pipelines.orchestration.problems import reason

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from feast import FeatureStore
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from detektor_pipelines.web.access import Access, Caller
+    from detektor_pipelines.web.access import Access
+    from detektor_pipelines.web.callers import Caller
 
 _READING: Final = re.compile(r"/feast\.registry\.RegistryServer/(Get|List|Search|Proto|Refresh)\w*")
 _HEALTH: Final = "/grpc.health.v1.Health/"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -25,7 +25,10 @@ from detektor_pipelines.simulation.calibration import (
     WAITING_FACTOR,
     WAITING_RATE,
 )
-from detektor_pipelines.simulation.draws import Draws, Floats, Ints, Truths, child
+from detektor_pipelines.simulation.draws import Draws, child
+
+if TYPE_CHECKING:
+    from detektor_pipelines.simulation.arrays import Floats, Ints, Truths
 
 CODER: Final = "detektor-coder"
 _SUCCESS_SHARE_OF_MESSAGES: Final = 0.997

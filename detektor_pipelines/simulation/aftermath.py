@@ -21,11 +21,11 @@ from detektor_pipelines.simulation.blocks import (
 )
 from detektor_pipelines.simulation.calendar import DAY_US, HOUR_US, at_waking_hours, utc_offset_us, weekday
 from detektor_pipelines.simulation.calibration import ERROR_TYPE_SHARES, ERROR_TYPES
-from detektor_pipelines.simulation.draws import Draws, Floats, Ints, Truths, child
+from detektor_pipelines.simulation.draws import Draws, child
 from detektor_pipelines.simulation.side_jobs import diagnosis, documentation
 
 if TYPE_CHECKING:
-    from detektor_pipelines.simulation.draws import Keys
+    from detektor_pipelines.simulation.arrays import Floats, Ints, Keys, Truths
     from detektor_pipelines.simulation.tasks import FinishedTasks
 
 _ACTIONS: Final = ("deploy", "rollback", "hold")

@@ -9,10 +9,12 @@ import numpy as np
 
 from detektor_pipelines.simulation.calendar import Cells, start_of_work
 from detektor_pipelines.simulation.calibration import MODEL_SHARES, MODELS, RUN_DURATIONS, RUN_TOOL_CALLS
-from detektor_pipelines.simulation.draws import Draws, Floats, Ints, Keys, Truths, child
+from detektor_pipelines.simulation.draws import Draws, child
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from detektor_pipelines.simulation.arrays import Floats, Ints, Keys, Truths
 
 MISSING: Final = np.iinfo(np.int64).min
 """Stands for null in a block's measures."""

@@ -7,12 +7,15 @@ idle are placed from the history's end.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from detektor_pipelines.simulation.calibration import DAY_SIGMA, HOURS, WEEKDAYS
-from detektor_pipelines.simulation.draws import Draws, Floats, Ints, Keys, Truths, child
+from detektor_pipelines.simulation.draws import Draws, child
+
+if TYPE_CHECKING:
+    from detektor_pipelines.simulation.arrays import Floats, Ints, Keys, Truths
 
 DAY_US: Final = 86_400_000_000
 HOUR_US: Final = 3_600_000_000

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 if TYPE_CHECKING:
-    from detektor_pipelines.simulation.draws import Floats
+    from detektor_pipelines.simulation.arrays import Floats
 
 _RANKS: Final = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from detektor_pipelines.simulation.blocks import MS, Block, Category, Scene, counts, feedback, masked, outcome, run, sigmoid
-from detektor_pipelines.simulation.draws import Draws, Ints, Keys, child
+from detektor_pipelines.simulation.draws import Draws, child
+
+if TYPE_CHECKING:
+    from detektor_pipelines.simulation.arrays import Ints, Keys
 
 _DOC_KINDS: Final = ("readme", "api", "guide", "architecture", "changelog", "other")
 _DOC_KIND_SHARES: Final = (0.22, 0.2, 0.25, 0.1, 0.15, 0.08)

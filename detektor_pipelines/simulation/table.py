@@ -10,10 +10,12 @@ import pyarrow as pa
 from detektor_pipelines.language.events import AGENT_TYPES, CATEGORIES, MEASURES, OPERATIONS
 from detektor_pipelines.simulation.blocks import MISSING, Block
 from detektor_pipelines.simulation.calendar import DAY_US, project_name
-from detektor_pipelines.simulation.draws import Draws, Ints, Keys, Truths, child
+from detektor_pipelines.simulation.draws import Draws, child
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from detektor_pipelines.simulation.arrays import Ints, Keys, Truths
 
 SOURCE: Final = "simulator"
 INSTANT: Final = pa.timestamp("us", tz="UTC")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -27,7 +27,10 @@ from detektor_pipelines.simulation.calibration import (
     READABLE_VERDICT_RATE,
     TEST_RUN_DURATION,
 )
-from detektor_pipelines.simulation.draws import Draws, Floats, Ints, Truths, child
+from detektor_pipelines.simulation.draws import Draws, child
+
+if TYPE_CHECKING:
+    from detektor_pipelines.simulation.arrays import Floats, Ints, Truths
 
 ROUNDS: Final = 3
 TRIES: Final = 3

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.stack import lifecycle, ports
+from detektor_pipelines.stack import binaries, lifecycle, ports
 from detektor_pipelines.stack.programs import PROGRAMS
-from detektor_pipelines.stack.servers import binaries, privileges
+from detektor_pipelines.stack.servers import privileges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

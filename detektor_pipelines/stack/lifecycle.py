@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.stack import ports, remembered, supervisor, survivors
-from detektor_pipelines.stack.programs import PROGRAMS, WATCHDOG, Program, chosen
+from detektor_pipelines.stack.programs import PROGRAMS, WATCHDOG, chosen
 from detektor_pipelines.stack.servers import dagster as dagster_servers
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from detektor_pipelines.settings import Settings
+    from detektor_pipelines.stack.program import Program
 
 DEFAULT_SERVICES = ("postgres", "redis", "mlflow", "stream", "serve", "registry", "dagster-code", "dagster", "dagster-daemon")
 

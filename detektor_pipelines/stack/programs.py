@@ -6,90 +6,20 @@ A further server is one more `Program` in `PROGRAMS`; nothing else changes.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.stack import ports
-from detektor_pipelines.stack.servers import binaries, postgres
+from detektor_pipelines.stack import binaries, ports
+from detektor_pipelines.stack.program import Program
 from detektor_pipelines.stack.servers import dagster as dagster_servers
+from detektor_pipelines.stack.servers import postgres
 from detektor_pipelines.stack.servers import redis as redis_server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from detektor_pipelines.settings import Settings
-
-
-def _nothing(_: Settings) -> None:
-    """Stand for a step that a program does not have."""
-
-
-def _no_variables(_: Settings) -> dict[str, str]:
-    return {}
-
-
-@dataclass(frozen=True)
-class Program:
-    """One server.
-
-    Attributes:
-        name: What commands call it.
-        title: What a person reads.
-        port_field: The field of `Settings` with its port, None when it listens on none; the environment variable is `DETEKTOR_` and
-            this in capitals.
-        command: Its command line, in the foreground.
-        ready: Whether it answers as it should; called often, takes milliseconds.
-        external: The address of a server to use instead, or None.
-        prepare: Makes the files it needs; called before each start.
-        finish: Completes it once it is ready (databases, schemas); also called for an external server.
-        environment: Its variables beside the inherited ones; secrets belong here, not on the command line.
-        needs: The programs that are ready before it starts.
-        stop_signal: What ends it cleanly.
-        start_seconds: How long it may take until it is ready.
-        stop_seconds: How long it may take to end before it is killed.
-
-    """
-
-    name: str
-    title: str
-    port_field: str | None
-    command: Callable[[Settings], list[str]]
-    ready: Callable[[Settings], bool]
-    external: Callable[[Settings], str | None] = field(default=lambda _: None)
-    prepare: Callable[[Settings], None] = _nothing
-    finish: Callable[[Settings], None] | None = None
-    environment: Callable[[Settings], dict[str, str]] = _no_variables
-    needs: tuple[str, ...] = ()
-    stop_signal: str = "TERM"
-    start_seconds: int = 60
-    stop_seconds: int = 30
-
-    def port(self, settings: Settings) -> int | None:
-        """Return the port it listens on when it is ours, None when it listens on none."""
-        return int(getattr(settings, self.port_field)) if self.port_field else None
-
-    @property
-    def port_variable(self) -> str:
-        """The environment variable that sets its port; empty when it has none."""
-        return f"DETEKTOR_{self.port_field.upper()}" if self.port_field else ""
-
-    def directory(self, settings: Settings) -> Path:
-        """Return the directory it runs in."""
-        return settings.home / "servers" / self.name
-
-    def log(self, settings: Settings) -> Path:
-        """Return the file that its output goes to."""
-        return settings.home / "logs" / f"{self.name}.log"
-
-    def address(self, settings: Settings) -> str:
-        """Return where it is, without credentials; empty when it listens nowhere."""
-        external = self.external(settings)
-        if external is None:
-            return f"{ports.LOOPBACK}:{self.port(settings)}" if self.port_field else ""
-        return urlsplit(external).netloc.rpartition("@")[2]  # of a Redis cluster, or Sentinels, that is a list
 
 
 def chosen(names: tuple[str, ...]) -> list[Program]:

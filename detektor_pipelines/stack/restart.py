@@ -17,13 +17,14 @@ import psutil
 
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.stack import remembered, supervisor
-from detektor_pipelines.stack.programs import PROGRAMS, WATCHDOG, Program
+from detektor_pipelines.stack.programs import PROGRAMS, WATCHDOG
 from detektor_pipelines.stack.servers import dagster as dagster_servers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from detektor_pipelines.settings import Settings
+    from detektor_pipelines.stack.program import Program
 
 RESTARTABLE: Final = ("stream", "serve", "registry", "dagster-code", "dagster", "dagster-daemon")
 """In this order: what a new definition computes is there before it is served."""

@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any, cast
 import psutil
 
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.stack.servers import binaries
+from detektor_pipelines.stack import binaries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from detektor_pipelines.settings import Settings
-    from detektor_pipelines.stack.programs import Program
+    from detektor_pipelines.stack.program import Program
 
 MARK = "DETEKTOR_STACK"  # in the environment of every process of a stack: its home directory
 

@@ -1,8 +1,5 @@
-"""Who may ask: bearer tokens from a file, or those of an OIDC provider; both at once, or neither.
+"""Who may ask: bearer tokens from a file (`tokens`), or those of an OIDC provider; both at once, or neither.
 
-    name sha256:<64 hex digits>        a line of DETEKTOR_SERVE_TOKENS_FILE; empty lines and # comments are passed over
-
-The file holds no secret: a token is known by its SHA-256. It is read again when it has changed, so a token is taken back without a restart.
 A provider's token is verified by Feast's own parser (`oidc`), once; then it is known until it expires, for `REMEMBERED_S` at most, so that
 a request costs a hash and a look-up.
 
@@ -13,23 +10,17 @@ does, is imported when a provider is configured.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import logging
-import os
-import re
-import secrets
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.web.callers import Caller, Provider, challenge, is_trusted
 from detektor_pipelines.web.problems import MEDIA_TYPE, ProblemError
+from detektor_pipelines.web.tokens import TokenFile, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -43,33 +34,9 @@ KNOWN: Final = "detektor.caller"
 
 _REMEMBERED: Final = 10_000
 _REFUSED_S: Final = 2
-_REREAD_S: Final = 1.0
 _LONGEST: Final = 16_384
-_LINE: Final = re.compile(r"([A-Za-z0-9._@-]{1,100})\s+sha256:([0-9a-f]{64})")
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks. `expires`: until when the token is good, seconds since 1970, None for ever."""
-
-    name: str
-    roles: tuple[str, ...] = ()
-    groups: tuple[str, ...] = ()
-    expires: float | None = None
-
-
-class Provider(Protocol):
-    """What `oidc.Provider` does; a provider that is away is a 503."""
-
-    async def caller(self, token: str) -> Caller | None:
-        """Return who a token is of; None when it is not good.
-
-        Raises:
-            ProblemError: 503 when the provider cannot be asked, 403 when its holder may not ask.
-
-        """
 
 
 class Access:
@@ -83,7 +50,7 @@ class Access:
 
     def known(self, token: str) -> Caller | None:
         """Return who a token is of without asking anybody; None when that is not known here."""
-        digest = _digest(token)
+        digest = digest_of(token)
         if self._tokens is not None and (name := self._tokens.name_of(digest)) is not None:
             return Caller(name)
         kept = self._known.get(digest)
@@ -110,7 +77,7 @@ class Access:
 
     async def _asked(self, provider: Provider, token: str) -> Caller | None:
         """Ask the provider once for all who come with the same token meanwhile."""
-        digest = _digest(token)
+        digest = digest_of(token)
         task = self._asking.get(digest)
         if task is None:
             task = self._asking[digest] = asyncio.get_running_loop().create_task(self._ask(provider, token, digest))
@@ -136,47 +103,6 @@ class Access:
             del self._known[next(iter(self._known))]  # the one kept longest
         self._known.pop(digest, None)
         self._known[digest] = (until, what)
-
-
-class TokenFile:
-    """The names of the tokens that a file lists."""
-
-    def __init__(self, file: Path) -> None:
-        """Read it.
-
-        Raises:
-            UserError: It cannot be read, a line is not understood, or it lists none.
-
-        """
-        self._file = file
-        self._seen: tuple[int, int] | None = None
-        self._next = 0.0
-        self._digests: tuple[tuple[bytes, str], ...] = _read_tokens(file)
-        if not self._digests:
-            raise UserError("The file of tokens lists none, so nobody could ask.", where=str(file), fix="Add one: detektor token NAME")
-        self._seen = _state(file)
-
-    def name_of(self, digest: bytes) -> str | None:
-        """Return the name of the token with this SHA-256; every line is compared, each in constant time."""
-        now = time.monotonic()
-        if now >= self._next:
-            self._next = now + _REREAD_S
-            self._reread()
-        found = None
-        for known, name in self._digests:
-            if hmac.compare_digest(known, digest):
-                found = name
-        return found
-
-    def _reread(self) -> None:
-        state = _state(self._file)
-        if state == self._seen:
-            return
-        self._seen = state
-        try:
-            self._digests = _read_tokens(self._file)
-        except UserError as error:  # what it listed before stays, so that a slip of the pen locks nobody out
-            _log.error("The tokens are not read anew: %s (%s)", error.what, error.where)
 
 
 class Guard:
@@ -269,15 +195,6 @@ def check_provider(settings: Settings) -> None:
         )
 
 
-def is_trusted(url: str) -> bool:
-    """Whether nobody on the way can change what comes from an address: TLS, or this machine."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1", "::1"})
-
-
 def authorization(scope: Scope) -> bytes | None:
     """Return a request's Authorization header."""
     for name, value in scope["headers"]:
@@ -295,40 +212,6 @@ async def answer(problem: ProblemError, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def challenge(error: str = "", description: str = "") -> dict[str, str]:
-    """Return the header by which RFC 6750 says what is wanted."""
-    more = f', error="{error}", error_description="{description}"' if error else ""
-    return {"www-authenticate": f'Bearer realm="detektor"{more}'}
-
-
-def add_token(file: Path, name: str) -> str:
-    """Make a token, append its line to the file, which only its owner may read, and return it.
-
-    Raises:
-        UserError: The name cannot be one, or the file cannot be written.
-
-    """
-    made = f"dtk_{secrets.token_urlsafe(32)}"
-    line = f"{name} sha256:{_digest(made).hex()}"
-    if _LINE.fullmatch(line) is None:
-        raise UserError("This cannot be the name of a token.", where=repr(name), fix="Use letters, digits and . _ @ -, 100 at most.")
-    try:
-        if file.exists():
-            _read_tokens(file)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        with os.fdopen(descriptor, "ab+") as stream:
-            end = stream.seek(0, os.SEEK_END)
-            stream.seek(max(0, end - 1))
-            begin = b"" if stream.read(1) in {b"", b"\n"} else b"\n"
-            stream.write(begin + line.encode() + b"\n")
-    except OSError as error:
-        raise UserError(
-            f"The file of tokens cannot be written: {error.strerror}.", where=str(file), fix="Choose another one with --file."
-        ) from None
-    return made
-
-
 def _bearer(header: bytes | str | None) -> str:
     text = header.decode("latin-1") if isinstance(header, bytes) else header
     if text is None:
@@ -341,11 +224,6 @@ def _bearer(header: bytes | str | None) -> str:
     return token
 
 
-def _digest(token: str) -> bytes:
-    """Return what a token is known by."""
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
-
-
 def _unknown() -> ProblemError:
     detail = "It is not known here, has expired, or is for another service. Get a new one."
     return ProblemError(401, "The token is not good", detail, challenge("invalid_token", "unknown, expired or for another service"))
@@ -354,36 +232,3 @@ def _unknown() -> ProblemError:
 def _fault(error: Exception) -> ProblemError:
     _log.error("Who asks cannot be found out", exc_info=error)
     return ProblemError(500, "A fault of ours", "The server's log says how.")
-
-
-def _read_tokens(file: Path) -> tuple[tuple[bytes, str], ...]:
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"The file of tokens cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}.",
-            where=str(file),
-            fix="Correct DETEKTOR_SERVE_TOKENS_FILE, or make a token: detektor token NAME",
-        ) from None
-    found = []
-    for number, line in enumerate(lines, 1):
-        text = line.partition("#")[0].strip()
-        if not text:
-            continue
-        match = _LINE.fullmatch(text)
-        if match is None:
-            raise UserError(
-                "A line of the file of tokens is not understood.",
-                where=f"{file}, line {number}",
-                fix="Write it as `name sha256:<64 hex digits>`; `detektor token NAME` does.",
-            )
-        found.append((bytes.fromhex(match[2]), match[1]))
-    return tuple(found)
-
-
-def _state(file: Path) -> tuple[int, int] | None:
-    try:
-        stat = file.stat()
-    except OSError:
-        return None
-    return stat.st_mtime_ns, stat.st_ino

@@ -24,7 +24,7 @@ from feast.permissions.auth_model import OidcAuthConfig
 from feast.permissions.oidc_service import OIDCDiscoveryService
 from starlette.authentication import AuthenticationError
 
-from detektor_pipelines.web.access import Caller, challenge, is_trusted
+from detektor_pipelines.web.callers import Caller, challenge, is_trusted
 from detektor_pipelines.web.problems import ProblemError
 
 if TYPE_CHECKING:

@@ -10,22 +10,12 @@ import dagster as dg
 
 from detektor_pipelines.language.hashes import data_hash
 from detektor_pipelines.language.views import FeatureView
-from detektor_pipelines.orchestration import checks
+from detektor_pipelines.orchestration import checks, metadata
 from detektor_pipelines.orchestration.assets import links
-from detektor_pipelines.orchestration import metadata
 from detektor_pipelines.orchestration.assets.materialization import explained, materialize
-from detektor_pipelines.orchestration.raw_log import RAW_LOG, raw_log
+from detektor_pipelines.orchestration.keys import RAW_LOG, features_key, online_key
+from detektor_pipelines.orchestration.raw_log import raw_log
 from detektor_pipelines.orchestration.resources import Engine, MlflowRun
-
-
-def features_key(view: FeatureView) -> dg.AssetKey:
-    """Return the key of the view's rows in the offline store."""
-    return dg.AssetKey([view.group, "features"])
-
-
-def online_key(view: FeatureView) -> dg.AssetKey:
-    """Return the key of the view's newest values in the online store."""
-    return dg.AssetKey([view.group, "online"])
 
 
 def view_assets(view: FeatureView, partitions: dg.PartitionsDefinition[str], *, source_url: str | None = None) -> list[dg.AssetsDefinition]:

@@ -10,7 +10,7 @@ import dagster as dg
 from detektor_pipelines import catalog
 from detektor_pipelines.compile.docs import DIRECTORY
 from detektor_pipelines.compile.lineage import KEY_COLUMNS, columns_read
-from detektor_pipelines.orchestration.raw_log import RAW_LOG
+from detektor_pipelines.orchestration.keys import RAW_LOG
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,9 +16,8 @@ from dagster._core.storage.tags import BACKFILL_ID_TAG, PARENT_BACKFILL_ID_TAG
 
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.hashes import data_hash
-from detektor_pipelines.orchestration import checks
+from detektor_pipelines.orchestration import checks, metadata
 from detektor_pipelines.orchestration.assets import lineage
-from detektor_pipelines.orchestration import metadata
 from detektor_pipelines.settings import get_settings
 from detektor_pipelines.stores.connections import PostgresAwayError, postgres_errors
 

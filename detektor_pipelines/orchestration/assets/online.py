@@ -12,7 +12,7 @@ import dagster as dg
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.views import FeatureView
 from detektor_pipelines.orchestration.alerts import alert, page
-from detektor_pipelines.orchestration.assets.features import online_key
+from detektor_pipelines.orchestration.keys import online_key
 from detektor_pipelines.settings import Settings, get_settings
 
 if TYPE_CHECKING:

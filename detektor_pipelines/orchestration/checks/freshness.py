@@ -11,9 +11,9 @@ import dagster as dg
 
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.views import FeatureView
-from detektor_pipelines.orchestration.assets.features import features_key
-from detektor_pipelines.orchestration.raw_log import RAW_LOG, as_noted, observation, settled
 from detektor_pipelines.orchestration.checks.beside import news, result
+from detektor_pipelines.orchestration.keys import RAW_LOG, features_key
+from detektor_pipelines.orchestration.raw_log import as_noted, observation, settled
 from detektor_pipelines.orchestration.resources import Engine, LocalEngine
 from detektor_pipelines.quality.findings import LOG_FRESH, not_computed
 from detektor_pipelines.settings import Settings

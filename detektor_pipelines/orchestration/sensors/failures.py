@@ -13,8 +13,8 @@ from dagster._core.storage.tags import (
 )
 
 from detektor_pipelines.orchestration.alerts import alert, page
-from detektor_pipelines.orchestration.assets.features import features_key, online_key
 from detektor_pipelines.orchestration.checks import GATE
+from detektor_pipelines.orchestration.keys import features_key, online_key
 from detektor_pipelines.orchestration.problems import first_line, reason
 from detektor_pipelines.orchestration.requests import REASON_TAG
 from detektor_pipelines.settings import get_settings

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import dagster as dg
 
 from detektor_pipelines.orchestration.alerts import alert, page
-from detektor_pipelines.orchestration.assets.features import online_key
+from detektor_pipelines.orchestration.keys import online_key
 from detektor_pipelines.orchestration.requests import behind, tags_of, views_at_work
 from detektor_pipelines.orchestration.sensors.bounds import RUNS, Attempts, Said, Waits, cause, digest
 from detektor_pipelines.settings import get_settings

@@ -11,8 +11,8 @@ import dagster as dg
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.views import FeatureView
 from detektor_pipelines.orchestration.alerts import alert, page
-from detektor_pipelines.orchestration.assets.features import features_key
 from detektor_pipelines.orchestration.checks.beside import news
+from detektor_pipelines.orchestration.keys import features_key
 from detektor_pipelines.orchestration.resources import Engine, LocalEngine
 from detektor_pipelines.orchestration.sensors.bounds import Said, digest
 from detektor_pipelines.quality.findings import VERSION, Finding

@@ -6,8 +6,8 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.stack import ports, supervisor
-from detektor_pipelines.stack.servers import binaries, postgres
+from detektor_pipelines.stack import binaries, ports, supervisor
+from detektor_pipelines.stack.servers import postgres
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.stack import ports
-from detektor_pipelines.stack.servers import binaries
+from detektor_pipelines.stack import binaries, ports
 from detektor_pipelines.stack.servers.privileges import unprivileged
 
 if TYPE_CHECKING:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
-from detektor_pipelines.stack import ports
-from detektor_pipelines.stack.servers import binaries
+from detektor_pipelines.stack import binaries, ports
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -45,8 +45,8 @@ class Queue:
         from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
         from dagster._core.test_utils import MockedRunLauncher
 
-        from detektor_pipelines.orchestration.assets.features import features_key, online_key
         from detektor_pipelines.orchestration.build import build_definitions
+        from detektor_pipelines.orchestration.keys import features_key, online_key
 
         self.instance = instance
         self.launcher: Any = MockedRunLauncher()

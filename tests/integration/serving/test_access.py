@@ -16,8 +16,8 @@ from oidc_provider import Provider, new_key, running_provider
 from serving_client import DETEKTOR, Server, running
 
 from detektor_pipelines.stack import ports
-from detektor_pipelines.web.access import add_token
 from detektor_pipelines.web.http_connection import HEAD_LIMIT
+from detektor_pipelines.web.tokens import add_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

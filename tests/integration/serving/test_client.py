@@ -23,7 +23,7 @@ from detektor_pipelines.quality.read import read_served
 from detektor_pipelines.settings import Settings
 from detektor_pipelines.stack.servers import embedded
 from detektor_pipelines.stores.online import values as online
-from detektor_pipelines.web.access import add_token
+from detektor_pipelines.web.tokens import add_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from serving_client import Server, running
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.stores.online import values as online
-from detektor_pipelines.web.access import add_token
+from detektor_pipelines.web.tokens import add_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,7 +18,7 @@ from detektor_pipelines import stack
 from detektor_pipelines.compile.loaded import combined_hash
 from detektor_pipelines.settings import get_settings
 from detektor_pipelines.stack.lifecycle import DEFAULT_SERVICES
-from detektor_pipelines.web.access import add_token
+from detektor_pipelines.web.tokens import add_token
 
 if TYPE_CHECKING:
     from pathlib import Path

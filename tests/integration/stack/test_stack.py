@@ -24,9 +24,9 @@ import redis
 from detektor_pipelines import stack
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.settings import Settings, get_settings
-from detektor_pipelines.stack import ports, supervisor, survivors
+from detektor_pipelines.stack import binaries, ports, supervisor, survivors
 from detektor_pipelines.stack.programs import PROGRAMS
-from detektor_pipelines.stack.servers import binaries, postgres
+from detektor_pipelines.stack.servers import postgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

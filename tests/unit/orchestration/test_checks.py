@@ -43,7 +43,8 @@ def instance(dg: ModuleType) -> Iterator[Any]:
 def materialize(engine: Any, instance: Any, days: tuple[str, str] = ("2026-05-01", "2026-05-02")) -> Any:
     import dagster as dg
 
-    from detektor_pipelines.orchestration.assets.features import features_key, view_assets
+    from detektor_pipelines.orchestration.assets.features import view_assets
+    from detektor_pipelines.orchestration.keys import features_key
     from detektor_pipelines.orchestration.partitions import daily_partitions
     from detektor_pipelines.orchestration.resources import default_resources
 
@@ -60,8 +61,8 @@ def evaluated(result: Any) -> dict[str, Any]:
 
 
 def test_each_check_says_what_it_looks_at_and_why_it_is_an_error_or_a_warning() -> None:
-    from detektor_pipelines.orchestration.assets.features import features_key
     from detektor_pipelines.orchestration.checks import beside_specs
+    from detektor_pipelines.orchestration.keys import features_key
 
     specs = beside_specs(features_key(VIEW))
     assert [spec.name for spec in specs] == [
@@ -123,7 +124,7 @@ def records(instance: Any, names: list[str]) -> dict[str, tuple[str, Any]]:
     import dagster as dg
     from dagster._core.loader import LoadingContextForTest
 
-    from detektor_pipelines.orchestration.assets.features import features_key
+    from detektor_pipelines.orchestration.keys import features_key
 
     keys = [dg.AssetCheckKey(features_key(VIEW), name) for name in names]
     found = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
@@ -134,8 +135,8 @@ def records(instance: Any, names: list[str]) -> dict[str, tuple[str, Any]]:
 
 def whole_graph(engine: Any, instance: Any) -> Any:
     """Run both assets of the view as a person does from its page: with all checks that the definitions have of them."""
-    from detektor_pipelines.orchestration.assets.features import features_key, online_key
     from detektor_pipelines.orchestration.build import build_definitions
+    from detektor_pipelines.orchestration.keys import features_key, online_key
 
     definitions = build_definitions({"engine": engine}, settings=get_settings())
     keys = [features_key(VIEW), online_key(VIEW)]
@@ -174,8 +175,9 @@ def test_a_run_of_a_view_has_no_steps_but_its_two_assets(engine: Any, instance: 
 def evaluate_log(engine: Any, instance: Any) -> Any:
     import dagster as dg
 
-    from detektor_pipelines.orchestration.raw_log import RAW_LOG, raw_log
     from detektor_pipelines.orchestration.checks.freshness import log_freshness_check
+    from detektor_pipelines.orchestration.keys import RAW_LOG
+    from detektor_pipelines.orchestration.raw_log import raw_log
 
     definitions = dg.Definitions(
         [raw_log()],

@@ -34,8 +34,8 @@ def test_with_a_public_repository_both_are_addresses() -> None:
 
 
 def test_online_columns_come_from_those_of_the_same_name() -> None:
-    from detektor_pipelines.orchestration.assets.features import features_key
     from detektor_pipelines.orchestration.assets.links import from_features, from_log
+    from detektor_pipelines.orchestration.keys import features_key
 
     view = view_named("code-reviewer")
     lineage = from_features(view, features_key(view)).deps_by_column

@@ -27,7 +27,8 @@ def instance(dg: ModuleType) -> Iterator[Any]:
 def observe(engine: Any, instance: Any) -> Any:
     import dagster as dg
 
-    from detektor_pipelines.orchestration.raw_log import RAW_LOG, raw_log
+    from detektor_pipelines.orchestration.keys import RAW_LOG
+    from detektor_pipelines.orchestration.raw_log import raw_log
 
     job = dg.Definitions([raw_log()], resources={"engine": engine}).get_repository_def().get_implicit_job_def_for_assets([RAW_LOG])
     assert job.execute_in_process(instance=instance).success

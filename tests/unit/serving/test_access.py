@@ -13,9 +13,11 @@ import pytest
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.settings import Settings
 from detektor_pipelines.web import access as module
-from detektor_pipelines.web.access import KNOWN, Access, Caller, Guard, TokenFile, access_of, add_token, check
+from detektor_pipelines.web.access import KNOWN, Access, Guard, access_of, check
+from detektor_pipelines.web.callers import Caller
 from detektor_pipelines.web.listening import door, is_loopback
 from detektor_pipelines.web.problems import ProblemError
+from detektor_pipelines.web.tokens import TokenFile, add_token
 
 if TYPE_CHECKING:
     from pathlib import Path
