@@ -4,7 +4,8 @@ Starts an installation of its own in a temporary directory, with six simulated m
 come in late that the gate refuses, so that there is a failed day to show; and ends everything. What the pages show beside that (checks,
 sensors, schedules) is whatever the definitions have. `make pictures ARGS="graph automation"` takes only these.
 
-Shares the words of the pages with the browser tests (tests/dagster_pages.py), so that a page which Dagster changes fails there first.
+Shares the words of the pages with the browser tests (tests/support/dagster_pages.py), so that a page which Dagster changes fails there
+first.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from dagster_pages import INSTALL, DagsterPages, browsing, chromium
-from operating import OperatingStack, operating
 from PIL import Image
 from playwright.sync_api import expect
+from support.dagster_pages import INSTALL, DagsterPages, browsing, chromium
+from support.operating import OperatingStack, operating
 
 from detektor_pipelines.catalog import VIEWS, view_named
 from detektor_pipelines.clock import to_us

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from operating import OperatingStack, operating
+from support.operating import OperatingStack, operating
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

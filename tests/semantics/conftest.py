@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from log_rows import clear, partition_log
+from support.log_rows import clear, partition_log
 
 from detektor_pipelines.stores.connections import connect
 

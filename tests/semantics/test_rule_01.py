@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from log_rows import insert
-from rule_log import run, stored
-from rule_views import happened, view_of
+from support.log_rows import insert
+from support.rule_log import run, stored
+from support.rule_views import happened, view_of
 
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.clock import now_us

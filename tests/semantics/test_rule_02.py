@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from log_rows import insert
-from oracle import Event
+from support.log_rows import insert
+from support.oracle import Event
 
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.clock import from_us, parse_instant, to_us

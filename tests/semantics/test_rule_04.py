@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from log_rows import insert, partition_log
-from rule_log import run, stale, stored
-from rule_views import happened, view_of
+from support.log_rows import insert, partition_log
+from support.rule_log import run, stale, stored
+from support.rule_views import happened, view_of
 
 from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.language import count, days, event, total

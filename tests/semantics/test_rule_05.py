@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rule_views import happened, rows_of, view_of
+from support.rule_views import happened, rows_of, view_of
 
 from detektor_pipelines.clock import now_us
 from detektor_pipelines.ingest.checks import problem

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from log_rows import insert
-from rule_log import run, stored
-from rule_views import happened, instants_of, view_of
+from support.log_rows import insert
+from support.rule_log import run, stored
+from support.rule_views import happened, instants_of, view_of
 
 import detektor_pipelines
 from detektor_pipelines.clock import now_us, parse_instant

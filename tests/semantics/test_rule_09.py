@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from rule_views import happened, read, rows_of, view_of
+from support.rule_views import happened, read, rows_of, view_of
 
 from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.language import Window, count, days, event, hours, last, minutes

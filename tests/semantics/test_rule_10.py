@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rule_views import happened, instants_of, read, rows_of, view_of
+from support.rule_views import happened, instants_of, read, rows_of, view_of
 
 from detektor_pipelines.language import count, days, distinct, event, last, maximum, std
 

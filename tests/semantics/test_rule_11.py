@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from rule_views import happened, read, rows_of, view_of
+from support.rule_views import happened, read, rows_of, view_of
 
 from detektor_pipelines.clock import parse_instant, to_us
 from detektor_pipelines.language import (

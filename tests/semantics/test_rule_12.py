@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rule_views import happened, read, rows_of, view_of
+from support.rule_views import happened, read, rows_of, view_of
 
 from detektor_pipelines.language import count, days, distinct, event
 
 if TYPE_CHECKING:
-    from oracle import Event
+    from support.oracle import Event
 
     from detektor_pipelines.language import FeatureView
 

@@ -7,11 +7,11 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from engine_cases import ORIGIN, crafted, event_table, everything
 from hypothesis import given
 from hypothesis import strategies as st
-from log_rows import insert, partition_log
-from rule_views import happened, read, rows_of, view_of
+from support.engine_cases import ORIGIN, crafted, event_table, everything
+from support.log_rows import insert, partition_log
+from support.rule_views import happened, read, rows_of, view_of
 
 from detektor_pipelines.compile.finalise import Ratio, State
 from detektor_pipelines.compile.plan import plan

@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from engine_cases import crafted
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from log_rows import clear, insert
-from rule_log import published, run, stored
-from rule_views import happened, read, rows_of, view_of
+from support.engine_cases import crafted
+from support.log_rows import clear, insert
+from support.rule_log import published, run, stored
+from support.rule_views import happened, read, rows_of, view_of
 
 from detektor_pipelines.clock import from_us, parse_instant
 from detektor_pipelines.engine.explain import read_row
@@ -25,7 +25,7 @@ from detektor_pipelines.stores.offline.rows import row_table
 
 if TYPE_CHECKING:
     import pytest
-    from oracle import Event
+    from support.oracle import Event
 
     from detektor_pipelines.settings import Settings
 

@@ -7,10 +7,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from engine_cases import HISTORY, ORIGIN, comparable, event_table, histories
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rule_views import happened, instants_of, rows_of, view_of
+from support.engine_cases import HISTORY, ORIGIN, comparable, event_table, histories
+from support.rule_views import happened, instants_of, rows_of, view_of
 
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.engine.compute import compute
@@ -18,7 +18,7 @@ from detektor_pipelines.language import DefinitionError, FeatureView, count, dat
 from detektor_pipelines.language.windows import DAY, HOUR, MINUTE
 
 if TYPE_CHECKING:
-    from oracle import Event
+    from support.oracle import Event
 
 VIEW = view_of(n_1d=(count(), days(1)), n_7d=(count(), days(7)))
 patient = settings(max_examples=4, deadline=None)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from log_rows import insert
-from rule_log import run, stored
-from rule_views import happened, instants_of, rows_of, view_of
+from support.log_rows import insert
+from support.rule_log import run, stored
+from support.rule_views import happened, instants_of, rows_of, view_of
 
 from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.compile.plan import plan

@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from log_rows import insert
-from rule_log import days_of, published, run, stale, stored
-from rule_views import happened, view_of
+from support.log_rows import insert
+from support.rule_log import days_of, published, run, stale, stored
+from support.rule_views import happened, view_of
 
 from detektor_pipelines.engine import materialize as engine
 from detektor_pipelines.errors import UserError

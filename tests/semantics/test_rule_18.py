@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from log_rows import insert
-from rule_log import days_of, run, stale, stored
-from rule_views import happened, view_of
+from support.log_rows import insert
+from support.rule_log import days_of, run, stale, stored
+from support.rule_views import happened, view_of
 
 from detektor_pipelines.language import count, days
 

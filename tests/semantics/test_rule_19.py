@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from log_rows import insert, partition_log
-from rule_log import run
-from rule_views import happened, view_of
+from support.log_rows import insert, partition_log
+from support.rule_log import run
+from support.rule_views import happened, view_of
 
 from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.engine.online import publish_online

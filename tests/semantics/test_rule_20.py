@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine_cases import event_table
-from rule_views import AGENT, happened, view_of
+from support.engine_cases import event_table
+from support.rule_views import AGENT, happened, view_of
 
 from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.engine.as_of import values_at
 from detektor_pipelines.language import count, days, event, rate
 
 if TYPE_CHECKING:
-    from oracle import Event
+    from support.oracle import Event
 
 VIEW = view_of(number=(count(), days(1)), rejected=(rate(event.verdict == "rejected"), days(1)))
 DECIDED = "2026-03-05 10:00"

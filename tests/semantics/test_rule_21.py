@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from log_rows import insert
-from rule_views import AGENT, happened, view_of
+from support.log_rows import insert
+from support.rule_views import AGENT, happened, view_of
 
 from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.compile.fold import fold

@@ -8,12 +8,12 @@ import time
 from itertools import count as numbers
 from typing import TYPE_CHECKING, Any
 
-import clusters
 import psycopg
 import pytest
-from log_rows import insert
-from rule_log import days_of, run, stale, stored
-from rule_views import AGENT, happened, view_of
+from support import clusters
+from support.log_rows import insert
+from support.rule_log import days_of, run, stale, stored
+from support.rule_views import AGENT, happened, view_of
 
 from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.engine.online import publish_online

@@ -7,9 +7,9 @@ import logging
 from typing import TYPE_CHECKING
 
 import pytest
-from log_rows import insert, partition_log
-from rule_log import run
-from rule_views import AGENT, happened
+from support.log_rows import insert, partition_log
+from support.rule_log import run
+from support.rule_views import AGENT, happened
 from typer.testing import CliRunner
 
 from detektor_pipelines.catalog import view_named

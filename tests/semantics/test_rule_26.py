@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from log_rows import insert, partition_log
-from rule_log import run
-from rule_views import happened
+from support.log_rows import insert, partition_log
+from support.rule_log import run
+from support.rule_views import happened
 
 from detektor_pipelines.catalog import view_named
 from detektor_pipelines.errors import UserError

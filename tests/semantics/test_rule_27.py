@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from log_rows import insert, partition_log
-from planted import AGENT, KEY, VIEW, Planting, at, reviews, states
+from support.log_rows import insert, partition_log
+from support.planted import AGENT, KEY, VIEW, Planting, at, reviews, states
 
 from detektor_pipelines import clock
 from detektor_pipelines.clock import parse_instant

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from clusters import dump, restore
+from support.clusters import dump, restore
 from torture.actions import History
 from torture.histories import from_data, generate, play, shrunk
 

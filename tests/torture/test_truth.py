@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from rule_views import view_of
+from support.rule_views import view_of
 from torture.ledger import Ledger, NoSuchMomentError
 from torture.truth import Record, changes, instants, leave, values
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from dagster_pages import INSTALL, DagsterPages, browsing, chromium
+from support.dagster_pages import INSTALL, DagsterPages, browsing, chromium
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
 
-    from operating import OperatingStack
     from playwright.sync_api import Browser
+    from support.operating import OperatingStack
 
 _SIZE = {"width": 1500, "height": 1000}
 

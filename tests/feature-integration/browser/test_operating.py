@@ -15,9 +15,9 @@ from detektor_pipelines.language.records import AgentEvent
 from detektor_pipelines.stores.raw_log.bulk import append
 
 if TYPE_CHECKING:
-    from dagster_pages import DagsterPages
-    from operating import OperatingStack
     from playwright.sync_api import Browser
+    from support.dagster_pages import DagsterPages
+    from support.operating import OperatingStack
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 

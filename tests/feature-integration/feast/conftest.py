@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from automation import publish
+from support.automation import publish
 
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.settings import Settings

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from serving_client import running
+from support.serving_client import running
 
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import view_named

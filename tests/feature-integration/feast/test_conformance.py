@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from redis_servers import redis_cluster
+from support.redis_servers import redis_cluster
 
 if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
-from redis_servers import redis_cluster, watched_redis
+from support.redis_servers import redis_cluster, watched_redis
 
 from detektor_pipelines.catalog import view_named
 from detektor_pipelines.stores.connections_redis import client_of

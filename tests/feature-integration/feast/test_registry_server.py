@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from serving_client import DETEKTOR, Server, running
+from support.serving_client import DETEKTOR, Server, running
 
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.stack import ports

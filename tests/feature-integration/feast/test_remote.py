@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from serving_client import Server, running
+from support.serving_client import Server, running
 
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS

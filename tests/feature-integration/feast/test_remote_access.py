@@ -5,11 +5,11 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING, Any
 
-import certificates
 import grpc
 import pytest
-from oidc_provider import AUDIENCE, Provider, new_key, running_provider
-from serving_client import Server, running
+from support import certificates
+from support.oidc_provider import AUDIENCE, Provider, new_key, running_provider
+from support.serving_client import Server, running
 
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS, view_named

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from serving_client import Server, running
+from support.serving_client import Server, running
 
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS, view_named

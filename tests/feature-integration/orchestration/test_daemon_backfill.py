@@ -7,14 +7,14 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from operating_backfill import States, closed_days, forget, held, launch, partitions, states, stored, undisturbed
+from support.operating_backfill import States, closed_days, forget, held, launch, partitions, states, stored, undisturbed
 
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.engine.materialize import materialize
 from detektor_pipelines.stores.connections import connect
 
 if TYPE_CHECKING:
-    from operating import OperatingStack
+    from support.operating import OperatingStack
 
     from detektor_pipelines.settings import Settings
 

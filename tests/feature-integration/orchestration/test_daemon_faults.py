@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from operating_backfill import States, closed_days, forget, held, launch, partitions, states, stored, undisturbed
+from support.operating_backfill import States, closed_days, forget, held, launch, partitions, states, stored, undisturbed
 
 from detektor_pipelines.catalog import VIEWS, view_named
 from detektor_pipelines.clock import to_us
@@ -23,7 +23,7 @@ from detektor_pipelines.stores.offline.rows import ensure_tables
 from detektor_pipelines.stores.raw_log.bulk import append
 
 if TYPE_CHECKING:
-    from operating import OperatingStack
+    from support.operating import OperatingStack
 
     from detektor_pipelines.settings import Settings
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from serving_client import DETEKTOR, Server, running
-from serving_load import load
+from support.serving_client import DETEKTOR, Server, running
+from support.serving_load import load
 
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS

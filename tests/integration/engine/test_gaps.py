@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from engine_cases import ORIGIN, everything, histories
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from log_rows import clear, insert, partition_log
-from oracle import Event, values
-from rule_log import run
+from support.engine_cases import ORIGIN, everything, histories
+from support.log_rows import clear, insert, partition_log
+from support.oracle import Event, values
+from support.rule_log import run
 
 from detektor_pipelines import clock
 from detektor_pipelines.clock import parse_instant

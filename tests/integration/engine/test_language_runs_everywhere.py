@@ -10,9 +10,9 @@ from itertools import cycle
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from engine_cases import ORIGIN, comparable, crafted, event_table
-from log_rows import insert, partition_log
-from oracle import rows, values
+from support.engine_cases import ORIGIN, comparable, crafted, event_table
+from support.log_rows import insert, partition_log
+from support.oracle import rows, values
 
 from detektor_pipelines.compile import client, docs, feast, lineage, pandera
 from detektor_pipelines.compile.fold import fold

@@ -6,13 +6,13 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from engine_cases import event_table
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from log_rows import clear, insert, partition_log
-from oracle import Event
-from rule_log import published
+from support.engine_cases import event_table
+from support.log_rows import clear, insert, partition_log
+from support.oracle import Event
+from support.rule_log import published
 
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import view_named

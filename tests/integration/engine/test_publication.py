@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from engine_cases import ORIGIN, comparable, everything, histories, revised_histories
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from log_rows import clear, insert, partition_log
-from oracle import Event, resolved, rows, values
+from support.engine_cases import ORIGIN, comparable, everything, histories, revised_histories
+from support.log_rows import clear, insert, partition_log
+from support.oracle import Event, resolved, rows, values
 
 from detektor_pipelines import clock
 from detektor_pipelines.compile.plan import plan
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from random import Random
 
     import pyarrow as pa
-    from oracle import Row, Value
+    from support.oracle import Row, Value
 
     from detektor_pipelines.language import FeatureView
     from detektor_pipelines.settings import Settings

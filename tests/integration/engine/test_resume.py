@@ -8,12 +8,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from engine_cases import ORIGIN, comparable, crafted, everything, histories, side_by_side
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from log_rows import clear, insert, partition_log
-from oracle import Event, rows
+from support.engine_cases import ORIGIN, comparable, crafted, everything, histories, side_by_side
+from support.log_rows import clear, insert, partition_log
+from support.oracle import Event, rows
 
 from detektor_pipelines import clock
 from detektor_pipelines.engine import compute as engine
@@ -27,7 +27,7 @@ from detektor_pipelines.stores.offline.staleness import days_to_materialize
 from detektor_pipelines.stores.raw_log.reader import events_by_day
 
 if TYPE_CHECKING:
-    from oracle import Row
+    from support.oracle import Row
 
     from detektor_pipelines.settings import Settings
 

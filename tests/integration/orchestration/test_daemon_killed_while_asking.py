@@ -13,8 +13,8 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from automation import append, publish, span
-from log_rows import partition_log
+from support.automation import append, publish, span
+from support.log_rows import partition_log
 
 from detektor_pipelines.catalog import view_named
 from detektor_pipelines.settings import Settings, get_settings

@@ -7,7 +7,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from automation import publish, span
+from support.automation import publish, span
 
 from detektor_pipelines.catalog import VIEWS, view_named
 from detektor_pipelines.language.hashes import data_hash

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from package_copy import PackageCopy
+from support.package_copy import PackageCopy
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from automation import append, span
+from support.automation import append, span
 
 from detektor_pipelines.catalog import view_named
 from detektor_pipelines.settings import Settings, get_settings

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 import pytest
-from log_rows import insert, partition_log
-from oracle import Event
+from support.log_rows import insert, partition_log
+from support.oracle import Event
 
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS

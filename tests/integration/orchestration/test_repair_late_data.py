@@ -7,8 +7,8 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from automation import append, made, publish, span, start
-from log_rows import partition_log
+from support.automation import append, made, publish, span, start
+from support.log_rows import partition_log
 
 from detektor_pipelines.catalog import VIEWS, view_named
 from detektor_pipelines.stores.connections import connect

@@ -6,8 +6,8 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from automation import append, made, publish, span
-from log_rows import partition_log
+from support.automation import append, made, publish, span
+from support.log_rows import partition_log
 
 from detektor_pipelines.catalog import VIEWS, view_named
 

@@ -7,10 +7,10 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from log_rows import insert, partition_log
-from oracle import Event
-from rule_log import days_of, run
-from rule_views import happened, view_of
+from support.log_rows import insert, partition_log
+from support.oracle import Event
+from support.rule_log import days_of, run
+from support.rule_views import happened, view_of
 
 from detektor_pipelines.clock import to_us
 from detektor_pipelines.errors import UserError

@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from engine_cases import ORIGIN, everything, histories
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from log_rows import clear, insert, partition_log
-from oracle import values as oracle_values
-from planted import AGENT, VIEW, Planting, at, reviews
+from support.engine_cases import ORIGIN, everything, histories
+from support.log_rows import clear, insert, partition_log
+from support.oracle import values as oracle_values
+from support.planted import AGENT, VIEW, Planting, at, reviews
 
 from detektor_pipelines import clock
 from detektor_pipelines.language import days, hours
@@ -23,7 +23,7 @@ from detektor_pipelines.stores.online import values as online
 from detektor_pipelines.stores.online.packing import unpack
 
 if TYPE_CHECKING:
-    from oracle import Event
+    from support.oracle import Event
 
     from detektor_pipelines.settings import Settings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from serving_client import running
+from support.serving_client import running
 
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import view_named

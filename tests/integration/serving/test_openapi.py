@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from serving_client import Server, running
+from support.serving_client import Server, running
 
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS

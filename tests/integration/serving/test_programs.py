@@ -10,9 +10,9 @@ import time
 import urllib.request
 from typing import TYPE_CHECKING
 
-import certificates
 import pytest
-from serving_client import Server
+from support import certificates
+from support.serving_client import Server
 
 from detektor_pipelines import stack
 from detektor_pipelines.compile.loaded import combined_hash

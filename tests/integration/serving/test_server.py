@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from serving_client import DETEKTOR, Server, running
+from support.serving_client import DETEKTOR, Server, running
 
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS, view_named

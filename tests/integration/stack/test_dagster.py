@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from operating import OperatingStack, operating
+from support.operating import OperatingStack, operating
 
 from detektor_pipelines import stack
 from detektor_pipelines.settings import Settings

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from package_copy import PackageCopy
-from serving_client import Server
-from serving_load import load
+from support.package_copy import PackageCopy
+from support.serving_client import Server
+from support.serving_load import load
 
 from detektor_pipelines import clock, stack
 from detektor_pipelines.catalog import view_named

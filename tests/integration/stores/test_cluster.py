@@ -8,9 +8,9 @@ import psycopg
 import pytest
 from alembic import command
 from alembic.config import Config
-from log_rows import insert, partition_log
-from oracle import Event
-from rule_views import AGENT, view_of
+from support.log_rows import insert, partition_log
+from support.oracle import Event
+from support.rule_views import AGENT, view_of
 
 from detektor_pipelines.cli_commands.doctor import _log
 from detektor_pipelines.cli_commands.status import log as log_section

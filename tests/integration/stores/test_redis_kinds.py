@@ -8,7 +8,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from redis_servers import LOOPBACK, Cluster, Watched, cluster_node, redis_cluster, tls_proxy, until, watched_redis
+from support.redis_servers import LOOPBACK, Cluster, Watched, cluster_node, redis_cluster, tls_proxy, until, watched_redis
 
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.settings import Settings

@@ -6,10 +6,10 @@ import logging
 from typing import TYPE_CHECKING
 
 import pytest
-from log_rows import insert, partition_log
-from oracle import Event
-from rule_log import run
-from rule_views import AGENT, view_of
+from support.log_rows import insert, partition_log
+from support.oracle import Event
+from support.rule_log import run
+from support.rule_views import AGENT, view_of
 
 from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.engine.online import publish_online

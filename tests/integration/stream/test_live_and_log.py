@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from log_rows import clear, partition_log
+from support.log_rows import clear, partition_log
 
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import view_named

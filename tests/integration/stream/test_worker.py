@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from engine_cases import ORIGIN, everything, histories
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from log_rows import clear, insert, partition_log
-from oracle import Event
+from support.engine_cases import ORIGIN, everything, histories
+from support.log_rows import clear, insert, partition_log
+from support.oracle import Event
 
 from detektor_pipelines import clock
 from detektor_pipelines.language import days, hours

@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from engine_cases import ORIGIN
-from log_rows import insert, partition_log
-from oracle import Event
 from psycopg.errors import QueryCanceled
-from rule_views import AGENT, view_of
+from support.engine_cases import ORIGIN
+from support.log_rows import insert, partition_log
+from support.oracle import Event
+from support.rule_views import AGENT, view_of
 
 from detektor_pipelines import clock
 from detektor_pipelines.errors import UserError

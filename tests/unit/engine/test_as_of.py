@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from engine_cases import HISTORY, ORIGIN, WINDOWS, crafted, event_table, everything, histories, instants_strategy, revised_histories
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from oracle import Event, resolved, values
+from support.engine_cases import HISTORY, ORIGIN, WINDOWS, crafted, event_table, everything, histories, instants_strategy, revised_histories
+from support.oracle import Event, resolved, values
 
 from detektor_pipelines.engine.as_of import values_at
 from detektor_pipelines.language import FeatureView, days

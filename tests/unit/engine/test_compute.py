@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from engine_cases import (
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from support.engine_cases import (
     APART,
     FILTERS,
     HISTORY,
@@ -24,9 +26,7 @@ from engine_cases import (
     revised_histories,
     side_by_side,
 )
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
-from oracle import Event, resolved, rows
+from support.oracle import Event, resolved, rows
 
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.engine.compute import compute

@@ -6,8 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from engine_cases import event_table
-from rule_views import happened
+from support.engine_cases import event_table
+from support.rule_views import happened
 
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.clock import parse_instant

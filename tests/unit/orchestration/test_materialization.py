@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from automation import made
+from support.automation import made
 
 from detektor_pipelines.catalog import view_named
 from detektor_pipelines.language.hashes import data_hash

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from automation import made
+from support.automation import made
 
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.settings import Settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from automation import made, start
+from support.automation import made, start
 
 from detektor_pipelines.catalog import VIEWS
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from package_copy import REVIEWS, PackageCopy
+from support.package_copy import REVIEWS, PackageCopy
 
 from detektor_pipelines.compile.loaded import definitions
 from detektor_pipelines.errors import UserError

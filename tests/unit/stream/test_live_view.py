@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from engine_cases import ORIGIN, event_table
-from oracle import Event, values
-from rule_views import AGENT, view_of
+from support.engine_cases import ORIGIN, event_table
+from support.oracle import Event, values
+from support.rule_views import AGENT, view_of
 
 from detektor_pipelines.language import count, days, distinct, event, hours, last, maximum
 from detektor_pipelines.language.windows import DAY, HOUR

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from engine_cases import HISTORY, ORIGIN, crafted, event_table, everything, histories
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from oracle import Event, values
+from support.engine_cases import HISTORY, ORIGIN, crafted, event_table, everything, histories
+from support.oracle import Event, values
 
 from detektor_pipelines.compile.fold import fold
 from detektor_pipelines.compile.plan import plan

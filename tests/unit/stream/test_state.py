@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from engine_cases import HISTORY, ORIGIN, WINDOWS, crafted, everything, histories
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from oracle import Event, values
-from rule_views import view_of
+from support.engine_cases import HISTORY, ORIGIN, WINDOWS, crafted, everything, histories
+from support.oracle import Event, values
+from support.rule_views import view_of
 
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.compile.fold import fold

@@ -10,9 +10,8 @@ from detektor_pipelines.stores.connections import connect
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from oracle import Event
-
     from detektor_pipelines.settings import Settings
+    from support.oracle import Event
 
 FIXED = (
     "event_id",

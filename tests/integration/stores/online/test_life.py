@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from log_rows import insert, partition_log
-from oracle import Event
-from rule_log import run
-from rule_views import AGENT, view_of
+from support.log_rows import insert, partition_log
+from support.oracle import Event
+from support.rule_log import run
+from support.rule_views import AGENT, view_of
 from typer.testing import CliRunner
 
 from detektor_pipelines.cli import build_app

@@ -8,8 +8,8 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from log_rows import insert, partition_log
-from oracle import Event
+from support.log_rows import insert, partition_log
+from support.oracle import Event
 
 from detektor_pipelines.stores.connections import connect
 from detektor_pipelines.stores.raw_log.tail import LogTail, Snapshot, current_snapshot, events_between, places_of

@@ -18,8 +18,8 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
-import certificates
 import pytest
+from support import certificates
 
 from detektor_pipelines import AgentFeatures
 from detektor_pipelines.client import (

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from log_rows import insert, partition_log
-from oracle import Event
+from support.log_rows import insert, partition_log
+from support.oracle import Event
 
 from detektor_pipelines.clock import to_us
 from detektor_pipelines.stores.raw_log.volume import Settled, log_volume

@@ -7,8 +7,6 @@ from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any, Self
 
-from rule_views import AGENT, happened, view_of
-
 from detektor_pipelines.engine.materialize import materialize
 from detektor_pipelines.engine.online import publish_online
 from detektor_pipelines.language import count, days
@@ -17,12 +15,13 @@ from detektor_pipelines.stores.online import read_log
 from detektor_pipelines.stores.online import values as online
 from detektor_pipelines.stores.online.packing import pack, unpack
 from detektor_pipelines.stream.worker import Worker
+from support.rule_views import AGENT, happened, view_of
 
 if TYPE_CHECKING:
     import pytest
-    from oracle import Event
 
     from detektor_pipelines.settings import Settings
+    from support.oracle import Event
 
 VIEW = view_of(day=(count(), days(1)), week=(count(), days(7)))
 KEY = f"{AGENT}@p"

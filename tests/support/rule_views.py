@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from engine_cases import event_table
-from oracle import Event
-
 from detektor_pipelines.clock import from_us, parse_instant, to_us
 from detektor_pipelines.engine.compute import compute
 from detektor_pipelines.language import Aggregation, Derived, Feature, FeatureView
 from detektor_pipelines.language.windows import HOUR
+from support.engine_cases import event_table
+from support.oracle import Event
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hypothesis import strategies as st
-from oracle import Event
 
 from detektor_pipelines.language import (
     Feature,
@@ -30,15 +29,16 @@ from detektor_pipelines.language import (
 )
 from detektor_pipelines.language.events import MEASURES
 from detektor_pipelines.language.windows import DAY, HOUR, MINUTE
+from support.oracle import Event
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pyarrow as pa
-    from oracle import Row, Value
 
     from detektor_pipelines.language import Aggregation, Window
     from detektor_pipelines.language.expressions import Predicate
+    from support.oracle import Row, Value
 
 ORIGIN = 20_000 * DAY
 """A midnight in 2024."""

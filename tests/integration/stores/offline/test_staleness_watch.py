@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from automation import publish, span
-from log_rows import partition_log
+from support.automation import publish, span
+from support.log_rows import partition_log
 
 from detektor_pipelines.catalog import view_named
 from detektor_pipelines.clock import from_us

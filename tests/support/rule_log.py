@@ -5,13 +5,12 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from rule_views import short
-
 from detektor_pipelines.clock import to_us
 from detektor_pipelines.engine.materialize import Materialization, materialize
 from detektor_pipelines.stores.connections import connect, connect_arrow
 from detektor_pipelines.stores.offline.rows import PublishedDay, published_days, row_table
 from detektor_pipelines.stores.offline.staleness import stale_days
+from support.rule_views import short
 
 if TYPE_CHECKING:
     from detektor_pipelines.language import FeatureView

@@ -11,9 +11,9 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-import certificates
 import pytest
-from serving_client import DETEKTOR, running
+from support import certificates
+from support.serving_client import DETEKTOR, running
 
 from detektor_pipelines import AgentFeatures, clock
 from detektor_pipelines.catalog import VIEWS, view_named

@@ -10,10 +10,10 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
-import certificates
 import pytest
-from oidc_provider import Provider, new_key, running_provider
-from serving_client import DETEKTOR, Server, running
+from support import certificates
+from support.oidc_provider import Provider, new_key, running_provider
+from support.serving_client import DETEKTOR, Server, running
 
 from detektor_pipelines.stack import ports
 from detektor_pipelines.web.http_connection import HEAD_LIMIT

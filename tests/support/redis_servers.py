@@ -14,11 +14,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import certificates
 from redis import Redis
 
 from detektor_pipelines.stack import ports
 from detektor_pipelines.stack.servers import embedded
+from support import certificates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -19,10 +19,9 @@ from detektor_pipelines.stores.raw_log.bulk import append_table
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from operating import OperatingStack
-
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
+    from support.operating import OperatingStack
 
 States = dict[tuple[str, date], tuple[int, str]]
 """Number of rows and their hash by view and day."""

@@ -6,10 +6,11 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from detektor_pipelines.stack import binaries
-from detektor_pipelines.stack.servers import embedded
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from detektor_pipelines.stack.servers import embedded
 
 
 def dump(dsn: str, file: Path) -> Path:
