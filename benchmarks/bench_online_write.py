@@ -179,7 +179,9 @@ def _check(settings: Settings, name: str, agents: int) -> None:
     with redis_client(settings) as client:
         database = client.info("keyspace").get(f"db{STOCK_DATABASE if name.startswith('stock') else 0}", {})
     keys = database.get("keys", 0)
-    extra = {"publish_online": 2, "write_rows": 2, "materialize, our stores": 1}.get(name, 0)  # layout, and valid_through where it moves
+    extra = {"publish_online": 3, "write_rows": 2, "materialize, our stores": 1}.get(
+        name, 0
+    )  # layout, valid_through where it moves, the life
     if keys != agents + extra:
         message = f"{name} left {keys} keys, expected {agents + extra}"
         raise RuntimeError(message)

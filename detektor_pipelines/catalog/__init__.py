@@ -1,4 +1,8 @@
-"""The eight agents' feature views, one file each. Plain data: nothing here computes, reads or writes."""
+"""The eight agents' feature views, one file each. Plain data: nothing here computes, reads or writes.
+
+Belongs here: what a feature is, in the words of `language`. Does not belong here: the words themselves, or what is made of a definition
+(`compile`).
+"""
 
 from typing import Final
 

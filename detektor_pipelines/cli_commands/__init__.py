@@ -1,6 +1,7 @@
-"""The commands of `detektor`, one module a group, each with `register(app)`.
+"""The commands of `detektor`, one module a group, each with `register(app)`; that is why there are more than fifteen.
 
-They read options, call the layers below and print; what computes does not belong here. Only light imports at the top (see `cli`).
+Belongs here: options, calls to the layers below, tables and words for a person. Only light imports at the top (see `cli`). Does not belong
+here: whatever computes, reads or writes.
 """
 
 import sys

@@ -1,6 +1,7 @@
 """The words a catalogue file is written in: events, expressions, aggregations, windows, views, hashes.
 
-Everything here is plain frozen data and pure functions: no I/O, no registries, nothing that happens on import.
+Belongs here: plain frozen data and pure functions, with the meaning of each word for one event (`evaluate`). Does not belong here: I/O,
+registries, anything that happens on import, and how an engine says the same (`compile`).
 """
 
 from detektor_pipelines.language.aggregations import (

@@ -1,5 +1,5 @@
-"""Dagster: the feature views as assets, with partitions, checks, a sensor and the servers they need.
+"""Dagster: the feature views as assets, with partitions, checks, sensors and the servers they need.
 
-Only this package (and the entry `definitions.py`) knows Dagster. What an asset does is in `engine`; how it is scheduled, shown and recorded
-is here.
+Belongs here: whatever imports Dagster; nothing else does but the entry `definitions.py`. Does not belong here: what an asset does
+(`engine`), what a check judges (`quality`).
 """

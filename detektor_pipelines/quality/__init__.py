@@ -1,5 +1,6 @@
-"""Judging what is there: rows that are published, the log behind them, how fresh both are.
+"""Judging what is there: rows that are published, the log behind them, online values, how fresh all of them are.
 
-The gate (`engine.gate`) decides what is published; what is here looks at it afterwards, in the tables themselves, and changes nothing. Each
-judgement is a `Finding`, in words a person can act on. Does not belong here: how a finding is shown or scheduled, which is Dagster's.
+Belongs here: what looks at the stores afterwards and changes nothing, each judgement a `Finding` in words a person can act on, and the
+reads and overviews that people ask for. Does not belong here: what decides on publishing (`engine.gate`), how a finding is shown or
+scheduled (`orchestration`).
 """

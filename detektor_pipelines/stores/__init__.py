@@ -1,4 +1,5 @@
-"""Where values live: the raw log and its state, the offline rows, the online values, the experiment tracker.
+"""Where values live: the raw log, the offline rows, the online values, Feast's registry, the experiment tracker. A room each.
 
-Belongs here: everything that writes to or reads from a server. Does not belong here: how a value is computed (`engine`).
+Belongs here: everything that writes to or reads from a server; beside the rooms, connections, migrations and which cluster a log lives on.
+Does not belong here: how a value is computed (`engine`).
 """

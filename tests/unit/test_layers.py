@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -34,3 +35,16 @@ def test_help_loads_nothing_heavy() -> None:
 def test_definitions_load_without_mlflow_and_feast() -> None:
     loaded = loaded_by("import detektor_pipelines.definitions")
     assert not loaded & {"feast", "mlflow", "dagster_mlflow", "pandas"}
+
+
+def packages() -> list[Path]:
+    return [each.parent for each in sorted((ROOT / "detektor_pipelines").rglob("__init__.py"))]
+
+
+@pytest.mark.parametrize("package", packages(), ids=lambda package: str(package.relative_to(ROOT)))
+def test_each_room_says_what_belongs_in_it_and_is_no_hall(package: Path) -> None:
+    said = ast.get_docstring(ast.parse((package / "__init__.py").read_text(encoding="utf-8"))) or ""
+    assert "Belongs here" in said
+    assert "Does not belong here" in " ".join(said.split())
+    modules = [each for each in package.glob("*.py") if each.name != "__init__.py"]
+    assert len(modules) <= 15 or "more than fifteen" in said

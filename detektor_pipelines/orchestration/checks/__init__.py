@@ -1,6 +1,6 @@
 """Checks as Dagster shows them: the gate, what is looked at beside it after each publication, and freshness when nothing runs.
 
-What they judge, and how, is in `engine.gate` and `quality`.
+Belongs here: specifications of checks and their results. Does not belong here: what they judge, and how (`engine.gate`, `quality`).
 """
 
 from detektor_pipelines.orchestration.checks.beside import after_publication, beside_specs

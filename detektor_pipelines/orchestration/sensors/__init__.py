@@ -1,6 +1,7 @@
 """What starts runs by itself when something has happened, and what tells people of it.
 
-A module for each sensor; `bounds` is how often one may try the same again. What goes by the clock is in `orchestration.schedules`.
+Belongs here: a module for each sensor; `bounds` is how often one may try the same again. Does not belong here: what goes by the clock
+(`orchestration.schedules`).
 
 No sensor finds its work by a cursor or a run key: each asks, every time, what the stores say is behind. So whatever was lost (a run that
 failed, a daemon that was killed between asking and launching, an event that came while a run was under way) is behind still at the next

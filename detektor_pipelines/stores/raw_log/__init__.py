@@ -1,6 +1,6 @@
 """The raw log: every event that was taken in, with its revisions, retractions and rejections, and what of it was visible when.
 
-Belongs here: the tables of events, writing them in bulk (`bulk`) and one by one (`live`), reading them (`reader`, `tail`), their months,
-snapshots and the clusters they have lived on. Does not belong here: how a line becomes an event (`ingest`), rows computed of events
-(`stores.offline.rows`).
+Belongs here: the tables of events, writing them in bulk (`bulk`) and one by one (`live`), reading them (`reader`, `known`, `tail`), their
+months and what the log as a whole holds (`state`, `volume`). Does not belong here: how a line becomes an event (`ingest`), rows computed of
+events (`stores.offline`).
 """
