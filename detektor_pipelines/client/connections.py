@@ -74,7 +74,7 @@ def default_url() -> str:
 
 @lru_cache(maxsize=32)
 def connections(url: str, ca: str | None) -> Connections:
-    """Return a server's connections, the same for all who ask it: `AgentFeatures(…).get()` again and again opens none anew.
+    """Return a server's connections, the same for all who ask it: `AgentFeatures(…).get()` again and again opens no new one.
 
     Raises:
         UserError: The address cannot be one, or the certificate cannot be read.
@@ -123,7 +123,7 @@ class Connections:
         Raises:
             FeatureServerDownError: It cannot be reached, is silent, or has nothing to answer from.
             RequestRefusedError: It does not take the request.
-            FeatureServerError: What answers is no feature server.
+            FeatureServerError: What answers is not a feature server.
 
         """
         headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
@@ -185,9 +185,10 @@ class Connections:
         problem = content if isinstance(content, dict) else {}
         if status == _OK or "title" not in problem:
             raise FeatureServerError(
-                f"What answers there is no feature server (status {status}).", where=self.url, fix=f"Correct the url, or {URL}."
+                f"What answers there is not a feature server (status {status}).", where=self.url, fix=f"Correct the url, or {URL}."
             )
-        what, fix = f"{problem['title']}.", str(problem.get("detail", "The server's log says more."))
+        first, _, rest = str(problem.get("detail") or problem["title"]).partition(". ")
+        what, fix = f"{first.removesuffix('.')}.", rest or "The server's log file says more."
         if status == _UNAVAILABLE:
             raise FeatureServerDownError(what, where=self.url, fix=fix)
         raise RequestRefusedError(what, where=f"{self.url}, status {status}", fix=fix, status=status)
@@ -202,17 +203,17 @@ class Connections:
             what = f"The feature server cannot be reached: {error.strerror or error}."
             fix = f"Start it with `detektor up` or `detektor serve`, or correct {URL}."
         else:
-            what = f"What answers there is no feature server ({error!r})."
+            what = f"What answers there is not a feature server ({error!r})."
             raise FeatureServerError(what, where=self.url, fix=f"Correct the url, or {URL}.") from error
         raise FeatureServerDownError(what, where=self.url, fix=fix) from error
 
 
 def _split(url: str) -> Any:
-    with suppress(ValueError):  # a port that is no number
+    with suppress(ValueError):  # a port that is not a number
         parts = urlsplit(url)
         if parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0:
             return parts
-    raise UserError("This is no address of a feature server.", where=repr(url), fix=f"Write it as http://host:6566, in url= or {URL}.")
+    raise UserError("This is not the address of a feature server.", where=repr(url), fix=f"Write it as http://host:6566, in url= or {URL}.")
 
 
 def _tls(ca: str | None) -> ssl.SSLContext:

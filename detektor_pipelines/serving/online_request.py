@@ -97,16 +97,16 @@ def parse(body: bytes, entities_limit: int, versions: Mapping[Pin, Version] = _N
     """Understand a request's body; `versions` is what is known of those that are not the current ones.
 
     Raises:
-        ProblemError: 400 when it is no JSON object, 404 for a view that is not there, 413 for too many agents, 422 for anything else.
+        ProblemError: 400 when it is not a JSON object, 404 for a view that is not there, 413 for too many agents, 422 for anything else.
         VersionsNeededError: It names versions that `versions` does not hold.
 
     """
     try:
         content = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise ProblemError(400, "The body is no JSON", f"{error}. Send an object with features and entities.") from None
+        raise ProblemError(400, f"The body is not JSON: {error}. Send an object with features and entities.") from None
     if not isinstance(content, dict):
-        raise ProblemError(400, "The body is no JSON object", "Send an object with features and entities.")
+        raise ProblemError(400, "The body is not a JSON object. Send one with features and entities.")
     agent_ids = _agent_ids(content.get("entities"), entities_limit)
     references, full_names = _references(content), _flag(content, "full_feature_names")
     with_numbers = _flag(content, "include_feature_view_version_metadata")
@@ -175,33 +175,33 @@ def _of_value(row: OnlineRow, refused: bytes | None) -> dict[str, Any]:
 def _agent_ids(entities: object, limit: int) -> list[str]:
     found = entities.get(JOIN_KEY) if isinstance(entities, dict) else None
     if not isinstance(found, list) or not found:
-        raise ProblemError(422, "No agent is named", f'Send "entities": {{"{JOIN_KEY}": ["code-reviewer"]}}.')
+        raise ProblemError(422, f'No agent is named. Send "entities": {{"{JOIN_KEY}": ["code-reviewer"]}}.')
     if len(found) > limit:
-        raise ProblemError(413, "Too many agents", f"{len(found):,} agents; at most {limit:,} a request: send them in several.")
+        raise ProblemError(413, f"The request names {len(found):,} agents. Send at most {limit:,} a request.")
     for position, each in enumerate(found):
         if not isinstance(each, str):
             detail = (
-                f"entities.{JOIN_KEY}[{position}] is {each!r:.50}; write it as text, for example code-reviewer or code-reviewer@project."
+                f"entities.{JOIN_KEY}[{position}] is not a text: {each!r:.50}. Write for example code-reviewer or code-reviewer@project."
             )
-            raise ProblemError(422, "An agent_id is no text", detail)
+            raise ProblemError(422, detail)
     return found
 
 
 def _references(content: dict[str, Any]) -> tuple[str, ...]:
     service, features = content.get("feature_service"), content.get("features")
     if service is not None and service != "":
-        detail = "Name the features: the definitions declare no feature services."
-        raise ProblemError(404 if isinstance(service, str) else 422, f"There is no feature service {service!r:.100}", detail)
+        detail = f"There is no feature service {service!r:.100}. Name the features: the definitions declare no feature services."
+        raise ProblemError(404 if isinstance(service, str) else 422, detail)
     if not isinstance(features, list) or not features or not all(isinstance(each, str) for each in features):
-        detail = 'Send "features": ["code_review_features:avg_issues_per_review"].'
-        raise ProblemError(422, "No features are named", detail)
+        detail = 'No features are named. Send "features": ["code_review_features:avg_issues_per_review"].'
+        raise ProblemError(422, detail)
     return tuple(features)
 
 
 def _flag(content: dict[str, Any], name: str) -> bool:
     found = content.get(name, False)
     if not isinstance(found, bool):
-        raise ProblemError(422, f"{name} is neither true nor false", f"It is {found!r:.50}; send true, false, or leave it out.")
+        raise ProblemError(422, f"{name} is neither true nor false but {found!r:.50}. Send true or false, or leave it out.")
     return found
 
 
@@ -260,16 +260,16 @@ def _resolved(reference: str) -> tuple[Pin, str]:
     named, _, feature = reference.partition(":")
     name, _, version = named.partition("@")
     if not feature:
-        detail = f"{reference!r:.100}: write <feature view>:<feature>, for example code_review_features:avg_issues_per_review."
-        raise ProblemError(422, "A feature is not named by its view", detail)
+        detail = f"{reference!r:.100} names no feature view. Write <feature view>:<feature>: code_review_features:avg_issues_per_review."
+        raise ProblemError(422, detail)
     if name not in _VIEWS:
-        raise ProblemError(404, f"There is no feature view {name!r:.100}", f"There are: {', '.join(_VIEWS)}. {_RESTART}")
+        raise ProblemError(404, f"There is no feature view {name!r:.100}. There are: {', '.join(_VIEWS)}. {_RESTART}")
     if version.lower() in _LATEST:
         return Pin(name, None), feature
     number = _NUMBER.fullmatch(version)
     if number is None:
-        detail = f"{reference!r:.100}: write {name}@v2:{feature:.50}, or without @ for the current version."
-        raise ProblemError(422, "A version is not named by its number", detail)
+        detail = f"{reference!r:.100} names no version by its number. Write {name}@v2:{feature:.50}, or leave @ out for the current one."
+        raise ProblemError(422, detail)
     return Pin(name, int(number[1])), feature
 
 
@@ -277,17 +277,19 @@ def _check_features(pin: Pin, features: Sequence[str], view: StoredView) -> None
     known = view.layout.names if pin.number is not None else [each.name for each in _VIEWS[pin.view].features]
     for feature in features:
         if feature not in known:
-            detail = f"It has: {', '.join(known)}."
+            detail = f"{pin.view} has no feature {feature!r:.100}. It has: {', '.join(known)}."
             if pin.number is None:
                 detail += f" Loaded here is {phrase(_VIEWS[pin.view])}. {_RESTART}"
-            raise ProblemError(422, f"{pin.view} has no feature {feature!r:.100}", detail)
+            raise ProblemError(422, detail)
 
 
 def _check_names(names: list[str]) -> None:
     if len(set(names)) != len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
-        detail = f"{', '.join(twice)[:500]}. Ask for each once; with full_feature_names, those of two views differ."
-        raise ProblemError(422, "Two features have one name", detail)
+        detail = (
+            f"Two features have one name: {', '.join(twice)[:500]}. Ask for each once; with full_feature_names, those of two views differ."
+        )
+        raise ProblemError(422, detail)
 
 
 def _results(part: ViewPart, rows: Sequence[OnlineRow | None]) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
 
 _STATUSES: Final = {
-    400: "The body is no JSON object.",
+    400: "The body is not a JSON object.",
     401: "No token, or one that is not good.",
     403: "The token's holder may not ask.",
     404: "There is no such view, version or feature service.",
@@ -26,7 +26,7 @@ _STATUSES: Final = {
     413: "The body is too large, or holds too many agents.",
     415: "The body says that it is something else than JSON, or is compressed.",
     422: "The body is JSON, but not such a request.",
-    500: "A fault of ours.",
+    500: "An error in the server; its log file says which.",
     503: "What is needed for an answer does not answer: Redis with nothing kept, the registry for a version, the provider of tokens.",
 }
 _READ: Final = (400, 404, 408, 410, 413, 415, 422, 500, 503)
@@ -244,7 +244,7 @@ def _problem() -> dict[str, Any]:
         "required": ["type", "title", "status", "detail"],
         "properties": {
             "type": {"const": "about:blank"},
-            "title": {"type": "string", "description": "What is wrong."},
+            "title": {"type": "string", "description": "The status in words."},
             "status": {"type": "integer"},
             "detail": {"type": "string", "description": "Where, and what to do."},
         },

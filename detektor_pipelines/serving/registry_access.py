@@ -78,7 +78,7 @@ class CallGuard(grpc.ServerInterceptor):  # type: ignore[misc]
                 if handler.unary_unary is None or not _READING.fullmatch(method):
                     raise _changing()
             except ProblemError as problem:
-                context.abort(_CODES.get(problem.status, grpc.StatusCode.INTERNAL), f"{problem.title}. {problem.detail}")
+                context.abort(_CODES.get(problem.status, grpc.StatusCode.INTERNAL), f"{problem.title}: {problem.detail}")
                 return None
             manager = cast("SecurityManager", get_security_manager())
             manager.set_current_user(_user(caller))
@@ -113,5 +113,5 @@ def _header(metadata: Any) -> str | None:
 
 
 def _changing() -> ProblemError:
-    detail = "The registry is written from the definitions: detektor restart, or feast apply where the database can be reached."
-    return ProblemError(403, "Nothing is changed from here", detail)
+    detail = "The registry is read-only here. It is written from the definitions: detektor restart, or feast apply beside the database."
+    return ProblemError(403, detail)

@@ -55,6 +55,7 @@ _JSON: Final = b"application/json"
 _SECOND: Final = 1_000_000
 _ROUTES: Final = "POST /get-online-features, GET /health, GET /metrics and GET /openapi.json"
 _READ: Final = "/get-online-features"
+_FAILED: Final = "The request failed. The log file of `detektor serve` says why."
 _OPEN: Final = ("/health",)
 """What anybody may ask, also where access is controlled: those who watch over a server have no token."""
 
@@ -140,8 +141,8 @@ class _Server:
         except OnlineStoreDownError as error:
             raise _down(error) from None
         if source == "fallback" and request.pinned:
-            detail = "What is kept for that is of the current versions only: ask for those, or again in a moment."
-            raise ProblemError(503, "Redis does not answer", detail, {"retry-after": "1"})
+            detail = "Redis does not answer. Only values of the current versions are kept for that: ask for those, or try again soon."
+            raise ProblemError(503, detail, {"retry-after": "1"})
         refused = await self._refused(lookups) if request.why and source != "fallback" else []
         content, age = answer(request, online.rows_of(lookups, found), refused)
         return content, {SOURCE_HEADER: source} | ({} if age is None else {AGE_HEADER: f"{age:.3f}"})
@@ -179,9 +180,11 @@ class _Server:
         through = {view.name: each.get(online.shard_of(view.agent)) for view, each in zip(VIEWS, instants, strict=True)}
         newest = max((each for each in through.values() if each is not None), default=None)
         content: dict[str, Any] = {"status": "OK", "redis": "up", "newest_valid_through": _text(newest), "definitions": definitions()}
-        if ahead := _ahead(instants) / _SECOND:  # what else is asked for may be well, so it is no reason to take this server out of service
+        if (
+            ahead := _ahead(instants) / _SECOND
+        ):  # what else is asked for may be well, so it is not a reason to take this server out of service
             reason = f"Values lie up to {ahead:,.0f} s ahead of the clock: they are OUTSIDE_MAX_AGE, and nothing newer replaces them."
-            fix = "Set the clocks right, then run `detektor online mend`."
+            fix = "Set the clocks right, then run `detektor online repair`."
             content |= {"status": "AHEAD", "reason": reason, "fix": fix, "ahead_seconds": ahead}
         return _response(content | {"valid_through": {name: _text(each) for name, each in through.items()}})
 
@@ -240,7 +243,7 @@ async def _body(scope: Scope, receive: Receive, limit: int) -> bytes | None:
     """Return the request's body, None when the client left before its end.
 
     Raises:
-        ProblemError: It is larger than `limit`, or says that it is no JSON.
+        ProblemError: It is larger than `limit`, or says that it is not JSON.
 
     """
     size = 0
@@ -250,13 +253,13 @@ async def _body(scope: Scope, receive: Receive, limit: int) -> bytes | None:
         elif name == b"content-type" and value not in _BODY_TYPES:
             _check_type(value)
         elif name == b"content-encoding" and value != b"identity":
-            detail = "Send it as it is; what is asked for is small."
-            raise ProblemError(415, "The body is compressed", detail, {"accept-encoding": "identity"})
+            detail = "The body is compressed. Send it uncompressed."
+            raise ProblemError(415, detail, {"accept-encoding": "identity"})
     parts = []
     more = True
     while more:
         if size > limit:
-            raise ProblemError(413, "The body is too large", f"At most {limit:,} bytes: ask in several requests.")
+            raise ProblemError(413, f"The body is too large. Send at most {limit:,} bytes a request.")
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
@@ -269,19 +272,19 @@ async def _body(scope: Scope, receive: Receive, limit: int) -> bytes | None:
 def _check_type(content_type: bytes) -> None:
     media_type = content_type.partition(b";")[0].strip().lower()
     if media_type and media_type not in _BODY_TYPES and not media_type.endswith(b"+json"):
-        detail = f"It says that it is {media_type.decode('latin-1'):.100}; send application/json."
-        raise ProblemError(415, "The body is no JSON", detail, {"accept": "application/json"})
+        detail = f"Content-Type is {media_type.decode('latin-1'):.100}. Send application/json."
+        raise ProblemError(415, detail, {"accept": "application/json"})
 
 
 def _down(error: OnlineStoreDownError) -> ProblemError:
-    return ProblemError(503, error.what, f"{error.where}. {error.fix}", {"retry-after": "1"})
+    return ProblemError(503, f"{error.what} {error.where}. {error.fix}", {"retry-after": "1"})
 
 
 def _problem_of(error: Exception) -> ProblemError:
     if isinstance(error, ProblemError):
         return error
     _log.error("A request failed", exc_info=error)
-    return ProblemError(500, "A fault of ours", "The log of `detektor serve` says how.")
+    return ProblemError(500, _FAILED)
 
 
 def _ahead(instants: Iterable[Mapping[int, int]]) -> int:
@@ -296,14 +299,13 @@ def _text(instant: int | None) -> str | None:
 
 async def _not_found(request: Request, error: Exception) -> Response:
     status = getattr(error, "status_code", 404)
-    title = "There is no such page" if status == 404 else "Not so"  # noqa: PLR2004
     headers = {name.lower(): value for name, value in (getattr(error, "headers", None) or {}).items()}
-    return _problem(ProblemError(status, title, f"{request.method} {request.url.path}: there are {_ROUTES}.", headers))
+    return _problem(ProblemError(status, f"There is no {request.method} {request.url.path}. There are {_ROUTES}.", headers))
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    del error  # uvicorn writes it to the log
-    return _problem(ProblemError(500, "A fault of ours", f"{request.method} {request.url.path}: the log of `detektor serve` says how."))
+    del request, error  # uvicorn writes it to the log
+    return _problem(ProblemError(500, _FAILED))
 
 
 def _problem(problem: ProblemError) -> Response:

@@ -87,7 +87,7 @@ class ViewVersions:
         registered = next((each for each in history if each.number == pin.number), None)
         if registered is None:
             numbers = ", ".join(f"v{each.number}" for each in history) or "none"
-            raise ProblemError(404, f"There is no version v{pin.number} of {pin.view}", f"Registered are: {numbers}.")
+            raise ProblemError(404, f"There is no version v{pin.number} of {pin.view}. Registered are: {numbers}.")
         if registered.data_hash[:SHORT] == short_hash(view_named(pin.view)):
             return Version(stored_view(view_named(pin.view)), pin.number)
         bare = StoredView(pin.view, registered.data_hash[:SHORT], Layout.of([]), registered.max_age_us)
@@ -96,8 +96,9 @@ class ViewVersions:
             fields = json.loads(layout or b"")
             whole = StoredView(bare.name, bare.hash, Layout.of((name, kind) for name, kind in fields), bare.max_age_us)
         except (ValueError, TypeError):
-            detail = "It was never published, or its values have been dropped. Ask for the current version, or read its history offline."
-            raise ProblemError(410, f"Nothing of {pin.view}@v{pin.number} is in the online store", detail) from None
+            gone = f"The online store holds nothing of {pin.view}@v{pin.number}."
+            detail = f"{gone} It was never published, or its values were deleted: ask for the current version, or read its history offline."
+            raise ProblemError(410, detail) from None
         return Version(whole, pin.number)
 
     async def _history(self, pin: Pin) -> list[_Registered]:
@@ -110,8 +111,8 @@ class ViewVersions:
                         found = await asyncio.to_thread(_read, self._settings, pin.view)
                 except (UserError, TimeoutError) as error:
                     reason = error.what if isinstance(error, UserError) else "PostgreSQL does not answer."
-                    detail = f"{reason} What a version's number means stands in it; the current versions are served without it."
-                    raise ProblemError(503, "The registry cannot be read", detail) from None
+                    detail = f"The registry, which lists the versions, cannot be read. {reason} The current versions are served without it."
+                    raise ProblemError(503, detail) from None
                 self._histories[pin.view] = (time.monotonic(), found)
             return found
 

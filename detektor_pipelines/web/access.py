@@ -215,20 +215,20 @@ async def answer(problem: ProblemError, send: Send) -> None:
 def _bearer(header: bytes | str | None) -> str:
     text = header.decode("latin-1") if isinstance(header, bytes) else header
     if text is None:
-        raise ProblemError(401, "Who asks?", "Send a token: Authorization: Bearer <token>.", challenge())
+        raise ProblemError(401, "The request has no token. Send one: Authorization: Bearer <token>.", challenge())
     scheme, _, token = text.partition(" ")
     token = token.strip()
     if scheme.lower() != "bearer" or not token or len(token) > _LONGEST:
-        detail = "The header is to be: Authorization: Bearer <token>."
-        raise ProblemError(401, "Who asks?", detail, challenge("invalid_request", "not a bearer token"))
+        detail = "The Authorization header holds no bearer token. Write it as: Authorization: Bearer <token>."
+        raise ProblemError(401, detail, challenge("invalid_request", "not a bearer token"))
     return token
 
 
 def _unknown() -> ProblemError:
-    detail = "It is not known here, has expired, or is for another service. Get a new one."
-    return ProblemError(401, "The token is not good", detail, challenge("invalid_token", "unknown, expired or for another service"))
+    detail = "The token is not valid. It is unknown here, has expired, or is for another service: get a new one."
+    return ProblemError(401, detail, challenge("invalid_token", "unknown, expired or for another service"))
 
 
 def _fault(error: Exception) -> ProblemError:
-    _log.error("Who asks cannot be found out", exc_info=error)
-    return ProblemError(500, "A fault of ours", "The server's log says how.")
+    _log.error("A token could not be checked", exc_info=error)
+    return ProblemError(500, "The token could not be checked. The server's log file says why.")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 HEAD_LIMIT: Final = 32_768
 DRAIN_S: Final = 1.0
-"""How long a connection between two requests stays when the server ends: the next answer tells the client to connect anew. Closed at once,
+"""How long a connection between two requests stays when the server ends: the next answer tells the client to connect again. Closed at once,
 it would cost the client whose request is on its way."""
 
 
@@ -113,9 +113,9 @@ class Connection(HttpToolsProtocol):
             super().shutdown()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP; also called when the parser was ended."""
+        """Answer what is not HTTP; also called when the parser was ended."""
         if not self._refused:
-            self._refuse(ProblemError(400, "The request is no HTTP", msg))
+            self._refuse(ProblemError(400, f"The request is not HTTP. {msg}"))
 
     def _arriving(self) -> bool:
         """Whether a part of a request is there and a part is not."""
@@ -127,8 +127,8 @@ class Connection(HttpToolsProtocol):
     def _late(self) -> None:
         self._due = None
         if self.cycle is None or self.cycle.response_complete or self._arriving():
-            detail = f"A request is to arrive whole within {self._seconds:g} seconds."
-            self._refuse(ProblemError(408, "The request does not arrive", detail))
+            detail = f"The request did not arrive in full within {self._seconds:g} seconds."
+            self._refuse(ProblemError(408, detail))
 
     def _refuse(self, problem: ProblemError) -> None:
         """Answer in the application's place, if it has not begun to, and close."""
@@ -168,4 +168,4 @@ class _RefusedError(Exception):
 
 
 def _too_large() -> ProblemError:
-    return ProblemError(431, "The headers are too large", f"At most {HEAD_LIMIT:,} bytes with the request's line.")
+    return ProblemError(431, f"The headers are too large. Send at most {HEAD_LIMIT:,} bytes, request line included.")

@@ -81,7 +81,7 @@ class Provider:
             self._under_way -= 1
         if self._wanted and self._wanted.isdisjoint((*found.roles, *found.groups)):
             detail = f"{found.name} has none of the roles and groups that may ask: {', '.join(sorted(self._wanted))}."
-            raise ProblemError(403, "Not allowed", detail, challenge("insufficient_scope", "none of the roles that may ask"))
+            raise ProblemError(403, detail, challenge("insufficient_scope", "none of the roles that may ask"))
         return found
 
     def _verified(self, token: str) -> Caller:
@@ -165,5 +165,5 @@ def _unreachable(error: BaseException) -> bool:
 
 
 def _away() -> ProblemError:
-    detail = "Its keys are needed to know a new token. Those seen in the last minutes still do; ask again in a moment."
-    return ProblemError(503, "The provider of tokens does not answer", detail, {"retry-after": "1"})
+    detail = "The OIDC provider does not answer. New tokens cannot be checked; those of the last minutes still work. Try again soon."
+    return ProblemError(503, detail, {"retry-after": "1"})

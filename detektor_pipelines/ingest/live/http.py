@@ -23,6 +23,7 @@ from detektor_pipelines.ingest.readers import jsonl
 from detektor_pipelines.ingest.readers.interface import ReadContext
 from detektor_pipelines.ingest.readers.names import AgentNames, agent_names
 from detektor_pipelines.language.records import Rejection
+from detektor_pipelines.web.problems import MEDIA_TYPE, ProblemError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -47,17 +48,6 @@ RETRY_AFTER_S: Final = 5
 JSON: Final = "application/json"
 LINES: Final = ("application/x-ndjson", "application/jsonl", "application/ndjson")
 PROTOBUF: Final = "application/x-protobuf"
-
-
-class _ProblemError(Exception):
-    """A request that is answered by a problem detail."""
-
-    def __init__(self, status: int, title: str, detail: str, headers: dict[str, str] | None = None) -> None:
-        super().__init__(title)
-        self.status = status
-        self.title = title
-        self.detail = detail
-        self.headers = headers or {}
 
 
 def app(settings: Settings, *, mix: bool = False) -> Starlette:
@@ -102,7 +92,7 @@ class _Collector:
         kind = _content_type(request, (JSON, *LINES))
         lines = _items(await _body(request)) if kind == JSON else [line for line in (await _body(request)).split(b"\n") if line.strip()]
         if len(lines) > EVENTS_LIMIT:
-            raise _ProblemError(413, "Too many events", f"{len(lines):,} events; at most {EVENTS_LIMIT:,} a request.")
+            raise ProblemError(413, f"The request holds {len(lines):,} events. Send at most {EVENTS_LIMIT:,} a request.")
         context = ReadContext(names=self.names)
         outcomes = await self._write([record for number, line in enumerate(lines, 1) for record in _one(number, line, context)])
         items = [
@@ -118,9 +108,9 @@ class _Collector:
             content = otlp.requests_of_json(body) if kind == JSON else otlp.requests_of_protobuf(body)
             records = list(otlp.read(content, self.names))
         except otlp.UnreadableRequestError as error:
-            raise _ProblemError(400, "The body cannot be read", str(error)) from None
+            raise ProblemError(400, f"The body cannot be read. {error}") from None
         except (AttributeError, TypeError, ValueError) as error:
-            raise _ProblemError(400, "The body cannot be read", f"it is no ExportLogsServiceRequest: {error}") from None
+            raise ProblemError(400, f"The body is not an ExportLogsServiceRequest. {error}") from None
         refused = [each.reason for each in await self._write(records) if each.status == "rejected"]
         return _export_answer(kind, refused)
 
@@ -137,8 +127,8 @@ class _Collector:
         try:
             return await run_in_threadpool(self._write_blocking, records)
         except UserError as error:
-            detail = f"{error.what} Nothing of this request is lost if it is sent again."
-            raise _ProblemError(503, "The log cannot be written", detail, {"Retry-After": str(RETRY_AFTER_S)}) from error
+            detail = f"The raw log cannot be written. {error.what} Send the request again: nothing of it is lost then."
+            raise ProblemError(503, detail, {"retry-after": str(RETRY_AFTER_S)}) from error
 
     def _write_blocking(self, records: Sequence[AgentEvent | Rejection]) -> list[Outcome]:
         writer = self.writers.get()
@@ -153,15 +143,10 @@ def _items(body: bytes) -> list[bytes]:
     try:
         content = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise _ProblemError(400, "The body is no JSON", f"{error.msg} at line {error.lineno}, column {error.colno}.") from None
+        raise ProblemError(400, f"The body is not JSON. {error.msg} at line {error.lineno}, column {error.colno}.") from None
     if not isinstance(content, list | dict):
-        raise _ProblemError(400, "The body is no list of events", "Send a JSON array of objects, or NDJSON as application/x-ndjson.")
+        raise ProblemError(400, "The body is not a list of events. Send a JSON array of objects, or NDJSON as application/x-ndjson.")
     return [orjson.dumps(item) for item in (content if isinstance(content, list) else [content])]
-
-
-def _item(outcome: Outcome) -> dict[str, str | None]:
-    said = {"event_id": outcome.event_id, "status": outcome.status}
-    return {**said, "reason": outcome.reason} if outcome.reason else dict(said)
 
 
 def _one(number: int, line: bytes, context: ReadContext) -> list[AgentEvent | Rejection]:
@@ -173,9 +158,9 @@ def _one(number: int, line: bytes, context: ReadContext) -> list[AgentEvent | Re
 def _content_type(request: Request, allowed: Sequence[str]) -> str:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in allowed:
-        raise _ProblemError(415, "Unsupported media type", f"Content-Type is {kind or 'missing'}; send {' or '.join(allowed)}.")
+        raise ProblemError(415, f"Content-Type is {kind or 'missing'}. Send {' or '.join(allowed)}.")
     if request.headers.get("origin"):
-        raise _ProblemError(403, "Not from a browser", "Requests with an Origin header are refused: a page could write into the log.")
+        raise ProblemError(403, "Requests with an Origin header are refused: a web page could write into the raw log.")
     return kind
 
 
@@ -183,7 +168,7 @@ async def _body(request: Request) -> bytes:
     """Read the body, unpacked; neither it nor what it unpacks to may pass BODY_LIMIT."""
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"identity", "gzip"}:
-        raise _ProblemError(415, "Unsupported content encoding", f"Content-Encoding is {encoding}; send gzip, or none.")
+        raise ProblemError(415, f"Content-Encoding is {encoding}. Send gzip, or none.")
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > BODY_LIMIT:
         raise _too_large()
@@ -196,32 +181,32 @@ async def _body(request: Request) -> bytes:
             try:
                 part = unpack.decompress(chunk, BODY_LIMIT - size + 1)
             except zlib.error as error:
-                raise _ProblemError(400, "The body cannot be unpacked", f"It is no gzip: {error}.") from None
+                raise ProblemError(400, f"The body is not gzip: {error}.") from None
         size += len(part)
         if size > BODY_LIMIT:
             raise _too_large()
         parts.append(part)
     if unpack is not None and not unpack.eof:
-        raise _ProblemError(400, "The body cannot be unpacked", "It is no whole gzip.")
+        raise ProblemError(400, "The body is cut-off gzip: its end is missing.")
     return b"".join(parts)
 
 
-def _too_large() -> _ProblemError:
-    return _ProblemError(413, "The body is too large", f"At most {BODY_LIMIT:,} bytes, also unpacked: send the events in several requests.")
+def _too_large() -> ProblemError:
+    return ProblemError(413, f"The body is too large. Send at most {BODY_LIMIT:,} bytes a request, measured when unpacked.")
 
 
 def _export_answer(kind: str, refused: Sequence[str]) -> Response:
     """OTLP's answer: what was refused is not to be sent again, so it is a success in part."""
-    said = "; ".join(sorted(set(refused)))[:1_000]
+    reasons = "; ".join(sorted(set(refused)))[:1_000]
     if kind == JSON:
-        partial = {"partialSuccess": {"rejectedLogRecords": str(len(refused)), "errorMessage": said}} if refused else {}
+        partial = {"partialSuccess": {"rejectedLogRecords": str(len(refused)), "errorMessage": reasons}} if refused else {}
         return _response(orjson.dumps(partial), JSON)
     from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 
     message = ExportLogsServiceResponse()
     if refused:
         message.partial_success.rejected_log_records = len(refused)
-        message.partial_success.error_message = said
+        message.partial_success.error_message = reasons
     return _response(message.SerializeToString(), PROTOBUF)
 
 
@@ -229,7 +214,7 @@ def _answered(handle: Callable[[Request], Awaitable[Response]]) -> Callable[[Req
     async def answer(request: Request) -> Response:
         try:
             return await handle(request)
-        except _ProblemError as problem:
+        except ProblemError as problem:
             return _problem(problem)
 
     return answer
@@ -237,21 +222,18 @@ def _answered(handle: Callable[[Request], Awaitable[Response]]) -> Callable[[Req
 
 async def _not_found(request: Request, error: Exception) -> Response:
     status = getattr(error, "status_code", 404)
-    title = "There is no such page" if status == 404 else "Not so"  # noqa: PLR2004
-    detail = f"{request.method} {request.url.path}: there are POST /v1/events, POST /v1/logs and GET /healthz."
-    return _problem(_ProblemError(status, title, detail))
+    detail = f"There is no {request.method} {request.url.path}. There are POST /v1/events, POST /v1/logs and GET /healthz."
+    headers = {name.lower(): value for name, value in (getattr(error, "headers", None) or {}).items()}
+    return _problem(ProblemError(status, detail, headers))
 
 
 async def _failed(request: Request, error: Exception) -> Response:
     del error  # uvicorn writes it to the log
-    return _problem(
-        _ProblemError(500, "A fault of ours", f"{request.method} {request.url.path} failed; the log of `detektor collect` says how.")
-    )
+    return _problem(ProblemError(500, f"{request.method} {request.url.path} failed. The log file of `detektor collect` says why."))
 
 
-def _problem(problem: _ProblemError) -> Response:
-    content: dict[str, Any] = {"type": "about:blank", "title": problem.title, "status": problem.status, "detail": problem.detail}
-    return _response(orjson.dumps(content), "application/problem+json", problem.status, problem.headers)
+def _problem(problem: ProblemError) -> Response:
+    return _response(problem.body(), MEDIA_TYPE, problem.status, problem.headers)
 
 
 def _response(content: bytes, media_type: str, status: int = 200, headers: dict[str, str] | None = None) -> Response:

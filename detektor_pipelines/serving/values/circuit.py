@@ -75,7 +75,7 @@ class Circuit:
 
 
 def again(error: OnlineStoreDownError) -> OnlineStoreDownError:
-    """Return it anew: one that is raised a thousand times keeps a thousand tracebacks."""
+    """Return a new one: one that is raised a thousand times keeps a thousand tracebacks."""
     return type(error)(error.what, where=error.where, fix=error.fix)
 
 

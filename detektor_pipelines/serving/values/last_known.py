@@ -146,7 +146,7 @@ class LastKnown:
         except FileNotFoundError:
             pass
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            _log.warning("%s cannot be read (%s); it is written anew from Redis", self._file, error)
+            _log.warning("%s cannot be read (%s); it is written again from Redis", self._file, error)
 
     async def _write(self) -> None:
         parts = [b'{\n  "written_at": %b,\n  "values": {' % orjson.dumps(self.written_at)]

@@ -82,7 +82,7 @@ def test_a_guarded_server_over_tls(tmp_path: Path, redis_db: Settings, monkeypat
     with running(tmp_path, "serve", environment=named, context=context) as server:
         url = f"https://127.0.0.1:{server.port}"
         monkeypatch.setenv("DETEKTOR_SERVE_CA", str(files.authority))
-        with pytest.raises(RequestRefusedError, match="Who asks") as caught:
+        with pytest.raises(RequestRefusedError, match="has no token") as caught:
             AgentFeatures("code-reviewer", url=url, timeout=20).get()
         assert caught.value.status == 401
         monkeypatch.setenv("DETEKTOR_SERVE_TOKEN", token)

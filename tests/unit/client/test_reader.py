@@ -31,6 +31,7 @@ from detektor_pipelines.client import (
     connections,
 )
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.web.problems import TITLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -233,7 +234,7 @@ def test_mistakes_are_told_before_anybody_is_asked(stub: Stub) -> None:
     with pytest.raises(UserError, match="No feature is named"):
         AgentFeatures("code-reviewer").get(names=[])
     for url in ("localhost:6566", "http://", "http://host:99999", "ftp://host"):
-        with pytest.raises(UserError, match="no address of a feature server"):
+        with pytest.raises(UserError, match="not the address of a feature server"):
             AgentFeatures("code-reviewer", url=url).get()
     with pytest.raises(UserError, match=r"(?s)certificate cannot be read.*DETEKTOR_SERVE_CA"):
         AgentFeatures("code-reviewer", url="https://127.0.0.1:1", ca="/nowhere.pem").get()
@@ -365,7 +366,7 @@ def test_a_server_that_keeps_no_connection(stub: Stub) -> None:
     ("status", "kind"), [(401, RequestRefusedError), (413, RequestRefusedError), (422, RequestRefusedError), (503, FeatureServerDownError)]
 )
 def test_a_problem_is_passed_on_in_its_words(stub: Stub, status: int, kind: type[FeatureServerError]) -> None:
-    stub.says({"title": "Something is wrong", "status": status, "detail": "Do this."}, status)
+    stub.says({"title": TITLES[status], "status": status, "detail": "Something is wrong. Do this."}, status)
     with pytest.raises(kind) as caught:
         AgentFeatures("code-reviewer").get()
     assert (caught.value.what, caught.value.fix) == ("Something is wrong.", "Do this.")
@@ -407,7 +408,7 @@ def test_what_speaks_no_http(isolated_environment: object) -> None:
 
         thread = threading.Thread(target=greet)
         thread.start()
-        with pytest.raises(FeatureServerError, match="no feature server"):
+        with pytest.raises(FeatureServerError, match="not a feature server"):
             AgentFeatures("code-reviewer", url=f"http://127.0.0.1:{other.getsockname()[1]}").get()
         thread.join()
 

@@ -13,7 +13,7 @@ from detektor_pipelines.catalog import VIEWS, view_named
 from detektor_pipelines.serving.online_request import Pin, Version, VersionsNeededError, answer, parse
 from detektor_pipelines.stores.online.packing import Layout
 from detektor_pipelines.stores.online.values import OnlineRow, StoredView, keys_of, stored_view
-from detektor_pipelines.web.problems import ProblemError
+from detektor_pipelines.web.problems import TITLES, ProblemError
 
 VIEW = view_named("code_review_features")
 COUNT, AVERAGE, REJECTED = (f"{VIEW.name}:{name}" for name in ("recent_reviews_count", "avg_issues_per_review", "last_rejection_at"))
@@ -162,23 +162,23 @@ def test_the_current_version_by_its_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "status", "title"),
+    ("content", "status", "words"),
     [
-        (b"", 400, "no JSON"),
-        (b"{", 400, "no JSON"),
-        (b'"\xff"', 400, "no JSON"),
-        (b"[]", 400, "no JSON object"),
+        (b"", 400, "not JSON"),
+        (b"{", 400, "not JSON"),
+        (b'"\xff"', 400, "not JSON"),
+        (b"[]", 400, "not a JSON object"),
         (b"{}", 422, "No agent"),
         (b'{"entities": []}', 422, "No agent"),
         (body(COUNT, agents=[]), 422, "No agent"),
         (body(COUNT, agents="code-reviewer"), 422, "No agent"),
-        (body(COUNT, agents=["a", 5]), 422, "no text"),
-        (body(COUNT, agents=[None]), 422, "no text"),
-        (body(COUNT, agents=["a"] * 11), 413, "Too many agents"),
+        (body(COUNT, agents=["a", 5]), 422, "not a text"),
+        (body(COUNT, agents=[None]), 422, "not a text"),
+        (body(COUNT, agents=["a"] * 11), 413, "11 agents"),
         (body(), 422, "No features"),
         (body(features=COUNT), 422, "No features"),
         (body(features=[1]), 422, "No features"),
-        (body("recent_reviews_count"), 422, "not named by its view"),
+        (body("recent_reviews_count"), 422, "names no feature view"),
         (body("nope:recent_reviews_count"), 404, "no feature view"),
         (body(f"{VIEW.name}:nope"), 422, "no feature 'nope'"),
         (body(f"{VIEW.name}@two:recent_reviews_count"), 422, "by its number"),
@@ -192,9 +192,9 @@ def test_the_current_version_by_its_name() -> None:
         (body(feature_service="nope"), 404, "no feature service"),
     ],
 )
-def test_what_cannot_be_answered(content: bytes, status: int, title: str) -> None:
+def test_what_cannot_be_answered(content: bytes, status: int, words: str) -> None:
     problem = refusal(content)
-    assert (problem.status, title in problem.title) == (status, True), problem.title
+    assert (problem.status, problem.title, words in problem.detail) == (status, TITLES[status], True), problem.detail
 
 
 _json = st.recursive(

@@ -18,6 +18,7 @@ import pytest
 
 from detektor_pipelines.clock import from_us, now_us
 from detektor_pipelines.ingest.live.http import BODY_LIMIT, EVENTS_LIMIT
+from detektor_pipelines.web.problems import TITLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -159,11 +160,14 @@ def test_what_cannot_be_taken(server: Server, body: bytes, kind: str, headers: d
     assert answer.status == status
     assert answer.headers["content-type"] == "application/problem+json"
     assert set(answer.json) == {"type", "title", "status", "detail"}
+    assert answer.json["title"] == TITLES[status]
 
 
 def test_pages_that_are_not_there(server: Server) -> None:
     answer = server.post("/v2/events", [])
     assert (answer.status, answer.headers["content-type"]) == (404, "application/problem+json")
+    answer = server.post("/healthz", [])
+    assert (answer.status, answer.json["title"], answer.headers["allow"]) == (405, "Method not allowed", "GET, HEAD")
 
 
 def logs(*ids: str) -> dict[str, Any]:
@@ -207,7 +211,8 @@ def test_a_database_that_is_away(database: Settings, server: Server, postgres_se
         postgres_server.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
         answer = server.post("/v1/events", [review("a")])
         assert (answer.status, answer.headers["retry-after"]) == (503, "5")
-        assert answer.json["title"] == "The log cannot be written"
+        assert answer.json["title"] == "Service unavailable"
+        assert answer.json["detail"].startswith("The raw log cannot be written.")
     finally:
         postgres_server.sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
     assert server.post("/v1/events", [review("a")]).json["accepted"] == 1
