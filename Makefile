@@ -4,7 +4,7 @@
 #
 #   make demo                 simulated history of six months for all eight agents, computed, served, recorded
 #   make demo LOGS=~/logs     the same on your own agents' transcripts
-#   make demo FRESH=1         empty the state first and compute everything anew
+#   make demo FRESH=1         empty the state first and compute everything again
 #   make test ARGS="-k window"
 
 .DEFAULT_GOAL := help
@@ -40,7 +40,7 @@ $(READY): requirements.txt pyproject.toml
 .venv: $(READY) ## Make or update the environment (the others do it by themselves)
 
 .PHONY: lock
-lock: $(READY) ## Resolve requirements.in anew into requirements.txt, with hashes and without index addresses
+lock: $(READY) ## Resolve requirements.in into requirements.txt again, with hashes and without index addresses
 	$(BIN)/uv pip compile requirements.in -o requirements.txt --upgrade --generate-hashes --no-emit-index-url --python-version 3.11 -q
 	@! grep -nE '^(--|-i |-f )|https?://' requirements.txt || { echo "requirements.txt holds an address: not to be committed" >&2; exit 1; }
 
@@ -92,7 +92,7 @@ soak: $(READY) ## Half an hour of load on the feature server: errors, latency, m
 	@$(BIN)/python benchmarks/soak_serving.py $(ARGS)
 
 .PHONY: pictures
-pictures: $(READY) ## Take the pictures of Dagster's pages in docs/images anew (needs Chromium; ARGS="graph partitions")
+pictures: $(READY) ## Take the pictures of Dagster's pages in docs/images again (needs Chromium; ARGS="graph partitions")
 	@PYTHONPATH=tests $(BIN)/python docs/images/take_pictures.py $(ARGS)
 
 .PHONY: clean

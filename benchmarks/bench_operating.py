@@ -288,7 +288,7 @@ def _write_stock_home(settings: Settings) -> None:
 
     from detektor_pipelines.settings import Settings
 
-    # Settings are read anew in many places; this is the last installation that the process starts
+    # Settings are read again in many places; this is the last installation that the process starts
     setattr(Settings, "dagster_home", property(lambda given: given.home / "dagster_home"))  # noqa: B010
     ours = measuring.REPOSITORY / "dagster_home"
     configuration = yaml.safe_load((ours / "dagster.yaml").read_text(encoding="utf-8"))

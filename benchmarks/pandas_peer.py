@@ -193,7 +193,7 @@ class _View:
         return self.instants["t"].dt.floor(_hop(window)) - _length(window)
 
     def _picked(self, aggregation: Aggregation, over: Window, where: Predicate | None) -> pd.Series[Any]:
-        """Return what is no sum: the latest event's value, an extreme, the number of values; from the events that pass and have one."""
+        """Return what is not a sum: the latest event's value, an extreme, the number of values; from the events that pass and have one."""
         chosen = self.events[[*KEY, "occurred_at", "event_id"]].assign(value=_value(aggregation.operand, self.events))
         chosen = self._keyed(chosen[self._passing(where)].dropna(subset="value"))
         match aggregation.function:

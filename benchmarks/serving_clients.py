@@ -44,7 +44,7 @@ class Connection:
         self._received = b""
 
     def ask(self) -> None:
-        """Send and wait for the answer; a server that closes between two requests is asked anew, and the time counts."""
+        """Send and wait for the answer; a server that closes between two requests is asked again, and the time counts."""
         deadline = time.monotonic() + 30
         while True:
             try:
@@ -79,7 +79,7 @@ class Connection:
         return True
 
     def reopen(self) -> None:
-        """Connect anew, as soon as the server listens."""
+        """Connect again, as soon as the server listens."""
         self.socket.close()
         for _ in range(3_000):
             with contextlib.suppress(OSError):

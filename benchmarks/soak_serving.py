@@ -4,7 +4,7 @@
 
 First it is measured what 16 clients that ask again at once get answered. Then requests are due at fixed instants, whoever still waits; a
 request's time counts from when it was due, so a pause shows in all the requests that it held up. Seven of ten ask for an agent's twelve
-features, two for the eight agents of a project, one for a hundred agents; every second a view is published anew, and every five /metrics
+features, two for the eight agents of a project, one for a hundred agents; every second a view is published again, and every five /metrics
 is read. Memory's slope is a straight line through the resident size of the process, once a second, after the first fifth of the time.
 """
 

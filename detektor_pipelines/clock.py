@@ -51,7 +51,7 @@ def to_us(instant: datetime) -> int:
     """Convert an aware datetime to µs UTC, exactly.
 
     Raises:
-        ValueError: The datetime has no time zone, so it is no instant.
+        ValueError: The datetime has no time zone, so it is not an instant.
 
     """
     if instant.tzinfo is None:
@@ -91,7 +91,7 @@ def parse_instant(text: str) -> int:
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
-        message = f"{text!r} is no instant: write it as 2026-03-05T10:00:00Z or 2026-03-05"
+        message = f"{text!r} is not a timestamp: write it as 2026-03-05T10:00:00Z or 2026-03-05"
         raise ValueError(message) from None
     return to_us(instant if instant.tzinfo else instant.replace(tzinfo=UTC))
 

@@ -5,7 +5,7 @@ Belongs here: `UserError`. Does not belong here: errors that only our own code c
 
 
 class UserError(Exception):
-    """A mistake or a missing server that a person can mend: printed without a traceback, exit code 1.
+    """A mistake or a missing server that a person can fix: printed without a traceback, exit code 1.
 
     Args:
         what: What went wrong, one sentence.

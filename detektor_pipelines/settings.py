@@ -359,7 +359,7 @@ def _node(host: str, default_port: int) -> tuple[str, int]:
     try:
         parts = urlsplit(f"//{host}")
         port = parts.port
-    except ValueError:  # a port that is no number, or a bracket that is not closed
+    except ValueError:  # a port that is not a number, or a bracket that is not closed
         raise _not_redis("names a host or port that cannot be meant") from None
     return parts.hostname or "127.0.0.1", port or default_port
 
@@ -377,7 +377,7 @@ def _split(url: str, schemes: tuple[str, ...], variable: str, example: str) -> S
     parts: SplitResult | None = None
     try:
         parts = urlsplit(url)
-        _ = parts.port  # parsed on access: raises for a port that is no number
+        _ = parts.port  # parsed on access: raises for a port that is not a number
     except ValueError:
         parts = None
     if parts is None or parts.scheme not in schemes:

@@ -36,7 +36,7 @@ VIEW = FeatureView(
     agent="debugger",
     version="1.1.0",
     owner="ml-platform",
-    description="How many faults the debugger is called to, how it searches, and whether it mends or merely restarts.",
+    description="How many faults the debugger is called to, how it searches, and whether it fixes the cause or merely restarts.",
     features=(
         Feature(
             "recent_diagnoses_count",

@@ -135,7 +135,7 @@ VIEW = FeatureView(
             rate(event.task_kind == "bugfix"),
             over=days(30),
             where=IMPLEMENTATION,
-            description="Share of implementations that mended a bug, last 30 days.",
+            description="Share of implementations that fixed a bug, last 30 days.",
             unit="share",
             null_means="No implementation of a known kind in the last 30 days.",
             within=(0, 1),

@@ -7,4 +7,4 @@ here: whatever computes, reads or writes.
 import sys
 
 if sys.argv[:1] == ["-m"]:  # what Python has there while it looks for the module that `python -m` names
-    sys.exit("The modules of detektor_pipelines.cli_commands are no programs. Run: python -m detektor_pipelines --help")
+    sys.exit("The modules of detektor_pipelines.cli_commands are not programs. Run: python -m detektor_pipelines --help")

@@ -31,7 +31,7 @@ ToOption = Annotated[str | None, typer.Option("--to", help="Last day, included; 
 ViewOption = Annotated[
     list[str] | None, typer.Option("--view", help="A feature view or its agent; may be repeated; default: all.", show_default=False)
 ]
-AllOption = Annotated[bool, typer.Option("--all", help="Compute every day anew, also what is published and still true.")]
+AllOption = Annotated[bool, typer.Option("--all", help="Compute every day again, also what is published and still true.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -107,7 +107,7 @@ def _day(text: str | None, option: str) -> date | None:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise UserError(f"{text!r} is no day.", where=option, fix="Write it as 2026-05-01.") from None
+        raise UserError(f"{text!r} is not a day.", where=option, fix="Write it as 2026-05-01.") from None
 
 
 def _wanted(settings: Settings, views: Sequence[FeatureView], span: tuple[date, date], *, everything: bool) -> list[Batch]:
@@ -189,7 +189,7 @@ def _say_failed(done: Backfill, again: str) -> None:
         console.print(f"{text}, which must be {case.get('check')}", markup=False, highlight=False, soft_wrap=True)
     if len(cases) > _ROWS_SHOWN:
         console.print(f"  … and {len(cases) - _ROWS_SHOWN} more rows; all of them on the run's page in Dagster.")
-    first = "Mend the events or the definition" if cases else "When the cause is mended"
+    first = "Fix the events or the definition" if cases else "When the cause is fixed"
     console.print(f"{first}, then: {again}", markup=False, highlight=False, soft_wrap=True)
 
 

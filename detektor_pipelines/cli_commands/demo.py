@@ -38,7 +38,7 @@ def register(app: typer.Typer) -> None:
 def demo(
     *,
     logs: Annotated[Path | None, typer.Option(help="Directory of real logs, instead of a simulated history.", show_default=False)] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Empty DETEKTOR_HOME first and compute everything anew.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Empty DETEKTOR_HOME first and compute everything again.")] = False,
     events: Annotated[int, typer.Option(min=1_000, max=10_000_000, help="Events to simulate.")] = EVENTS,
     as_json: JsonOption = False,
 ) -> None:
@@ -76,7 +76,7 @@ def demo(
     with say.step("Feast registry"):
         from detektor_pipelines.stores.feast.registry import apply
 
-        say.result(f"{len(apply(settings).changed)} views registered anew")
+        say.result(f"{len(apply(settings).changed)} views registered or changed")
     _summary(settings, VIEWS, time.monotonic() - started, as_json=as_json)
 
 
@@ -265,7 +265,7 @@ def _backfill(settings: Settings, due: _Due, console: Console, say: _Steps) -> N
     if not summary.succeeded:
         name, problem = next(iter(summary.problems.items()), ("", "The run failed."))
         raise UserError(
-            f"{name} was not published whole: {problem}", where=f"Dagster run {summary.run_id}", fix="Mend it, then run it again."
+            f"{name} was not published whole: {problem}", where=f"Dagster run {summary.run_id}", fix="Fix it, then run it again."
         )
     rows = sum(day.rows for each in summary.materializations.values() for day in each.days)
     say.line("Features", f"{len(views)} views of {days} days through Dagster, {rows:,} rows, {summary.seconds:.1f} s")

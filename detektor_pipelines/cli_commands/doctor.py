@@ -1,4 +1,4 @@
-"""`detektor doctor`: checks of this machine and installation, each with what mends it, and every setting with its origin."""
+"""`detektor doctor`: checks of this machine and installation, each with what fixes it, and every setting with its origin."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(*, as_json: JsonOption = False) -> None:
-    """Check Python, packages, disk, ports, servers and tables, and say what mends each; exit code 1 when something failed.
+    """Check Python, packages, disk, ports, servers and tables, and say what fixes each; exit code 1 when something failed.
 
     Examples: [bold]detektor doctor[/], [bold]detektor doctor --json | jq .checks[/]
     """
@@ -83,7 +83,7 @@ def _online(settings: Settings) -> Iterator[Check]:
         values, shards = sum(len(each.agent_ids) for each in found), sum(len(each.shards) for each in found)
         far = (max(each.furthest for each in found) - now_us()) / 1_000_000
         text = f"{values:,} values and valid_through of {shards} shards lie up to {far:,.0f} s ahead of the clock"
-        yield Check("online values", "failed", text, "Set the clocks right, then: detektor online mend")
+        yield Check("online values", "failed", text, "Set the clocks right, then: detektor online repair")
     else:
         yield Check("online values", "ok", "none lies ahead of the clock")
     if evicting:

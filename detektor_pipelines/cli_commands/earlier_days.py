@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def dagster_hears_of_earlier_days(settings: Settings) -> Iterator[None]:
-    """Let the code server, when it runs, load its definitions anew if the block added events before the oldest day there was.
+    """Let the code server, when it runs, load its definitions again if the block added events before the oldest day there was.
 
     Takes two quick look-ups, and some seconds when there is something to load. The tables are there already.
     """

@@ -135,7 +135,7 @@ def _measures(given: Mapping[str, Any]) -> dict[str, int]:
                 named[name] = int(value)
             except ValueError:
                 fix = f"Write --measure {name}=3; its unit is {MEASURES[name].unit}."
-                raise UserError(f"{name} is no whole number: {value!r}.", where="--measure", fix=fix) from None
+                raise UserError(f"{name} is not a whole number: {value!r}.", where="--measure", fix=fix) from None
     return named
 
 

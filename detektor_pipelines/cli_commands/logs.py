@@ -205,7 +205,7 @@ def _sentence(report: IngestReport) -> str:
     parts += [f"{label} {number:,}" for label, number in further.items() if number]
     files = sum(report.files.values())
     read = f"{report.lines:,} lines of {files:,} {'file' if files == 1 else 'files'} in {report.seconds:.1f} s"
-    skipped = f"; {len(report.skipped):,} files are no agent logs" if report.skipped else ""
+    skipped = f"; {len(report.skipped):,} files are not agent logs" if report.skipped else ""
     return f"{', '.join(parts)}; {read} ({report.lines / max(report.seconds, 1e-9):,.0f} lines/s){skipped}."
 
 

@@ -1,4 +1,4 @@
-"""`detektor online`: which versions of the features the online store holds, deleting those that nobody needs, and mending it."""
+"""`detektor online`: which versions of the features the online store holds, deleting those that nobody needs, and repairing it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table
 
 if TYPE_CHECKING:
-    from detektor_pipelines.engine.mend import Mended
+    from detektor_pipelines.engine.repair import Repaired
     from detektor_pipelines.settings import Settings
     from detektor_pipelines.stores.mlflow.model_versions import ModelVersion
     from detektor_pipelines.stores.online.upkeep import Surveyed
@@ -22,10 +22,11 @@ ModelsOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    group = typer.Typer(no_args_is_help=True, help="See what the online store holds, delete retired versions, mend it.")
+    group = typer.Typer(no_args_is_help=True, help="See what the online store holds, delete retired versions, repair it.")
     group.command("versions")(versions)
     group.command("prune")(prune)
-    group.command("mend")(mend)
+    group.command("repair")(repair)
+    group.command("mend", hidden=True)(repair)  # its former name
     group.command("take-over")(take_over)
     app.add_typer(group, name="online")
 
@@ -85,33 +86,33 @@ def prune(
         typer.echo("Nothing was deleted. Add --yes to delete what the table lists.")
 
 
-def mend(*, as_json: JsonOption = False) -> None:
+def repair(*, as_json: JsonOption = False) -> None:
     """Drop the values and marks of completeness that lie ahead of the clock, and fill them again from the log. Harmless when nothing does.
 
     They come from a batch or a worker whose clock was ahead; nobody trusts them, and nothing newer replaces them. Set that clock right
     first.
 
-    Examples: [bold]detektor online mend[/], [bold]detektor online mend --json[/]
+    Examples: [bold]detektor online repair[/], [bold]detektor online repair --json[/]
     """
     from detektor_pipelines.catalog import VIEWS
-    from detektor_pipelines.engine.mend import mend as mended
+    from detektor_pipelines.engine.repair import repair as repairing
     from detektor_pipelines.settings import get_settings
 
     settings, done = get_settings(), []
     with errors_console().status("Looking through the online store") as spinner:
-        for each in mended(settings, VIEWS):
+        for each in repairing(settings, VIEWS):
             done.append(each)
             spinner.update(f"{each.found.view} is done")
     some = [each for each in done if each.found]
     if as_json:
-        print_json({"mended": [_mended(each) for each in some], "views": len(done)})
+        print_json({"repaired": [_repaired(each) for each in some], "views": len(done)})
         return
     if not some:
         typer.echo("Nothing online lies ahead of the clock.")
         return
     rows = [
         (each["view"], each["values"], each["shards"], each["furthest"], each["dropped"], each["refilled"], each["withheld"] + each["lost"])
-        for each in map(_mended, some)
+        for each in map(_repaired, some)
     ]
     print_table(("view", "values ahead", "shards ahead", "up to", "dropped", "refilled", "not refilled"), rows)
     for each in some:
@@ -120,7 +121,7 @@ def mend(*, as_json: JsonOption = False) -> None:
                 errors_console().print(f"{each.found.view}: {trouble}.", markup=False, highlight=False, soft_wrap=True)
 
 
-def _mended(each: Mended) -> dict[str, Any]:
+def _repaired(each: Repaired) -> dict[str, Any]:
     from detektor_pipelines.clock import to_text
 
     refilled, published = each.refilled, each.published

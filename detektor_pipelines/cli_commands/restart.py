@@ -97,7 +97,7 @@ def _await_values(settings: Settings, wanted: str, tell: Callable[[str], None]) 
 
 
 def _register(settings: Settings) -> list[str]:
-    """Bring Feast's registry up to date where it holds views of ours; return what was registered anew."""
+    """Bring Feast's registry up to date where it holds views of ours; return what was registered."""
     from detektor_pipelines.errors import UserError
     from detektor_pipelines.stores.feast import registry as feast_repo
 
@@ -123,9 +123,7 @@ def _print(done: list[Restarted], registered: list[str], problems: list[str]) ->
     rows = [(each.title, each.done, f"[red]{each.problem}[/]" if each.problem else "answers", f"{each.seconds:.1f} s") for each in done]
     print_table(("program", "what was done", "now", "took"), rows)
     if registered:
-        typer.echo(
-            f"Registered anew with Feast: {', '.join(registered)}. History of a version that nothing has computed: detektor backfill"
-        )
+        typer.echo(f"Registered with Feast: {', '.join(registered)}. History of a version that nothing has computed: detektor backfill")
     typer.echo(
         "\n".join(("Not at the present definitions:", *problems)) if problems else "Every process has the definitions that are on disk."
     )

@@ -106,10 +106,10 @@ def registry(
             address = f"{listening.bracketed(where.host)}:{grpc}"
             typer.echo(f"Listening: {where.url} and, for gRPC, {address}. Ctrl-C ends it.", err=True)
             _warn_of_plain_text(where)
-            anew = listening.run(application, listener, where)
+            again = listening.run(application, listener, where)
         finally:
             remote.stop(served.GRPC_STOP_S).wait()
-        if anew:
+        if again:
             handover.start_anew(listener)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Section:
-    """One table of the status page, the same as data, and the commands that mend what is wrong in it."""
+    """One table of the status page, the same as data, and the commands that fix what is wrong in it."""
 
     key: str
     title: str
@@ -32,13 +32,13 @@ class Section:
 
 
 def views(settings: Settings) -> Section:
-    """How far each view is published, and the command that mends what is not."""
+    """How far each view is published, and the command that fixes what is not."""
     from detektor_pipelines.catalog import VIEWS
     from detektor_pipelines.quality.freshness_report import freshness
 
     found = freshness(settings, VIEWS)
     rows = tuple((each.view, each.last_closed or "none", len(each.stale), len(each.missing)) for each in found)
-    commands = tuple(dict.fromkeys(each.mend for each in found if each.mend))
+    commands = tuple(dict.fromkeys(each.fix for each in found if each.fix))
     columns = ("view", "last closed day", "stale days", "missing days")
     return Section("views", "Feature views", columns, rows, [each.as_data() for each in found], commands)
 
@@ -83,7 +83,7 @@ def online(settings: Settings) -> Section:
         title += f"; Redis drops values when it is full ({', '.join(policies)}), see detektor doctor"
     data = {"ahead": [dict(zip(("view", "values", "shards", "furthest"), row, strict=True)) for row in rows], "eviction": policies}
     columns = ("view", "values ahead", "shards ahead", "up to")
-    return Section("online", title, columns, rows, data, ("detektor online mend",) if found else ())
+    return Section("online", title, columns, rows, data, ("detektor online repair",) if found else ())
 
 
 def definitions(settings: Settings) -> Section:
@@ -112,7 +112,7 @@ def register(app: typer.Typer) -> None:
 
 
 def status(*, as_json: JsonOption = False) -> None:
-    """Show which servers run, how far each feature view is published, what is stale or rejected, and what mends it.
+    """Show which servers run, how far each feature view is published, what is stale or rejected, and what fixes it.
 
     Examples: [bold]detektor status[/], [bold]detektor status --json | jq .servers.postgres.state[/]
     """
@@ -150,7 +150,7 @@ def print_section(section: Section) -> None:
     else:
         typer.echo(section.title)
     if section.commands:
-        typer.echo("\n".join(("What mends it:", *(f"  {command}" for command in section.commands))))
+        typer.echo("\n".join(("What fixes it:", *(f"  {command}" for command in section.commands))))
 
 
 def servers_as_json(status: StackStatus) -> dict[str, Any]:

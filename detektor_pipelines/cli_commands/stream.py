@@ -56,15 +56,18 @@ def parity(
     *,
     sample: Annotated[int, typer.Option(help="Agents to look at, over all views; at random where there are more.", min=1)] = 10_000,
     seed: Annotated[int | None, typer.Option(help="Choose the same agents again; the table names it.", min=0, show_default=False)] = None,
-    mend: Annotated[bool, typer.Option("--mend", help="Write what is not right anew from the log; the exit code stays 1.")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Write what is not right again, from the raw log; the exit code stays 1.")
+    ] = False,
+    mend: Annotated[bool, typer.Option("--mend", hidden=True, help="The former name of --repair.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask of each agent: is what a reader gets now what he should get now? Exit code 1 when not, and when there is nothing to compare.
+    """Ask of each agent: is what a reader gets now what it should be? Exit code 1 when not, and when there is nothing to compare.
 
     Every agent counts that has a value online, events in the longest window, or rows offline. Values are computed again from the log by the
-    batch SQL; one that is wrong, missing, evicted, frozen, ahead of the clock, or has lost an event is named with what mends it.
+    batch SQL; one that is wrong, missing, evicted, frozen, ahead of the clock, or has lost an event is named with what fixes it.
 
-    Examples: [bold]detektor parity[/], [bold]detektor parity --sample 500 --json[/], [bold]detektor parity --mend[/]
+    Examples: [bold]detektor parity[/], [bold]detektor parity --sample 500 --json[/], [bold]detektor parity --repair[/]
     """
     from detektor_pipelines.catalog import VIEWS
     from detektor_pipelines.quality.parity import check as comparing
@@ -80,10 +83,12 @@ def parity(
         print_json([each.as_data() for each in found])
     else:
         _print(found)
-    if mend and any(each.errors for each in found):
-        with errors_console().status("Writing anew"):
-            written = comparing.mend(get_settings(), VIEWS, found)
-        errors_console().print(f"Written anew from the log: {written:,} values. `detektor parity` again says whether all is right.")
+    if (repair or mend) and any(each.errors for each in found):
+        with errors_console().status("Writing again from the raw log"):
+            written = comparing.repair(get_settings(), VIEWS, found)
+        errors_console().print(
+            f"Written again from the raw log: {written:,} values. Run `detektor parity` again to see whether all is right."
+        )
     if comparing.compared_nothing(found):
         nothing = "Compared nothing: no agent is online, in the log or published. `detektor demo` or `detektor ingest` brings events in."
         errors_console().print(nothing)
@@ -109,8 +114,8 @@ def _print(found: list[Parity]) -> None:
     columns = ("state", "view", "agent_id", "feature", "served", "right", "since")
     cells = [tuple(getattr(each, name) for name in columns) for each in first]
     print_table(columns, cells, f"What is not right (one feature of up to {_SHOWN} agents a view)")
-    for state, mends in sorted({(each.state, each.mends) for each in first}):
-        typer.echo(f"{state}: {mends}.")
+    for state, fix in sorted({(each.state, each.fix) for each in first}):
+        typer.echo(f"{state}: {fix}.")
 
 
 def _first_of_each(found: list[Parity]) -> list[Mismatch]:

@@ -101,8 +101,8 @@ def show(found: Truth, view: FeatureView, names: Collection[str], text: Callable
     typer.echo(f"Parity: {_SAYS.get(found.state or '', 'nothing is known of this agent: no value, no event in the windows, no row.')}")
     if found.since:
         typer.echo(f"Since: {found.since}.")
-    if found.mends:
-        typer.echo(f"What mends it: {found.mends}.")
+    if found.fix:
+        typer.echo(f"What fixes it: {found.fix}.")
 
 
 def _refused(found: Truth) -> str:

@@ -164,7 +164,7 @@ class CodingFeatures(AgentValues):
     """Tests written for every thousand lines changed, last seven days. Unit: tests per 1000 lines. None: No line was changed in the last
     seven days."""
     bugfix_rate: float | None
-    """Share of implementations that mended a bug, last 30 days. Unit: share. Window: 30d. None: No implementation of a known kind in the
+    """Share of implementations that fixed a bug, last 30 days. Unit: share. Window: 30d. None: No implementation of a known kind in the
     last 30 days."""
     tool_error_rate: float | None
     """Share of the coder's tool calls that ended in an error, last day. Unit: share. Window: 1d. None: No tool call in the last day."""
@@ -267,7 +267,7 @@ class ArchitectureFeatures(AgentValues):
 
 
 class DebuggingFeatures(AgentValues):
-    """How many faults the debugger is called to, how it searches, and whether it mends or merely restarts."""
+    """How many faults the debugger is called to, how it searches, and whether it fixes the cause or merely restarts."""
 
     AGENT: ClassVar[str] = "debugger"
     VIEW: ClassVar[str] = "debugging_features"

@@ -38,7 +38,7 @@ _NUMBERS: Final = "numbers"
 """Tag of the join key's field: Feast makes a version of a view when a field changes, so any change of the numbers is one."""
 
 _REVISION: Final = 2
-"""Raised when this module makes other objects of the same definition, so that they are applied anew."""
+"""Raised when this module makes other objects of the same definition, so that they are applied again."""
 
 
 def fingerprint(view: FeatureView) -> str:

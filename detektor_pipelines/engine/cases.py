@@ -82,7 +82,7 @@ def run_file(path: Path) -> Iterator[CaseResult]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date such as 2026-13-01
         raise UserError(
-            "The cases cannot be read.", where=f"{path}: {error}", fix="Mend the file; docs/feature-tests.md shows one."
+            "The cases cannot be read.", where=f"{path}: {error}", fix="Fix the file; docs/feature-tests.md shows one."
         ) from error
     if not isinstance(content, dict) or not isinstance(content.get("cases"), list):
         raise _wrong(path, "it wants the keys view and cases")
@@ -163,7 +163,7 @@ def _event(content: Any, number: int, where: str) -> dict[str, Any]:
     _only(content, _EVENT_KEYS, "an event", place)
     operation = OPERATIONS.get(content["operation"])
     if operation is None:
-        raise _wrong(place, f"operation {content['operation']!r} is none of {', '.join(OPERATIONS)}")
+        raise _wrong(place, f"operation {content['operation']!r} is not one of {', '.join(OPERATIONS)}")
     for name, value in content.items():
         if reason := _problem(operation, name, value):
             raise _wrong(place, f"{name}: {value!r} {reason}")
@@ -178,15 +178,15 @@ def _problem(operation: Operation, name: str, value: Any) -> str | None:
     if value is None:
         return None
     if name in IDENTITIES:
-        return None if isinstance(value, str) else "is no text; put it in quotes"
+        return None if isinstance(value, str) else "is not text; put it in quotes"
     if (measure := MEASURES.get(name)) is not None:
         whole = isinstance(value, int) and not isinstance(value, bool)
         fits = whole and name in operation.measures and measure.minimum <= value <= measure.maximum
-        return None if fits else f"is no value of {operation.name} (whole numbers from {measure.minimum} to {measure.maximum})"
+        return None if fits else f"is not a value of {operation.name} (whole numbers from {measure.minimum} to {measure.maximum})"
     if (category := CATEGORIES.get(name)) is not None:
         allowed = ", ".join(category.values) or "any text"
         fits = isinstance(value, str) and name in operation.categories and value in (category.values or (value,))
-        return None if fits else f"is no value of {operation.name} ({allowed})"
+        return None if fits else f"is not a value of {operation.name} ({allowed})"
     return None
 
 

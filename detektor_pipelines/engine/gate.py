@@ -40,7 +40,7 @@ def failures_by_day(view: FeatureView, rows: pa.Table) -> Mapping[int, list[dict
     owner = (rows["event_timestamp"].cast("int64").to_numpy() - 1) // DAY
     found: dict[int, list[dict[str, Any]]] = {}
     for case in cases.drop_duplicates(subset=["index", "column", "check"]).to_dict("records"):
-        # A case without a row (a missing column, a wrong type) is no single day's fault: none may be published.
+        # A case without a row (a missing column, a wrong type) is not a single day's fault: none may be published.
         concerned = sorted(set(owner.tolist())) if pd.isna(case["index"]) else [int(owner[int(case["index"])])]
         for day in concerned:
             found.setdefault(day, []).append(_case(frame, case))

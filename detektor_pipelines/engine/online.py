@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 _NEVER: Final = 2**62
 _TRIES: Final = 3
-"""How often a refused value is computed anew: the stream may write the same key meanwhile."""
+"""How often a refused value is computed again: the stream may write the same key meanwhile."""
 
 _GATE_TRIES: Final = 20
 """The gate names 50 failing rows at once; with more than a thousand of them none of a write is trusted."""
@@ -61,9 +61,9 @@ class OnlinePublication:
         from_log: Values computed from the log, because no row says what they are.
         withheld: Of these, the ones that did not pass the gate; what stands online of them is true up to its own instant only.
         refused: Values that the guard refused, because what stood there knew something that they did not.
-        made_good: Of these, the ones computed anew from the log and put down, or known better meanwhile.
+        made_good: Of these, the ones computed again from the log and put down, or known better meanwhile.
         lost: The others: `valid_through` of their shards has not moved.
-        ahead: Of the lost ones, those whose stored value lies ahead of the clock (`detektor online mend`).
+        ahead: Of the lost ones, those whose stored value lies ahead of the clock (`detektor online repair`).
 
     """
 
@@ -86,7 +86,7 @@ class OnlinePublication:
         if self.lost:
             found.append(f"{self.lost:,} of {self.refused:,} refused values are not made good: valid_through of their shards did not move")
         if self.ahead:
-            found.append(f"what stands in the place of {self.ahead:,} lies ahead of the clock: set it right, then `detektor online mend`")
+            found.append(f"what stands in the place of {self.ahead:,} lies ahead of the clock: set it right, then `detektor online repair`")
         return "; ".join(found)
 
 
@@ -96,7 +96,7 @@ def publish_online(settings: Settings, view: FeatureView, *, writer: str | None 
     The values are true up to the end of what the published days cover (`stores.offline.coverage`), and know what the oldest day from the
     row's on knew. Where a row is followed by a gap in which something may have entered or left its windows, and where only a gap holds the
     events of an agent_id, no row says what the value is: it is computed from the log, for now. One that does not pass the gate is withheld:
-    its row's value is true up to the gap. A value that the guard refuses is computed anew from the log; one that is refused even so is
+    its row's value is true up to the gap. A value that the guard refuses is computed again from the log; one that is refused even so is
     lost, and counts as such: `valid_through` of its shard stays where it is.
 
     Args:
@@ -209,7 +209,7 @@ class _Publication:
         return failed
 
     def make_good(self) -> None:
-        """Compute the refused values anew, with all that is known now, for an instant that is not before that of what stands there."""
+        """Compute the refused values again, with all that is known now, for an instant that is not before that of what stands there."""
         for _ in range(_TRIES):
             if not self._open:
                 break
@@ -233,7 +233,7 @@ class _Publication:
                 self._view.name,
                 len(self._open),
                 min(self._open),
-                " What stands there lies ahead of the clock: `detektor online mend`." if self._ahead else "",
+                " What stands there lies ahead of the clock: `detektor online repair`." if self._ahead else "",
             )
 
     def result(self, as_of: datetime | None, seconds: float) -> OnlinePublication:

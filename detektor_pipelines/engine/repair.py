@@ -1,4 +1,4 @@
-"""Online values that lie ahead of the clock: away with them, and what the log says in their place."""
+"""Repairing online values that lie ahead of the clock: they are deleted, and written again from the raw log."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Mended:
+class Repaired:
     """What was done for one view.
 
     Attributes:
         found: What lay ahead of the clock.
-        dropped: Values that were deleted; the others of those found were written anew meanwhile.
+        dropped: Values that were deleted; the others of those found were written again meanwhile.
         refilled: The dropped values, from the log as it is now.
         published: All values of the view, from the rows; None when nothing lay ahead.
 
@@ -35,7 +35,7 @@ class Mended:
     published: OnlinePublication | None
 
 
-def mend(settings: Settings, views: Sequence[FeatureView]) -> Iterator[Mended]:
+def repair(settings: Settings, views: Sequence[FeatureView]) -> Iterator[Repaired]:
     """Drop what lies ahead of the clock and fill it again from the log, view by view; where nothing does, nothing is changed.
 
     A worker that runs notices that its shards went back, and writes its values too; who writes last knows most.
@@ -52,7 +52,7 @@ def mend(settings: Settings, views: Sequence[FeatureView]) -> Iterator[Mended]:
         finally:
             client.close()
         if not found:
-            yield Mended(found, 0, None, None)
+            yield Repaired(found, 0, None, None)
             continue
-        refilled = write_from_log(settings, view, found.agent_ids, writer="mend") if found.agent_ids else None
-        yield Mended(found, dropped, refilled, publish_online(settings, view))
+        refilled = write_from_log(settings, view, found.agent_ids, writer="repair") if found.agent_ids else None
+        yield Repaired(found, dropped, refilled, publish_online(settings, view))

@@ -38,7 +38,7 @@ def problem(event: AgentEvent, now: int | None = None) -> tuple[str, str] | None
 
     Args:
         event: Whatever a reader made; no field is trusted.
-        now: The platform's clock in µs, read anew when left out.
+        now: The platform's clock in µs, read again when left out.
 
     Returns:
         None, or the reason and the value that gave it: ("duration_ms is below its minimum 0", "-5"). Reasons hold no values, so that they
@@ -72,7 +72,7 @@ def _in_identity(event: AgentEvent) -> tuple[str, str] | None:
     if event.project is not None and not _PROJECT.fullmatch(event.project):
         return "project holds other characters than a-z 0-9 . _ -", event.project
     if event.agent_type not in _KNOWN_AGENTS:
-        return "agent_type is none of the eight agents", str(event.agent_type)
+        return "agent_type is not one of the eight agents", str(event.agent_type)
     return None
 
 
@@ -81,7 +81,7 @@ def _in_time(event: AgentEvent, now: int) -> tuple[str, str] | None:
         if instant is None and name == "known_at":
             continue
         if not isinstance(instant, int) or isinstance(instant, bool):
-            return f"{name} is no instant in µs", str(instant)
+            return f"{name} is not a timestamp in µs", str(instant)
         if instant < EARLIEST_US:
             return f"{name} is before 2020", str(instant)
         if instant > now + FUTURE_TOLERANCE_US:
@@ -112,7 +112,7 @@ def _in_measures(measures: Mapping[str, Any]) -> tuple[str, str] | None:
         if measure is None:
             return "unknown measure or category", name
         if not _is_integer(value):
-            return f"{name} is no whole number", str(value)
+            return f"{name} is not a whole number", str(value)
         if value < measure.minimum:
             return f"{name} is below its minimum {measure.minimum}", str(value)
         if value > measure.maximum:
@@ -129,7 +129,7 @@ def _in_categories(categories: Mapping[str, Any]) -> tuple[str, str] | None:
         if reason:
             return f"{name} {reason}", str(value)
         if category.values and value not in category.values:
-            return f"{name} is none of {', '.join(category.values)}", value
+            return f"{name} is not one of {', '.join(category.values)}", value
     return None
 
 
@@ -141,13 +141,13 @@ def _in_attributes(attributes: Any) -> tuple[str, str] | None:
     try:
         size = len(orjson.dumps(dict(attributes)))
     except (TypeError, ValueError) as error:
-        return "attributes are no JSON object", str(error)
+        return "attributes are not a JSON object", str(error)
     return ("attributes are longer than 16 KiB of JSON", f"{size} bytes") if size > ATTRIBUTES_LIMIT else None
 
 
 def _text_problem(value: Any, limit: int | None) -> str | None:
     if not isinstance(value, str):
-        return "is no text"
+        return "is not text"
     if not value:
         return "is empty"
     if limit is not None and len(value) > limit:

@@ -74,7 +74,7 @@ class LogFiles:
 
     Attributes:
         by_reader: Reader name → its files, in the order of their paths.
-        skipped: Files of a directory that are no agent logs, or empty.
+        skipped: Files of a directory that are not agent logs, or empty.
 
     """
 
@@ -95,7 +95,7 @@ def find_logs(paths: Sequence[str | Path], journal: Journal | None = None) -> Lo
         journal: Where reading notes what happens.
 
     Raises:
-        UserError: A path does not exist, cannot be read or is no agent log; a directory holds none.
+        UserError: A path does not exist, cannot be read or is not an agent log; a directory holds none.
 
     """
     journal = journal if journal is not None else Journal()
@@ -150,7 +150,7 @@ def _named(file: SourceFile) -> tuple[SourceFile, ReaderName]:
         return file, name
     if records or (file.path is not None and file.size and not file.path.name.lower().endswith(SUFFIXES)):
         raise UserError(
-            "This is no agent log: none of its first lines is a record of Claude Code, of Codex or of our own format.",
+            "This is not an agent log: none of its first lines is a record of Claude Code, of Codex or of our own format.",
             where=file.source,
             fix="docs/agent-logs.md describes the formats.",
         )

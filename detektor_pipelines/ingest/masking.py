@@ -30,7 +30,7 @@ def mask(text: str) -> str:
 
 
 def excerpt(text: str | bytes, limit: int = EXCERPT_LIMIT) -> str:
-    """Return the beginning of `text` on one line, masked, `limit` characters at most; bytes that are no UTF-8 become U+FFFD."""
+    """Return the beginning of `text` on one line, masked, `limit` characters at most; bytes that are not UTF-8 become U+FFFD."""
     if isinstance(text, bytes):
         text = text[:_SCAN_LIMIT].decode("utf-8", errors="replace")
     line = _SPACE.sub(" ", mask(text[:_SCAN_LIMIT]).replace("\x00", "\ufffd")).strip()

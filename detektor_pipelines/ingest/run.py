@@ -52,7 +52,7 @@ class IngestReport:
         unmapped: Events read by the raw name of those agents that map to none of the eight.
         rejected: Rejections by reason, whether new or known; conflicts with stored events are in `counts` only.
         files: Files read, by reader.
-        skipped: Files of the directories that are no agent logs.
+        skipped: Files of the directories that are not agent logs.
         lines: Lines read, those that make no event included.
         size: Bytes of all files on disk.
         seconds: Wall time.

@@ -257,7 +257,7 @@ def views_operation(agent_type: str) -> str:
     """The operation that is the agent's own work (``review`` for ``code-reviewer``).
 
     Raises:
-        KeyError: for a name that is none of the eight.
+        KeyError: for a name that is not one of the eight.
     """
     return _OWN_WORK[agent_type]
 

@@ -51,7 +51,7 @@ class Expression(ABC):
     @property
     def bounds(self) -> tuple[int, int]:
         """Inclusive range of a non-null integer value."""
-        message = f"{self.canonical()} is no integer and has no range"
+        message = f"{self.canonical()} is not an integer and has no range"
         raise DefinitionError(message)
 
 
@@ -382,7 +382,7 @@ def _calculate(operator: str, left: int, right: int) -> int:
 def _predicate(value: object) -> Predicate:
     if isinstance(value, Predicate):
         return value
-    message = f"{value!r} is no predicate: put each comparison beside & and | in parentheses"
+    message = f"{value!r} is not a predicate: put each comparison beside & and | in parentheses"
     raise DefinitionError(message)
 
 

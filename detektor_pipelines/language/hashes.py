@@ -10,7 +10,7 @@ from typing import Final
 from detektor_pipelines.language.views import Feature, FeatureView
 
 SEMANTICS_VERSION: Final = 1
-"""Raised when the rules of the numbers change, so that every stored value is computed anew."""
+"""Raised when the rules of the numbers change, so that every stored value is computed again."""
 
 SHORT: Final = 12
 """Characters of the data hash in names of tables and keys."""

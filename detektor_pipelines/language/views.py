@@ -47,7 +47,7 @@ ANSWER_NAMES: Final = frozenset(
 """Names that the client's answers have already, which a feature therefore cannot have."""
 _ROW_NAMES: Final = frozenset({"agent_id", "event_timestamp", "created_at", "written_at"})
 _VIEW_NAMES: Final = frozenset({"agent_features_historical"})
-"""Relations of the schema `feast` that are no views' own."""
+"""Relations of the schema `feast` that are not views' own."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Feature:
         low, high = self.within
         for each in (low, high):
             if each is not None and not _is_bound(each):
-                message = f"feature {self.name}: {each!r} is no bound of a value; give a number, or None for an open end"
+                message = f"feature {self.name}: {each!r} is not a bound of a value; give a number, or None for an open end"
                 raise DefinitionError(message)
         if low is not None and high is not None and low > high:
             message = f"feature {self.name}: no value is within {low:,} … {high:,}"
@@ -160,7 +160,7 @@ class FeatureView:
 
     def __post_init__(self) -> None:
         if self.agent not in AGENT_TYPES:
-            message = f"view {self.name}: {self.agent!r} is none of the agents {', '.join(AGENT_TYPES)}"
+            message = f"view {self.name}: {self.agent!r} is not one of the agents {', '.join(AGENT_TYPES)}"
             raise DefinitionError(message)
         if not _NAME.match(self.name) or not _VERSION.match(self.version):
             message = f"view {self.name!r} {self.version!r}: lower_snake_case and a version such as 1.2.0 are needed"

@@ -32,14 +32,14 @@ class Window:
     """A window of ``size`` µs; its hop follows from the size: 5 min below 12 h, 1 h below 12 d, else 1 d.
 
     Raises:
-        DefinitionError: when the size is no positive multiple of the hop, or longer than ten years.
+        DefinitionError: when the size is not a positive multiple of the hop, or longer than ten years.
     """
 
     size: int
 
     def __post_init__(self) -> None:
         if not isinstance(self.size, int) or self.size <= 0 or self.size % self.hop:
-            message = f"a window of {self.size} µs is no positive multiple of its hop ({self.hop} µs)"
+            message = f"a window of {self.size} µs is not a positive multiple of its hop ({self.hop} µs)"
             raise DefinitionError(message)
         if self.size > MAXIMUM_SIZE:
             longest = f"the longest is {MAXIMUM_SIZE // DAY:,}, as every run reads so much of the log"

@@ -49,7 +49,7 @@ def alert(settings: Settings, text: str, *, link: str, **details: object) -> Fut
 def _send(url: str, body: bytes) -> str | None:
     """Post `body`, and log why it could not be."""
     host = _host(url)
-    problem = _tried(url, body, host) if host else "DETEKTOR_ALERT_WEBHOOK is no http address."
+    problem = _tried(url, body, host) if host else "DETEKTOR_ALERT_WEBHOOK is not an HTTP address."
     if problem:
         _logger.warning("The alert was not sent: %s", problem)
     return problem
@@ -89,7 +89,7 @@ def _host(url: str) -> str | None:
     """Return the host of an http address, None for anything else."""
     try:
         parts = urlsplit(url)
-        _ = parts.port  # parsed on access: raises for a port that is no number
+        _ = parts.port  # parsed on access: raises for a port that is not a number
     except ValueError:
         return None
     return parts.hostname if parts.scheme in {"http", "https"} else None

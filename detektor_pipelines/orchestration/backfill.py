@@ -110,7 +110,7 @@ def run_batches(
     Args:
         settings: Where the servers are.
         wanted: What to run.
-        everything: Compute days anew that are published and not stale.
+        everything: Compute days again that are published and not stale.
         on_day: Hears of each day that was computed or kept.
         engine: Computes and publishes; for tests.
 

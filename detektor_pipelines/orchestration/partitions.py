@@ -105,7 +105,7 @@ def days_between(partitions: dg.DailyPartitionsDefinition, first: date, last: da
     """Return the partition keys from `first` to `last`, both included.
 
     Raises:
-        UserError: `last` is before `first`, or one of them is no partition.
+        UserError: `last` is before `first`, or one of them is not a partition.
 
     """
     keys = partitions.get_partition_keys()

@@ -105,7 +105,7 @@ class PooledEventLogStorage(_Pooled, PostgresEventLogStorage):
     def _insert(self, connection: Connection, events: Sequence[EventLogEntry]) -> list[int]:
         from dagster._core.storage.event_log import SqlEventLogStorageTable as Table
 
-        # Compiled once for any number of rows; the stock VALUES list is compiled anew for each batch
+        # Compiled once for any number of rows; the stock VALUES list is compiled again for each batch
         statement = Table.insert().returning(Table.c.id, sort_by_parameter_order=True)
         return [cast("int", row[0]) for row in connection.execute(statement, [self._event_to_row(event) for event in events])]
 

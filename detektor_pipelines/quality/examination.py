@@ -24,7 +24,7 @@ WATCHED: Final = 3
 def examine(settings: Settings, view: FeatureView, days: Sequence[date]) -> tuple[Finding, ...]:
     """Judge `days`, those of them that are published, and the newest published ones, in the order of `findings.BESIDE_THE_GATE`.
 
-    The volume is judged of the newest only: that Christmas was quiet is no news to whoever computes half a year.
+    The volume is judged of the newest only: that Christmas was quiet is not news to whoever computes half a year.
 
     Raises:
         UserError: The database cannot be read.

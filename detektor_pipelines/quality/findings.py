@@ -109,7 +109,7 @@ BESIDE_THE_GATE: Final = (FRESH, VERSION, VOLUME, NULLS, UNIQUE, BOUNDS, SHRINK)
 def not_computed(check: str, reason: str) -> Finding:
     """Return the verdict of a check that could not look: what is published stands, but nobody has judged it."""
     return Finding(
-        check, passed=False, summary=f"Not computed: {reason}", fix="Mend that; the next materialization computes the check again."
+        check, passed=False, summary=f"Not computed: {reason}", fix="Fix that; the next materialization computes the check again."
     )
 
 

@@ -26,7 +26,7 @@ class Freshness:
     last_closed: date | None
     stale: tuple[date, ...]
     missing: tuple[date, ...]
-    mend: str | None
+    fix: str | None
 
     def as_data(self) -> dict[str, Any]:
         """Return it for JSON."""

@@ -53,7 +53,7 @@ def usual(facts: Mapping[date, DayFacts], days: Sequence[date], published: Seque
         passed=False,
         summary=f"Many more nulls than in the days before: {', '.join(features)}, on {listed(sorted({case['day'] for case in cases}))}.",
         fix="See on the view's page what the feature is made from, then whether those columns are still filled: `detektor features explain`"
-        " lists the events behind a value. If the logs changed their form, mend the reader and run `detektor reingest`; if the agent did,"
+        " lists the events behind a value. If the logs changed their form, fix the reader and run `detektor reingest`; if the agent did,"
         " nothing is wrong.",
         cases=tuple(cases[:SHOWN]),
         figures=figures,

@@ -1,7 +1,7 @@
 """Check of the volume: the events of the seven days up to a day against the same sum in the weeks before.
 
 Agents work in bursts and rest on holidays, so a single day tells nothing: on one simulated day in forty even five spreads and a
-factor of two against the same weekday are no fault. Weeks are steady.
+factor of two against the same weekday are not an error. Weeks are steady.
 """
 
 from __future__ import annotations

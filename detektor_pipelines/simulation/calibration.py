@@ -1,7 +1,7 @@
 """What real logs look like, as numbers: distributions measured on transcripts of three open-source teams, pooled.
 
 30,672 tool calls, 405 sessions, three teams, January to March 2026. `docs/simulation.md` sets each figure beside the simulated one;
-`detektor simulate --figures --compare PATH` measures both anew. Where real logs hold nothing (video faults, research packs), the figure is
+`detektor simulate --figures --compare PATH` measures both again. Where real logs hold nothing (video faults, research packs), the figure is
 a guess and says so.
 """
 

@@ -1,4 +1,4 @@
-"""Work that is no part of a coding task: faults, pipeline faults, sweeps of the documents, advice, research packs."""
+"""Work that is not part of a coding task: faults, pipeline faults, sweeps of the documents, advice, research packs."""
 
 from __future__ import annotations
 

@@ -191,5 +191,5 @@ def _coders_quality(work: Block, success: Truths, review_round: int) -> Floats:
 
 
 def _reviewers_quality(review: Block) -> Floats:
-    """A reviewer that is too strict annoys, one that is too mild is no help."""
+    """A reviewer that is too strict annoys, one that is too mild does not help."""
     return np.asarray(0.6 - 0.35 * review.scene.strictness**2 + 0.2 * review.scene.care, dtype=np.float64)

@@ -30,7 +30,7 @@ PROGRAMS: Final = (
 
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
 _SECONDS: Final = 120
-_FIX: Final = "Mend the file and run it again. What runs goes on with the definitions that it has loaded, and nothing is lost."
+_FIX: Final = "Fix the file and run it again. What runs goes on with the definitions that it has loaded, and nothing is lost."
 
 
 def definitions(modules: tuple[str, ...] = CATALOG) -> dict[str, Any]:

@@ -238,4 +238,4 @@ WATCHDOG = Program(
     environment=dagster_servers.environment,
     ready=lambda _: True,
 )
-"""No server, so not in the table: it runs beside the code server and mends what the process manager does not see."""
+"""No server, so not in the table: it runs beside the code server and fixes what the process manager does not see."""

@@ -1,7 +1,7 @@
 """Bringing the programs that run our code to the code that is on disk now, one after the other.
 
-    feature server, registry server   SIGHUP: begin anew in place and keep their port; who connects meanwhile waits
-    code server                       loads the definitions anew; runs under way end in the process that they were started in
+    feature server, registry server   SIGHUP: restart in place and keep their port; who connects meanwhile waits
+    code server                       loads the definitions again; runs under way end in the process that they were started in
     the others                        are ended cleanly and started: the log is the stream worker's queue, Dagster's is in PostgreSQL
 
 Nothing is touched before the code on disk has proved to load. The databases and MLflow run no code of ours.
@@ -32,7 +32,7 @@ RESTARTABLE: Final = ("stream", "serve", "registry", "dagster-code", "dagster", 
 _IN_PLACE: Final = ("serve", "registry")
 _BEGUN: Final = "DETEKTOR_BEGUN"  # serving.handover counts in it
 _HANG_UP_SECONDS: Final = 30
-"""In which a server has answered what it had begun, ten seconds at most, and has begun anew."""
+"""In which a server has answered what it had begun, ten seconds at most, and has started again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def chosen(settings: Settings, names: tuple[str, ...]) -> list[Program]:
     for name in names:
         if name not in RESTARTABLE:
             raise UserError(
-                f"{name} runs no code of ours, or is none of the stack's programs.", fix=f"Choose from: {', '.join(RESTARTABLE)}."
+                f"{name} runs no code of ours, or is not one of the stack's programs.", fix=f"Choose from: {', '.join(RESTARTABLE)}."
             )
         if name not in running:
             raise UserError(f"{PROGRAMS[name].title} does not run.", where=str(settings.home), fix=f"detektor up {name}")
@@ -83,10 +83,10 @@ def restart(settings: Settings, programs: list[Program], tell: Callable[[str], N
 def _restart(settings: Settings, program: Program) -> tuple[str, str | None]:
     try:
         if program.name in _IN_PLACE:
-            return "began anew in place", _begin_anew(settings, program)
+            return "restarted in place", _start_again(settings, program)
         if program.name == "dagster-code":
             done = dagster_servers.reload_definitions(settings)
-            return "loaded the definitions anew", None if done and _answers(settings, program) else _silent(settings, program)
+            return "loaded the definitions again", None if done and _answers(settings, program) else _silent(settings, program)
         supervisor.stop(settings, program.name)
         supervisor.start(settings, program.name)
         return "ended and started", None if _answers(settings, program) else _silent(settings, program)
@@ -94,7 +94,7 @@ def _restart(settings: Settings, program: Program) -> tuple[str, str | None]:
         return "not restarted", error.what
 
 
-def _begin_anew(settings: Settings, program: Program) -> str | None:
+def _start_again(settings: Settings, program: Program) -> str | None:
     """Let a server replace itself; return what is wrong when it did not."""
     pid = int(supervisor.states(settings)[program.name]["pid"])
     before = _times_begun(pid)
@@ -102,14 +102,14 @@ def _begin_anew(settings: Settings, program: Program) -> str | None:
     deadline = time.monotonic() + _HANG_UP_SECONDS
     while _times_begun(pid) == before:
         if time.monotonic() > deadline:
-            return f"process {pid} has not begun anew within {_HANG_UP_SECONDS} s; `detektor down`, then `detektor up`"
+            return f"process {pid} has not started again within {_HANG_UP_SECONDS} s; `detektor down`, then `detektor up`"
         time.sleep(0.02)
     # It may have ended instead: then the process manager starts it, as after any death.
     return None if _answers(settings, program) else _silent(settings, program)
 
 
 def _times_begun(pid: int) -> int | None:
-    """Return how often a process has begun anew in place, None when it is gone."""
+    """Return how often a process has restarted in place, None when it is gone."""
     try:
         return int(psutil.Process(pid).environ().get(_BEGUN, "0"))
     except psutil.NoSuchProcess:

@@ -56,7 +56,7 @@ class Watchdog:
     _small_for: set[str] = field(default_factory=set)
 
     def look(self) -> bool:
-        """Look once and mend what is found; False when the process manager has ended."""
+        """Look once and fix what is found; False when the process manager has ended."""
         rows = supervisor.states(self.settings)
         if not rows:
             return False

@@ -43,8 +43,8 @@ _REFUSALS: Final = (  # by words of the message: inside a script, and in redis-p
     ("MISCONF", "Redis cannot save to disk and refuses writes.", "Free disk space on its server."),
     ("NOAUTH", "Redis wants a password.", "Give it in DETEKTOR_EXTERNAL_REDIS_URL."),
     ("permissions", "The Redis user may not do this.", "Grant it GET, SET, SETNX, MGET, SCAN, UNLINK and EVAL on feast:*."),
-    ("luster mode is not enabled", "This Redis is no cluster.", "Write its address as redis:// in DETEKTOR_EXTERNAL_REDIS_URL."),
-    ("SENTINEL", "This Redis is no Sentinel.", "Write its address as redis:// in DETEKTOR_EXTERNAL_REDIS_URL."),
+    ("luster mode is not enabled", "This Redis is not a cluster.", "Write its address as redis:// in DETEKTOR_EXTERNAL_REDIS_URL."),
+    ("SENTINEL", "This Redis is not a Sentinel.", "Write its address as redis:// in DETEKTOR_EXTERNAL_REDIS_URL."),
 )
 
 _Item = TypeVar("_Item")

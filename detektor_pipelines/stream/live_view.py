@@ -69,7 +69,7 @@ class LiveView:
         return plan(view).columns
 
     def load(self, events: pa.Table, instant: int, shards: frozenset[int]) -> list[str]:
-        """Begin anew at `instant` with the history that is known, owning `shards`; every key counts as changed.
+        """Start again at `instant` with the history that is known, owning `shards`; every key counts as changed.
 
         Returns the event_ids that had to be left out.
         """
@@ -125,7 +125,7 @@ class LiveView:
                     self.state.add(key, ts, row[_EVENT_ID], contribution)
 
     def repair(self, places: Iterable[tuple[str | None, int]], read: ReadSpan) -> None:
-        """Sum the tiles anew that hold these places (project, occurred_at), from the log as it is known now."""
+        """Sum the tiles again that hold these places (project, occurred_at), from the log as it is known now."""
         days: dict[int, set[str]] = {}
         whole = self.state.hops[-1].size
         instant = self.state.instant
@@ -153,7 +153,7 @@ class LiveView:
         """Return agent_id → packed value of what may have changed since the last call; `writer` says who counted it.
 
         Raises:
-            ValueError: A value does not fit 64 bits; from now on the view is `strict`, and must be loaded anew.
+            ValueError: A value does not fit 64 bits; from now on the view is `strict`, and must be loaded again.
 
         """
         packed = {}

@@ -30,7 +30,7 @@ _COUNTERS = {
     "refused": ("detektor_stream_refused_values", "Writes that the guard refused."),
     "lost": ("detektor_stream_lost_values", "Values that Redis had lost, written again."),
     "rejected": ("detektor_stream_rejected_events", "Events that could not be counted."),
-    "loads": ("detektor_stream_loads", "How often the worker began anew."),
+    "loads": ("detektor_stream_loads", "How often the worker started again."),
 }
 
 _logger = logging.getLogger(__name__)

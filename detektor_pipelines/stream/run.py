@@ -71,11 +71,11 @@ def run(
             except UserError as error:
                 if str(error) != complaint:
                     complaint = str(error)
-                    _logger.warning("Begins anew when the log can be read again. %s", error)
+                    _logger.warning("Starts again when the raw log can be read. %s", error)
                 stop.wait(_AGAIN_S)
                 continue
             except Exception:  # a service that nobody watches: what it counted is counted again from the log
-                _logger.exception("Begins anew")
+                _logger.exception("Starts again")
                 stop.wait(_AGAIN_S)
                 continue
             if time.monotonic() >= reported + _REPORT_S:

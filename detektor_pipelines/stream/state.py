@@ -243,7 +243,7 @@ class ViewState:
             state.tiles += 1 if old is None else -1
 
     def settle(self, key: str) -> None:
-        """Sum the key's windows anew from its tiles."""
+        """Sum the key's windows again from its tiles."""
         count_of_tiles = self._keys[key].tiles if key in self._keys else 0
         state = self._new(key)
         state.tiles = count_of_tiles
@@ -253,7 +253,7 @@ class ViewState:
         self.dirty.add(key)
 
     def settle_all(self) -> None:
-        """Sum all windows anew, tile by tile: what follows when many tiles were put in."""
+        """Sum all windows again, tile by tile: what follows when many tiles were put in."""
         for key, state in self._keys.items():
             fresh = _Key(*self._sizes)
             fresh.tiles = state.tiles

@@ -3,13 +3,13 @@
 One `tick` is: what became visible, the instant, the values of the keys that changed. A value carries the tick's instant and snapshot, so
 that batch can compute the same thing from the same knowledge. Nothing is kept on disk: a start reads the events of the longest windows.
 
-A lost connection to PostgreSQL loses the locks of our shards with it, so the worker begins anew, as after any other fault in the middle of
+A lost connection to PostgreSQL loses the locks of our shards with it, so the worker starts again, as after any other fault in the middle of
 a tick; without shards it counts nothing. With Redis away it goes on counting, and writes the newest value of each changed key when it is
 back.
 
 Clocks of hosts differ, so a worker begins at what stands online when that is a little ahead of its own clock, and what the guard refuses
-all the same is counted anew, for the stored value's instant. What lies further ahead is an error of somebody's clock: it is said, and left
-for `detektor online mend`. A Redis that evicts is looked through in turns (`known_keys`).
+all the same is counted again, for the stored value's instant. What lies further ahead is an error of somebody's clock: it is said, and left
+for `detektor online repair`. A Redis that evicts is looked through in turns (`known_keys`).
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Health:
         lost: Values that Redis no longer had though they had been there; each is written again.
         ahead: By how much something online lies ahead of the clock, µs; 0 within what clocks may differ by.
         rejected: Events that could not be counted.
-        loads: How often it began anew.
+        loads: How often it started again.
         load_seconds: How long the last beginning took.
 
     """
@@ -160,8 +160,8 @@ class Worker:
         """Do one round: returns how many events became visible.
 
         Raises:
-            UserError: PostgreSQL does not answer, or the online store is another copy's of the log; the next tick begins anew, as after any
-                exception.
+            UserError: PostgreSQL does not answer, or the online store is another copy's of the log; the next tick starts again, as after
+                any exception.
 
         """
         with postgres_errors(self._settings):
@@ -226,8 +226,8 @@ class Worker:
         return self._connection
 
     def _begin_at_the_clock(self) -> None:
-        """Forget what was counted with a clock that was ahead: the windows cannot go back, so they are summed anew."""
-        _logger.error("The clock went back by more than a minute, to %s: beginning anew at it", clock.to_text(clock.now_us()))
+        """Forget what was counted with a clock that was ahead: the windows cannot go back, so they are summed again."""
+        _logger.error("The clock went back by more than a minute, to %s: starting again at it", clock.to_text(clock.now_us()))
         self._disconnect()
         self._no_earlier = 0
         self.health.as_of = self.health.complete = clock.now_us()
@@ -242,7 +242,7 @@ class Worker:
         return max(now, *(each for each in standing if each <= clock.now_us() + clock.AHEAD_LIMIT_US), now)
 
     def _load(self, shards: frozenset[int]) -> None:
-        """Begin anew with what the log holds."""
+        """Start again with what the log holds."""
         started = time.perf_counter()
         now = self._begin_at(shards)
         with connect_arrow(self._settings, writes=True) as connection:
@@ -261,7 +261,7 @@ class Worker:
         self.health.as_of, self.health.shards = now, shards
         self.health.loads += 1
         self.health.load_seconds = time.perf_counter() - started
-        _logger.info("Began anew with shards %s in %.1f s", sorted(shards), self.health.load_seconds)
+        _logger.info("Started again with shards %s in %.1f s", sorted(shards), self.health.load_seconds)
 
     def _hear(self, connection: psycopg.Connection, poll: Poll) -> None:
         revised = []
@@ -327,7 +327,7 @@ class Worker:
             self.health.waiting = sum(view.state.waiting for view in self._views)
 
     def _write(self) -> None:
-        """Write what waits; what is refused is counted anew by the next tick, for an instant that is not before the stored value's."""
+        """Write what waits; what is refused is counted again by the next tick, for an instant that is not before the stored value's."""
         counts = self._publisher.write()
         self.health.values += counts.written
         if not counts.refused:
@@ -335,7 +335,7 @@ class Worker:
         self.health.refused += len(counts.refused)
         limit = clock.now_us() + clock.AHEAD_LIMIT_US
         self._no_earlier = max(self._no_earlier, *(each.as_of for each in counts.refused if each.as_of <= limit), 0)
-        text = "%d values were refused, for example of %s: what stands online knows something else; they are counted anew"
+        text = "%d values were refused, for example of %s: what stands online knows something else; they are counted again"
         self._rarely.say(logging.WARNING, text, len(counts.refused), counts.refused[0].agent_id)
 
     def _move(self) -> set[StoredView]:
@@ -354,13 +354,13 @@ class Worker:
         return lost
 
     def _say_what_is_ahead(self) -> None:
-        """Take note of what lies ahead of the clock, and say what mends it."""
+        """Take note of what lies ahead of the clock, and say what fixes it."""
         refused = (as_of for view in self._views for as_of in self._publisher.refused_of(view.stored).values())
         ahead = max(self._publisher.furthest, *refused, 0) - clock.now_us()
         self.health.ahead = ahead if ahead > clock.AHEAD_LIMIT_US else 0
         if self.health.ahead:
             text = "Something online lies %.0f s ahead of the clock: nobody trusts it, and newer values do not replace it. %s"
-            self._rarely.say(logging.ERROR, text, ahead / 1_000_000, "Set the clocks right, then run `detektor online mend`.")
+            self._rarely.say(logging.ERROR, text, ahead / 1_000_000, "Set the clocks right, then run `detektor online repair`.")
 
     def _refill(self, lost: set[StoredView]) -> None:
         """Write an emptied Redis full again: keys that are in no window from the offline store, the others from memory."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 BEGUN: Final = "DETEKTOR_BEGUN"
-"""Variable that says how often the process has begun anew in place; `stack.restart` sees by it that it has."""
+"""Variable that says how often the process has restarted in place; `stack.restart` sees by it that it has."""
 
 _FIRST: Final = 3
 
@@ -28,7 +28,7 @@ def inherited() -> socket.socket | None:
     """Return the socket that this process was started with, None when there is none. Only the first call finds it.
 
     Raises:
-        UserError: What was passed is no listening TCP socket, or more than one.
+        UserError: What was passed is not a listening TCP socket, or more than one.
 
     """
     number, whose = os.environ.pop("LISTEN_FDS", ""), os.environ.pop("LISTEN_PID", "")

@@ -125,7 +125,7 @@ def listening_socket(where: Door, *, option: str) -> Iterator[socket.socket]:
 
 
 def run(application: ASGIApp | str, listener: socket.socket, where: Door, *, workers: int = 1) -> bool:
-    """Serve until SIGTERM, SIGHUP or Ctrl-C; tell whether it was a SIGHUP: then the process is meant to start anew on the same socket.
+    """Serve until SIGTERM, SIGHUP or Ctrl-C; tell whether it was a SIGHUP: then the process is meant to start again on the same socket.
 
     With several workers a SIGHUP replaces one after the other, and nothing ends.
 

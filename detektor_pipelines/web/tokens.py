@@ -65,7 +65,7 @@ class TokenFile:
         try:
             self._digests = _read_tokens(self._file)
         except UserError as error:  # what it listed before stays, so that a slip of the pen locks nobody out
-            _log.error("The tokens are not read anew: %s (%s)", error.what, error.where)
+            _log.error("The tokens are not read again: %s (%s)", error.what, error.where)
 
 
 def add_token(file: Path, name: str) -> str:

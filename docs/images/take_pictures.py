@@ -1,4 +1,4 @@
-"""Take the pictures of this directory anew: `make pictures` (two to four minutes, needs Chromium).
+"""Take the pictures of this directory again: `make pictures` (two to four minutes, needs Chromium).
 
 Starts an installation of its own in a temporary directory, with six simulated months; runs the backfill of all views; then lets an event
 come in late that the gate refuses, so that there is a failed day to show; and ends everything. What the pages show beside that (checks,
@@ -92,7 +92,7 @@ class Studio:
         for words in ("fetching statuses", "Loading"):
             expect(self.page.get_by_text(words)).to_have_count(0)
         size = self.page.viewport_size
-        if size:  # the trail of names at the top is laid out before its letters are there, and anew when the width changes
+        if size:  # the trail of names at the top is laid out before its letters are there, and again when the width changes
             self.size(size["height"], size["width"] - 200)
             self.page.wait_for_timeout(300)
             self.size(**size)

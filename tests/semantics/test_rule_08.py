@@ -57,7 +57,7 @@ def test_08_a_run_ends_at_the_clock(log: Settings, monkeypatch: pytest.MonkeyPat
 
 
 def test_08_nothing_that_makes_numbers_asks_another_clock() -> None:
-    """The real one's are MLflow's runs, a hook's stamps, a file's age, when Feast reads its registry anew, since when a process runs.
+    """The real one's are MLflow's runs, a hook's stamps, a file's age, when Feast reads its registry again, since when a process runs.
 
     No value depends on them.
     """

@@ -1,4 +1,4 @@
-"""Rule 25: clocks are not trusted to agree; what lies ahead of the platform's is an error that says so, and one command mends it."""
+"""Rule 25: clocks are not trusted to agree; what lies ahead of the platform's is an error that says so, and one command fixes it."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def detektor(*words: str) -> tuple[int, str]:
     return result.exit_code, result.stdout
 
 
-def mend() -> dict[str, object]:
-    code, text = detektor("online", "mend", "--json")
+def repair() -> dict[str, object]:
+    code, text = detektor("online", "repair", "--json")
     assert code == 0
     found: dict[str, object] = json.loads(text)
     return found
@@ -103,7 +103,7 @@ def test_25_a_value_ahead_of_the_clock_is_not_trusted_and_the_worker_says_so(
         tick(worker)
         assert worker.health.ahead == parse_instant("2026-03-08T03:00:00Z") - parse_instant("2026-03-07T10:05:00Z")
         assert worker.health.unresolved
-        assert "detektor online mend" in caplog.text
+        assert "detektor online repair" in caplog.text
         assert served(stack).status == "OUTSIDE_MAX_AGE"
 
 
@@ -117,7 +117,7 @@ def test_25_one_command_mends_it(stack: Settings, monkeypatch: pytest.MonkeyPatc
         if with_worker:
             tick(worker)
 
-        (done,) = mend()["mended"]  # type: ignore[misc]
+        (done,) = repair()["repaired"]  # type: ignore[misc]
 
         assert (done["view"], done["values"], done["dropped"], done["refilled"], done["lost"]) == (VIEW.name, 2, 2, 2, 0)
         if with_worker:
@@ -128,7 +128,7 @@ def test_25_one_command_mends_it(stack: Settings, monkeypatch: pytest.MonkeyPatc
         assert row.valid_through is not None
         assert row.valid_through <= row.as_of
         assert compare(stack, VIEW, [Served(AGENT, row.as_of, row.snapshot, row.values)]).mismatches == []
-    assert mend() == {"mended": [], "views": 8}
+    assert repair() == {"repaired": [], "views": 8}
 
 
 def test_25_mending_changes_nothing_where_nothing_is_wrong(stack: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +138,7 @@ def test_25_mending_changes_nothing_where_nothing_is_wrong(stack: Settings, monk
     publish_online(stack, VIEW)
     with online.redis_client(stack) as client:
         before = {key: client.dump(key) for key in client.scan_iter()}
-        assert detektor("online", "mend") == (0, "Nothing online lies ahead of the clock.\n")
+        assert detektor("online", "repair") == (0, "Nothing online lies ahead of the clock.\n")
         assert {key: client.dump(key) for key in client.scan_iter()} == before
 
 
@@ -149,7 +149,7 @@ def test_25_the_hourly_run_does_not_count_what_stands_ahead_as_published(stack: 
     run(stack, VIEW, "2026-03-07")
     publication = publish_online(stack, VIEW)
     assert (publication.refused, publication.made_good, publication.lost, publication.ahead) == (2, 0, 2, 2)
-    assert "detektor online mend" in publication.trouble()
+    assert "detektor online repair" in publication.trouble()
 
 
 def test_25_status_and_doctor_name_what_lies_ahead_and_the_command(stack: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,11 +158,11 @@ def test_25_status_and_doctor_name_what_lies_ahead_and_the_command(stack: Settin
     (check,) = [each for each in json.loads(text)["checks"] if each["name"] == "online values"]
     assert check["result"] == "failed"
     assert "2 values and valid_through of 8 shards" in check["found"]
-    assert "detektor online mend" in check["fix"]
+    assert "detektor online repair" in check["fix"]
     found = online_section(stack)
     assert found.data["ahead"] == [{"view": VIEW.name, "values": 2, "shards": 8, "furthest": "2026-03-08T03:00:00Z"}]
-    assert found.commands == ("detektor online mend",)
-    mend()
+    assert found.commands == ("detektor online repair",)
+    repair()
     assert (online_section(stack).rows, online_section(stack).commands) == ((), ())
     _, text = detektor("doctor", "--json")
     assert [each["result"] for each in json.loads(text)["checks"] if each["name"] == "online values"] == ["ok"]
@@ -180,7 +180,7 @@ def test_25_a_worker_whose_clock_goes_back_begins_anew_at_it(
         assert worker.health.as_of == parse_instant("2026-03-07T10:00:00Z")
         assert "The clock went back" in caplog.text
         assert worker.health.ahead > 0
-        mend()
+        repair()
         tick(worker)
         row = served(stack)
         assert (row.values[COUNT], row.status, worker.health.ahead) == (1, "PRESENT", 0)

@@ -1,4 +1,4 @@
-"""Rule 27: parity asks whether a reader gets now what he should get now, and to have compared nothing is no success."""
+"""Rule 27: parity asks whether a reader gets now what he should get now, and to have compared nothing is not a success."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from detektor_pipelines import clock
 from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.language.windows import DAY
 from detektor_pipelines.quality.parity import judgement
-from detektor_pipelines.quality.parity.check import check, compared_nothing, mend
+from detektor_pipelines.quality.parity.check import check, compared_nothing, repair
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -153,7 +153,7 @@ def test_27_what_is_not_right_is_mended_from_the_log(planting: Planting) -> None
         spoil()
         found = check(planting.settings, [VIEW])
         assert found[0].errors == 1
-        assert mend(planting.settings, [VIEW], found) == 1
+        assert repair(planting.settings, [VIEW], found) == 1
         assert planting.states() == {"ok": 2}
 
 

@@ -28,7 +28,7 @@ Row = tuple[str, int, int, tuple[Value, ...]]
 class Event:
     """One revision of an event of the view's agent; instants in µs.
 
-    A history that `resolved` has not seen says with `live` whether the revision itself is no retraction. In one that it has seen the
+    A history that `resolved` has not seen says with `live` whether the revision itself is not a retraction. In one that it has seen the
     highest revision alone is live, and `until` is when the platform learnt better of one that was superseded.
     """
 

@@ -172,7 +172,7 @@ def bad(stage: Stage, rng: Random) -> Done:
     return _write_past_checks(stage, rng, replace(record, said={**record.said, "issues_found": _BAD}))
 
 
-def mend_bad(stage: Stage, rng: Random) -> Done:
+def repair_bad(stage: Stage, rng: Random) -> Done:
     """Such an event is put right."""
     chosen = _choose(stage, rng, lambda each: each.said.get("issues_found") == _BAD, raw=True)
     if chosen is None:
@@ -277,9 +277,9 @@ def ahead(stage: Stage, rng: Random) -> Done:
     return NOTHING
 
 
-def mend(stage: Stage, rng: Random) -> Done:
-    """`detektor online mend`."""
-    stage.mend()
+def repair_online(stage: Stage, rng: Random) -> Done:
+    """`detektor online repair`."""
+    stage.repair_online()
     stage.ahead_until = 0
     return _maybe_tick(stage, rng)
 
@@ -396,7 +396,7 @@ def plant(stage: Stage, rng: Random) -> Done:
 
 
 def second(stage: Stage, rng: Random) -> Done:
-    """Another version of the view comes into use; workers that run go on with the old one, or are started anew."""
+    """Another version of the view comes into use; workers that run go on with the old one, or are started again."""
     if len(stage.versions) > 1:
         return NOTHING
     stage.versions.append(Version(second_version(stage.versions[0].view)))
@@ -408,7 +408,7 @@ def second(stage: Stage, rng: Random) -> Done:
 
 
 def restore(stage: Stage, rng: Random) -> Done:
-    """The database is restored into another cluster, whose transactions are counted anew; or a copy of the cluster is promoted."""
+    """The database is restored into another cluster, whose transactions are counted again; or a copy of the cluster is promoted."""
     if rng.random() < 0.7:
         stage.restore()
     else:
@@ -428,7 +428,7 @@ ACTIONS: Final[dict[str, tuple[int, Callable[[Stage, Random], Done]]]] = {
     "move": (2, move),
     "retract": (1, retract),
     "bad": (1, bad),
-    "mend_bad": (1, mend_bad),
+    "repair_bad": (1, repair_bad),
     "begin": (2, begin),
     "end": (3, end),
     "run": (8, run),
@@ -436,7 +436,7 @@ ACTIONS: Final[dict[str, tuple[int, Callable[[Stage, Random], Done]]]] = {
     "backfill": (2, backfill),
     "repair": (3, repair),
     "ahead": (1, ahead),
-    "mend": (1, mend),
+    "repair_online": (1, repair_online),
     "tick": (4, tick),
     "start": (4, start),
     "kill": (2, kill),

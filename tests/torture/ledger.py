@@ -15,7 +15,7 @@ Identity: TypeAlias = tuple[str, int]
 
 
 class NoSuchMomentError(Exception):
-    """A snapshot that is none of the log's moments."""
+    """A snapshot that is not one of the log's moments."""
 
 
 class Ledger:

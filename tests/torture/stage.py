@@ -288,11 +288,11 @@ class Stage:
             publish_online(self.settings, version.view)
         return failed
 
-    def mend(self) -> None:
-        """`detektor online mend`."""
-        from detektor_pipelines.engine.mend import mend
+    def repair_online(self) -> None:
+        """`detektor online repair`."""
+        from detektor_pipelines.engine.repair import repair
 
-        for _ in mend(self.settings, [version.view for version in self.versions]):
+        for _ in repair(self.settings, [version.view for version in self.versions]):
             pass
 
     def restore(self) -> None:

@@ -2,7 +2,7 @@
 
 `make test` plays the histories that once went wrong (`failed.jsonl`) and a few seeds, `make test-long` five hundred. A history that goes
 wrong is made shorter and printed with its seed and the command that plays it again; its line "as data" goes into `failed.jsonl` with the
-change that mends it.
+change that fixes it.
 """
 
 from __future__ import annotations

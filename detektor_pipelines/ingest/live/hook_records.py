@@ -75,10 +75,10 @@ class HookReader:
             return [Rejection(SOURCE, None, "the line is torn or not JSON", excerpt(line))]
         at = record.get(TIME) if isinstance(record, dict) else None
         if not isinstance(at, int):
-            return [Rejection(SOURCE, None, "the line is no note of detektor-hook", excerpt(line))]
+            return [Rejection(SOURCE, None, "the line is not a note of detektor-hook", excerpt(line))]
         if "hook_event_name" not in record:
             said = excerpt(f"{at} {record.get('text', line.decode(errors='replace'))}")
-            return [Rejection(SOURCE, None, "the hook's input is no JSON object with a hook_event_name", said)]
+            return [Rejection(SOURCE, None, "the hook's input is not a JSON object with a hook_event_name", said)]
         try:
             return list(self._events(record, at // 1000 + _shift(), line))
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:

@@ -59,7 +59,7 @@ class SettingsFile:
             return ""
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(
-                "The settings cannot be read.", where=f"{self.path}: {error}", fix="Mend the file; nothing was changed."
+                "The settings cannot be read.", where=f"{self.path}: {error}", fix="Fix the file; nothing was changed."
             ) from None
 
     def commands(self) -> dict[str, list[str]]:
@@ -75,7 +75,7 @@ class SettingsFile:
         """Return its text with our hook in it, once for each of HOOKS; the same text when it is there already.
 
         Raises:
-            UserError: It is no JSON, or its hooks are not what Claude Code reads.
+            UserError: It is not JSON, or its hooks are not what Claude Code reads.
 
         """
         return _installed(self.text(), command, self.path)
@@ -188,7 +188,7 @@ def _strange(place: str, kind: str, path: Path) -> UserError:
     return UserError(
         f"{place} is not {kind}, as Claude Code wants it.",
         where=str(path),
-        fix="Mend it first; `claude doctor` checks it. Nothing was changed.",
+        fix="Fix it first; `claude doctor` checks it. Nothing was changed.",
     )
 
 
@@ -196,7 +196,7 @@ def _parsed(text: str, path: Path) -> dict[str, Any]:
     """Read the settings; no text is an empty object.
 
     Raises:
-        UserError: They are no JSON object, or name a key twice.
+        UserError: They are not a JSON object, or name a key twice.
 
     """
     if not text.strip():
@@ -205,12 +205,12 @@ def _parsed(text: str, path: Path) -> dict[str, Any]:
         content = json.loads(text, object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
         where = f"{path}, line {error.lineno}, column {error.colno}: {error.msg}"
-        raise UserError("The settings are no JSON.", where=where, fix="Mend the file first; nothing was changed.") from None
+        raise UserError("The settings are not JSON.", where=where, fix="Fix the file first; nothing was changed.") from None
     except _RepeatedKeyError as error:
         raise UserError(f"The settings name the key {error} twice.", where=str(path), fix="Remove one; nothing was changed.") from None
     if not isinstance(content, dict):
         raise UserError(
-            "The settings are no JSON object.", where=f"{path}, line 1, column 1", fix="Mend the file first; nothing was changed."
+            "The settings are not a JSON object.", where=f"{path}, line 1, column 1", fix="Fix the file first; nothing was changed."
         )
     return content
 

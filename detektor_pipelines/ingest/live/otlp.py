@@ -6,7 +6,7 @@
 | `api_request` | `chat`, with model, duration, tokens |
 | `api_error`, `api_refusal` | `chat` that failed |
 | `subagent_completed` | `invoke_agent`, with duration and tool calls; not the agent's own work, for its report is not told |
-| those of WITHOUT_EVENTS (`user_prompt`, `tool_decision`, …) | nothing: they are no operation of ours |
+| those of WITHOUT_EVENTS (`user_prompt`, `tool_decision`, …) | nothing: they are not operations of ours |
 | any other | rejected, with its name |
 
 Names of attributes are those of Claude Code's page on monitoring. A tool call has the id of its transcript's, `tool:<tool_use_id>`, where
@@ -62,7 +62,7 @@ _REMOTES: Final = ("vcs.repository.url.full", "vcs.repository.name")
 
 
 class UnreadableRequestError(Exception):
-    """The body is no export of logs; its text says why."""
+    """The body is not an export of logs; its text says why."""
 
 
 def requests_of_json(body: bytes) -> dict[str, Any]:
@@ -75,10 +75,10 @@ def requests_of_json(body: bytes) -> dict[str, Any]:
     try:
         content = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        reason = f"the body is no JSON: {error.msg} at character {error.colno}"
+        reason = f"the body is not JSON: {error.msg} at character {error.colno}"
         raise UnreadableRequestError(reason) from None
     if not isinstance(content, dict) or not isinstance(content.get("resourceLogs", []), list):
-        reason = "the body is no ExportLogsServiceRequest: it has no list resourceLogs"
+        reason = "the body is not an ExportLogsServiceRequest: it has no list resourceLogs"
         raise UnreadableRequestError(reason)
     return content
 
@@ -98,13 +98,13 @@ def requests_of_protobuf(body: bytes) -> dict[str, Any]:
     try:
         message.ParseFromString(body)
     except DecodeError:
-        reason = "the body is no ExportLogsServiceRequest in protobuf"
+        reason = "the body is not an ExportLogsServiceRequest in protobuf"
         raise UnreadableRequestError(reason) from None
     return dict(MessageToDict(message))
 
 
 def read(content: Mapping[str, Any], names: AgentNames) -> Iterator[AgentEvent | Rejection]:
-    """Make events of an export's records, in order; what is no operation of ours yields nothing."""
+    """Make events of an export's records, in order; what is not an operation of ours yields nothing."""
     for resource_logs in content.get("resourceLogs", ()):
         resource = _attributes(record_of(record_of(resource_logs).get("resource")).get("attributes"))
         for scope_logs in record_of(resource_logs).get("scopeLogs", ()):
@@ -191,7 +191,7 @@ _KINDS: Final = {
 
 
 def _attributes(given: Any) -> dict[str, Any]:
-    """OTLP's list of key and typed value, as a mapping; what is no plain value is left out."""
+    """OTLP's list of key and typed value, as a mapping; what is not a plain value is left out."""
     found: dict[str, Any] = {}
     for pair in given if isinstance(given, list) else ():
         value = record_of(record_of(pair).get("value"))

@@ -53,7 +53,7 @@ class SourceFile:
         path: The file itself (a reader may look at its neighbours); None for standard input.
         source: What `AgentEvent.source` and `Rejection.source` call it.
         size: Bytes on disk (compressed ones for gzip); 0 when unknown.
-        lines: Opens the file anew.
+        lines: Opens the file again.
 
     """
 

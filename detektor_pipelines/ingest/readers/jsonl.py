@@ -31,7 +31,7 @@ FIELDS: Final = frozenset({*REQUIRED, *OPTIONAL, *MEASURES, *CATEGORIES})
 
 
 class _BadRecordError(Exception):
-    """Why a line is no event; the text becomes the rejection's reason. `value` goes to its excerpt."""
+    """Why a line is not an event; the text becomes the rejection's reason. `value` goes to its excerpt."""
 
     def __init__(self, reason: str, value: str = "") -> None:
         super().__init__(reason)
@@ -66,7 +66,7 @@ def _record(line: bytes) -> dict[str, Any]:
     except orjson.JSONDecodeError as error:
         raise _BadRecordError("the line is torn or not JSON", f"{error.msg} at character {error.colno}") from None
     if not isinstance(record, dict):
-        raise _BadRecordError("the line is no JSON object")
+        raise _BadRecordError("the line is not a JSON object")
     strange = record.keys() - FIELDS
     if strange:
         name = min(strange)
@@ -124,7 +124,7 @@ def _instant(record: dict[str, Any], name: str) -> int:
     try:
         return parse_instant(value)
     except (TypeError, ValueError, OverflowError):
-        raise _BadRecordError(f"the field {name!r} is no instant such as 2026-03-05T10:00:00Z", str(value)) from None
+        raise _BadRecordError(f"the field {name!r} is not a timestamp such as 2026-03-05T10:00:00Z", str(value)) from None
 
 
 def _agent_type(raw_name: str, context: ReadContext) -> str:

@@ -53,7 +53,7 @@ class AgentNames:
         """Read the packaged table and `files`; a later file wins over an earlier one, and all win over the packaged one.
 
         Raises:
-            UserError: A file is no TOML, or maps a name to something that is no agent.
+            UserError: A file is not TOML, or maps a name to something that is not an agent.
 
         """
         given = tuple(_read(file) for file in reversed(files))
@@ -92,7 +92,7 @@ def _read(file: Path) -> _Table:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         line = _LINE_OF_ERROR.search(str(error))
-        raise _broken(file, int(line[1]) if line else None, f"it is no TOML: {error}") from None
+        raise _broken(file, int(line[1]) if line else None, f"it is not TOML: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise _broken(file, None, f"it cannot be read: {error}") from None
     strange = [key for key in content if key != "agents"]
@@ -103,12 +103,12 @@ def _read(file: Path) -> _Table:
 
 def _table(file: Path, text: str, names: Any) -> _Table:
     if not isinstance(names, dict):
-        raise _broken(file, _line_of(text, "agents"), "agents is no table")
+        raise _broken(file, _line_of(text, "agents"), "agents is not a table")
     exact: dict[str, str] = {}
     patterns: list[tuple[re.Pattern[str], str]] = []
     for name, agent in names.items():
         if not isinstance(agent, str) or agent not in _ALLOWED:
-            raise _broken(file, _line_of(text, name), f"{name!r} maps to {agent!r}, which is no agent")
+            raise _broken(file, _line_of(text, name), f"{name!r} maps to {agent!r}, which is not an agent")
         lowered = name.strip().lower()
         if any(sign in lowered for sign in "*?["):
             patterns.append((re.compile(fnmatch.translate(lowered)), agent))

@@ -52,12 +52,12 @@ def instant_of(value: Any) -> int:
 
     """
     if not isinstance(value, str):
-        reason = "timestamp is missing" if value is None else "timestamp is no text"
+        reason = "timestamp is missing" if value is None else "timestamp is not text"
         raise UnreadableRecordError(reason)
     try:
         instant = datetime.fromisoformat(value)
     except ValueError:
-        reason = f"timestamp {value[:40]!r} is no instant"
+        reason = f"timestamp {value[:40]!r} is not a timestamp"
         raise UnreadableRecordError(reason) from None
     since = (instant if instant.tzinfo else instant.replace(tzinfo=UTC)) - EPOCH
     if since.days < 0:

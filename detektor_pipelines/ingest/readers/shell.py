@@ -1,7 +1,7 @@
 r"""Which simple commands a shell line runs, and what its exit code says about one of them.
 
 Only as much of the shell's grammar as honesty needs: quotes and here-documents keep their words from being taken for commands, operators
-decide whether the line's exit code is that command's. `git commit -m "then git push"` runs one command, and it is no push.
+decide whether the line's exit code is that command's. `git commit -m "then git push"` runs one command, and it is not a push.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ def materialize(
 
 
 def resumes(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """Say whether a run goes on with what an earlier one began, rather than computing all its days anew.
+    """Say whether a run goes on with what an earlier one began, rather than computing all its days again.
 
     It does when asked to by its tag, when it retries another run, and within a backfill of which a run was ended.
     """
@@ -87,7 +87,7 @@ def resumes(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
 
 @contextmanager
 def explained(context: dg.AssetExecutionContext) -> Iterator[None]:
-    """Turn a mistake that a person can mend into a failure with its words, without a stack.
+    """Turn a mistake that a person can fix into a failure with its words, without a stack.
 
     When PostgreSQL went away and is back the step is tried again: Dagster does that with a run whose process died, not with a failed step.
     """
@@ -145,7 +145,7 @@ class _Recorder:
         return dg.MetadataValue.url(logged.url) if logged.url else dg.MetadataValue.text("kept for later: MLflow was down")
 
     def _event(self, day: DayResult, shared: metadata.Metadata) -> dg.AssetMaterialization:
-        """Return the day's materialization: as DataVersion its rows' hash, so that equal rows are no change to what reads them."""
+        """Return the day's materialization: as DataVersion its rows' hash, so that equal rows are not a change to what reads them."""
         tags = self._tags | {DATA_VERSION_TAG: day.hash, DATA_VERSION_IS_USER_PROVIDED_TAG: "true"}
         details = metadata.of_day(day)
         if day.status == "kept":
@@ -166,7 +166,7 @@ def _failure(result: Materialization) -> dict[str, Any]:
 
 
 def _preview(view: FeatureView, engine: Engine, day: DayResult) -> metadata.Metadata:
-    """Return the newest rows of the day; what cannot be shown is no reason to fail what is published."""
+    """Return the newest rows of the day; what cannot be shown is not a reason to fail what is published."""
     try:
         columns, rows = engine.newest_rows(view, day.day)
     except UserError as error:

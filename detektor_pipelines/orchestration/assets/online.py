@@ -128,7 +128,7 @@ def of_parity(found: "Sequence[Parity]") -> dict[str, Any]:
                 "right": str(one.right),
                 "as_of_us": -1 if one.as_of is None else one.as_of,
                 "since": one.since or "",
-                "mends": one.mends,
+                "fix": one.fix,
             }
         )
         for one in different[:20]

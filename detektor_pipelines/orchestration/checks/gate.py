@@ -1,4 +1,4 @@
-"""The gate as a Dagster check: what a failed day looks like to the person who has to mend it."""
+"""The gate as a Dagster check: what a failed day looks like to the person who has to fix it."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ def _cause(view: FeatureView, days: Range, late: Mapping[date, int]) -> str:
 def _give_up(settings: Settings, view: FeatureView, days: Range, run_id: str) -> None:
     alert(
         settings,
-        f"Late events of {view.name} for {said(days)} are not repaired: {RUNS} runs did not do it, and no more are started. Mend what the"
+        f"Late events of {view.name} for {said(days)} are not repaired: {RUNS} runs did not do it, and no more are started. Fix what the"
         f" last run says, then run `{command(view, days)}`.",
         link=page(settings, f"runs/{run_id}"),
         run_id=run_id,

@@ -75,7 +75,7 @@ def _tick(context: dg.SensorEvaluationContext, views: Sequence[FeatureView], set
 def _give_up(settings: Settings, view: FeatureView, run_id: str) -> None:
     alert(
         settings,
-        f"Online values of {view.name} are older than its features: {RUNS} runs failed to publish them. Mend what the last run says, then"
+        f"Online values of {view.name} are older than its features: {RUNS} runs failed to publish them. Fix what the last run says, then"
         " materialize the asset `online` of its group; the next materialization of features tries again by itself.",
         link=page(settings, f"runs/{run_id}"),
         run_id=run_id,

@@ -1,6 +1,6 @@
 """`detektor parity`: is what a reader gets now what he should get now? Which agent_ids are looked at, what became of each, and the counts.
 
-Which there are is `online_keys`, what each is `judgement`, and why and what mends it `mismatches`.
+Which there are is `online_keys`, what each is `judgement`, and why and what fixes it `mismatches`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = [
     "compare",
     "compared_nothing",
     "last_results",
-    "mend",
+    "repair",
 ]
 
 
@@ -126,10 +126,10 @@ def check(
     return found
 
 
-def mend(settings: Settings, views: Sequence[FeatureView], found: Sequence[Parity]) -> int:
-    """Write the values that were found not to be right anew from the log; returns how many were put down.
+def repair(settings: Settings, views: Sequence[FeatureView], found: Sequence[Parity]) -> int:
+    """Write the values that were found not to be right again, from the raw log; returns how many were stored.
 
-    One that lies ahead of the clock is not: nothing can be written over it (`engine.mend`).
+    One that lies ahead of the clock is not: nothing can be written over it (`engine.repair`).
 
     Raises:
         UserError: PostgreSQL or Redis cannot be reached.
@@ -146,7 +146,7 @@ def mend(settings: Settings, views: Sequence[FeatureView], found: Sequence[Parit
 
 
 def compared_nothing(found: Sequence[Parity]) -> bool:
-    """Whether there was nothing to look at, which is no success."""
+    """Whether there was nothing to look at, which is not a success."""
     return not any(each.compared for each in found)
 
 

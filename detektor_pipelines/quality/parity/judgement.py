@@ -7,7 +7,7 @@
    the meantime makes no difference, so a busy key raises no alarm.
 3. Where nobody moves `valid_through`, the deployment is batch only, or its worker is away. A value that was right when it was published is
    behind, not wrong, as long as it does not claim more: what leaves a window up to `valid_through` must have left, and an event that
-   had arrived before it must be in the value, unless a published day in its reach is stale, which the platform knows and mends.
+   had arrived before it must be in the value, unless a published day in its reach is stale, which the platform knows and fixes.
 
 Why a value is not right is found by computing it again for its own instant and knowledge.
 """
@@ -302,7 +302,7 @@ class _Look:
 
 
 def _look(view: View, agent_ids: Collection[str], end: float) -> _Look:
-    """Read some agent_ids once more, after whoever keeps them fresh has polled the log anew."""
+    """Read some agent_ids once more, after whoever keeps them fresh has polled the log again."""
     with connect_arrow(view.settings) as connection:
         at, before = clock.now_us(), current_snapshot(connection)
         connection.rollback()

@@ -1,4 +1,4 @@
-"""What is not right, in words: which feature of which agent_id, what is served and what is right, since when, and what mends it."""
+"""What is not right, in words: which feature of which agent_id, what is served and what is right, since when, and what fixes it."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 DATED: Final = 20
 """Of how many agent_ids of a view it is found out since when they are not right: it costs a look into the log each."""
 
-_ANEW: Final = "`detektor parity --mend` writes it anew from the log"
-_MENDS: Final[dict[State, str]] = {
-    "wrong": _ANEW,
-    "lost": _ANEW,
-    "frozen": _ANEW,
-    "missing": f"{_ANEW}; `detektor up` starts a worker, which keeps it there",
-    "evicted": f"{_ANEW}; `detektor doctor` says whether Redis evicts",
-    "ahead": "`detektor online mend` drops what lies ahead of the clock; `detektor doctor` looks at the clock",
+_AGAIN: Final = "`detektor parity --repair` writes it again, from the raw log"
+_FIXES: Final[dict[State, str]] = {
+    "wrong": _AGAIN,
+    "lost": _AGAIN,
+    "frozen": _AGAIN,
+    "missing": f"{_AGAIN}; `detektor up` starts a worker, which keeps it there",
+    "evicted": f"{_AGAIN}; `detektor doctor` says whether Redis evicts",
+    "ahead": "`detektor online repair` drops what lies ahead of the clock; `detektor doctor` looks at the clock",
 }
 
 
@@ -52,7 +52,7 @@ class Mismatch:
         epoch: Of the log's life that the snapshot belongs to.
         writer: Who wrote it.
         since: The event or the leave that should have changed it, or what else is known; None where nobody looked.
-        mends: What to do.
+        fix: What to do.
 
     """
 
@@ -69,12 +69,12 @@ class Mismatch:
     epoch: int | None
     writer: str | None
     since: str | None
-    mends: str
+    fix: str
 
 
-def mends(state: State) -> str | None:
+def fix_of(state: State) -> str | None:
     """Return what to do about a state; None where nothing is wrong."""
-    return _MENDS.get(state)
+    return _FIXES.get(state)
 
 
 def mismatches_of(view: View, verdicts: Sequence[Verdict]) -> list[Mismatch]:
@@ -132,7 +132,7 @@ def _of(view: View, verdict: Verdict, since: str | None) -> list[Mismatch]:
             epoch=None if row is None else row.epoch,
             writer=None if row is None else row.writer,
             since=since,
-            mends=_MENDS[verdict.state],
+            fix=_FIXES[verdict.state],
         )
         for name, value, wanted in different
     ]

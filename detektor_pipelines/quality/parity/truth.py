@@ -9,7 +9,7 @@ from detektor_pipelines import clock
 from detektor_pipelines.language.windows import SECOND
 from detektor_pipelines.quality.parity.judgement import Verdict, View, judged
 from detektor_pipelines.quality.parity.keys import known_of
-from detektor_pipelines.quality.parity.mismatches import mends, since_when
+from detektor_pipelines.quality.parity.mismatches import fix_of, since_when
 from detektor_pipelines.stores.connections import connect
 from detektor_pipelines.stores.connections_redis import redis_client
 from detektor_pipelines.stores.online import values as online
@@ -63,7 +63,7 @@ class Truth:
         state: What parity says (`quality.parity.judgement.State`); None when nothing is known of the agent.
         right_at: The instant that `TrueValue.right` is of.
         since: Since when it is not right; None when it is.
-        mends: What to do; None when nothing is wrong.
+        fix: What to do; None when nothing is wrong.
 
     """
 
@@ -81,7 +81,7 @@ class Truth:
     state: str | None
     right_at: int | None
     since: str | None
-    mends: str | None
+    fix: str | None
 
 
 def truth(settings: Settings, view: FeatureView, agent_id: str) -> Truth:
@@ -116,7 +116,7 @@ def truth(settings: Settings, view: FeatureView, agent_id: str) -> Truth:
             state=verdict.state if verdict else None,
             right_at=verdict.instant if verdict else None,
             since=since,
-            mends=mends(verdict.state) if verdict else None,
+            fix=fix_of(verdict.state) if verdict else None,
         )
     finally:
         client.close()

@@ -77,7 +77,7 @@ def code_server_ready(settings: Settings) -> bool:
 
 
 def reload_definitions(settings: Settings) -> bool:
-    """Let a running code server load the definitions anew, and tell whether it did; seconds.
+    """Let a running code server load the definitions again, and tell whether it did; seconds.
 
     The webserver and the daemon notice by themselves. Runs under way end in the process that they were started in.
     """

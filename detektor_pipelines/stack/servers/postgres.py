@@ -69,7 +69,7 @@ class Login:
 
 
 def initialise(data: Path, login: Login, *, durable: bool = True) -> None:
-    """Make a cluster in `data` unless there is one; a half-made one of an interrupted start is made anew.
+    """Make a cluster in `data` unless there is one; a half-made one of an interrupted start is made again.
 
     Raises:
         UserError: initdb failed; its own words are in the message.

@@ -130,7 +130,7 @@ class DetektorOnlineStore(RedisOnlineStore):
 
         Raises:
             OnlineStoreDownError: Redis does not answer.
-            UserError: The view is none of ours.
+            UserError: The view is not ours.
 
         """
         client = self._get_client(config.online_store)
@@ -163,7 +163,7 @@ class DetektorOnlineStore(RedisOnlineStore):
 
         Raises:
             OnlineStoreDownError: Redis does not answer.
-            UserError: The view is none of ours.
+            UserError: The view is not ours.
 
         """
         if feast_other_views.is_other(table):
@@ -192,7 +192,7 @@ class DetektorOnlineStore(RedisOnlineStore):
         full_feature_names: bool,  # noqa: FBT001 - Feast's signature
         include_feature_view_version_metadata: bool,  # noqa: FBT001 - Feast's signature
     ) -> None:
-        """Answer a request over any number of views from one round trip; those that are none of ours take a second one."""
+        """Answer a request over any number of views from one round trip; those that are not ours take a second one."""
         ours, others = _parted(grouped_refs)
         names = (full_feature_names, include_feature_view_version_metadata)
         if ours:
@@ -424,7 +424,7 @@ def _number(value: ValueProto | None, kind: Kind) -> Value:
 
 
 def _agent_id(entity_key: EntityKey) -> str:
-    """Return the one join key's value; a view of ours has no other. One that is no string is written as one."""
+    """Return the one join key's value; a view of ours has no other. One that is not a string is written as one."""
     value = entity_key.entity_values[0]
     return str(value.string_val or getattr(value, value.WhichOneof("val") or "string_val"))
 

@@ -1,4 +1,4 @@
-"""Feast's views that are none of ours, in the same Redis: whatever entities and types they have.
+"""Feast's views that are not ours, in the same Redis: whatever entities and types they have.
 
     feast:<project>:<view>@feast:<entity>    a sealed value (`packing`): the features of one entity as Feast's protos, in one Map
 
@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 
 def is_other(table: FeatureView) -> bool:
-    """Tell whether a registered view is none of ours: it does not carry the hash of a definition."""
+    """Tell whether a registered view is not ours: it does not carry the hash of a definition."""
     return not table.tags.get(DATA_HASH)
 
 

@@ -5,7 +5,7 @@ business, here as everywhere. Importing this takes seconds, because Feast does.
 
 On its general way Feast makes a proto of each agent, each value and each timestamp before anybody asks for one, and looks up again what
 the registry has said already; for a hundred agents that is ten times what Redis takes. Here Feast resolves a request's references once,
-and once more whenever it would itself read them anew from its registry.
+and once more whenever it would itself read them again from its registry.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Plans:
         read_at = getattr(registry, "cached_registry_proto_created", None)
         context = utils._get_cached_request_context(registry, project, features, full_names)  # noqa: SLF001 - Feast's own rules, not ours
         plan = self._plan(context, full_names=full_names)
-        if read_at is not None and registry.cached_registry_proto_created is read_at:  # else it was read anew meanwhile
+        if read_at is not None and registry.cached_registry_proto_created is read_at:  # else it was read again meanwhile
             if len(self._kept) >= _REMEMBERED:
                 self._kept.clear()
             self._kept[key] = (read_at, plan)
@@ -137,7 +137,7 @@ def agents(entity_rows: Any) -> list[str] | None:
         else:
             ((name, values),) = entity_rows.items()
             found, whole = list(values), name == JOIN_KEY and isinstance(values, list | tuple)
-        "".join(found).encode()  # a text that is no Unicode is Feast's to refuse
+        "".join(found).encode()  # a text that is not Unicode is Feast's to refuse
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
     return found if found and whole and set(map(type, found)) == {str} else None

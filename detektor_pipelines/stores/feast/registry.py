@@ -37,7 +37,7 @@ WHERE project_id = %(project)s
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What `apply` did: the views that were registered anew or changed, and those that were taken out."""
+    """What `apply` did: the views that were registered or changed, and those that were taken out."""
 
     changed: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()

@@ -46,7 +46,7 @@ class Rest:
         return self.call(method, endpoint, body) or {}
 
     def call(self, method: str, endpoint: str, body: dict[str, Any], *, absent_is_none: bool = False) -> dict[str, Any] | None:
-        """Do the same; None for a thing that does not exist, when that is no error to the caller."""
+        """Do the same; None for a thing that does not exist, when that is not an error to the caller."""
         status, text = self._exchange(method, endpoint, body)
         try:
             content = json.loads(text or "{}")

@@ -206,7 +206,7 @@ class Tracker:
         return Logged(None, self._problem)
 
     def finish(self, root: str, status: Status) -> None:
-        """End the parent run of `root`; does nothing when none was made here. A server that is down meanwhile is no error."""
+        """End the parent run of `root`; does nothing when none was made here. A server that is down meanwhile is not an error."""
         if root in self._parents and self._problem is None:
             try:
                 self._end(self._parents[root], status, time.time_ns() // 1_000_000)

@@ -2,7 +2,7 @@
 
 Which days are stale is said by `staleness` alone. A process that asks again and again remembers the snapshot in which it last asked, and
 what it found of each day: only events that arrived later can change that, so a tick reads those and not half a year of log. The memory is a
-saving and no cursor: without it, after a restart, the same answer takes longer; of a day that is published anew nothing is remembered.
+saving and no cursor: without it, after a restart, the same answer takes longer; of a day that is published again nothing is remembered.
 """
 
 from __future__ import annotations

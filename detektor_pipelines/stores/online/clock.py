@@ -1,7 +1,7 @@
 """What lies ahead of the clock online, and taking it away.
 
 A batch or a worker on a host whose clock is ahead puts values online that no later one may replace until the clock has come that far, and
-nobody trusts them meanwhile (`online`). Belongs here: finding and dropping them. Filling the gap again is `engine.mend`'s business.
+nobody trusts them meanwhile (`online`). Belongs here: finding and dropping them. Filling the gap again is `engine.repair`'s business.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ local value = redis.pcall('GET', KEYS[1])
 if type(value) ~= 'string' or #value < 28 or struct.unpack('>i8', value, 5) <= tonumber(ARGV[1]) then return 0 end
 return redis.call('DEL', KEYS[1])
 """
-"""Deletes a value that is true later than ARGV[1]; returns whether it did: somebody may have written it anew meanwhile."""
+"""Deletes a value that is true later than ARGV[1]; returns whether it did: somebody may have written it again meanwhile."""
 
 _DROP_MARKS: Final = """
 local kept = {}
@@ -81,7 +81,7 @@ def ahead(client: Redis, project: str, view: FeatureView | StoredView) -> Ahead:
 
 
 def drop(client: Redis, project: str, view: FeatureView | StoredView, found: Ahead) -> int:
-    """Delete the values found, unless they have been written anew, and forget how far their shards are complete; returns how many went.
+    """Delete the values found, unless they have been written again, and forget how far their shards are complete; returns how many went.
 
     Raises:
         OnlineStoreDownError: Redis does not answer; what is left goes when called again.
@@ -116,7 +116,7 @@ def _as_of(client: Redis, prefix: str, keys: list[bytes]) -> dict[str, int]:
     with client.pipeline(transaction=False) as pipe:
         for key in keys:
             pipe.getrange(key, 0, _HEAD.size - 1)
-        answers = pipe.execute(raise_on_error=False)  # a key of another Redis type is none of ours
+        answers = pipe.execute(raise_on_error=False)  # a key of another Redis type is not ours
     found = {}
     for key, head in zip(keys, answers, strict=True):
         if isinstance(head, bytes) and len(head) == _HEAD.size and (read := _HEAD.unpack(head))[:2] == _OURS:

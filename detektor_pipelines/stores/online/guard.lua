@@ -4,9 +4,9 @@
 --   written   when its epoch is higher; when S(n) sees S(o) and T(n) >= T(o), o being the stored one; when only n has a snapshot; and
 --             without one, when its (as_of, created_at) is the greater: Feast's own contract;
 --   kept out  silently when o's epoch is higher, when S(o) sees S(n) and T(o) >= T(n), and when the features are the same to the bit;
---   refused   otherwise: neither knows all that both know, so somebody has to compute the value anew.
+--   refused   otherwise: neither knows all that both know, so somebody has to compute the value again.
 -- With the same S and T the later created_at wins, and then the later write if it differs: the same knowledge gave another value, so the
--- stored one was wrong. A sealed value (format version 2) goes by (as_of, created_at) and is compared as a whole. What is no value of this
+-- stored one was wrong. A sealed value (format version 2) goes by (as_of, created_at) and is compared as a whole. What is not a value of this
 -- format is overwritten: it cannot be read by anybody.
 -- Returns how many were written, then position (from 1) and stored as_of of each that was refused.
 local read = {} -- tail of a value -> what it says; most of a call's values have the same few

@@ -56,7 +56,7 @@ _EXACT_IN_LUA: Final = 2**53
 
 
 class CorruptValueError(ValueError):
-    """Bytes that are no packed value of the expected layout."""
+    """Bytes that are not a packed value of the expected layout."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def read_tail(text: str) -> tuple[str | None, int, str | None]:
     """Return the snapshot (None when unknown), the epoch and the writer (None when nobody said so) of a tail.
 
     Raises:
-        ValueError: What stands before the slash is no number.
+        ValueError: What stands before the slash is not a number.
 
     """
     known, _, writer = text.partition(" ")
@@ -183,7 +183,7 @@ def unpack(layout: Layout, packed: bytes) -> Unpacked:
     try:
         snapshot, epoch, writer = read_tail(packed[layout.size :].decode("ascii"))
     except ValueError:  # a UnicodeDecodeError is one too
-        message = f"{len(packed) - layout.size} trailing bytes that are no snapshot"
+        message = f"{len(packed) - layout.size} trailing bytes that are not a snapshot"
         raise CorruptValueError(message) from None
     return Unpacked(as_of, created_at, event_timestamp, snapshot, values, epoch, writer)
 

@@ -34,7 +34,7 @@ FROM {table} JOIN unnest(%(names)s::text[], %(hashes)s::text[], %(versions)s::te
 WHERE project_id = %(project)s AND (wanted.hash = %(other)s OR position(convert_to(wanted.hash, 'UTF8') IN feature_view_proto) > 0)
 """
 _FEASTS_VERSION: Final = re.compile(r"_v\d+$")
-"""With Feast's versions switched on, the names of views that are none of ours end like this in keys, and not in the registry."""
+"""With Feast's versions switched on, the names of views that are not ours end like this in keys, and not in the registry."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ SHARDS: Final = 8
 ALL_SHARDS: Final = tuple(range(SHARDS))
 
 OTHER: Final = "feast"
-"""What stands in the keys of views that are none of ours where our own have their data hash (`feast_other_views`)."""
+"""What stands in the keys of views that are not ours where our own have their data hash (`feast_other_views`)."""
 
 _MOVE_FORWARD: Final = """
 local moved, there = {}, true
@@ -135,7 +135,7 @@ class OnlineRow:
 
     `as_of`: up to when the value is true knowledge. `event_timestamp`, `created_at`: the row it came from. `snapshot`: of the log, None
     when unknown. `valid_through`: up to when the values of its shard are complete, None when nobody has said so. `status`: PRESENT or
-    OUTSIDE_MAX_AGE; a row that was never published is no OnlineRow but None. `epoch`: the life of the log that the snapshot belongs to.
+    OUTSIDE_MAX_AGE; a row that was never published is not an OnlineRow but None. `epoch`: the life of the log that the snapshot belongs to.
     `writer`: who wrote it, None when nobody said so.
     """
 
@@ -178,7 +178,7 @@ class WriteCounts:
     """What became of a write's values.
 
     `written`: put down. `kept`: left, because the stored value knows all that they know, or says the same. `refused`: neither; whoever
-    wrote has to compute them anew, for an instant that is not before the stored one's.
+    wrote has to compute them again, for an instant that is not before the stored one's.
     """
 
     written: int
@@ -507,7 +507,7 @@ def _parted(key: str) -> tuple[str, str]:
     """Return what a value's key begins with, up to the version's hash, and its agent_id."""
     match = _VALUE_KEY.match(key)
     if match is None:
-        message = f"{key!r} is no value's key"
+        message = f"{key!r} is not a value's key"
         raise ValueError(message)
     return match[1], key[match.end() :]
 

@@ -65,7 +65,7 @@ def held(client: Redis, project: str) -> list[Held]:
                 for key in keys:
                     pipe.strlen(key)
                     pipe.getrange(key, 0, -1 if key.endswith(b"#valid_through") else _AS_OF.size - 1)
-                answers = pipe.execute(raise_on_error=False)  # a key of another Redis type is none of ours
+                answers = pipe.execute(raise_on_error=False)  # a key of another Redis type is not ours
             for name, size, head in zip(names, answers[::2], answers[1::2], strict=True):
                 if (match := _OF_A_VERSION.match(name)) is None or not isinstance(head, bytes):
                     continue
@@ -104,7 +104,7 @@ def versions(client: Redis, project: str) -> list[StoredView]:
 
 
 def retired(client: Redis, project: str, current: Iterable[FeatureView | StoredView]) -> list[StoredView]:
-    """List the stored versions that are none of `current`: still readable, written no more.
+    """List the stored versions that are not of `current`: still readable, written no more.
 
     Raises:
         OnlineStoreDownError: Redis does not answer.

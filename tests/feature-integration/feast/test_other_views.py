@@ -1,4 +1,4 @@
-"""Feast's views that are none of ours, in our store: beside ours, on every kind of Redis."""
+"""Feast's views that are not ours, in our store: beside ours, on every kind of Redis."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ def test_the_sdk_is_told_when_it_is_not_known(
             stranger.list_feature_views()
         assert found.value.code() == grpc.StatusCode.UNAUTHENTICATED
         view = store.get_feature_view(VIEW.name)
-        with pytest.raises(Exception, match=r"401|not good"):
+        with pytest.raises(Exception, match=r"401|not valid"):
             stranger._get_provider().online_read(stranger.config, view, [], ["recent_reviews_count"])
     finally:
         close(stranger)

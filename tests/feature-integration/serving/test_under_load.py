@@ -1,4 +1,4 @@
-"""The feature server while clients ask all the time: Redis is killed and hangs, everything is published anew, the process is replaced.
+"""The feature server while clients ask all the time: Redis is killed and hangs, everything is published again, the process is replaced.
 
 Nothing here may fail one request.
 """

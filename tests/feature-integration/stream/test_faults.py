@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from detektor_pipelines.catalog import VIEWS
-from detektor_pipelines.engine.mend import mend
+from detektor_pipelines.engine.repair import repair
 from detektor_pipelines.quality.parity.check import check
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def test_a_clock_that_steps_between_two_lives_of_a_worker(live: Live, step: str)
         assert live.count_online() == 4
         (found,) = check(live.settings, VIEWS[:1], 20)
         assert {each.state for each in found.mismatches} == {"ahead"}
-        list(mend(live.settings, VIEWS[:1]))
+        list(repair(live.settings, VIEWS[:1]))
         live.wait_for_all()
     live.assert_parity()
 

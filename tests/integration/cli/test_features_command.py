@@ -115,10 +115,10 @@ def test_unpublished_agent_is_not_found(history):
     [
         (("get", "nope"), "there is no feature view 'nope'"),
         (("get", "code-reviewer", "--agent-id", "debugger"), "not of debugger"),
-        (("get", "code-reviewer", "--at", "yesterday"), "is no instant"),
+        (("get", "code-reviewer", "--at", "yesterday"), "is not a timestamp"),
         (("get", "code-reviewer", "--at", "2026-03-05", "--url", "http://a"), "A feature server knows only the present"),
         (("get", "code-reviewer", "--known", "2026-03-05"), "What is served now has the knowledge that it has"),
-        (("get", "code-reviewer", "--at", "2026-03-05", "--known", "today"), "is no instant"),
+        (("get", "code-reviewer", "--at", "2026-03-05", "--known", "today"), "is not a timestamp"),
         (("explain", "code_review_features:rejection_rate", "--known", "2026-03-05"), "What is served now has the knowledge"),
         (("get", "code-reviewer", "--url", "http://127.0.0.1:99999"), "no address of a feature server"),
         (("get", "code-reviewer", "--at", "0001-01-01T00:00:00+14:00"), "is before 1970"),
@@ -230,7 +230,7 @@ def test_status_names_what_late_events_made_stale(history):
     status = json.loads(call("status", "--json").stdout)
     reviews = next(each for each in status["views"] if each["view"] == VIEW.name)
     assert reviews["stale"] == ["2026-03-06", "2026-03-07"]
-    assert reviews["mend"].startswith("detektor backfill --view code_review_features --from ")
+    assert reviews["fix"].startswith("detektor backfill --view code_review_features --from ")
     assert status["rejected"] == []
     stale = json.loads(call("features", "explain", "code_review_features:weekly_reviews_count", "--json").stdout)
     assert (stale["value"], stale["recomputed"], stale["stale"]) == (2, 3, True)

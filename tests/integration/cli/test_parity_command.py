@@ -113,7 +113,7 @@ def test_a_wrong_number_is_named_and_the_exit_code_is_1(published: Settings, cli
     assert done.exit_code == 1
     text = " ".join(done.stdout.split())
     assert "wrong" in text
-    assert "detektor parity --mend" in text
+    assert "detektor parity --repair" in text
     (found,) = [one for each in answered("parity") for one in each["mismatches"]]
     assert {name: found[name] for name in ("view", "agent_id", "state", "feature", "served", "right")} == {
         "view": VIEW.name,
@@ -132,11 +132,11 @@ def test_an_evicted_value_is_named(published: Settings, client: Redis) -> None:
     assert {each["view"]: each for each in json.loads(done.stdout)}[VIEW.name]["states"]["evicted"] == 1
 
 
-def test_mend_writes_anew_what_is_wrong(published: Settings, client: Redis) -> None:
+def test_repair_writes_what_is_wrong_again(published: Settings, client: Redis) -> None:
     rewrite(client, published, SHOP, recent_reviews_count=7)
-    done = call("parity", "--mend")
+    done = call("parity", "--repair")
     assert done.exit_code == 1
-    assert "Written anew from the log: 1 values." in " ".join(done.stderr.split())
+    assert "Written again from the raw log: 1 values." in " ".join(done.stderr.split())
     assert call("parity").exit_code == 0
 
 
@@ -181,7 +181,7 @@ def test_why_shows_both_values_where_they_differ(published: Settings, client: Re
     found = answered("features", "get", "code-reviewer", "recent_reviews_count", "--agent-id", SHOP, "--why")
     (value,) = found["values"]
     assert (value["value"], value["right"], value["agrees"], found["state"]) == (7, 3, False, "wrong")
-    assert found["mends"]
+    assert found["fix"]
     assert "WRONG" in call("features", "get", "code-reviewer", "--agent-id", SHOP, "--why").stdout
 
 

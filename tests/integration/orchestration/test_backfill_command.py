@@ -215,7 +215,7 @@ def test_a_bad_day_fails_alone_and_is_named_with_its_rows(history: Settings, mon
     ("words", "said"),
     [
         (("--view", "nobody"), "nobody"),
-        (("--from", "yesterday"), "'yesterday' is no day"),
+        (("--from", "yesterday"), "'yesterday' is not a day"),
         (("--from", "2026-05-09", "--to", "2026-05-02"), "is before the first"),
         (("--from", "2020-01-01"), "no partition 2020-01-01"),
     ],

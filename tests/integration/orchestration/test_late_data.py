@@ -119,7 +119,7 @@ def test_events_of_three_and_of_forty_days_ago_change_the_days_of_rule_18_and_no
 
     after = states(history)
     assert after.keys() == before.keys()
-    # Published anew from newer knowledge: all that the event reaches, and of the rest not even the row counts differ
+    # Published again from newer knowledge: all that the event reaches, and of the rest not even the row counts differ
     assert {key for key in after if after[key] != before[key]} == {(REVIEWS.name, day) for day in REACHED}
     # Other values: at least where the event happened; most windows are shorter than the longest
     differ_in_values = {day for name, day in after if after[name, day][1] != before[name, day][1]}

@@ -88,8 +88,8 @@ def test_bad_days_stay_out_of_both_stores_and_a_later_run_mends_them(history: Se
     assert published(history) == {day.day for day in days} - bad
     assert not summary.publications
 
-    mended = materialize(history, (REVIEWS,), min(bad), max(bad))
-    assert mended.succeeded
+    fixed = materialize(history, (REVIEWS,), min(bad), max(bad))
+    assert fixed.succeeded
     assert published(history) == {day.day for day in days}
 
 

@@ -109,7 +109,7 @@ def test_values_that_are_said_again_at_the_same_created_at_are_named_and_others_
     assert judged(log)["rows_are_unique"].passed
     by_hand(log, same + " WHERE agent_id = 'code-reviewer' AND event_timestamp = '2026-03-05 09:00Z'")
     later = same.replace("created_at, written_at", "created_at + interval '1 h', written_at")
-    by_hand(log, later + " WHERE agent_id = 'code-reviewer@p'")  # the same values, but known anew
+    by_hand(log, later + " WHERE agent_id = 'code-reviewer@p'")  # the same values, but known again
     finding = judged(log)["rows_are_unique"]
     assert [(case["agent_id"], case["event_timestamp"], case["what"]) for case in finding.cases] == [
         ("code-reviewer", "2026-03-05 09:00:00", "the same values again")
@@ -356,7 +356,7 @@ def test_days_that_only_rows_of_another_version_cover_are_named_until_they_are_c
 
 
 def bounded(view: FeatureView, **bounds: tuple[float | None, float | None]) -> FeatureView:
-    """The view with bounds, which are no part of its data hash."""
+    """The view with bounds, which are not part of its data hash."""
     return replace(view, features=tuple(replace(each, within=bounds.get(each.name, each.within)) for each in view.features))
 
 

@@ -181,7 +181,7 @@ def test_health_is_not_content_with_what_lies_ahead_of_the_clock(server: Server,
     assert (answer.status, answer.json["status"]) == (200, "AHEAD")
     assert b"OK" not in answer.body
     assert 16 * 3_600 < answer.json["ahead_seconds"] <= 17 * 3_600
-    assert "detektor online mend" in answer.json["fix"]
+    assert "detektor online repair" in answer.json["fix"]
     (line,) = (line for line in server.get("/metrics").body.decode().splitlines() if line.startswith("feast_online_ahead_seconds "))
     assert 16 * 3_600 < float(line.split()[1]) <= 17 * 3_600
     assert server.read([COUNT], [VIEW.agent]).json["results"][1]["statuses"] == ["OUTSIDE_MAX_AGE"]

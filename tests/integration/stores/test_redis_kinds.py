@@ -220,9 +220,9 @@ class TestTls:
         address = tls.removeprefix("rediss://")
         with client_of(f"rediss+cluster://{address.replace('/0?', '?')}") as client, pytest.raises(OnlineStoreDownError) as caught:
             counts(client)
-        assert caught.value.what == "This Redis is no cluster."
+        assert caught.value.what == "This Redis is not a cluster."
         sentinel = f"rediss+sentinel://{address.replace('/0?', '/features/0?')}&sentinel_password={embedded.PASSWORD}"
-        with client_of(sentinel) as client, pytest.raises(OnlineStoreDownError, match="This Redis is no Sentinel"):
+        with client_of(sentinel) as client, pytest.raises(OnlineStoreDownError, match="This Redis is not a Sentinel"):
             counts(client)
 
 

@@ -54,7 +54,7 @@ def test_a_module_of_commands_says_that_it_is_no_program() -> None:
     for module in ("status", "demo"):
         found = python(f"detektor_pipelines.cli_commands.{module}", "--json")
         assert found.returncode == 1
-        assert "are no programs. Run: python -m detektor_pipelines --help" in found.stderr
+        assert "are not programs. Run: python -m detektor_pipelines --help" in found.stderr
 
 
 def test_every_module_with_a_main_is_a_program() -> None:
@@ -183,6 +183,6 @@ def test_a_wrapped_failure_is_recognised_and_a_bug_is_not() -> None:
 
 
 def test_the_three_parts_of_an_error() -> None:
-    error = UserError("It is broken.", where="file:3", fix="Mend it.")
-    assert str(error) == "It is broken.\nwhere: file:3\nwhat to do: Mend it."
+    error = UserError("It is broken.", where="file:3", fix="Fix it.")
+    assert str(error) == "It is broken.\nwhere: file:3\nwhat to do: Fix it."
     assert str(UserError("It is broken.")) == "It is broken."

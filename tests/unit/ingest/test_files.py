@@ -120,8 +120,8 @@ def test_standard_input_and_pipes_can_be_read_more_than_once(tmp_path: Path, mon
     ("name", "content", "message"),
     [
         ("absent.jsonl", None, "There is nothing at this path"),
-        ("binary", b"\x7fELF\x00\x01", "This is no agent log"),
-        ("other.jsonl", b'{"no":"log"}\n', "This is no agent log"),
+        ("binary", b"\x7fELF\x00\x01", "This is not an agent log"),
+        ("other.jsonl", b'{"no":"log"}\n', "This is not an agent log"),
     ],
 )
 def test_a_named_file_that_is_no_log_is_an_error(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:

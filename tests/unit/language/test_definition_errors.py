@@ -68,12 +68,15 @@ EXPRESSIONS: dict[str, tuple[Callable[[], object], str]] = {
     "and": (lambda: (EVENTS > 1) and (EVENTS < 5), r"combine predicates with &, \| and ~, not with and/or/not"),
     "not": (lambda: not (EVENTS > 1), r"combine predicates with &, \| and ~"),
     "a chain": (lambda: 1 < EVENTS < 5, r"combine predicates with &, \| and ~"),
-    "a column as predicate": (lambda: (EVENTS > 1) & event.verdict, r"is no predicate: put each comparison beside & and \| in parentheses"),  # type: ignore[operator]
+    "a column as predicate": (
+        lambda: (EVENTS > 1) & event.verdict,
+        r"is not a predicate: put each comparison beside & and \| in parentheses",
+    ),  # type: ignore[operator]
     "beyond int64": (lambda: event.input_tokens * event.input_tokens * event.input_tokens, r"reaches 0 … 10{27}: more than int64 holds"),
     "a literal beyond int64": (lambda: EVENTS < INT64_MAXIMUM + 1, r"9223372036854775808 is more than int64 holds"),
     "a text with a NUL": (lambda: event.topic == "a\0b", r"'a\\x00b' is a text that no event can hold: it has a NUL or half a character"),
     "half a character": (lambda: event.topic == "\ud800", r"is a text that no event can hold"),
-    "range of a text": (lambda: event.verdict.bounds, r"\['column', 'verdict'\] is no integer and has no range"),
+    "range of a text": (lambda: event.verdict.bounds, r"\['column', 'verdict'\] is not an integer and has no range"),
 }
 
 AGGREGATIONS: dict[str, tuple[Callable[[], object], str]] = {
@@ -142,9 +145,15 @@ FEATURES: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "a number as window": (lambda: made(count(), over=7), r"feature some_count: an aggregation needs a window"),  # type: ignore[arg-type]
     "bounds the wrong way": (lambda: made(count(), over=days(1), within=(5, 1)), r"feature some_count: no value is within 5 … 1"),
-    "a bound that is no number": (lambda: made(count(), over=days(1), within=(math.nan, None)), r"some_count: nan is no bound of a value"),
-    "an endless bound": (lambda: made(count(), over=days(1), within=(0, math.inf)), r"inf is no bound of a value; .* None for an open end"),
-    "a bound of 400 digits": (lambda: made(count(), over=days(1), within=(0, 10**400)), r"is no bound of a value"),
+    "a bound that is not a number": (
+        lambda: made(count(), over=days(1), within=(math.nan, None)),
+        r"some_count: nan is not a bound of a value",
+    ),
+    "an endless bound": (
+        lambda: made(count(), over=days(1), within=(0, math.inf)),
+        r"inf is not a bound of a value; .* None for an open end",
+    ),
+    "a bound of 400 digits": (lambda: made(count(), over=days(1), within=(0, 10**400)), r"is not a bound of a value"),
     "bounds of an instant": (
         lambda: made(last(event.occurred_at), over=days(1), within=(0, None)),
         r"feature some_count: an instant has no bounds; leave within out",
@@ -171,7 +180,7 @@ FEATURES: dict[str, tuple[Callable[[], object], str]] = {
 }
 
 VIEWS: dict[str, tuple[Callable[[], object], str]] = {
-    "no such agent": (lambda: view(agent="reviewer"), r"view some_features: 'reviewer' is none of the agents code-reviewer, "),
+    "no such agent": (lambda: view(agent="reviewer"), r"view some_features: 'reviewer' is not one of the agents code-reviewer, "),
     "a name with a dash": (lambda: view(name="some-features"), r"view 'some-features' '1\.0\.0': lower_snake_case and a version such as"),
     "a version of two numbers": (lambda: view(version="1.0"), r"view 'some_features' '1\.0': .* a version such as 1\.2\.0 are needed"),
     "a grain of 7 h": (lambda: view(grain=7 * HOUR), r"view some_features: a grain of 25200000000 µs does not divide a day"),
@@ -183,12 +192,12 @@ VIEWS: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "a grain of 30 s": (lambda: view(grain=MINUTE // 2), r"a grain of 30000000 µs makes a row of nearly every event"),
     "a negative grain": (lambda: view(grain=-HOUR), r"a grain of -3600000000 µs does not divide a day"),
-    "a grain that is no integer": (lambda: view(grain=float(HOUR)), r"a grain of 3600000000\.0 µs does not divide a day"),
+    "a grain that is not an integer": (lambda: view(grain=float(HOUR)), r"a grain of 3600000000\.0 µs does not divide a day"),
     "a grain too fine for its window": (
         lambda: view(made(count(), over=days(30)), grain=MINUTE),
         r"an event in a window of 30d is counted at 44,640 instants when it becomes known late, 10,000 are the most; take a coarser grain",
     ),
-    "an age that is no window": (lambda: view(max_age=26), r"view some_features: max_age is a length of time, such as hours\(26\)"),
+    "an age that is not a window": (lambda: view(max_age=26), r"view some_features: max_age is a length of time, such as hours\(26\)"),
     "a name of 50": (lambda: view(name="a" * 50), r"another name is needed, of at most 49 characters: its table's carries a hash too"),
     "the name of all views": (lambda: view(name="agent_features_historical"), r"view agent_features_historical: another name is needed"),
     "501 features": (
@@ -227,12 +236,12 @@ VIEWS: dict[str, tuple[Callable[[], object], str]] = {
 }
 
 WINDOWS: dict[str, tuple[Callable[[], object], str]] = {
-    "no time": (lambda: days(0), r"a window of 0 µs is no positive multiple of its hop"),
-    "less than no time": (lambda: hours(-1), r"a window of -3600000000 µs is no positive multiple of its hop"),
+    "no time": (lambda: days(0), r"a window of 0 µs is not a positive multiple of its hop"),
+    "less than no time": (lambda: hours(-1), r"a window of -3600000000 µs is not a positive multiple of its hop"),
     "half a day": (lambda: days(0.5), r"days\(0\.5\): a window is a whole number of days"),  # type: ignore[arg-type]
     "a day as text": (lambda: days("1"), r"days\('1'\): a window is a whole number of days"),  # type: ignore[arg-type]
     "a truth as a day": (lambda: days(n=True), r"days\(True\): a window is a whole number of days"),
-    "beside its hop": (lambda: minutes(7), r"a window of 420000000 µs is no positive multiple of its hop \(300000000 µs\)"),
+    "beside its hop": (lambda: minutes(7), r"a window of 420000000 µs is not a positive multiple of its hop \(300000000 µs\)"),
     "eleven years": (lambda: days(4_015), r"a window of 4,015 days: the longest is 3,650, as every run reads so much of the log"),
     "beyond all times": (lambda: days(10**12), r"a window of 1,000,000,000,000 days: the longest is 3,650"),
 }
@@ -266,5 +275,5 @@ def test_the_greatest_measures_are_within_the_proof() -> None:
 
 
 def test_python_still_finds_what_is_no_column() -> None:
-    """Copying and pickling ask for names such as __deepcopy__: that is no mistake in a definition."""
+    """Copying and pickling ask for names such as __deepcopy__: that is not a mistake in a definition."""
     assert not hasattr(event, "__deepcopy__")

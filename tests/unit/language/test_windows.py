@@ -71,7 +71,7 @@ def test_an_event_leaves_at_the_next_hop_and_the_size_after(occurred: str, windo
     ],
 )
 def test_a_size_that_is_no_multiple_of_its_hop_is_refused(make: Callable[[], Window]) -> None:
-    with pytest.raises(DefinitionError, match=r"a window of [-\d.]+ µs is no positive multiple of its hop \(\d+ µs\)"):
+    with pytest.raises(DefinitionError, match=r"a window of [-\d.]+ µs is not a positive multiple of its hop \(\d+ µs\)"):
         make()
 
 

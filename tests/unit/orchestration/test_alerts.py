@@ -139,7 +139,7 @@ def test_a_dead_server_is_a_line_in_the_log_without_the_secret(caplog: pytest.Lo
 
 @pytest.mark.parametrize("url", ["ftp://host/x", "nonsense", "http://", "file:///etc/passwd", "http://[::1", "http://host:port/"])
 def test_what_is_no_address_is_said_to_be_none(url: str) -> None:
-    assert tell(url) == "DETEKTOR_ALERT_WEBHOOK is no http address."
+    assert tell(url) == "DETEKTOR_ALERT_WEBHOOK is not an HTTP address."
 
 
 @pytest.mark.parametrize("url", [f"http://…/{SECRET}", f"http://127.0.0.1:9/…/{SECRET}", f"http://a..b/{SECRET}", f"http://h/a b{SECRET}"])

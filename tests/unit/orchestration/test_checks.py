@@ -273,7 +273,7 @@ def test_what_a_run_has_evaluated_the_sensor_does_not_say_again(engine: Any, ins
     first = tick(engine, instance)
     materialize(engine, instance)
     assert said(tick(engine, instance, first.cursor)) == []
-    engine.findings = {usual.check: replace(usual, passed=False)}  # as if a run had seen it late, and another than ours mended it
+    engine.findings = {usual.check: replace(usual, passed=False)}  # as if a run had seen it late, and another than ours fixed it
     materialize(engine, instance)
     assert said(tick(engine, instance, first.cursor)) == [("code_reviewer/features", "True")]
 

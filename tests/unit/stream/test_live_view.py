@@ -1,4 +1,4 @@
-"""Repairs: what a revised event touched is summed anew from the log, and nothing else changes."""
+"""Repairs: what a revised event touched is summed again from the log, and nothing else changes."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def test_a_torn_line_is_kept_as_rejected_and_the_rest_goes_on(database: Settings
     note(spool, call(3), hook.line_of(b"{no json", time.time_ns()))
     counts = drain(database, writer)
     assert (counts.accepted, counts.rejected) == (2, 2)
-    assert rejected(database) == ["the line is torn or not JSON", "the hook's input is no JSON object with a hook_event_name"]
+    assert rejected(database) == ["the line is torn or not JSON", "the hook's input is not a JSON object with a hook_event_name"]
 
 
 def test_a_full_disk_loses_nothing(database: Settings, spool: Path, writer: LiveWriter) -> None:

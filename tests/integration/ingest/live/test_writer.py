@@ -114,7 +114,7 @@ def test_what_is_heard_again_contradicts_nothing_and_the_log_says_more(database:
         (review("a", measures={"issues_found": -1}), "issues_found is below its minimum 0"),
         (review("a", measures={"tests_passed": 1}), "review has no tests_passed"),
         (review("a", occurred_at=now_us() + 3_600_000_000), "occurred_at is in the future"),
-        (review("a", categories={"verdict": "perhaps"}), "verdict is none of approved, rejected"),
+        (review("a", categories={"verdict": "perhaps"}), "verdict is not one of approved, rejected"),
     ],
 )
 def test_bad_events_are_kept_with_their_reason(database: Settings, writer: LiveWriter, event: AgentEvent, reason: str) -> None:

@@ -67,8 +67,8 @@ def verdict(new: Value, old: Value | None) -> str:
         return "written"
     if new.seen is None or old.seen is None:
         order = (new.as_of, new.created), (old.as_of, old.created)
-        mends = order[0] == order[1] and old.seen is None and new.count != old.count
-        return "written" if order[0] > order[1] or mends else "kept"
+        fixes = order[0] == order[1] and old.seen is None and new.count != old.count
+        return "written" if order[0] > order[1] or fixes else "kept"
     if new.epoch != old.epoch:
         return "written" if new.epoch > old.epoch else "kept"
     if new.seen == old.seen:

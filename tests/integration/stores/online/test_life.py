@@ -89,7 +89,7 @@ def test_a_worker_that_was_not_heard_of_for_some_seconds_is_not_alive(client: Re
 
 
 def test_of_two_logs_that_both_live_their_first_life_the_second_is_refused(client: Redis) -> None:
-    """A database that was made anew beside a Redis that was kept: its snapshots cannot be compared with those online."""
+    """A database that was made again beside a Redis that was kept: its snapshots cannot be compared with those online."""
     online_life.claim(client, "p", FIRST)
     with pytest.raises(UserError, match="another copy of the log"):
         online_life.claim(client, "p", BESIDE)

@@ -105,7 +105,7 @@ def test_nothing_is_written_without_a_yes(file: SettingsFile) -> None:
     [
         ('{\n  "hooks": {,}\n}', "line 2, column 13"),
         ('{"a": 1 // comment\n}', "line 1, column 9"),
-        ("[]", "no JSON object"),
+        ("[]", "not a JSON object"),
         ('{"hooks": []}', "hooks is not an object"),
         ('{"hooks": {"Stop": {}}}', "hooks.Stop is not a list"),
         ('{"hooks": {"Stop": [{}]}}', "hooks.Stop[0].hooks is not a list"),

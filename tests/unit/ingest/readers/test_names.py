@@ -76,11 +76,11 @@ def test_no_table_at_home_is_fine(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "line", "why"),
     [
-        ('[agents]\ndev = "detektor-coder"\nqa = "tester"\n', 3, "'qa' maps to 'tester', which is no agent"),
-        ("[agents]\nqa = 3\n", 2, "which is no agent"),
-        ("[agents]\n\nqa = \n", 3, "no TOML"),
+        ('[agents]\ndev = "detektor-coder"\nqa = "tester"\n', 3, "'qa' maps to 'tester', which is not an agent"),
+        ("[agents]\nqa = 3\n", 2, "which is not an agent"),
+        ("[agents]\n\nqa = \n", 3, "not TOML"),
         ('[agent]\nqa = "debugger"\n', 1, "the only table is [agents]"),
-        ('agents = "debugger"\n', 1, "agents is no table"),
+        ('agents = "debugger"\n', 1, "agents is not a table"),
     ],
 )
 def test_a_broken_table_is_refused_with_file_line_and_what_is_allowed(tmp_path: Path, content: str, line: int, why: str) -> None:

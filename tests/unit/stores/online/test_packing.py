@@ -91,7 +91,7 @@ def test_the_tail_as_it_is_documented() -> None:
     ]
     assert unpack(LAYOUT, pack(LAYOUT, ROW) + b"3/5:7:5 batch a-1") == replace(ROW, snapshot="5:7:5", epoch=3, writer="batch a-1")
     assert [writer_of(pack(LAYOUT, replace(ROW, writer=each))) for each in ("stream a-1", None)] == ["stream a-1", None]
-    with pytest.raises(CorruptValueError, match="no snapshot"):
+    with pytest.raises(CorruptValueError, match="not a snapshot"):
         unpack(LAYOUT, pack(LAYOUT, ROW) + b"x/5:7:5")
 
 
