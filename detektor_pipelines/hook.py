@@ -150,7 +150,7 @@ def _is_named(path: str, mine: os.stat_result) -> bool:
     return (named.st_dev, named.st_ino) == (mine.st_dev, mine.st_ino)
 
 
-class _Plainly:
+class _ScannerOptions:
     """How the json module would read: what its scanner, written in C, looks at."""
 
     strict = True
@@ -175,7 +175,7 @@ def _parsed(text: bytes) -> object:
         return json.loads(text)
     whole = text.decode("utf-8").strip()
     try:
-        value, end = make_scanner(_Plainly)(whole, 0)  # type: ignore[arg-type]  # it asks for attributes, not for a class
+        value, end = make_scanner(_ScannerOptions)(whole, 0)  # type: ignore[arg-type]  # it asks for attributes, not for a class
     except (StopIteration, SystemError):  # the latter where it would raise the json module's own error, which nobody imported
         raise ValueError(whole) from None
     if end != len(whole):

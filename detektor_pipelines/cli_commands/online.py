@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from detektor_pipelines.engine.repair import Repaired
     from detektor_pipelines.settings import Settings
     from detektor_pipelines.stores.mlflow.model_versions import ModelVersion
-    from detektor_pipelines.stores.online.upkeep import Surveyed
+    from detektor_pipelines.stores.online.upkeep import VersionUse
 
 OlderOption = Annotated[float, typer.Option("--older-than", min=0, help="Days since a version was last complete.", metavar="DAYS")]
 ModelsOption = Annotated[
@@ -138,7 +138,7 @@ def _repaired(each: Repaired) -> dict[str, Any]:
     }
 
 
-def _surveyed(older_than: float, *, without_models: bool) -> tuple[Settings, list[Surveyed]]:
+def _surveyed(older_than: float, *, without_models: bool) -> tuple[Settings, list[VersionUse]]:
     from detektor_pipelines.catalog import VIEWS
     from detektor_pipelines.settings import get_settings
     from detektor_pipelines.stores.online.upkeep import survey
@@ -164,7 +164,7 @@ def _models(settings: Settings) -> list[ModelVersion]:
         ) from None
 
 
-def _described(surveyed: Surveyed) -> dict[str, Any]:
+def _described(surveyed: VersionUse) -> dict[str, Any]:
     from detektor_pipelines.clock import to_text
 
     held = surveyed.held
@@ -178,7 +178,7 @@ def _described(surveyed: Surveyed) -> dict[str, Any]:
     }
 
 
-def _print(found: list[Surveyed]) -> None:
+def _print(found: list[VersionUse]) -> None:
     rows = [
         (
             each["view"],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from detektor_pipelines.web.listening import Door
+    from detektor_pipelines.web.listening import ListenAddress
 
 Host = Annotated[
     str | None,
@@ -53,7 +53,7 @@ def serve(
     settings = settings.model_copy(
         update={"serve_tls_cert": tls_cert or settings.serve_tls_cert, "serve_tls_key": tls_key or settings.serve_tls_key}
     )
-    where = listening.door(settings, host or settings.serve_host, port or settings.serve_port, insecure=insecure)
+    where = listening.listen_address(settings, host or settings.serve_host, port or settings.serve_port, insecure=insecure)
     with listening.listening_socket(where, option="--port or DETEKTOR_SERVE_PORT") as listener:
         typer.echo(f"Listening: {where.url}/get-online-features, /health, /metrics and /openapi.json. Ctrl-C ends it.", err=True)
         _warn_of_plain_text(where)
@@ -96,7 +96,7 @@ def registry(
             "serve_tls_key": tls_key or settings.serve_tls_key,
         }
     )
-    where = listening.door(settings, host or settings.registry_host, settings.registry_port, insecure=insecure)
+    where = listening.listen_address(settings, host or settings.registry_host, settings.registry_port, insecure=insecure)
     grpc = grpc_port or settings.registry_grpc
     with listening.listening_socket(where, option="--port or DETEKTOR_REGISTRY_PORT") as listener, closing_store(settings) as store:
         remote = served.grpc_server(store, where, grpc, access_of(settings))
@@ -138,7 +138,7 @@ def token(
     typer.echo(made)
 
 
-def _warn_of_plain_text(where: Door) -> None:
+def _warn_of_plain_text(where: ListenAddress) -> None:
     from detektor_pipelines.web import listening
 
     if where.certificate is None and not listening.is_loopback(where.host):

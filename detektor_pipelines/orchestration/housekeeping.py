@@ -91,7 +91,7 @@ class TrimConfig(dg.Config):
 
 
 @dataclass(frozen=True)
-class Trimmed:
+class TrimResult:
     """What one trim did.
 
     Attributes:
@@ -108,7 +108,7 @@ class Trimmed:
     table_bytes: int
 
 
-def trim(instance: dg.DagsterInstance, config: TrimConfig, *, batch: int = _BATCH) -> Trimmed:
+def trim(instance: dg.DagsterInstance, config: TrimConfig, *, batch: int = _BATCH) -> TrimResult:
     """Delete old events, `batch` ids in a transaction: nobody waits for long, and a cancelled trim keeps what it did."""
     from dagster._core.storage.event_log import SqlEventLogStorage
     from sqlalchemy import text
@@ -133,7 +133,7 @@ def trim(instance: dg.DagsterInstance, config: TrimConfig, *, batch: int = _BATC
             rows, size = rows + number, size + freed
         connection.execute(text("VACUUM (ANALYZE) event_logs"))
         left, table = connection.execute(text(_LEFT)).one()
-    return Trimmed(rows, int(size), left, table)
+    return TrimResult(rows, int(size), left, table)
 
 
 @dg.op(description="Deletes events of finished runs that no page shows any more; materializations and checks stay.")

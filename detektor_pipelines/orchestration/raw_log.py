@@ -15,7 +15,7 @@ from detektor_pipelines.compile.loaded import definitions
 from detektor_pipelines.language.events import CATEGORIES, MEASURES
 from detektor_pipelines.orchestration.keys import RAW_LOG
 from detektor_pipelines.orchestration.resources import Engine
-from detektor_pipelines.stores.raw_log.volume import AgentVolume, LogVolume, Settled
+from detektor_pipelines.stores.raw_log.volume import AgentVolume, CommittedTotals, LogVolume
 
 DEFINITIONS: Final = "definitions"
 """Metadata of the asset: which definitions the code location has loaded."""
@@ -57,7 +57,7 @@ def raw_log() -> dg.AssetsDefinition:
 
     @dg.multi_observable_source_asset(specs=[spec], name="agent_events")  # type: ignore[untyped-decorator]  # Dagster's own
     def agent_events(context: dg.AssetExecutionContext, engine: dg.ResourceParam[Engine]) -> Iterator[dg.ObserveResult]:
-        volume = engine.log_volume(last_settled(context.instance))
+        volume = engine.log_volume(last_totals(context.instance))
         yield dg.ObserveResult(asset_key=RAW_LOG, data_version=dg.DataVersion(volume.version), metadata=of_volume(volume))
 
     observed: dg.AssetsDefinition = agent_events
@@ -70,23 +70,23 @@ def observation(volume: LogVolume) -> dg.AssetObservation:
     return dg.AssetObservation(RAW_LOG, metadata=of_volume(volume), tags=tags)
 
 
-def last_settled(instance: dg.DagsterInstance) -> Settled | None:
+def last_totals(instance: dg.DagsterInstance) -> CommittedTotals | None:
     """Return the totals of the newest observation, None when there is none that can be read."""
     records = instance.fetch_observations(RAW_LOG, limit=1).records
     observation = records[0].asset_observation if records else None
     noted = observation.metadata.get(_SETTLED) if observation else None
-    return settled(noted.value) if isinstance(noted, dg.JsonMetadataValue) else None
+    return totals_of(noted.value) if isinstance(noted, dg.JsonMetadataValue) else None
 
 
-def settled(noted: object) -> Settled | None:
+def totals_of(noted: object) -> CommittedTotals | None:
     """Return what `as_noted` wrote, None for anything else."""
     try:
-        return Settled(str(noted["life"]), int(noted["horizon"]), {str(k): int(v) for k, v in noted["totals"].items()})  # type: ignore[index]
+        return CommittedTotals(str(noted["life"]), int(noted["horizon"]), {str(k): int(v) for k, v in noted["totals"].items()})  # type: ignore[index]
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
 
 
-def as_noted(known: Settled) -> dict[str, Any]:
+def as_noted(known: CommittedTotals) -> dict[str, Any]:
     """Return the totals for JSON; the identifier as text, since a browser's numbers end at 2**53."""
     return {"life": known.life, "horizon": known.horizon, "totals": dict(known.totals)}
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.quality.findings import Finding
     from detektor_pipelines.settings import Settings
-    from detektor_pipelines.stores.raw_log.volume import LogVolume, Settled
+    from detektor_pipelines.stores.raw_log.volume import CommittedTotals, LogVolume
 
 _NEWEST_ROWS: Final = 3
 
@@ -39,7 +39,7 @@ class Engine(Protocol):
     def newest_rows(self, view: FeatureView, day: date) -> tuple[list[str], list[tuple[object, ...]]]:
         """Return column names and a few of the newest rows of `day`."""
 
-    def log_volume(self, known: Settled | None = None) -> LogVolume:
+    def log_volume(self, known: CommittedTotals | None = None) -> LogVolume:
         """Measure the raw log; `known` are the totals that an earlier answer settled."""
 
     def examine(self, view: FeatureView, days: Sequence[date]) -> Sequence[Finding]:
@@ -96,7 +96,7 @@ class LocalEngine:
 
         return newest_rows(self.settings, view, day, limit=_NEWEST_ROWS)
 
-    def log_volume(self, known: Settled | None = None) -> LogVolume:
+    def log_volume(self, known: CommittedTotals | None = None) -> LogVolume:
         """Measure the raw log; `known` are the totals that an earlier answer settled.
 
         Raises:

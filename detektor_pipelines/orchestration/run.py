@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from detektor_pipelines.orchestration.resources import Engine
     from detektor_pipelines.quality.findings import Finding
     from detektor_pipelines.settings import Settings
-    from detektor_pipelines.stores.raw_log.volume import LogVolume, Settled
+    from detektor_pipelines.stores.raw_log.volume import CommittedTotals, LogVolume
 
 _QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Hundreds of debug lines would bury the caller's progress bar, and a failure is in the summary; all of it is on the run's page."""
@@ -176,7 +176,7 @@ class _Watched:
     def newest_rows(self, view: FeatureView, day: date) -> tuple[list[str], list[tuple[object, ...]]]:
         return self._engine.newest_rows(view, day)
 
-    def log_volume(self, known: Settled | None = None) -> LogVolume:
+    def log_volume(self, known: CommittedTotals | None = None) -> LogVolume:
         return self._engine.log_volume(known)
 
     def examine(self, view: FeatureView, days: Sequence[date]) -> Sequence[Finding]:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.settings import Settings
     from detektor_pipelines.web.access import Access
-    from detektor_pipelines.web.listening import Door
+    from detektor_pipelines.web.listening import ListenAddress
 
 GRPC_STOP_S: Final = 5
 _THREADS: Final = 10
@@ -60,7 +60,7 @@ def app(settings: Settings, store: FeatureStore, access: Access | None = None) -
     return Guard(read_only(application), access, ("/health",))
 
 
-def grpc_server(store: FeatureStore, where: Door, port: int, access: Access | None = None) -> grpc.Server:
+def grpc_server(store: FeatureStore, where: ListenAddress, port: int, access: Access | None = None) -> grpc.Server:
     """Return Feast's gRPC registry, not started yet: as Feast's own start does it, but on one address.
 
     `access` is to be another one than that of `app`: each belongs to one event loop.

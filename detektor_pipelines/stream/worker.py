@@ -33,7 +33,7 @@ from detektor_pipelines.stream.known_keys import LOOK_S, KnownKeys
 from detektor_pipelines.stream.leases import Leases
 from detektor_pipelines.stream.live_view import LiveView
 from detektor_pipelines.stream.publisher import Publisher
-from detektor_pipelines.stream.rarely import Rarely
+from detektor_pipelines.stream.rate_limited_log import RateLimitedLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -141,7 +141,7 @@ class Worker:
         self._life: Life | None = None
         self._no_earlier = 0
         """Where a value stands online that refused ours: the next ones are not of an earlier instant."""
-        self._rarely = Rarely(_logger)
+        self._rarely = RateLimitedLog(_logger)
         self._balanced = self._moved = self._claimed = self._redis_down_until = self._tried_ahead = 0.0
         self.health = Health()
 

@@ -40,7 +40,7 @@ _START_S: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class ListenAddress:
     """An address of this machine, with the certificate and its key when TLS is spoken."""
 
     host: str
@@ -58,7 +58,7 @@ class Door:
         return (self.key.read_bytes(), self.certificate.read_bytes()) if self.certificate and self.key else None
 
 
-def door(settings: Settings, host: str, port: int, *, insecure: bool = False) -> Door:
+def listen_address(settings: Settings, host: str, port: int, *, insecure: bool = False) -> ListenAddress:
     """Return an address that may be listened at.
 
     Raises:
@@ -73,7 +73,7 @@ def door(settings: Settings, host: str, port: int, *, insecure: bool = False) ->
             where=f"host {host}",
             fix="Make a token (detektor token NAME), set DETEKTOR_SERVE_OIDC_DISCOVERY_URL, or say --insecure if a proxy asks who comes.",
         )
-    return Door(LOOPBACK if host == "localhost" else host, port, *_certificate(settings))
+    return ListenAddress(LOOPBACK if host == "localhost" else host, port, *_certificate(settings))
 
 
 def is_loopback(host: str) -> bool:
@@ -92,7 +92,7 @@ def bracketed(host: str) -> str:
 
 
 @contextmanager
-def listening_socket(where: Door, *, option: str) -> Iterator[socket.socket]:
+def listening_socket(where: ListenAddress, *, option: str) -> Iterator[socket.socket]:
     """Take a port, or the socket that this process was started with; `option` says how to choose another one.
 
     Raises:
@@ -124,7 +124,7 @@ def listening_socket(where: Door, *, option: str) -> Iterator[socket.socket]:
         yield listener
 
 
-def run(application: ASGIApp | str, listener: socket.socket, where: Door, *, workers: int = 1) -> bool:
+def run(application: ASGIApp | str, listener: socket.socket, where: ListenAddress, *, workers: int = 1) -> bool:
     """Serve until SIGTERM, SIGHUP or Ctrl-C; tell whether it was a SIGHUP: then the process is meant to start again on the same socket.
 
     With several workers a SIGHUP replaces one after the other, and nothing ends.

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from redis import Redis
-    from torture.feast_door import Door
+    from torture.feast_client import FeastClient
 
     from detektor_pipelines.language import FeatureView
     from detektor_pipelines.quality.parity.check import Parity
@@ -123,7 +123,7 @@ class Stage:
         self.open: tuple[psycopg.Connection, list[Record]] | None = None
         self.copy: dict[bytes, bytes] | None = None
         self._ticks = 0.0
-        self._door: Door | None = None
+        self._client: FeastClient | None = None
         self._stack = contextlib.ExitStack()
         self.redis: Redis = online.redis_client(settings)
         self._connections = contextlib.ExitStack()
@@ -160,14 +160,14 @@ class Stage:
                 module.time = SimpleNamespace(**{**vars(time), "monotonic": lambda: self._ticks})
 
     @property
-    def feast(self) -> Door:
+    def feast(self) -> FeastClient:
         """Feast's own store, with the newest version registered."""
-        if self._door is None:
-            from torture.feast_door import Door
+        if self._client is None:
+            from torture.feast_client import FeastClient
 
-            self._door = self._stack.enter_context(contextlib.closing(Door(self.settings)))
-        self._door.register(self.versions[-1].view)
-        return self._door
+            self._client = self._stack.enter_context(contextlib.closing(FeastClient(self.settings)))
+        self._client.register(self.versions[-1].view)
+        return self._client
 
     def close(self) -> None:
         """End what runs."""

@@ -13,7 +13,7 @@ from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.views import FeatureView
 from detektor_pipelines.orchestration.checks.beside import news, result
 from detektor_pipelines.orchestration.keys import RAW_LOG, features_key
-from detektor_pipelines.orchestration.raw_log import as_noted, observation, settled
+from detektor_pipelines.orchestration.raw_log import as_noted, observation, totals_of
 from detektor_pipelines.orchestration.resources import Engine, LocalEngine
 from detektor_pipelines.quality.findings import LOG_FRESH, not_computed
 from detektor_pipelines.settings import Settings
@@ -59,7 +59,7 @@ def _tick(
 ) -> dg.SensorResult | dg.SkipReason:
     noted = _noted(cursor)
     try:
-        volume = engine.log_volume(settled(noted.get("settled")))
+        volume = engine.log_volume(totals_of(noted.get("settled")))
         fresh = engine.freshness(views)
         found = {RAW_LOG: engine.log_freshness()} | {features_key(view): fresh[view.name] for view in views}
     except UserError as error:

@@ -86,7 +86,7 @@ class Attempts:
         return failures
 
 
-class Waits:
+class WaitingViews:
     """Why nothing is asked for, as a person reads it: views that wait for the same are named together."""
 
     def __init__(self) -> None:
@@ -101,7 +101,7 @@ class Waits:
         return "; ".join(f"{_named(views)}: {why}" for why, views in self._views.items())
 
 
-class Said:
+class Reported:
     """What people were told already, out of a sensor's cursor and into the next one; what no longer matters drops out."""
 
     def __init__(self, cursor: str | None) -> None:

@@ -12,7 +12,7 @@ from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.hashes import data_hash
 from detektor_pipelines.orchestration.alerts import alert, page
 from detektor_pipelines.orchestration.requests import both_assets, by_range, command, range_request, said, views_at_work
-from detektor_pipelines.orchestration.sensors.bounds import RUNS, Attempts, Said, Waits, cause, digest
+from detektor_pipelines.orchestration.sensors.bounds import RUNS, Attempts, Reported, WaitingViews, cause, digest
 from detektor_pipelines.settings import get_settings
 from detektor_pipelines.stores.offline.staleness_watch import StalenessWatch
 
@@ -64,12 +64,12 @@ def _tick(
     stale: Mapping[FeatureView, Mapping[date, int]],
     partitions: dg.PartitionsDefinition[str],
 ) -> dg.SensorResult:
-    told = Said(context.cursor)
+    told = Reported(context.cursor)
     if not stale:
         return dg.SensorResult(skip_reason="No late event reaches a day that is published.", cursor=told.cursor)
     busy = views_at_work(context.instance, list(stale), backfills=True)
     attempts = Attempts(context.instance, "late data")
-    requests, waits = [], Waits()
+    requests, waits = [], WaitingViews()
     late = {view: _with_partition(view, days, partitions, waits) for view, days in stale.items()}
     for days, views in by_range(late).items():
         tags: dict[str, str] = {}
@@ -117,7 +117,9 @@ def _late(settings: Settings, views: Sequence[FeatureView], watch: StalenessWatc
     return found
 
 
-def _with_partition(view: FeatureView, days: Mapping[date, int], partitions: dg.PartitionsDefinition[str], waits: Waits) -> dict[date, int]:
+def _with_partition(
+    view: FeatureView, days: Mapping[date, int], partitions: dg.PartitionsDefinition[str], waits: WaitingViews
+) -> dict[date, int]:
     """Return the days that Dagster has a partition of; no run can be asked for others (a later first day was set since)."""
     kept = {day: newest for day, newest in days.items() if partitions.has_partition_key(day.isoformat())}
     without = [day for day in days if day not in kept]

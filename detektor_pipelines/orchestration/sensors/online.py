@@ -9,7 +9,7 @@ import dagster as dg
 from detektor_pipelines.orchestration.alerts import alert, page
 from detektor_pipelines.orchestration.keys import online_key
 from detektor_pipelines.orchestration.requests import behind, tags_of, views_at_work
-from detektor_pipelines.orchestration.sensors.bounds import RUNS, Attempts, Said, Waits, cause, digest
+from detektor_pipelines.orchestration.sensors.bounds import RUNS, Attempts, Reported, WaitingViews, cause, digest
 from detektor_pipelines.settings import get_settings
 
 if TYPE_CHECKING:
@@ -44,14 +44,14 @@ def publish_online(views: Sequence[FeatureView], settings: Settings | None = Non
 
 
 def _tick(context: dg.SensorEvaluationContext, views: Sequence[FeatureView], settings: Settings) -> dg.SensorResult:
-    said = Said(context.cursor)
+    said = Reported(context.cursor)
     late = behind(context.instance, views)
     if not late:
         return dg.SensorResult(skip_reason="Online values are as new as the features.", cursor=said.cursor)
     busy = views_at_work(context.instance, list(late), backfills=False)
     attempts = Attempts(context.instance, "online")
     ready: dict[FeatureView, str] = {}
-    waits = Waits()
+    waits = WaitingViews()
     for view, materialized in late.items():
         value = digest("online", view.name, materialized)
         verdict = attempts.verdict(view, value)

@@ -14,7 +14,7 @@ from detektor_pipelines.orchestration.alerts import alert, page
 from detektor_pipelines.orchestration.checks.beside import news
 from detektor_pipelines.orchestration.keys import features_key
 from detektor_pipelines.orchestration.resources import Engine, LocalEngine
-from detektor_pipelines.orchestration.sensors.bounds import Said, digest
+from detektor_pipelines.orchestration.sensors.bounds import Reported, digest
 from detektor_pipelines.quality.findings import VERSION, Finding
 from detektor_pipelines.settings import get_settings
 
@@ -45,7 +45,7 @@ def definition_changed(
             found = (engine or LocalEngine(given)).versions(views)
         except UserError as error:
             return dg.SkipReason(str(error))
-        said = Said(context.cursor)
+        said = Reported(context.cursor)
         waiting = [view for view in views if not found[view.name].passed]
         for view in waiting:
             if said.first_time(digest("told", view.name, found[view.name].figures["data_hash"])):

@@ -1,4 +1,4 @@
-"""Feast's door to the offline rows: point-in-time joins, and what `feast materialize` reads, over ADBC.
+"""Feast's access to the offline rows: point-in-time joins, and what `feast materialize` reads, over ADBC.
 
 Belongs here: Feast's offline store interface on the row tables. Does not belong here: the SQL (`point_in_time`), and making, publishing or
 repairing those tables.

@@ -1,4 +1,4 @@
-"""Feast's door to the online store: the same keys, values, guard and statuses that `online` has for everybody else.
+"""Feast's access to the online store: the same keys, values, guard and statuses that `online` has for everybody else.
 
 Belongs here: translation between Feast's protos and `online`. Importing this takes seconds, because Feast does; only Feast itself, which
 finds the class by its path in `feature_store.yaml`, and code that needs a `FeatureStore` do so.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
     from detektor_pipelines.stores.mlflow.model_versions import ModelVersion
-    from detektor_pipelines.stores.online.versions import Held
+    from detektor_pipelines.stores.online.versions import StoredVersion
 
 _TABLES: Final = ("feast.feature_views", "feast.stream_feature_views", "feast.on_demand_feature_views")
 _REGISTERED: Final = """
@@ -38,16 +38,16 @@ _FEASTS_VERSION: Final = re.compile(r"_v\d+$")
 
 
 @dataclass(frozen=True, slots=True)
-class Surveyed:
+class VersionUse:
     """One version in the online store. `kept_by`: why it stays; empty when it can go."""
 
-    held: Held
+    held: StoredVersion
     kept_by: str
 
 
 def survey(
     settings: Settings, views: Sequence[FeatureView], *, older_than_days: float, models: Sequence[ModelVersion] | None
-) -> list[Surveyed]:
+) -> list[VersionUse]:
     """Judge of every version in the online store, by name and hash.
 
     Args:
@@ -68,10 +68,10 @@ def survey(
     present = {online.stored_view(view).version for view in views}
     registered = _registered(settings, found) if found else set()
     oldest = clock.now_us() - int(older_than_days * DAY)
-    return [Surveyed(each, _kept_by(each, present, registered, models or (), oldest)) for each in found]
+    return [VersionUse(each, _kept_by(each, present, registered, models or (), oldest)) for each in found]
 
 
-def drop(settings: Settings, surveyed: Sequence[Surveyed]) -> int:
+def drop(settings: Settings, surveyed: Sequence[VersionUse]) -> int:
     """Delete the versions that can go; returns how many values went.
 
     Raises:
@@ -85,7 +85,7 @@ def drop(settings: Settings, surveyed: Sequence[Surveyed]) -> int:
         client.close()
 
 
-def _kept_by(held: Held, present: set[str], registered: set[str], models: Sequence[ModelVersion], oldest: int) -> str:
+def _kept_by(held: StoredVersion, present: set[str], registered: set[str], models: Sequence[ModelVersion], oldest: int) -> str:
     if held.version in present:
         return "the present definition"
     if held.version in registered:
@@ -97,7 +97,7 @@ def _kept_by(held: Held, present: set[str], registered: set[str], models: Sequen
     return "its age" if held.last is not None and held.last > oldest else ""
 
 
-def _registered(settings: Settings, found: Sequence[Held]) -> set[str]:
+def _registered(settings: Settings, found: Sequence[StoredVersion]) -> set[str]:
     """Return the versions that Feast's registry holds as a view's present one, without importing Feast: the hash stands in the view."""
     wanted = [(each.view, each.hash, each.version) for each in found]
     wanted += [(_FEASTS_VERSION.sub("", each.view), each.hash, each.version) for each in found if each.hash == online.OTHER]

@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class StoredVersion:
     """What Redis holds of one version.
 
     `keys`: values. `size`: their bytes, without what Redis itself needs for a key. `last`: µs UTC up to when its values were last said to
@@ -48,7 +48,7 @@ class Held:
         return f"{self.view}@{self.hash}"
 
 
-def held(client: Redis, project: str) -> list[Held]:
+def held(client: Redis, project: str) -> list[StoredVersion]:
     """Count what each version takes, by name and hash; also of one whose layout is gone.
 
     Raises:
@@ -78,7 +78,7 @@ def held(client: Redis, project: str) -> list[Held]:
                 elif name.endswith("#valid_through"):
                     through[version] = max((int(each) for each in head.split(b",") if each.isdigit()), default=0)
     return [
-        Held(*version, counts[0], counts[1], _instant(through.get(version, 0)) or _instant(counts[2]))
+        StoredVersion(*version, counts[0], counts[1], _instant(through.get(version, 0)) or _instant(counts[2]))
         for version, counts in sorted(found.items())
     ]
 

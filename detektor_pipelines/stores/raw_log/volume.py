@@ -44,7 +44,7 @@ _REJECTED: Final = "SELECT count(*) FROM ml_learning.rejected_events WHERE rejec
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class CommittedTotals:
     """Totals by agent of what was committed below `horizon`, a number of the log in this `life` of it: they never change."""
 
     life: str
@@ -76,7 +76,7 @@ class LogVolume:
     agents: tuple[AgentVolume, ...]
     newest_arrival: datetime | None
     rejected_last_week: int
-    settled: Settled
+    settled: CommittedTotals
 
     @property
     def newest_event(self) -> datetime | None:
@@ -84,7 +84,7 @@ class LogVolume:
         return max((each.newest_event for each in self.agents if each.newest_event), default=None)
 
 
-def log_volume(settings: Settings, known: Settled | None = None) -> LogVolume:
+def log_volume(settings: Settings, known: CommittedTotals | None = None) -> LogVolume:
     """Measure the log, the agents in their declared order and those without a mapping last, if there are such events.
 
     Args:
@@ -100,7 +100,7 @@ def log_volume(settings: Settings, known: Settled | None = None) -> LogVolume:
         return volume(connection, known)
 
 
-def volume(connection: psycopg.Connection, known: Settled | None = None) -> LogVolume:
+def volume(connection: psycopg.Connection, known: CommittedTotals | None = None) -> LogVolume:
     """Measure the log under the snapshot of the transaction under way, which is REPEATABLE READ."""
     now = now_us()
     instants = {"now": from_us(now), "day": from_us(now - DAY), "week": from_us(now - 7 * DAY)}
@@ -126,7 +126,7 @@ def volume(connection: psycopg.Connection, known: Settled | None = None) -> LogV
         agents,
         max(arrivals, default=None),
         rejected,
-        Settled(life, horizon, _added(before, {agent: settled for agent, _, settled in arrived})),
+        CommittedTotals(life, horizon, _added(before, {agent: settled for agent, _, settled in arrived})),
     )
 
 

@@ -73,7 +73,7 @@ def test_the_remote_store_reads_what_the_sdk_reads(store: FeatureStore, remote: 
 
 
 def test_its_read_of_one_view(store: FeatureStore, remote: FeatureStore, redis_db: Settings) -> None:
-    """The lower door of Feast's online stores, which other parts of Feast go through."""
+    """The lower interface of Feast's online stores, which other parts of Feast go through."""
     from feast.protos.feast.types.EntityKey_pb2 import EntityKey
     from feast.protos.feast.types.Value_pb2 import Value
 

@@ -11,7 +11,7 @@ import pytest
 
 from detektor_pipelines.engine.online import OnlinePublication
 from detektor_pipelines.quality.findings import BESIDE_THE_GATE, FRESH, VERSION, Finding
-from detektor_pipelines.stores.raw_log.volume import AgentVolume, LogVolume, Settled
+from detektor_pipelines.stores.raw_log.volume import AgentVolume, CommittedTotals, LogVolume
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +37,7 @@ class FakeEngine:
     kept: set[date] = field(default_factory=set)
     resumed: list[bool] = field(default_factory=list)
     chunk: int = 1_000
-    asked: list[Settled | None] = field(default_factory=list)
+    asked: list[CommittedTotals | None] = field(default_factory=list)
     examined: list[tuple[str, list[date]]] = field(default_factory=list)
     findings: dict[str, Finding] = field(default_factory=dict)
     blind: Exception | None = None
@@ -74,7 +74,7 @@ class FakeEngine:
     def newest_rows(self, view: FeatureView, day: date) -> tuple[list[str], list[tuple[object, ...]]]:
         return ["agent_id", view.features[0].name], [(view.agent, 4), (f"{view.agent}@{day}", None)]
 
-    def log_volume(self, known: Settled | None = None) -> LogVolume:
+    def log_volume(self, known: CommittedTotals | None = None) -> LogVolume:
         self.asked.append(known)
         now = datetime(2026, 5, 9, 12, tzinfo=UTC)
         agents = (
@@ -82,7 +82,12 @@ class FakeEngine:
             AgentVolume("pisarz", 0, 0, 0, None, None),
         )
         return LogVolume(
-            now, "771-1234", agents, now - timedelta(minutes=30), 3, Settled("1/7711498557084967289/1", 771, {"code-reviewer": 1_234})
+            now,
+            "771-1234",
+            agents,
+            now - timedelta(minutes=30),
+            3,
+            CommittedTotals("1/7711498557084967289/1", 771, {"code-reviewer": 1_234}),
         )
 
     def examine(self, view: FeatureView, days: Sequence[date]) -> list[Finding]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from detektor_pipelines.stores.raw_log.volume import Settled
+from detektor_pipelines.stores.raw_log.volume import CommittedTotals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*is currently in beta")]
 
-KNOWN = Settled("1/7711498557084967289/1", 771, {"code-reviewer": 1_234})
+KNOWN = CommittedTotals("1/7711498557084967289/1", 771, {"code-reviewer": 1_234})
 
 
 @pytest.fixture
@@ -59,15 +59,15 @@ def test_the_next_observation_goes_on_from_the_totals_of_the_last_one(engine: An
     "noted", [None, {}, {"life": "x"}, {"life": "x", "horizon": 2, "totals": [3]}, {"system_identifier": "1", "horizon": 2, "totals": {}}]
 )
 def test_totals_that_cannot_be_read_are_counted_anew(noted: object) -> None:
-    from detektor_pipelines.orchestration.raw_log import settled
+    from detektor_pipelines.orchestration.raw_log import totals_of
 
-    assert settled(noted) is None
+    assert totals_of(noted) is None
 
 
 def test_totals_survive_a_trip_through_json() -> None:
-    from detektor_pipelines.orchestration.raw_log import as_noted, settled
+    from detektor_pipelines.orchestration.raw_log import as_noted, totals_of
 
-    assert settled(as_noted(KNOWN)) == KNOWN
+    assert totals_of(as_noted(KNOWN)) == KNOWN
 
 
 @pytest.mark.parametrize(("ago", "said"), [(timedelta(minutes=5), "5 min"), (timedelta(hours=30), "30 h"), (timedelta(days=12), "12 d")])

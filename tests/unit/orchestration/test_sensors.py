@@ -186,12 +186,12 @@ def test_an_unreadable_cursor_is_an_empty_one(dg: ModuleType, instance: Any) -> 
 
 def test_what_was_said_is_forgotten_when_it_no_longer_matters(dg: ModuleType) -> None:
     """Else the cursor grows for ever, and a mistake that comes back is not told."""
-    from detektor_pipelines.orchestration.sensors.bounds import Said
+    from detektor_pipelines.orchestration.sensors.bounds import Reported
 
-    first = Said(None)
+    first = Reported(None)
     assert first.first_time("a")
-    second = Said(first.cursor)
+    second = Reported(first.cursor)
     assert [second.first_time(mark) for mark in "ab"] == [False, True]
-    third = Said(second.cursor)
+    third = Reported(second.cursor)
     assert not third.first_time("b")
-    assert Said(third.cursor).first_time("a")
+    assert Reported(third.cursor).first_time("a")

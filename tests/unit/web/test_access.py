@@ -15,7 +15,7 @@ from detektor_pipelines.settings import Settings
 from detektor_pipelines.web import access as module
 from detektor_pipelines.web.access import KNOWN, Access, Guard, access_of, check
 from detektor_pipelines.web.callers import Caller
-from detektor_pipelines.web.listening import door, is_loopback
+from detektor_pipelines.web.listening import is_loopback, listen_address
 from detektor_pipelines.web.problems import ProblemError
 from detektor_pipelines.web.tokens import TokenFile, add_token
 
@@ -254,10 +254,10 @@ def test_who_reaches_an_address(host: str, alone: Any, file: Path) -> None:
     assert is_loopback(host) is alone
     if not alone:
         with pytest.raises(UserError, match="no access control"):
-            door(Settings(), host, 6566)
-    assert door(Settings(), host, 6566, insecure=True).port == 6566
+            listen_address(Settings(), host, 6566)
+    assert listen_address(Settings(), host, 6566, insecure=True).port == 6566
     add_token(file, "a")
-    assert door(Settings(serve_tokens_file=file), host, 6566).host == host.replace("localhost", "127.0.0.1")
+    assert listen_address(Settings(serve_tokens_file=file), host, 6566).host == host.replace("localhost", "127.0.0.1")
 
 
 @pytest.mark.parametrize(

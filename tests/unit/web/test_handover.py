@@ -66,12 +66,15 @@ def passed(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_a_server_listens_where_it_was_told_to(passed: int, host: str) -> None:
-    with listening.listening_socket(listening.Door(host, passed), option="--port") as listener:
+    with listening.listening_socket(listening.ListenAddress(host, passed), option="--port") as listener:
         assert listener.getsockname()[1] == passed
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.2"])  # noqa: S104 - it is refused
 def test_a_socket_elsewhere_is_refused(passed: int, host: str) -> None:
     """Otherwise a socket that other machines reach would get round the question who may ask."""
-    with pytest.raises(UserError, match="listens elsewhere"), listening.listening_socket(listening.Door(host, passed), option="--port"):
+    with (
+        pytest.raises(UserError, match="listens elsewhere"),
+        listening.listening_socket(listening.ListenAddress(host, passed), option="--port"),
+    ):
         pass

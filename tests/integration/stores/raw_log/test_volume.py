@@ -12,7 +12,7 @@ from support.log_rows import insert, partition_log
 from support.oracle import Event
 
 from detektor_pipelines.clock import to_us
-from detektor_pipelines.stores.raw_log.volume import Settled, log_volume
+from detektor_pipelines.stores.raw_log.volume import CommittedTotals, log_volume
 
 if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
@@ -32,7 +32,7 @@ def event(name: str, ago: timedelta, late: timedelta = timedelta(0)) -> Event:
     return Event(name, at, at + late // timedelta(microseconds=1), None, {})
 
 
-def totals(settings: Settings, known: Settled | None = None) -> dict[str, int]:
+def totals(settings: Settings, known: CommittedTotals | None = None) -> dict[str, int]:
     return {each.agent: each.events for each in log_volume(settings, known).agents if each.events}
 
 

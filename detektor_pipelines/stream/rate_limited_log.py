@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 AGAIN_S: Final = 30.0
 
 
-class Rarely:
+class RateLimitedLog:
     """Speaks through a logger, at most once in AGAIN_S for each text."""
 
     def __init__(self, logger: logging.Logger) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
 
 
-class Door:
+class FeastClient:
     """One Feast store; `close` it."""
 
     def __init__(self, settings: Settings) -> None:
