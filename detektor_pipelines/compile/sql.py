@@ -15,6 +15,24 @@ and grain instant t in (start, end], the integer states of the plan. How:
 - Distinct values are intervals: overlapping ones of a value merge into islands, an island is +1 and −1.
 - A superseded revision was served until the platform learnt better: so it leaves at ``tu``, before its windows let it go. A sum
   is taken back there; where leaves have to rise with occurred_at (latest, extremes) it is expanded to its instants.
+
+The relations, in the order of the text, with what a row of each stands for:
+
+    counted         an event, with tu                          only where the platform learnt better of some event
+    prepared        an event, with its contributions           b: its bucket, the end of the finest hop that it occurred in
+    cells           (project, b, tk[, tu])                     tk: grain instant from which it is known
+    keyed           (agent_id, b, tk[, tu])                    the same of the roll-up and of each project
+    timed           a row of keyed, with te and leave_<window> in a window at t when te <= t < leave; te: known and occurred
+    d_keyed … d_deltas  of a distinct count d                  (agent_id, t, step): +1 where an island begins, -1 where it ends
+    deltas          (agent_id, t), many of each                t >= span.start: what lies before is folded into the start
+    grouped         (agent_id, t), one of each
+    running         (agent_id, t)                              all deltas up to t: the sums are the windows' at t
+    x_hops, x_whole (agent_id, h) of an extreme x              over the hops that are over at h
+    x_late          (agent_id, t)                              over the cells that x_whole leaves out
+    l_served        (agent_id, t) of a last l                  over superseded revisions, while they were served
+    late_known      (agent_id, t)                              when the platform learnt of what makes the forms differ at t
+
+All instants are int64 µs.
 """
 
 from collections.abc import Iterator
@@ -130,6 +148,7 @@ class _Text:
         return f"counted AS (SELECT {', '.join(columns)} FROM events)"
 
     def _prepared(self) -> str:
+        """One row an event: its bucket and instants, and what it adds to each state (0 or null: nothing)."""
         columns = ["project", "ts", f"{_ceil('ts', self.resolution)} AS b"]
         columns.append(f"{_ceil('GREATEST(ts, known)', self.grain)} AS tk")
         columns += ["tu"] if self.revised else []
@@ -137,6 +156,7 @@ class _Text:
         columns += [f"{contribution(each, self.dialect)} AS {each.name}" for each in self.plan.prepared]
         for name, pick in self.lasts.items():
             value = operand(pick.operand)
+            # `last` of occurred_at is the instant itself; of another column, the rank of the event whose value `_final` looks up.
             chosen = "ts" if _is_instant(pick) else "seq"
             columns.append(f"CASE WHEN {passing(pick.where)} AND {value} IS NOT NULL THEN {chosen} END AS {name}")
             if not _is_instant(pick):
@@ -157,6 +177,7 @@ class _Text:
         return f"live AND ({' OR '.join(tests)})" if "TRUE" not in tests else "live"
 
     def _merged(self) -> list[str]:
+        """The columns of `prepared`, merged by their own functions: associative, so that they may be merged in two steps."""
         merged = [f"{_sum(each.name, wide=each.role == 'square')} AS {each.name}" for each in self.plan.prepared]
         merged += [f"MAX({name}) AS {name}" for name in self.lasts]
         merged += [f"{_extreme(pick)}({name}) AS {name}" for name, pick in self.extremes.items()]
@@ -168,10 +189,12 @@ class _Text:
         return "b, tk, tu" if self.revised else "b, tk"
 
     def _cells(self) -> str:
+        """Events of one project that enter and leave every window together, as one row."""
         columns = ", ".join(("project", self._cell, *self._merged()))
         return f"cells AS (SELECT {columns} FROM prepared GROUP BY project, {self._cell})"
 
     def _keyed(self) -> str:
+        """The cells under the agent (of all projects, also of none) and under agent@project."""
         names = [each.name for each in self.plan.prepared] + [*self.lasts, *self.extremes, "knowledge"]
         whole = ", ".join((f"'{self.agent}' AS agent_id", self._cell, *self._merged()))
         single = ", ".join((f"'{self.agent}@' || project", self._cell, *names))
@@ -179,6 +202,7 @@ class _Text:
         return f"keyed AS ({grouped} UNION ALL SELECT {single} FROM cells WHERE project IS NOT NULL)"
 
     def _enter(self, bucket: str = "b") -> str:
+        """Grain instant from which the cell counts. A cell that enters at or after a leave is never in that window."""
         return "tk" if self.late_served else _ceil(bucket, self.grain)
 
     def _gone(self, leave: str) -> str:
@@ -195,26 +219,31 @@ class _Text:
         return _ceil(f"({_ceil(bucket, window.hop)} + {window.size})", self.grain)
 
     def _timed(self) -> str:
+        """The cells with their enter and, for each window, their leave; leaves rise with b."""
         columns = [f"{self._enter()} AS te"]
         columns += [f"{self._leave(window)} AS leave_{window.label}" for window in self.windows]
         return f"timed AS (SELECT keyed.*, {', '.join(columns)} FROM keyed)"
 
     def _islands(self) -> Iterator[str]:
+        """Of each distinct count: +1 where a value begins to be in the window, -1 where its last interval ends."""
         for distinct in self.plan.distincts:
             name, longest = distinct.name, self._gone(self._leave(distinct.window))
             enter = self._enter()
             project = f"SELECT '{self.agent}@' || project, {name}, {self._cell} FROM prepared WHERE project IS NOT NULL"
             whole = f"SELECT '{self.agent}' AS agent_id, {name} AS value, {self._cell} FROM prepared"
             yield f"{name}_keyed AS ({whole} UNION ALL {project})"
+            # Intervals [te, tl) in which one cell keeps the value in the window; empty ones are left out.
             yield (
                 f"{name}_spans AS (SELECT DISTINCT agent_id, value, {enter} AS te, {longest} AS tl FROM {name}_keyed"
                 f" WHERE value IS NOT NULL AND {enter} < {longest})"
             )
+            # `ended`: how far the intervals that begin earlier reach. One that begins at or behind it opens an island.
             yield (
                 f"{name}_marked AS (SELECT agent_id, value, te, MAX(tl) OVER (PARTITION BY agent_id, value ORDER BY te, tl"
                 f" ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS ended FROM {name}_spans)"
             )
             start = f"FROM {name}_marked WHERE ended IS NULL OR te >= ended"
+            # +1 at each island's beginning, -1 where the one before it ended, and -1 at the end of the last.
             yield (
                 f"{name}_deltas AS (SELECT agent_id, te AS t, 1 AS step {start}"
                 f" UNION ALL SELECT agent_id, ended, -1 {start} AND ended IS NOT NULL"
@@ -222,23 +251,31 @@ class _Text:
             )
 
     def _deltas(self) -> str:
+        """What changes at an instant. Invariant: of a cell, the deltas of a sum add up to 0 once it has left."""
         plan, longest = self.plan, self.windows[-1]
+        # 1. Cells enter: they add to the sums of the windows that they are still in, and are candidates for `last` and extremes.
         selects = [self._delta("te", "timed", {**self._entering(), **self._picking()}, f"te < leave_{longest.label}")]
+        # 2. Cells leave each window: what they added there is taken away, unless step 5 takes it away sooner.
         for window in self.windows:
             leave = f"leave_{window.label}"
             still = f"te < {leave} AND {leave} <= COALESCE(tu, {leave})" if self.revised_served else f"te < {leave}"
             leaving = {each.name: f"CASE WHEN {still} THEN -{each.prepared.name} ELSE 0 END" for each in plan.sums if each.window == window}
             selects.append(self._delta(leave, "timed", leaving))
+        # 3. As served, a late cell makes no difference at the instant it occurred in, but the other form does: a row for both.
         if self.late_served:
             selects.append(self._delta(_ceil("b", self.grain), "timed", {}))
+        # 4. As known now, likewise: a row at the instant from which both forms agree.
         if self.late and self.form == "known_now":
             selects.append(self._delta("tk", "timed", {}, f"tk < leave_{longest.label}"))
+        # 5. The platform learns better of a superseded revision: what windows still hold of it is taken back.
         if self.revised:
             selects.append(self._delta("tu", "timed", self._taken_back(), f"tk < tu AND tu < leave_{longest.label}"))
+        # 6. Values of distinct counts come and go.
         selects += [self._delta("t", f"{each.name}_deltas", {each.name: "step"}) for each in plan.distincts]
         return "deltas AS (" + "\n UNION ALL ".join(selects) + ")"
 
     def _entering(self) -> dict[str, str]:
+        """What a cell adds to each sum; 0 where it is known only after it has left that window."""
         gone = {each.window: self._gone(f"leave_{each.window.label}") for each in self.plan.sums}
         return {each.name: f"CASE WHEN te < {gone[each.window]} THEN {each.prepared.name} ELSE 0 END" for each in self.plan.sums}
 
@@ -252,6 +289,7 @@ class _Text:
         }
 
     def _picking(self) -> dict[str, str]:
+        """Candidates for `last`, and for the part of an extreme that comes from the hop under way."""
         picking = {name: f"CASE WHEN tu IS NULL THEN {name} END" if self.revised_served else name for name in self.lasts}
         for pick in self._running_extremes():
             over = _ceil(_ceil("b", pick.window.hop), self.grain)
@@ -282,11 +320,13 @@ class _Text:
         return merged
 
     def _grouped(self) -> str:
+        """The deltas of one key and instant as one row."""
         columns = [f"{_sum(each.name, wide=each not in self._narrow())} AS {each.name}" for each in self._summed()]
         columns += [f"{function}({name}) AS {name}" for name, function in self._picked().items()]
         return f"grouped AS (SELECT {', '.join(('agent_id', 't', *columns))} FROM deltas GROUP BY agent_id, t)"
 
     def _running(self) -> str:
+        """All deltas up to t. Sums are then the windows' own; `last` is the latest of all time, which `_final` checks for having left."""
         columns = [f"SUM({each.name}) OVER w AS {each.name}" for each in self._summed()]
         columns += [f"MAX({name}) OVER w AS {name}" for name in self.lasts]
         for pick in self._running_extremes():
@@ -302,6 +342,7 @@ class _Text:
         return next(name for name, each in shared.items() if _same(each, pick))
 
     def _extreme_parts(self) -> Iterator[str]:
+        """Extremes over whole hops, and over cells that were known too late for those; superseded candidates for `last`."""
         for pick in self.plan.picks:
             value, window = self._shared_name(pick), pick.window
             if pick.function == "last":
@@ -310,11 +351,14 @@ class _Text:
                 continue
             bucket = _ceil("b", window.hop)
             known = f"te <= {_ceil(bucket, self.grain)}{self._lasting}"
+            # The extreme of each hop's cells that were known when it was over. Hops in which something else happens have a row
+            # too (null), so that `_final` finds one at the hop of every instant.
             yield (
                 f"{pick.name}_hops AS (SELECT agent_id, h, {_extreme(pick)}(x) AS x FROM ("
                 f"SELECT agent_id, {bucket} AS h, {value} AS x FROM timed WHERE {value} IS NOT NULL AND {known}"
                 f" UNION ALL SELECT agent_id, {_floor('t', window.hop)}, NULL FROM grouped) each_hop GROUP BY agent_id, h)"
             )
+            # h is a hop's end: the window at h is the hops with ends in (h - size, h].
             yield (
                 f"{pick.name}_whole AS (SELECT agent_id, h, {_extreme(pick)}(x) OVER (PARTITION BY agent_id ORDER BY h"
                 f" RANGE BETWEEN {window.size - window.hop} PRECEDING AND CURRENT ROW) AS x FROM {pick.name}_hops)"
@@ -345,6 +389,7 @@ class _Text:
         )
 
     def _final(self) -> str:
+        """The states at the wanted instants: `running`, with picks looked up and extremes put together."""
         columns, joins = ["r.agent_id AS agent_id", "r.t AS t"], []
         columns += [f"CAST(r.{each.name} AS BIGINT) AS {each.name}" for each in self._narrow()]
         columns += list(self._spread_limbs())
@@ -364,6 +409,7 @@ class _Text:
         return [each for each in self._summed() if not (isinstance(each, SumState) and each.wide)]
 
     def _spread_limbs(self) -> Iterator[str]:
+        """n·Σx² - (Σx)², which needs 128 bits, as two integers of 64: value = hi · LIMB + lo, 0 <= lo < LIMB."""
         wide = self.dialect.wide
         for each in self.plan.spreads:
             n, total = f"CAST(r.{each.count.name} AS {wide})", f"CAST(r.{each.total.name} AS {wide})"
@@ -372,6 +418,7 @@ class _Text:
             yield f"CAST(MOD({numerator}, {LIMB}) AS BIGINT) AS {each.name}_lo"
 
     def _pick_value(self, pick: PickState) -> tuple[str, list[str]]:
+        """A pick's value at r.t, null when its window is empty, and the joins that it needs."""
         window = pick.window
         if pick.function == "last":
             name = self._shared_name(pick)
@@ -379,6 +426,7 @@ class _Text:
             present = f"{_ceil(occurred, window.hop)} + {window.size} > r.t"
             served, joins = self._superseded_pick(pick) if self.revised_served else ("", [])
             return f"CASE {served}WHEN {present} THEN CAST({value} AS BIGINT) END", joins
+        # An extreme is that of whole hops, of the hop under way (where instants lie inside hops), and of what was known late.
         parts = [f"{pick.name}_whole.x"]
         joins = [
             f"LEFT JOIN {pick.name}_whole ON {pick.name}_whole.agent_id = r.agent_id AND {pick.name}_whole.h = {_floor('r.t', window.hop)}",

@@ -5,6 +5,14 @@ values go (`worker`). Every number is an integer until `values` gives it to the 
 
 A tile holds what the events of one key and one hop add up to. `advance` moves the instant: at b + W the tile that ends at b leaves the
 window of size W as a whole, and when it has left the longest window of its hop it is dropped; a key without tiles has only empty windows.
+
+What always holds between two calls, for each key k and window W of hop h, at the state's instant t:
+
+    sums[k][s]     = Σ tile.sums[s] over k's tiles of h with t - W < bucket <= ceil(t, h)
+    extremes[k][s] = the extreme over the same tiles; None when none of them has a value
+    seen[k][d]     = {value: the newest of these tiles' buckets that holds it}; its length is the distinct count
+    lasts[k][i]    = the latest event that entered since the key's tiles were last summed, even if no window holds it now: `values` asks
+    _keys[k].tiles = the number of k's tiles, of all hops
 """
 
 from __future__ import annotations
@@ -159,10 +167,11 @@ class ViewState:
             return
         state = self._keys.get(key)
         kept = False
+        # Into the tile of each hop, and at once into the windows that hold that tile: no window is summed again for an event.
         for hop in self.hops:
             bucket = ceil_to(ts, hop.size)
             if bucket + hop.span <= self.instant:
-                continue
+                continue  # so late that every window of this hop has let it go
             state = state or self._new(key)
             kept = True
             tiles = hop.tiles.setdefault(bucket, {})
@@ -184,13 +193,16 @@ class ViewState:
         if instant <= self.instant:
             return
         before, self.instant = self.instant, instant
+        # 1. Of each window, the tiles with before < bucket + size <= instant leave; each does so once, since instants only rise.
         for hop in self.hops:
             for window in hop.windows:
                 for bucket in _between(hop, before - window.size, instant - window.size):
                     self._leave(hop, window, bucket)
+            # 2. What has left the longest window is dropped. Afterwards: a key without tiles is in no window.
             for bucket in _between(hop, before - hop.span, instant - hop.span):
                 for key in hop.tiles.pop(bucket):
                     self._keys[key].tiles -= 1
+        # 3. Events that lay ahead enter; `instant` is already the new one, so that `add` does not let them wait again.
         while self._waiting and self._waiting[0][0] <= instant:
             ts, _, key, event_id, contribution = heappop(self._waiting)
             self.add(key, ts, event_id, contribution)
@@ -217,6 +229,7 @@ class ViewState:
         state = self._keys.get(key) or _Key(*self._sizes)
         found: dict[str, int | None] = dict(zip(self._sum_names, state.sums, strict=True))
         for spread in self.fold.plan.spreads:
+            # n·Σx² - (Σx)²: exact, for Python's integers have no end; the finaliser divides.
             n, total, squares = (found[each.name] or 0 for each in (spread.count, spread.total, spread.squares))
             found[spread.name] = n * squares - total * total
         for pick, value in zip(self._extremes, state.extremes, strict=True):
@@ -232,6 +245,7 @@ class ViewState:
         """Put a tile in the place of the one that is there, None for no events; `settle` must follow."""
         if bucket + hop.span <= self.instant:
             return
+        # Only the tiles and their number are kept right here; the windows are wrong until `settle`.
         tiles = hop.tiles.setdefault(bucket, {})
         old = tiles.pop(key, None)
         if tile is not None:
@@ -285,6 +299,7 @@ class ViewState:
                     state.seen[index][value] = max(state.seen[index].get(value, 0), bucket)
 
     def _enter_tile(self, state: _Key, hop: Hop, bucket: int, tile: Tile) -> None:
+        """Add a whole tile to the windows of its hop that it is in, as `_enter` adds one event."""
         for index, latest in zip(hop.lasts, tile.lasts, strict=True):
             if latest is not None:
                 state.lasts[index] = _later(state.lasts[index], latest)
@@ -301,17 +316,19 @@ class ViewState:
                     state.seen[index][each] = max(state.seen[index].get(each, 0), bucket)
 
     def _leave(self, hop: Hop, window: _InWindow, bucket: int) -> None:
+        """Take the tiles of one bucket out of one window; they stay in `hop.tiles` for the longer ones."""
         for key, tile in hop.tiles[bucket].items():
             state = self._keys[key]
             for index, position in window.sums:
                 state.sums[index] -= tile.sums[position]
             for index, position, smaller in window.extremes:
+                # An extreme cannot be subtracted: only when the one that goes is the window's are the other tiles looked through.
                 if tile.extremes[position] is not None and tile.extremes[position] == state.extremes[index]:
                     state.extremes[index] = self._extreme(hop, window, key, position, smaller=smaller)
             for index, position in window.distincts:
                 seen = state.seen[index]
                 for value in tile.values[position]:
-                    if seen.get(value) == bucket:
+                    if seen.get(value) == bucket:  # else a newer tile in the window holds it too
                         del seen[value]
             self.dirty.add(key)
 

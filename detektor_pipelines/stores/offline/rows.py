@@ -149,6 +149,7 @@ def hashes_by_day(rows: pa.Table, days: Sequence[date]) -> dict[date, tuple[int,
     import numpy as np
     import pyarrow.compute as pc
 
+    # Rows are sorted by (agent_id, event_timestamp, created_at): the last of each (agent_id, event_timestamp) is its newest version.
     keys, stamps = rows["agent_id"], rows["event_timestamp"].cast("int64").to_numpy()
     size = rows.num_rows
     newest = np.ones(size, dtype=bool)
@@ -157,10 +158,13 @@ def hashes_by_day(rows: pa.Table, days: Sequence[date]) -> dict[date, tuple[int,
         newest[:-1] = ~(follows & (stamps[:-1] == stamps[1:]))
     chosen = rows.filter(newest)
     stamps = stamps[newest]
+    # A day owns the instants in (midnight, next midnight]. Sorting by day keeps the rows of a day in their order, and makes them a
+    # slice: bounds[2k], bounds[2k + 1] are where day k begins and ends.
     owner = (stamps - 1) // DAY
     order = np.argsort(owner, kind="stable")
     bounds = np.searchsorted(owner[order], [(day - _EPOCH).days + shift for day in days for shift in (0, 1)])
     texts = chosen["agent_id"].to_numpy()[order]
+    # A feature is two arrays, values and validity: a null is told apart from the 0 that stands in its place.
     columns = [stamps[order]]
     for name in chosen.column_names[len(STAMPS) - 1 :]:
         column = chosen[name]
@@ -299,6 +303,10 @@ def _differences_sql(view: FeatureView, span: tuple[datetime, datetime]) -> str:
     """
     names = [f'"{each.name}"' for each in view.features]
     values, key = ", ".join(names), "agent_id, event_timestamp"
+    # Of a key and instant, `incoming` has one row (both forms agree) or two (created_at = event_timestamp: as served; later: as known
+    # now). `same` has the newest write of each stored created_at, `newest` the newest version, `final` the last incoming row. The two
+    # SELECTs never give the same (key, created_at): the first takes created_at = event_timestamp, the second only later ones.
+    # IS DISTINCT FROM compares with nulls: a value that became null is a difference.
     columns, incoming = f"{key}, created_at, written_at, {values}", ", ".join(f"i.{name}" for name in names)
     ours, theirs = (f"ROW({', '.join(f'{side}.{name}' for name in names)})" for side in ("i", "s"))
     return f"""

@@ -46,15 +46,20 @@ class Verdict:
 
 def judge(stored: Row, incoming: Row) -> Verdict:
     """Compare an incoming record with the stored one of the same event_id."""
+    # 1. Word for word the same, or read by a better reader or under another agent or project: contents are not compared.
     differing = [name for name in BODY if stored[name] != incoming[name]]
     if not differing:
         return Verdict("same")
     if _is_read_differently(stored, incoming, differing):
         return Verdict("reread")
+    # 2. `contradicting`: columns in which both have a value, and not the same; attributes (a text) may always differ. Unless they
+    #    differ as two looks at an operation under way do, this is a conflict. From here on no column has two values, but for growth.
     contradicting = [name for name in differing if name != _TEXT and stored[name] is not None and incoming[name] is not None]
     growth = _growth(stored, incoming, contradicting)
     if contradicting and growth is None:
         return Verdict("conflict", _contradiction(stored, incoming, contradicting))
+    # 3. Columns that only one of them has. The longer record has some and lacks none; with growth the later look counts as longer
+    #    whatever its attributes.
     added = [name for name in differing if stored[name] is None and not (growth and name == _TEXT)]
     absent = [name for name in differing if incoming[name] is None and not (growth and name == _TEXT)]
     says_more = bool(added) or growth == "longer"
@@ -63,6 +68,7 @@ def judge(stored: Row, incoming: Row) -> Verdict:
         return Verdict("conflict", f"duplicate event_id with another body: each says what the other does not ({', '.join(differing)})")
     if says_more or says_less:
         return Verdict("longer" if says_more else "shorter")
+    # 4. Only the attributes differ: the longer text counts, so that the order of arrival does not matter.
     return Verdict("longer" if len(incoming[_TEXT]) > len(stored[_TEXT]) else "shorter")
 
 
@@ -79,12 +85,14 @@ def _growth(stored: Row, incoming: Row, contradicting: list[str]) -> Literal["lo
     """Tell which of two records of one operation was written later, while it went on; None when that is not how they differ."""
     if "occurred_at" not in contradicting or not {*contradicting} <= {*MEASURES, "occurred_at"}:
         return None
+    # Every count and the instant moved the same way: then one was written while the operation went on, the other when it was further.
     if all(incoming[name] > stored[name] for name in contradicting) and _went_on(stored, incoming):
         return "longer"
     return "shorter" if all(incoming[name] < stored[name] for name in contradicting) and _went_on(incoming, stored) else None
 
 
 def _went_on(early: Row, late: Row) -> bool:
+    """Whether the operation was under way in `early`: a streamed answer, or a call whose outcome only `late` knows."""
     return early["operation"] == _STREAMED or (early["outcome"] is None and late["outcome"] is not None)
 
 
