@@ -37,7 +37,7 @@ def now_us() -> int:
     """Return the current instant in µs UTC.
 
     Raises:
-        UserError: `DETEKTOR_NOW` is neither an instant nor an offset.
+        UserError: `DETEKTOR_NOW` is neither a timestamp nor an offset.
 
     """
     text = os.environ.get(VARIABLE, "")
@@ -107,7 +107,7 @@ def _read(text: str) -> _Reading:
         return _Reading(fixed=True, us=parse_instant(text))
     except ValueError:
         raise UserError(
-            f"{VARIABLE}={text} is neither an instant nor an offset.",
+            f"{VARIABLE}={text} is neither a timestamp nor an offset.",
             where=f"environment variable {VARIABLE}",
             fix=f"Write {VARIABLE}=2026-03-05T10:00:00Z to fix the clock, {VARIABLE}=+3d or -36h to shift it, or unset it.",
         ) from None

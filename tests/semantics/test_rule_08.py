@@ -43,7 +43,7 @@ def test_08_it_can_be_shifted(monkeypatch: pytest.MonkeyPatch, offset: str, seco
 def test_08_nonsense_is_named_with_what_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DETEKTOR_NOW", "tomorrow")
 
-    with pytest.raises(UserError, match="DETEKTOR_NOW=tomorrow is neither an instant nor an offset"):
+    with pytest.raises(UserError, match="DETEKTOR_NOW=tomorrow is neither a timestamp nor an offset"):
         now_us()
 
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
 from pathlib import Path
+from typing import Any
 
+import click
 import pytest
+from typer.main import get_command
 
 from detektor_pipelines.cli import build_app
+from detektor_pipelines.settings import ENV_PREFIX, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
+USER_PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted((ROOT / "docs").rglob("*.md"))
 
 
@@ -28,7 +35,80 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_every_decision_is_in_the_index() -> None:
     index = (ROOT / "docs/decisions/README.md").read_text()
-    assert [file.name for file in (ROOT / "docs/decisions").glob("[0-9]*.md") if f"]({file.name})" not in index] == []
+    assert [
+        file.name for file in (ROOT / "docs/decisions").glob("*.md") if file.name != "README.md" and f"]({file.name})" not in index
+    ] == []
+
+
+def test_every_setting_is_documented() -> None:
+    documented = set(re.findall(r"DETEKTOR_[A-Z0-9_]+", "".join(page.read_text() for page in USER_PAGES)))
+    assert [name for each in Settings.model_fields if (name := f"{ENV_PREFIX}{each.upper()}") not in documented] == []
+
+
+def test_no_variable_is_documented_that_nothing_reads() -> None:
+    """The platform, its tests and their make targets read some; all others are settings."""
+    settings = {f"{ENV_PREFIX}{each.upper()}" for each in Settings.model_fields}
+    sources = [file for part in ("detektor_pipelines", "tests", "feature_repo") for file in (ROOT / part).rglob("*.py")]
+    read = settings.union(*(re.findall(r"DETEKTOR_[A-Z0-9_]+", file.read_text()) for file in sources if file != Path(__file__)))
+    named = {(name, page.name) for page in USER_PAGES for name in re.findall(r"DETEKTOR_[A-Z0-9_]+(?<!_)\b", page.read_text())}
+    assert sorted(each for each in named if each[0] not in read) == []
+
+
+def commands() -> dict[str, Any]:
+    """Return each command of the platform by its words, such as `features get`, groups included; hidden ones too."""
+    found: dict[str, Any] = {}
+
+    def walk(words: str, command: Any) -> None:
+        found[words] = command
+        for name, each in getattr(command, "commands", {}).items():
+            walk(f"{words} {name}".strip(), each)
+
+    walk("", get_command(build_app()))
+    return found
+
+
+def test_every_command_is_documented() -> None:
+    text = "".join(page.read_text() for page in USER_PAGES)
+    shown = [words for words, command in commands().items() if words and not command.hidden]
+    assert [words for words in shown if not re.search(rf"\bdetektor {words}\b", text)] == []
+
+
+def shell_blocks(page: Path) -> list[str]:
+    return re.findall(r"^```(?:sh|bash|shell)\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def calls(page: Path) -> list[str]:
+    """Return the command lines of `detektor` on a page: in shell blocks, indented ones too, and in code spans."""
+    text = page.read_text()
+    lines = [line.strip() for block in shell_blocks(page) for line in block.replace("\\\n", " ").splitlines()]
+    lines += [line.strip() for line in re.findall(r"^ {4}(detektor .*)$", text, re.MULTILINE)]
+    lines += re.findall(r"`(detektor [^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+    return [line for line in lines if line.startswith("detektor ")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_shell_blocks_parse(page: Path) -> None:
+    for block in shell_blocks(page):
+        done = subprocess.run(["bash", "-n"], input=block, text=True, capture_output=True, check=False)
+        assert done.returncode == 0, f"{block}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_and_options_that_are_shown_exist(page: Path) -> None:
+    known = commands()
+    for line in calls(page):
+        words = shlex.split(re.split(r"[|;<>]|&&", line)[0], comments=True)[1:]
+        name = ""
+        while words and f"{name} {words[0]}".strip() in known:
+            name = f"{name} {words.pop(0)}".strip()
+        assert name or words[0].startswith(("-", "…")), f"there is no such command: {line}"
+        group = hasattr(known[name], "commands")
+        assert not (name and group and words and re.fullmatch(r"[a-z][a-z-]+", words[0])), f"{name} has no such command: {line}"
+        options = {
+            option for each in known[name].get_params(click.Context(known[name])) for option in (*each.opts, *each.secondary_opts)
+        } | {"--help", "-h"}
+        given = [word.split("=")[0] for word in words if re.match(r"--?[a-z]", word)]
+        assert [option for option in given if option not in options] == [], line
 
 
 def test_no_address_is_in_the_lock() -> None:
