@@ -80,7 +80,6 @@ class Settings(BaseSettings):
     serve_entities_limit: int = Field(default=10_000, ge=1)  # agents of a request
     serve_redis_timeout_ms: int = Field(default=150, ge=1)  # how long a read waits for Redis
     serve_redis_late_ms: float = Field(default=12, ge=0)  # from when on a read is answered from recently kept values instead; 0: never
-    serve_cache_ms: float = Field(default=0, ge=0, le=60_000)  # how old a value read before may be to be given again; 0: none is
     serve_fallback_seconds: float = Field(default=60, ge=0.1)  # how often the last known values are kept for when Redis is away
     serve_read_sample: float = Field(default=0.01, ge=0, le=1)  # share of the values read that is kept for `detektor parity`
     serve_host: str = "127.0.0.1"  # the feature server's address; beyond loopback only with access control

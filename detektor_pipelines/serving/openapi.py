@@ -61,7 +61,7 @@ def _read(*, guarded: bool) -> dict[str, Any]:
         "X-Feature-Source": {
             "description": "Where the values come from.",
             "required": True,
-            "schema": {"enum": ["redis", "cache", "fallback"]},
+            "schema": {"enum": ["redis", "fallback"]},
         },
         "X-Feature-Age-Seconds": {
             "description": "The greatest age of the values; absent when nothing was found.",

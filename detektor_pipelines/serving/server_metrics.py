@@ -41,7 +41,6 @@ class ServerMetrics:
         self.agents = Counter("feast_online_agents", "Agents asked for.", registry=self._registry)
         self.fallback = Counter("feast_online_fallback", "Answers from values kept earlier, with Redis away.", registry=self._registry)
         self.late = Counter("feast_online_late", "Of these, the ones that Redis was late for.", registry=self._registry)
-        self.cached = Counter("feast_online_cached", "Agents whose values were read from Redis a moment before.", registry=self._registry)
         self.redis_up = Gauge(
             "feast_online_redis_up", "1 while Redis answers the server.", registry=self._registry, multiprocess_mode="livemin"
         )

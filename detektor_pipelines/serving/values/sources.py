@@ -1,9 +1,8 @@
-"""What a read is answered from: values of a moment ago (`hot_values`), Redis (`live_values`), or what was kept last (`last_known`).
+"""What a read is answered from: Redis (`live_values`), or what was kept last (`last_known`).
 
 Belongs here: the choice between them. An answer is never mixed of kept values and others.
 
-    cache           every view's part was read from Redis within DETEKTOR_SERVE_CACHE_MS
-    redis           some of it was read from Redis now; the rest, if any, is of the cache
+    redis           it was read from Redis now
     fallback        Redis is away; or it is late, and every agent asked for was kept recently: lateness makes nobody NOT_FOUND
 """
 
@@ -11,7 +10,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from detektor_pipelines.serving.values.hot_values import HotValues
 from detektor_pipelines.serving.values.live_values import LiveValues, OnlineStoreLateError
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError
 from detektor_pipelines.stores.online import read_log
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
     from detektor_pipelines.stores.online.values import Lookup
 
-Source: TypeAlias = Literal["cache", "redis", "fallback"]
+Source: TypeAlias = Literal["redis", "fallback"]
 
 
 class Sources:
@@ -36,7 +34,6 @@ class Sources:
         self.last_known = last_known
         self._settings = settings
         self._metrics = metrics
-        self._hot = HotValues(settings.serve_cache_ms)
 
     async def get(self, lookups: Sequence[Lookup]) -> tuple[list[bytes | None], Source]:
         """Return what `online.keys_of` asks for, and where it comes from. The lookups are of the same agents, one view each.
@@ -46,7 +43,7 @@ class Sources:
 
         """
         try:
-            found, source = await self._hot_or_live(lookups) if self._hot else (await self._live(lookups), "redis")
+            found = await self._live(lookups)
         except OnlineStoreDownError as error:
             if not self.last_known:
                 raise
@@ -56,7 +53,7 @@ class Sources:
             return self.last_known.get(online.keys_of(lookups)), "fallback"
         if chosen := read_log.sampled(lookups, found, self._settings.serve_read_sample):
             self.live.send(read_log.commands(self._settings.project, chosen))
-        return found, source
+        return found, "redis"
 
     async def close(self) -> None:
         """Close the connections."""
@@ -65,18 +62,3 @@ class Sources:
     async def _live(self, lookups: Sequence[Lookup]) -> list[bytes | None]:
         keys = online.keys_of(lookups)
         return await self.live.get(keys, patient=not self.last_known.knows(keys, len(lookups[0].agent_ids)))
-
-    async def _hot_or_live(self, lookups: Sequence[Lookup]) -> tuple[list[bytes | None], Source]:
-        parts = [self._hot.get(each) for each in lookups]
-        missing = [each for each, part in zip(lookups, parts, strict=True) if part is None]
-        self._metrics.cached.inc(sum(len(each.agent_ids) for each in lookups) - sum(len(each.agent_ids) for each in missing))
-        if missing:
-            read_at, position = self._hot.timer(), 0
-            found = await self._live(missing)
-            for number, each in enumerate(lookups):
-                if parts[number] is None:
-                    end = position + len(each.agent_ids) + 1
-                    parts[number] = part = found[position:end]
-                    self._hot.put(each, part, read_at=read_at)
-                    position = end
-        return [value for part in parts for value in part or ()], "redis" if missing else "cache"

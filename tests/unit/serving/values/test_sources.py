@@ -1,4 +1,4 @@
-"""What a read is answered from: the cache, Redis, or what was kept, and never a mixture with the last. Redis is played here."""
+"""What a read is answered from: Redis or what was kept, and never a mixture. Redis is played here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from detektor_pipelines.stores.connections_redis import OnlineStoreDownError
 from detektor_pipelines.stores.online.values import Lookup, keys_of, stored_view
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from detektor_pipelines.stores.online import values as online
@@ -35,12 +35,10 @@ class Live:
         self.asked: list[list[str]] = []
         self.patient: list[bool] = []
         self.sent: list[tuple[Any, ...]] = []
-        self.takes: Callable[[], None] = lambda: None
 
     async def get(self, keys: Sequence[str], *, patient: bool) -> list[bytes | None]:
         self.asked.append(list(keys))
         self.patient.append(patient)
-        self.takes()
         if self.error:
             raise self.error
         return [self.values.get(key) for key in keys]
@@ -50,15 +48,13 @@ class Live:
 
 
 class World:
-    """A `Sources` over a played Redis and clock."""
+    """A `Sources` over a played Redis."""
 
     def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> None:
         monkeypatch.setattr(sources, "LiveValues", Live)
         self.settings = Settings(home=tmp_path, serve_read_sample=settings.pop("serve_read_sample", 0), **settings)
         self.last, self.metrics = LastKnown(self.settings), ServerMetrics()
         self.sources = sources.Sources(self.settings, self.last, self.metrics)
-        self.now = 0.0
-        self.sources._hot.timer = lambda: self.now
 
     @property
     def redis(self) -> Live:
@@ -81,11 +77,6 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     return World(tmp_path, monkeypatch)
 
 
-@pytest.fixture
-def caching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    return World(tmp_path, monkeypatch, serve_cache_ms=1_000, serve_read_sample=1)
-
-
 def filled(world: World, *lookups: Lookup, text: str = "") -> None:
     world.redis.values |= {key: f"{key}{text}".encode() for key in keys_of(lookups)}
 
@@ -96,7 +87,7 @@ def test_redis_answers(world: World) -> None:
     assert world.get(lookup("a", "b")) == ([keys[0].encode(), None, keys[2].encode()], "redis")
     assert world.redis.asked == [keys]
     world.get(lookup("a", "b"))
-    assert len(world.redis.asked) == 2, "nothing is cached by default"
+    assert len(world.redis.asked) == 2, "each read asks Redis"
 
 
 def test_what_was_kept_answers_while_it_is_away(world: World) -> None:
@@ -125,57 +116,12 @@ def test_only_who_finds_all_of_it_kept_recently_is_impatient(world: World, monke
     assert b"feast_online_late_total 1.0" in world.metrics.exposition()[0]
 
 
-def test_the_cache_answers_until_it_is_too_old(caching: World) -> None:
-    filled(caching, lookup("a", "b"))
-    first = caching.get(lookup("a", "b"))
-    filled(caching, lookup("a", "b"), text="new")
-    caching.now = 1.0
-    assert caching.get(lookup("a", "b")) == (first[0], "cache")
-    assert len(caching.redis.asked) == 1
-    caching.now = 1.001
-    again = caching.get(lookup("a", "b"))
-    assert again[1] == "redis"
-    assert again[0] != first[0]
-    assert b"feast_online_cached_total 2.0" in caching.metrics.exposition()[0]
-
-
-def test_a_value_is_as_old_as_the_question(caching: World) -> None:
-    def a_second_passes() -> None:
-        caching.now += 1
-
-    caching.redis.takes = a_second_passes
-    caching.get(lookup("a"))
-    assert caching.get(lookup("a"))[1] == "cache"
-    caching.now += 0.001
-    assert caching.get(lookup("a"))[1] == "redis", "it may have changed while the answer was under way"
-
-
-def test_only_the_views_that_are_not_cached_are_read(caching: World) -> None:
-    one, other = lookup("a"), lookup("a", "b", view=OTHER)
-    filled(caching, one, other)
-    caching.get(one)
-    found, source = caching.get(other, one, other)
-    assert source == "redis"
-    assert caching.redis.asked[1] == keys_of([other, other])
-    third, fourth = (lookup("a", view=stored_view(view)) for view in VIEWS[2:4])
-    filled(caching, third, fourth)
-    assert caching.get(third, one, fourth)[0] == [key.encode() for key in keys_of([third, one, fourth])]
-    assert found == [key.encode() for key in keys_of([other, one, other])]
-    assert caching.get(other, one) == ([key.encode() for key in keys_of([other, one])], "cache")
-
-
-def test_with_redis_away_the_cache_goes_on_but_is_not_mixed_with_what_was_kept(caching: World) -> None:
-    filled(caching, lookup("a"))
-    caching.get(lookup("a"))
-    caching.keep(lookup("a"), lookup("b"))
-    caching.redis.error = OnlineStoreDownError("away")
-    assert caching.get(lookup("a"))[1] == "cache"
-    assert caching.get(lookup("a"), lookup("b")) == ([b"kept"] * 4, "fallback")
-
-
-def test_reads_from_the_cache_are_sampled_like_others(caching: World) -> None:
-    filled(caching, lookup("a"))
-    caching.get(lookup("a"))
-    caching.get(lookup("a"))
-    assert len(caching.redis.sent) == 2
-    assert caching.redis.sent[0] == caching.redis.sent[1], "what was read, with its own instant"
+def test_what_is_read_of_redis_is_sampled_and_what_was_kept_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(tmp_path, monkeypatch, serve_read_sample=1)
+    filled(world, lookup("a"))
+    world.get(lookup("a"))
+    assert len(world.redis.sent) == 1
+    world.keep(lookup("a"))
+    world.redis.error = OnlineStoreDownError("away")
+    world.get(lookup("a"))
+    assert len(world.redis.sent) == 1, "parity judges what Redis holds"
