@@ -32,10 +32,11 @@ VIEWS: Final[tuple[FeatureView, ...]] = (
 
 
 def view_named(name: str) -> FeatureView:
-    """The view called ``name`` (``code_review_features``), or the one of the agent ``name`` (``code-reviewer``).
+    """The view called `name` (`code_review_features`), or the one of the agent `name` (`code-reviewer`).
 
     Raises:
         KeyError: with the names that exist.
+
     """
     for view in VIEWS:
         if name in (view.name, view.agent):

@@ -152,7 +152,7 @@ VIEW = FeatureView(
             over=days(30),
             where=REVIEW & (event.verdict == "rejected"),
             description="When work was last sent back.",
-            unit="instant",
+            unit="timestamp",
             null_means="Nothing was sent back in the last 30 days.",
         ),
         Feature(

@@ -120,7 +120,7 @@ VIEW = FeatureView(
             over=days(30),
             where=DIAGNOSIS & (event.resolution == "none"),
             description="When a fault was last given up on.",
-            unit="instant",
+            unit="timestamp",
             null_means="No fault was given up on in the last 30 days.",
         ),
     ),

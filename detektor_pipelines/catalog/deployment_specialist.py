@@ -103,7 +103,7 @@ VIEW = FeatureView(
             over=days(30),
             where=ROLL_OUT & (event.outcome == "failure"),
             description="When a roll-out last failed.",
-            unit="instant",
+            unit="timestamp",
             null_means="No roll-out failed in the last 30 days.",
         ),
     ),

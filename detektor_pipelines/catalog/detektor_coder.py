@@ -166,7 +166,7 @@ VIEW = FeatureView(
             over=days(30),
             where=IMPLEMENTATION & (event.outcome == "failure"),
             description="When an implementation last failed.",
-            unit="instant",
+            unit="timestamp",
             null_means="No implementation failed in the last 30 days.",
         ),
     ),

@@ -120,7 +120,7 @@ VIEW = FeatureView(
             over=days(30),
             where=DOCUMENTATION & (event.docs_updated > 0),
             description="When a document was last changed.",
-            unit="instant",
+            unit="timestamp",
             null_means="No document was changed in the last 30 days.",
         ),
     ),

@@ -46,7 +46,7 @@ def collect(
         listener.bind((LOOPBACK, chosen))
     except OSError as error:
         raise UserError(
-            f"The port cannot be taken: {error.strerror}.",
+            f"The port cannot be opened: {error.strerror}.",
             where=f"{LOOPBACK}:{chosen}",
             fix="Choose another one with --port or DETEKTOR_COLLECTOR_PORT, or end what listens there.",
         ) from None

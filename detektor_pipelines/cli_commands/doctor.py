@@ -94,7 +94,7 @@ def _online(settings: Settings) -> Iterator[Check]:
 
 
 def _log() -> Check:
-    """Check that the log's numbers are those of the cluster that it is on."""
+    """Check that the raw log's numbers are those of the cluster that it is on."""
     from detektor_pipelines.errors import UserError
     from detektor_pipelines.settings import get_settings
     from detektor_pipelines.stack.checks import Check

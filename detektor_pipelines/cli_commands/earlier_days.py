@@ -25,7 +25,7 @@ def dagster_hears_of_earlier_days(settings: Settings) -> Iterator[None]:
     before = oldest_event_day(settings)
     yield
     if settings.start_date is not None:
-        return  # the partitions begin there, whatever the log holds
+        return  # the partitions begin there, whatever the raw log holds
     after = oldest_event_day(settings)
     if after is not None and (before is None or after < before) and reload_definitions(settings):
         errors_console().print(f"Dagster's partitions begin on {after} now.", style="dim", highlight=False)

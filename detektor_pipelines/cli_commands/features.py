@@ -24,7 +24,7 @@ FeatureArgument = Annotated[str, typer.Argument(help="code_review_features:rejec
 AgentOption = Annotated[
     str | None, typer.Option("--agent-id", help="code-reviewer (all projects, the default) or code-reviewer@PROJECT.", show_default=False)
 ]
-AtOption = Annotated[str | None, typer.Option("--at", help="Instant (UTC), such as 2026-03-05T10:00; default: now.", show_default=False)]
+AtOption = Annotated[str | None, typer.Option("--at", help="Timestamp (UTC), such as 2026-03-05T10:00; default: now.", show_default=False)]
 KnownOption = Annotated[
     str | None, typer.Option("--known", help="With --at: what was learnt up to then counts; default: up to --at.", show_default=False)
 ]
@@ -79,11 +79,11 @@ def get(  # noqa: PLR0913  each is an option of the command
     known: KnownOption = None,
     url: Annotated[str | None, typer.Option("--url", help="Ask the feature server there, not Redis.", show_default=False)] = None,
     why: Annotated[
-        bool, typer.Option("--why", help="Say too what each value knows, who wrote it, and whether the log gives the same now.")
+        bool, typer.Option("--why", help="Say too what each value knows, who wrote it, and whether the raw log gives the same now.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Read one agent's features: online as served now, or with --at exactly as serving would have said at an instant, from the raw log.
+    """Read one agent's features: online as served now, or with --at exactly as serving would have said at a timestamp, from the raw log.
 
     Offline rows, and so point-in-time joins, have the full hours only; --at computes the value of the very moment.
 
@@ -125,7 +125,7 @@ def _get_why(view: FeatureView, agent: str, names: Sequence[str], *, at: str | N
         raise UserError("Features are named for --why only.", where=", ".join(names), fix="Add --why, or leave them out.")
     check_alone(at, url)
     check_features(view, names)
-    with errors_console().status("Computing it again from the log"):
+    with errors_console().status("Computing it again from the raw log"):
         found = truth(get_settings(), view, agent)
     if as_json:
         print_json(as_data(found, view, names))
@@ -273,7 +273,11 @@ def _agent(view: FeatureView, agent_id: str | None) -> str:
 
 def _check_known(at: str | None, known: str | None) -> None:
     if known is not None and at is None:
-        raise UserError("What is served now has the knowledge that it has.", where="--known without --at", fix="Give --at too.")
+        raise UserError(
+            "The value served now was computed already: --known cannot change what it is made from.",
+            where="--known without --at",
+            fix="Give --at too.",
+        )
 
 
 def _instant(text: str, option: str = "--at") -> datetime:
@@ -339,12 +343,12 @@ def _print_explanation(found: Explanation, limit: int) -> None:
     if found.known_at is None:
         typer.echo(f"What is served now, a value of {found.at:%Y-%m-%d %H:%M:%S} UTC.")
     else:
-        typer.echo(f"From the log, at {found.at:%Y-%m-%d %H:%M:%S} UTC as known at {found.known_at:%Y-%m-%d %H:%M:%S} UTC.")
+        typer.echo(f"From the raw log, at {found.at:%Y-%m-%d %H:%M:%S} UTC as known at {found.known_at:%Y-%m-%d %H:%M:%S} UTC.")
     for part in found.parts:
         _print_part(part, formula(part.feature), limit)
     if found.stale:
         typer.echo(
-            f"The log now says {_text(found.recomputed)}: events came since that the value does not know. `detektor status` says more."
+            f"The raw log now gives {_text(found.recomputed)}: events came since that the value does not know. `detektor status` says more."
         )
     elif found.value != found.recomputed:
         typer.echo(f"As known now it is {_text(found.recomputed)}: the rest was learnt later.")
@@ -383,10 +387,10 @@ def _age(found: AgentReading) -> str:
         if found.as_of is None:
             return "The log knew nothing of this agent up to then. `detektor status` shows what it holds; projects are named after the @."
         known = f"as known at {found.known_at:%Y-%m-%d %H:%M:%S} UTC"
-        return f"Computed from the log: exactly at {found.as_of:%Y-%m-%d %H:%M:%S.%f} UTC, {known}."
+        return f"Computed from the raw log: exactly at {found.as_of:%Y-%m-%d %H:%M:%S.%f} UTC, {known}."
     if found.as_of is None or found.age_seconds is None:
         return "Nothing was published of this agent up to then. `detektor status` shows what is; projects are named after the @."
-    return f"True up to {found.as_of:%Y-%m-%d %H:%M:%S} UTC, {_span(found.age_seconds)} before the instant asked for."
+    return f"True up to {found.as_of:%Y-%m-%d %H:%M:%S} UTC, {_span(found.age_seconds)} before the time asked for."
 
 
 def _span(seconds: float) -> str:

@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 def generate(
     *,
-    check: Annotated[bool, typer.Option("--check", help="Change nothing; exit 1 if a file is not what it would be.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Change nothing; exit 1 if a file differs.")] = False,
 ) -> None:
     """Write the docs, the JSON Schema, the Feast repository and the client's types that are made from the definitions.
 

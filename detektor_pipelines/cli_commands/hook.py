@@ -26,7 +26,7 @@ _COLOURS = {"+": typer.colors.GREEN, "-": typer.colors.RED, "@": typer.colors.CY
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    group = typer.Typer(help="Put detektor-hook into Claude Code's settings, or take it out again.", no_args_is_help=True)
+    group = typer.Typer(help="Put detektor-hook into Claude Code's settings, or remove it again.", no_args_is_help=True)
     group.command("install")(install)
     group.command("uninstall")(uninstall)
     group.command("status")(status)
@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
 
 
 def install(*, settings: SettingsOption = None, project: ProjectOption = False, yes: YesOption = False) -> None:
-    """Let Claude Code tell us what its agents do, as they do it. Shows the change and asks first; harmless when repeated.
+    """Let Claude Code report what its agents do, as they do it. Shows the change and asks first; harmless when repeated.
 
     Example: [bold]detektor hook install[/]
     """
@@ -53,11 +53,13 @@ def install(*, settings: SettingsOption = None, project: ProjectOption = False, 
     if not any(file.commands().values()):
         type(file)(file.backup).write(before)
     file.write(after)
-    typer.echo(f"Written. Sessions of Claude Code that begin now are heard; `detektor hook uninstall` takes it out. Before: {file.backup}")
+    typer.echo(
+        f"Written. Claude Code sessions that start from now on are recorded; `detektor hook uninstall` removes it. Before: {file.backup}"
+    )
 
 
 def uninstall(*, settings: SettingsOption = None, project: ProjectOption = False, yes: YesOption = False) -> None:
-    """Take the hook out again; what others wrote into the file stays. Shows the change and asks first.
+    """Remove the hook; what others wrote into the file stays. Shows the change and asks first.
 
     Example: [bold]detektor hook uninstall[/]
     """

@@ -44,7 +44,7 @@ def versions(*, older_than: OlderOption = 7, without_models: ModelsOption = Fals
 
 
 def take_over() -> None:
-    """Make the online store this copy of the log's own, after a restore or with a copy beside it whose values stand there.
+    """Make the online store this copy of the raw log's own, after a restore or with a copy beside it whose values stand there.
 
     What is online is overwritten as batch and stream write; workers and runs of the other copy are refused from now on.
 
@@ -54,7 +54,7 @@ def take_over() -> None:
     from detektor_pipelines.stores.online import life as online_life
 
     life = online_life.take_over(get_settings())
-    typer.echo(f"Life {life.epoch} of the log begins, and the online store is its own. A stream worker or the next publication fills it.")
+    typer.echo(f"Life {life.epoch} of the raw log begins; the online store is its own. A stream worker or the next publication fills it.")
 
 
 def prune(
@@ -87,7 +87,7 @@ def prune(
 
 
 def repair(*, as_json: JsonOption = False) -> None:
-    """Drop the values and marks of completeness that lie ahead of the clock, and fill them again from the log. Harmless when nothing does.
+    """Delete values and marks of completeness that lie ahead of the clock, and write them again from the raw log; harmless when none do.
 
     They come from a batch or a worker whose clock was ahead; nobody trusts them, and nothing newer replaces them. Set that clock right
     first.
@@ -158,9 +158,9 @@ def _models(settings: Settings) -> list[ModelVersion]:
         return model_versions(settings)
     except TrackingUnavailableError as error:
         raise UserError(
-            f"Which versions registered models were made from is not known. {error.what}",
+            f"It is unknown which versions registered models were made from. {error.what}",
             where=error.where,
-            fix="Run `detektor up mlflow`, or leave models out of account with --without-models.",
+            fix="Run `detektor up mlflow`, or ignore models with --without-models.",
         ) from None
 
 

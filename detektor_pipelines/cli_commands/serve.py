@@ -18,7 +18,7 @@ Certificate = Annotated[
     Path | None, typer.Option(help="Certificate and its chain, PEM: TLS is spoken. By default DETEKTOR_SERVE_TLS_CERT.", show_default=False)
 ]
 Key = Annotated[Path | None, typer.Option(help="The certificate's key, PEM. By default DETEKTOR_SERVE_TLS_KEY.", show_default=False)]
-Insecure = Annotated[bool, typer.Option("--insecure", help="Listen for other machines without asking who comes.")]
+Insecure = Annotated[bool, typer.Option("--insecure", help="Accept requests of other machines without access control.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -39,7 +39,7 @@ def serve(
 ) -> None:
     """Serve features over HTTP until Ctrl-C: Feast's API for online reads, /health, /metrics, /openapi.json.
 
-    Only this machine reaches it, unless --host says otherwise; then who asks must be known (`detektor token`, or an OIDC provider). When it
+    Only this machine reaches it, unless --host says otherwise; then callers need a token (`detektor token`, or an OIDC provider's). When it
     is told to end, requests that have begun are answered first. `detektor up` keeps one running.
 
     Example: [bold]curl -s localhost:6566/get-online-features -d '{"features": ["code_review_features:recent_reviews_count"],
@@ -120,7 +120,7 @@ def token(
         Path | None, typer.Option(help="By default DETEKTOR_SERVE_TOKENS_FILE, or tokens in DETEKTOR_HOME.", show_default=False)
     ] = None,
 ) -> None:
-    """Make a token for the feature and the registry server: it is printed once, its SHA-256 goes into the file of tokens.
+    """Make a token for the feature and the registry server: it is printed once, its SHA-256 goes into the token file.
 
     Running servers that read this file take it within a second. To take a token back, delete its line.
 

@@ -86,7 +86,7 @@ def _print_summary(table: pa.Table, counts: IngestCounts, end: date, seconds: fl
     typer.echo(f"{counts.added:,} added, {counts.known:,} known before, in {seconds:.1f} s.")
     if counts.conflicts:
         typer.echo(
-            f"{counts.conflicts:,} contradict events of the same id: the log holds another history of this seed. Use another --seed."
+            f"{counts.conflicts:,} contradict events of the same id: the raw log holds another history of this seed. Use another --seed."
         )
 
 

@@ -44,7 +44,7 @@ def views(settings: Settings) -> Section:
 
 
 def log(settings: Settings) -> Section:
-    """Where the log lives, and since when."""
+    """Where the raw log lives, and since when."""
     from detektor_pipelines.stores.cluster import life
     from detektor_pipelines.stores.connections import connect
 

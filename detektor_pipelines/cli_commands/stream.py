@@ -26,7 +26,7 @@ def stream(
     metrics_port: Annotated[
         int | None, typer.Option(help="Where Prometheus asks on loopback; 0 for nowhere. By default DETEKTOR_STREAM_METRICS_PORT, 9465.")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Do not print how it goes.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Do not print progress.")] = False,
 ) -> None:
     """Keep the online features fresh: follows the raw log until you press Ctrl-C.
 
@@ -64,8 +64,8 @@ def parity(
 ) -> None:
     """Ask of each agent: is what a reader gets now what it should be? Exit code 1 when not, and when there is nothing to compare.
 
-    Every agent counts that has a value online, events in the longest window, or rows offline. Values are computed again from the log by the
-    batch SQL; one that is wrong, missing, evicted, frozen, ahead of the clock, or has lost an event is named with what fixes it.
+    Every agent counts that has a value online, events in the longest window, or rows offline. Values are computed again from the raw log
+    by the batch SQL; one that is wrong, missing, evicted, frozen, ahead of the clock, or has lost an event is named with what fixes it.
 
     Examples: [bold]detektor parity[/], [bold]detektor parity --sample 500 --json[/], [bold]detektor parity --repair[/]
     """
@@ -90,7 +90,7 @@ def parity(
             f"Written again from the raw log: {written:,} values. Run `detektor parity` again to see whether all is right."
         )
     if comparing.compared_nothing(found):
-        nothing = "Compared nothing: no agent is online, in the log or published. `detektor demo` or `detektor ingest` brings events in."
+        nothing = "Compared nothing: no agent is online, in the raw log or published. `detektor demo` or `detektor ingest` adds events."
         errors_console().print(nothing)
     if comparing.compared_nothing(found) or any(each.errors for each in found):
         raise typer.Exit(1)

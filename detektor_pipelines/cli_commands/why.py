@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from detektor_pipelines.quality.parity.truth import TrueValue, Truth
 
 _SAYS = {
-    "ok": "Right: the log gives the same now.",
-    "unknown": "Right: the log gives the same now, though the value does not say what it knows.",
+    "ok": "Right: the raw log gives the same now.",
+    "unknown": "Right: the raw log gives the same now, though the value does not say what it knows.",
     "behind": "Right when it was published; nobody keeps it fresh. `detektor up` starts a worker.",
-    "wrong": "WRONG: the log does not give this, not even for the value's own instant and knowledge.",
+    "wrong": "WRONG: the raw log does not give this, not even for the value's own timestamp and knowledge.",
     "lost": "WRONG, a lost write: an event that should have changed it is not in it.",
     "frozen": "WRONG, frozen: time has passed that should have changed it.",
-    "missing": "MISSING: the log or the offline store has it, no reader gets it.",
+    "missing": "MISSING: the raw log or the offline store has it, no reader gets it.",
     "evicted": "GONE: it was online and is not any more.",
     "ahead": "AHEAD of the clock: no reader can trust it.",
 }
@@ -36,10 +36,10 @@ def check_alone(at: str | None, url: str | None) -> None:
 
     """
     if at is not None:
-        raise UserError("What is served has a why, and it is served now.", where="--why with --at", fix="Leave one of them out.")
+        raise UserError("--why explains the value served now, so it takes no --at.", where="--why with --at", fix="Leave one of them out.")
     if url is not None:
         fix = 'Leave out --url, or send "why": true to the server itself (docs/serving.md).'
-        raise UserError("A recomputation reads the log, not a feature server.", where="--why with --url", fix=fix)
+        raise UserError("A recomputation reads the raw log, not a feature server.", where="--why with --url", fix=fix)
 
 
 def check_features(view: FeatureView, names: Collection[str]) -> None:
@@ -89,12 +89,12 @@ def show(found: Truth, view: FeatureView, names: Collection[str], text: Callable
         if not names or each.name in names
     ]
     at = "now" if found.right_at is None else f"for {to_text(found.right_at)}"
-    print_table(("feature", "value", "unit", "status", f"the log gives {at}"), rows, title=f"{found.agent_id}, online")
+    print_table(("feature", "value", "unit", "status", f"the raw log gives {at}"), rows, title=f"{found.agent_id}, online")
     if found.true_up_to is None or found.as_of is None or found.age_seconds is None:
-        typer.echo("Nothing is online of this agent.")
+        typer.echo("The online store holds nothing of this agent.")
     else:
         typer.echo(f"True up to: {to_text(found.true_up_to)}, {found.age_seconds:.3f} s ago.")
-        known = "not said" if found.snapshot is None else f"snapshot {found.snapshot} of the log's life {found.epoch}"
+        known = "not said" if found.snapshot is None else f"snapshot {found.snapshot} of the raw log's life {found.epoch}"
         typer.echo(f"Knowledge: {known}.")
         typer.echo(f"Written by: {found.writer or 'not said'}, for {to_text(found.as_of)}.")
     typer.echo(f"Refused writes: {_refused(found)}.")

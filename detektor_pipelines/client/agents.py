@@ -61,7 +61,7 @@ class CodeReviewFeatures(AgentValues):
     reviewed_tasks_count: int | None
     """Different tasks reviewed in the last seven days. Unit: tasks. Window: 7d. None only when nothing was published of the agent."""
     last_rejection_at: datetime | None
-    """When work was last sent back. Unit: instant. Window: 30d. None: Nothing was sent back in the last 30 days."""
+    """When work was last sent back. Unit: timestamp. Window: 30d. None: Nothing was sent back in the last 30 days."""
     review_load_trend: float | None
     """Today's reviews against the daily mean of the week: 1 is as usual, 3 is a rush. Unit: ratio. None: No review in the last seven
     days."""
@@ -106,7 +106,7 @@ class DeploymentFeatures(AgentValues):
     """Longest wait for a healthy answer after a roll-out or rollback, last seven days. Unit: milliseconds. Window: 7d. None: No deployment
     reached its health check in the last seven days."""
     last_failed_deploy_at: datetime | None
-    """When a roll-out last failed. Unit: instant. Window: 30d. None: No roll-out failed in the last 30 days."""
+    """When a roll-out last failed. Unit: timestamp. Window: 30d. None: No roll-out failed in the last 30 days."""
 
 
 class CodingFeatures(AgentValues):
@@ -172,7 +172,7 @@ class CodingFeatures(AgentValues):
     """Mean of what people thought of the work, -1000 (useless) to 1000 (exactly right), last 30 days. Unit: thousandths. Window: 30d. None:
     No feedback in the last 30 days."""
     last_failure_at: datetime | None
-    """When an implementation last failed. Unit: instant. Window: 30d. None: No implementation failed in the last 30 days."""
+    """When an implementation last failed. Unit: timestamp. Window: 30d. None: No implementation failed in the last 30 days."""
 
 
 class DocumentationFeatures(AgentValues):
@@ -217,7 +217,7 @@ class DocumentationFeatures(AgentValues):
     """Different kinds of documents (readme, api, guide, …) changed in the last 30 days: how wide it looks. Unit: kinds. Window: 30d. None
     only when nothing was published of the agent."""
     last_update_at: datetime | None
-    """When a document was last changed. Unit: instant. Window: 30d. None: No document was changed in the last 30 days."""
+    """When a document was last changed. Unit: timestamp. Window: 30d. None: No document was changed in the last 30 days."""
 
 
 class ArchitectureFeatures(AgentValues):
@@ -307,7 +307,7 @@ class DebuggingFeatures(AgentValues):
     """Share of judged diagnoses that turned out right, last 30 days. Unit: share. Window: 30d. None: No diagnosis was judged in the last 30
     days."""
     last_unresolved_at: datetime | None
-    """When a fault was last given up on. Unit: instant. Window: 30d. None: No fault was given up on in the last 30 days."""
+    """When a fault was last given up on. Unit: timestamp. Window: 30d. None: No fault was given up on in the last 30 days."""
 
 
 class PipelineDebuggingFeatures(AgentValues):

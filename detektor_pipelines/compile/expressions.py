@@ -1,4 +1,4 @@
-"""Expressions as SQL: the text means what ``Expression.evaluate`` means. Integers are BIGINT throughout."""
+"""Expressions as SQL: the text means what `Expression.evaluate` means. Integers are BIGINT throughout."""
 
 from detektor_pipelines.language.expressions import (
     Arithmetic,

@@ -37,7 +37,7 @@ WRITTEN_COLUMN: Final = "written_timestamp_column"
 _NUMBERS: Final = "numbers"
 """Tag of the join key's field: Feast makes a version of a view when a field changes, so any change of the numbers is one."""
 
-_REVISION: Final = 2
+_REVISION: Final = 3
 """Raised when this module makes other objects of the same definition, so that they are applied again."""
 
 
@@ -74,7 +74,7 @@ def source(view: FeatureView) -> PostgreSQLSource:
         table=f"{SCHEMA}.{row_table(view)}",  # this version's own: the plain name shows people another one, once there is one
         timestamp_field=EVENT_TIMESTAMP,
         created_timestamp_column=CREATED_AT,
-        description=f"Rows of {view.name}: one for each instant at which an event entered or left a window.",
+        description=f"Rows of {view.name}: one for each time at which an event entered or left a window.",
         tags={WRITTEN_COLUMN: WRITTEN_AT},
         owner=view.owner,
     )

@@ -1,7 +1,7 @@
 """The one place where integer states become feature values: a tree with a scalar and a vectorised reading.
 
-Both readings convert each integer to float64 once and divide once (``float(a) / float(b)``), so batch and stream agree to
-the bit: integer to double, ``+ - * /`` and ``sqrt`` are all correctly rounded in IEEE 754.
+Both readings convert each integer to float64 once and divide once (`float(a) / float(b)`), so batch and stream agree to
+the bit: integer to double, `+ - * /` and `sqrt` are all correctly rounded in IEEE 754.
 """
 
 import math
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 States: TypeAlias = Mapping[str, int | None]
 LIMB = 2**62
-"""A 128-bit numerator leaves SQL as two int64 columns, ``<name>_hi * LIMB + <name>_lo``."""
+"""A 128-bit numerator leaves SQL as two int64 columns, `<name>_hi * LIMB + <name>_lo`."""
 
 
 class Node(ABC):
-    """A value made of states. ``vector`` returns (values, valid), each of shape (rows,); values under invalid are 0."""
+    """A value made of states. `vector` returns (values, valid), each of shape (rows,); values under invalid are 0."""
 
     @abstractmethod
     def scalar(self, states: States) -> int | float | None:
@@ -126,9 +126,9 @@ class Spread(Node):
 
 @dataclass(frozen=True)
 class Edge(Node):
-    """Upper edge of the bucket that holds rank ceil(q·n), or ``greatest`` where that is less; null without values.
+    """Upper edge of the bucket that holds rank ceil(q·n), or `greatest` where that is less; null without values.
 
-    q is ``share`` / ``whole``. ``greatest`` is the greatest value in the window. It is less than the edge only where the rank falls into
+    q is `share` / `whole`. `greatest` is the greatest value in the window. It is less than the edge only where the rank falls into
     the highest bucket that holds anything, so it is an upper bound of the quantile too, and a closer one.
     """
 

@@ -1,8 +1,8 @@
 """A view's plan as a fold over single events: what the stream applies where batch runs SQL.
 
-``contribution`` turns one event into what it adds: the same prepared integers, operands and distinct values that the SQL sums, as straight
+`contribution` turns one event into what it adds: the same prepared integers, operands and distinct values that the SQL sums, as straight
 Python compiled once from the expression trees (a tree walk an event costs five times as much). Null and three-valued logic are those of
-``Expression.evaluate``.
+`Expression.evaluate`.
 
 A tile is what the events of one key and one hop add up to. Windows of one hop share their tiles: a tile that ends at b is in the window of
 size W while b <= … < b + W, so a window's sum loses whole tiles, and decays without an event.

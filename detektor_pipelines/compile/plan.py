@@ -23,8 +23,8 @@ Role: TypeAlias = Literal["one", "value", "present", "square", "true", "known", 
 class Prepared:
     """An integer that one event contributes to sums: 0 where the filter does not hold.
 
-    ``one``: 1. ``value``/``square``: x or x², 0 for null. ``present``: 1 where x is not null. ``true``/``known``: 1 where the
-    condition is true / is not unknown. ``bucket``: 1 where ``low < x <= high`` (an open end is None).
+    `one`: 1. `value`/`square`: x or x², 0 for null. `present`: 1 where x is not null. `true`/`known`: 1 where the
+    condition is true / is not unknown. `bucket`: 1 where `low < x <= high` (an open end is None).
     """
 
     name: str
@@ -37,7 +37,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class SumState:
-    """Sum of ``prepared`` over the events in the window. ``wide`` sums are 128-bit."""
+    """Sum of `prepared` over the events in the window. `wide` sums are 128-bit."""
 
     name: str
     window: Window
@@ -57,7 +57,7 @@ class SpreadState:
 
 @dataclass(frozen=True)
 class PickState:
-    """The operand of the latest event (``last``) or its extreme value, among events that pass and are not null."""
+    """The operand of the latest event (`last`) or its extreme value, among events that pass and are not null."""
 
     name: str
     function: Literal["last", "minimum", "maximum"]

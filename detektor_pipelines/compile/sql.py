@@ -1,19 +1,19 @@
 """A view as one SQL text over deltas, the same for DuckDB and PostgreSQL but for three words of dialect.
 
-The text reads a relation ``events`` with the columns ``ts`` and ``known`` (int64 µs), ``seq`` (rank by ts, event_id),
-``live`` (false for a retraction and a superseded revision, which keep their instants), ``until`` (int64 µs, when the
-platform learnt better of a superseded revision, else null), ``project`` and the plan's columns. It returns, per agent_id
+The text reads a relation `events` with the columns `ts` and `known` (int64 µs), `seq` (rank by ts, event_id),
+`live` (false for a retraction and a superseded revision, which keep their instants), `until` (int64 µs, when the
+platform learnt better of a superseded revision, else null), `project` and the plan's columns. It returns, per agent_id
 and grain instant t in (start, end], the integer states of the plan. How:
 
-- ``cells`` sums what events of one project contribute, per grain instant at which they enter and per hop in which they
-  occurred; ``keyed`` adds the roll-up over projects. Sums, maxima and minima may be merged first, so this equals rolling
+- `cells` sums what events of one project contribute, per grain instant at which they enter and per hop in which they
+  occurred; `keyed` adds the roll-up over projects. Sums, maxima and minima may be merged first, so this equals rolling
   up the events themselves.
-- ``deltas``: a cell adds at its enter and subtracts at each window's leave; a running sum over them is the window.
-- The latest event is a running maximum of ``seq``: leaves rise with occurred_at, so when the latest has left, all have.
+- `deltas`: a cell adds at its enter and subtracts at each window's leave; a running sum over them is the window.
+- The latest event is a running maximum of `seq`: leaves rise with occurred_at, so when the latest has left, all have.
 - Extremes are not subtractable: whole hops by a RANGE frame, the hop under way by a running extreme, and what became
   known only after its hop was over by expansion to the instants where it counts.
 - Distinct values are intervals: overlapping ones of a value merge into islands, an island is +1 and −1.
-- A superseded revision was served until the platform learnt better: so it leaves at ``tu``, before its windows let it go. A sum
+- A superseded revision was served until the platform learnt better: so it leaves at `tu`, before its windows let it go. A sum
   is taken back there; where leaves have to rise with occurred_at (latest, extremes) it is expanded to its instants.
 
 The relations, in the order of the text, with what a row of each stands for:
@@ -69,7 +69,7 @@ POSTGRES: Final = Dialect("postgres", "NUMERIC(38,0)", "DIV({value}, {by})")
 
 @dataclass(frozen=True)
 class Span:
-    """Instants in µs, multiples of the view's grain: rows lie in (start, end]. Or one instant, of no grain, where ``start_too``."""
+    """Instants in µs, multiples of the view's grain: rows lie in (start, end]. Or one instant, of no grain, where `start_too`."""
 
     start: int
     end: int
@@ -77,7 +77,7 @@ class Span:
 
     @classmethod
     def instant(cls, at: int) -> "Span":
-        """The one instant ``at``, exact: a row for each key that has events, whether or not something enters or leaves just then.
+        """The one instant `at`, exact: a row for each key that has events, whether or not something enters or leaves just then.
 
         Events enter and leave at their own µs then, whatever the view's grain; a single instant is cheap at any.
         """
@@ -97,9 +97,10 @@ def states_sql(plan: Plan, span: Span, *, form: Form, late: bool, revised: bool 
         span: the instants wanted.
         form: which of the two enters.
         late: whether any event became known at a later grain instant than it occurred. Without such events both forms
-            are one and the text is shorter; with them ``late_known`` (µs, null where the forms agree) is a column too.
-        revised: whether the platform learnt better of any event at a later grain instant than it occurred (``until``). Implies ``late``.
+            are one and the text is shorter; with them `late_known` (µs, null where the forms agree) is a column too.
+        revised: whether the platform learnt better of any event at a later grain instant than it occurred (`until`). Implies `late`.
         dialect: of the engine.
+
     """
     return _Text(plan, span, form, late or revised, revised, dialect).render()
 
@@ -139,7 +140,7 @@ class _Text:
         return "WITH " + ",\n".join(parts) + "\n" + self._final()
 
     def _counted(self) -> str:
-        """Events, with the grain instant ``tu`` at which a superseded revision is no longer served; it counts until then."""
+        """Events, with the grain instant `tu` at which a superseded revision is no longer served; it counts until then."""
         superseded = f"NOT live AND {_ceil('until', self.grain)} > {_ceil('ts', self.grain)}"
         live = f"(live OR COALESCE({superseded}, FALSE))" if self.form == "served" else "live"
         until = f"CASE WHEN {superseded} THEN {{}} END".format
@@ -206,7 +207,7 @@ class _Text:
         return "tk" if self.late_served else _ceil(bucket, self.grain)
 
     def _gone(self, leave: str) -> str:
-        """Grain instant from which the cell counts no more: it has left, or the platform learnt better (no ``tu`` is null, and ignored)."""
+        """Grain instant from which the cell counts no more: it has left, or the platform learnt better (no `tu` is null, and ignored)."""
         return f"LEAST({leave}, tu)" if self.revised_served else leave
 
     @property
@@ -367,7 +368,7 @@ class _Text:
                 yield self._expanded(f"{pick.name}_late", _extreme(pick), pick, f"NOT ({known})")
 
     def _expanded(self, name: str, function: str, pick: PickState, where: str) -> str:
-        """The pick over the cells where ``where`` holds, at each instant at which they count."""
+        """The pick over the cells where `where` holds, at each instant at which they count."""
         value, gone = self._shared_name(pick), self._gone(f"leave_{pick.window.label}")
         return (
             f"{name} AS (SELECT agent_id, g.t AS t, {function}({value}) AS x FROM timed, {self._instants('te', gone)} AS g(t)"
@@ -459,7 +460,7 @@ def _sum(name: str, *, wide: bool) -> str:
 
 
 def contribution(prepared: Prepared, dialect: Dialect) -> str:
-    """The integer that an event contributes, as SQL over a row of ``events``."""
+    """The integer that an event contributes, as SQL over a row of `events`."""
     where = passing(prepared.where)
     if prepared.role == "one" or prepared.operand is None:
         return f"CASE WHEN {where} THEN 1 ELSE 0 END"

@@ -30,7 +30,7 @@ def operand(value: Operand) -> str:
 
 
 def condition(value: Predicate) -> str:
-    """A condition on one event: ``verdict is rejected and review_round is 1``."""
+    """A condition on one event: `verdict is rejected and review_round is 1`."""
     match value:
         case Compare(operator=operator, left=left, right=right):
             return f"{operand(left)} {_SIGNS[operator]} {operand(right)}"
@@ -48,7 +48,7 @@ def condition(value: Predicate) -> str:
 
 
 def formula(feature: Feature) -> str:
-    """How the value comes about, without window and filter: ``sum of issues_found / number of events with one``."""
+    """How the value comes about, without window and filter: `sum of issues_found / number of events with one`."""
     if isinstance(feature.value, Derived):
         return derived(feature.value)
     return aggregation(feature.value)
@@ -62,7 +62,7 @@ def aggregation(value: Aggregation) -> str:
         return "number of events"
     over = operand(value.operand)
     if value.function == "last" and over == "occurred_at":
-        return "instant of the latest event"
+        return "timestamp of the latest event"
     share = "" if value.q is None else f"{float(value.q):g}"
     return {
         "total": f"sum of {over}",
@@ -113,7 +113,7 @@ def quantile_error(value: Aggregation) -> str:
 
 
 def duration(size: int) -> str:
-    """A length of time: ``7 days``, ``6 hours``, ``5 minutes``."""
+    """A length of time: `7 days`, `6 hours`, `5 minutes`."""
     for unit, length in (("day", DAY), ("hour", HOUR)):
         if size % length == 0:
             return _plural(size // length, unit)
@@ -125,7 +125,7 @@ def _plural(number: int, unit: str) -> str:
 
 
 def _choices(value: Expression) -> list[str]:
-    """Column and values of an ``is_in``: the same column compared for equality, joined by or."""
+    """Column and values of an `is_in`: the same column compared for equality, joined by or."""
     match value:
         case Compare(operator="=", left=Column(name=name), right=Constant(value=constant)):
             return [name, str(constant)]

@@ -87,7 +87,7 @@ def known_by(events: pa.Table, known: int) -> pa.Table:
 def split_by_range(view: FeatureView, events: pa.Table) -> tuple[pa.Table, pa.Table]:
     """Return the events whose measures lie in their declared ranges, and the others: sums of those may be more than 64 bits hold.
 
-    Ingest lets none of the others in; somebody wrote them into the log himself.
+    Ingest lets none of the others in; somebody wrote them into the raw log himself.
     """
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -29,9 +29,9 @@ IDENTITY_COLUMNS: Final = ("agent_id", "event_timestamp", "created_at")
 
 
 def event_schema(view: FeatureView) -> "pa.Schema":
-    """Columns that ``compute`` wants of events: instants as int64 µs.
+    """Columns that `compute` wants of events: instants as int64 µs.
 
-    ``live`` is false for a retraction and for a superseded revision; ``until`` is when the platform learnt better of the latter, null for
+    `live` is false for a retraction and for a superseded revision; `until` is when the platform learnt better of the latter, null for
     all others.
     """
     import pyarrow as pa
@@ -54,18 +54,19 @@ def row_schema(view: FeatureView) -> "pa.Schema":
 
 
 def compute(view: FeatureView, events: "pa.Table", *, start: int, end: int, cutoff: int | None = None) -> "pa.Table":
-    """All rows of ``view`` with event_timestamp in (start, end] and not after ``cutoff``.
+    """All rows of `view` with event_timestamp in (start, end] and not after `cutoff`.
 
     Args:
         view: the definition.
-        events: of the view's agent_type, columns as ``event_schema``; those with ts in (start − longest window − its hop,
+        events: of the view's agent_type, columns as `event_schema`; those with ts in (start − longest window − its hop,
             end] are needed, more do no harm.
         start: exclusive, a multiple of the grain, µs.
         end: inclusive, µs.
         cutoff: the last instant that may have a row, µs.
 
     Returns:
-        Rows as ``row_schema``, ordered by (agent_id, event_timestamp, created_at).
+        Rows as `row_schema`, ordered by (agent_id, event_timestamp, created_at).
+
     """
     compiled = plan(view)
     last = floor_to(end if cutoff is None else min(end, cutoff), view.grain)
@@ -107,7 +108,7 @@ def _any_revised(engine: "duckdb.DuckDBPyConnection", grain: int) -> bool:
 
 @dataclass(frozen=True)
 class States:
-    """Integer states of one form: ``keys`` and ``instants`` name the rows, aligned between forms."""
+    """Integer states of one form: `keys` and `instants` name the rows, aligned between forms."""
 
     keys: "pa.ChunkedArray"
     instants: "NDArray[np.int64]"

@@ -105,9 +105,9 @@ def explain_at(connection: Connection, view: FeatureView, feature: Feature, agen
     instant = clock.to_us(at)
     if not any_event(connection, agent_id, instant, clock.to_us(known)):
         raise UserError(
-            f"The log knows nothing of {agent_id} up to {at:%Y-%m-%d %H:%M} UTC.",
+            f"The raw log holds nothing about {agent_id} up to {at:%Y-%m-%d %H:%M} UTC.",
             where=f"as known at {known:%Y-%m-%d %H:%M} UTC",
-            fix="Give another agent (--agent-id), a later instant (--at), or later knowledge (--known).",
+            fix="Give another agent (--agent-id), a later timestamp (--at), or later knowledge (--known).",
         )
     events = _events(connection, view, instant)
     then = known_by(events, clock.to_us(known))

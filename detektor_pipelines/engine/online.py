@@ -82,7 +82,7 @@ class OnlinePublication:
         """Return in words what did not go as it should; empty when all went well, and for refused values that were made good."""
         found = []
         if self.withheld:
-            found.append(f"{self.withheld:,} values do not pass the gate: what stands online of them is true up to its own instant only")
+            found.append(f"{self.withheld:,} values do not pass the gate: what stands online of them is true up to its own timestamp only")
         if self.lost:
             found.append(f"{self.lost:,} of {self.refused:,} refused values are not made good: valid_through of their shards did not move")
         if self.ahead:

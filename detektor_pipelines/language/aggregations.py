@@ -1,6 +1,6 @@
 """The aggregations: each a pure function of the set of events present in a window, ordered by (occurred_at, event_id).
 
-A measure that is null is ignored. An empty window gives 0 for ``count``, ``total`` and ``distinct``, null for the rest.
+A measure that is null is ignored. An empty window gives 0 for `count`, `total` and `distinct`, null for the rest.
 """
 
 import re
@@ -22,7 +22,7 @@ _SHARE: Final = re.compile(r"[01](\.\d{1,6})?\Z")
 
 @dataclass(frozen=True)
 class Aggregation:
-    """``function`` over ``operand`` (nothing for ``count``); ``q`` and ``edges`` belong to ``quantile`` alone."""
+    """`function` over `operand` (nothing for `count`); `q` and `edges` belong to `quantile` alone."""
 
     function: Function
     operand: Expression | None = None
@@ -97,13 +97,13 @@ def last(value: Operand) -> Aggregation:
 def distinct(value: Column) -> Aggregation:
     """Number of distinct values of a text or an integer column, nulls dropped.
 
-    Not of instants: they have µs, so their number says no more than ``count()`` does, but each of them would have to be remembered.
+    Not of instants: they have µs, so their number says no more than `count()` does, but each of them would have to be remembered.
     """
     if not isinstance(value, Column):
         message = "distinct(…) takes a column, such as event.task_id"
         raise DefinitionError(message)
     if value.kind == "instant":
-        message = f"distinct(event.{value.name}): hardly any two events share an instant, use count() for their number"
+        message = f"distinct(event.{value.name}): hardly any two events share a timestamp, use count() for their number"
         raise DefinitionError(message)
     return Aggregation("distinct", value)
 
@@ -111,14 +111,15 @@ def distinct(value: Column) -> Aggregation:
 def quantile(value: Operand, q: str, *, edges: tuple[int, ...]) -> Aggregation:
     """Upper edge of the bucket that holds rank ceil(q·n), but never more than the greatest value in the window.
 
-    ``edges`` are rising upper edges; bucket i is (edge i-1, edge i], the first has no lower end and the one above the last edge no
+    `edges` are rising upper edges; bucket i is (edge i-1, edge i], the first has no lower end and the one above the last edge no
     upper one: a rank that falls there gives the greatest value. So the result lies between the true quantile and the greatest value,
     and is above the former by less than the bucket's width, up to the last edge.
 
     Args:
         value: what to take the quantile of.
-        q: a decimal in (0, 1], as text, so that it is exact: ``"0.9"``.
+        q: a decimal in (0, 1], as text, so that it is exact: `"0.9"`.
         edges: 1 to 64 upper edges in the value's unit, within its range.
+
     """
     _integer("quantile", value)
     share = _share(q)

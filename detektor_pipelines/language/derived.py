@@ -71,7 +71,7 @@ class Number(Derived):
 
 @dataclass(frozen=True)
 class Combination(Derived):
-    """``left operator right`` in IEEE 754 double precision."""
+    """`left operator right` in IEEE 754 double precision."""
 
     operator: Literal["+", "-", "*", "/"]
     left: Derived
@@ -87,7 +87,7 @@ class Combination(Derived):
 
 
 def feature(name: str) -> Reference:
-    """The feature ``name`` of the same view, to be used in a derived feature."""
+    """The feature `name` of the same view, to be used in a derived feature."""
     return Reference(name)
 
 

@@ -2,14 +2,14 @@
 
 The JSON Schema of our own log format, the ingest checks, the columns of the raw log, the simulator and the typed SQL
 projection are all made from these tables. Names follow the OpenTelemetry GenAI conventions where one exists
-(``OTEL_NAMES``). Measures are integers (int64, fixed point where a fraction is needed: ``_milli`` is thousandths).
+(`OTEL_NAMES`). Measures are integers (int64, fixed point where a fraction is needed: `_milli` is thousandths).
 """
 
 from dataclasses import dataclass
 from typing import Final
 
 UNMAPPED: Final = "unmapped"
-"""``agent_type`` of an event whose raw agent name maps to none of the eight agents: kept and counted, in no view."""
+"""`agent_type` of an event whose raw agent name maps to none of the eight agents: kept and counted, in no view."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ AGENT_TYPES: Final = tuple(agent.agent_type for agent in AGENTS)
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """An integer quantity of an event. ``minimum <= value <= maximum``, both inclusive; ingest rejects the rest."""
+    """An integer quantity of an event. `minimum <= value <= maximum`, both inclusive; ingest rejects the rest."""
 
     name: str
     unit: str
@@ -51,7 +51,7 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """A text label of an event; ``values`` is its closed vocabulary, or empty for an open one (256 characters at most)."""
+    """A text label of an event; `values` is its closed vocabulary, or empty for an open one (256 characters at most)."""
 
     name: str
     values: tuple[str, ...]
@@ -60,7 +60,7 @@ class Category:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One kind of event. Measures and categories not listed must be absent; those in ``required`` must be present."""
+    """One kind of event. Measures and categories not listed must be absent; those in `required` must be present."""
 
     name: str
     description: str
@@ -254,10 +254,11 @@ OTEL_OPERATIONS: Final = {"tool_call": "execute_tool", "chat": "chat", "invoke_a
 
 
 def views_operation(agent_type: str) -> str:
-    """The operation that is the agent's own work (``review`` for ``code-reviewer``).
+    """The operation that is the agent's own work (`review` for `code-reviewer`).
 
     Raises:
         KeyError: for a name that is not one of the eight.
+
     """
     return _OWN_WORK[agent_type]
 

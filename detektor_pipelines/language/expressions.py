@@ -1,7 +1,7 @@
 """Expressions over one event: columns, literals, arithmetic, comparisons, three-valued logic.
 
-Integers only (instants are integers too), so that every engine gives the same answer. ``evaluate`` is the scalar
-meaning; ``compile.sql`` writes the same meaning as SQL. Null follows SQL: a comparison with null is unknown, AND/OR are
+Integers only (instants are integers too), so that every engine gives the same answer. `evaluate` is the scalar
+meaning; `compile.sql` writes the same meaning as SQL. Null follows SQL: a comparison with null is unknown, AND/OR are
 three-valued, arithmetic with null is null.
 """
 
@@ -32,13 +32,13 @@ class DefinitionError(ValueError):
 
 
 class Expression(ABC):
-    """A value of one event: ``kind`` is its type, ``bounds`` the range of an integer, proved from the declarations."""
+    """A value of one event: `kind` is its type, `bounds` the range of an integer, proved from the declarations."""
 
     kind: Kind
 
     @abstractmethod
     def evaluate(self, row: Row) -> Scalar:
-        """The value for one event; ``row`` maps column names to values, a missing one is null."""
+        """The value for one event; `row` maps column names to values, a missing one is null."""
 
     @abstractmethod
     def canonical(self) -> Canonical:
@@ -56,7 +56,7 @@ class Expression(ABC):
 
 
 class Predicate(Expression):
-    """A truth value: true, false or unknown. Combine with ``&``, ``|`` and ``~``."""
+    """A truth value: true, false or unknown. Combine with `&`, `|` and `~`."""
 
     kind: Kind = "truth"
 
@@ -107,7 +107,7 @@ class Operand(Expression):
         return Arithmetic("*", self, _operand(other))
 
     def is_in(self, values: Iterable[str | int]) -> Predicate:
-        """True when the value is one of ``values``; unknown for null."""
+        """True when the value is one of `values`; unknown for null."""
         choices = tuple(values)
         if not choices:
             message = f"{self.canonical()}.is_in(…) needs at least one value"
@@ -128,7 +128,7 @@ class Operand(Expression):
 
 @dataclass(frozen=True, eq=False)
 class Column(Operand):
-    """A column of the event. ``values`` is the closed vocabulary of a text column, empty where it is open."""
+    """A column of the event. `values` is the closed vocabulary of a text column, empty where it is open."""
 
     name: str
     kind: Kind
@@ -189,7 +189,7 @@ class Constant(Operand):
 
 @dataclass(frozen=True, eq=False)
 class Arithmetic(Operand):
-    """Integer ``+``, ``-`` or ``*``; null when either side is."""
+    """Integer `+`, `-` or `*`; null when either side is."""
 
     operator: Literal["+", "-", "*"]
     left: Operand
@@ -230,7 +230,7 @@ class Arithmetic(Operand):
 
 @dataclass(frozen=True, eq=False)
 class Compare(Predicate):
-    """``left operator right``; unknown when either side is null."""
+    """`left operator right`; unknown when either side is null."""
 
     operator: Literal["=", "<>", "<", "<=", ">", ">="]
     left: Operand
@@ -333,13 +333,14 @@ class IsNull(Predicate):
 
 
 class EventColumns:
-    """The columns of an event as attributes: ``event.issues_found``, ``event.verdict``, ``event.occurred_at``."""
+    """The columns of an event as attributes: `event.issues_found`, `event.verdict`, `event.occurred_at`."""
 
     def __getattr__(self, name: str) -> Column:
-        """The column called ``name``.
+        """The column called `name`.
 
         Raises:
             DefinitionError: when no operation declares such a column.
+
         """
         if (measure := MEASURES.get(name)) is not None:
             return Column(name, "integer", measure.minimum, measure.maximum)

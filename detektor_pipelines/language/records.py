@@ -10,8 +10,8 @@ Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
 class AgentEvent:
     """One thing an agent did. Instants are int µs UTC.
 
-    ``known_at`` is when the platform learnt of it: None for a live source (the store stamps its ingestion time), equal to
-    ``occurred_at`` for history read from files. ``revision`` is raised when a better reader repairs the same event.
+    `known_at` is when the platform learnt of it: None for a live source (the store stamps its ingestion time), equal to
+    `occurred_at` for history read from files. `revision` is raised when a better reader repairs the same event.
     """
 
     event_id: str

@@ -55,14 +55,15 @@ class Feature:
     """One feature: an aggregation over a window, or arithmetic over other features of the view.
 
     Args:
-        name: lower_snake_case; the unit stands in it (``_seconds``, ``_lines``) or in ``unit``.
-        value: an ``Aggregation``, or ``Derived`` arithmetic over features declared earlier in the view.
+        name: lower_snake_case; the unit stands in it (`_seconds`, `_lines`) or in `unit`.
+        value: an `Aggregation`, or `Derived` arithmetic over features declared earlier in the view.
         over: the window of an aggregation; none for a derived feature.
         where: only events for which this is TRUE take part.
         description: one sentence a person understands.
-        unit: unit of the value (``reviews``, ``seconds``, ``share``).
+        unit: unit of the value (`reviews`, `seconds`, `share`).
         null_means: what null says; empty for a feature that is never null.
-        within: inclusive bounds that a sane value keeps, ``None`` for an open end; the validation gate holds them.
+        within: inclusive bounds that a sane value keeps, `None` for an open end; the validation gate holds them.
+
     """
 
     name: str
@@ -122,12 +123,12 @@ class Feature:
             message = f"feature {self.name}: no value is within {low:,} … {high:,}"
             raise DefinitionError(message)
         if self.value_type == "instant" and (low is not None or high is not None):
-            message = f"feature {self.name}: an instant has no bounds; leave within out"
+            message = f"feature {self.name}: a timestamp has no bounds; leave within out"
             raise DefinitionError(message)
 
     @property
     def value_type(self) -> ValueType:
-        """``int64``, ``float64`` or ``instant`` (µs UTC)."""
+        """`int64`, `float64` or `instant` (µs UTC)."""
         return self.value.value_type if isinstance(self.value, Aggregation) else "float64"
 
     @property
@@ -140,12 +141,13 @@ class Feature:
 class FeatureView:
     """The features of one agent: computed together, stored together, versioned together.
 
-    ``grain`` is the step of the stored rows in µs: a minute or more, it divides a day, divides or is divided by each window's hop,
-    and is part of the data hash. ``max_age`` is how far the online values' ``valid_through`` may lie behind now before a read says
+    `grain` is the step of the stored rows in µs: a minute or more, it divides a day, divides or is divided by each window's hop,
+    and is part of the data hash. `max_age` is how far the online values' `valid_through` may lie behind now before a read says
     OUTSIDE_MAX_AGE.
 
     Raises:
         DefinitionError: for a name used twice, a derived feature of an unknown one, a grain that does not fit.
+
     """
 
     name: str
@@ -195,7 +197,7 @@ class FeatureView:
                 raise DefinitionError(message)
         instants = (self.longest.size + self.longest.hop) // self.grain
         if instants > MAXIMUM_INSTANTS:
-            counted = f"is counted at {instants:,} instants when it becomes known late, {MAXIMUM_INSTANTS:,} are the most"
+            counted = f"is counted at {instants:,} timestamps when it becomes known late, {MAXIMUM_INSTANTS:,} are the most"
             message = f"view {self.name}: an event in a window of {self.longest.label} {counted}; take a coarser grain than {self.grain} µs"
             raise DefinitionError(message)
 
@@ -229,10 +231,11 @@ class FeatureView:
         return self.agent.replace("-", "_")
 
     def feature(self, name: str) -> Feature:
-        """The feature called ``name``.
+        """The feature called `name`.
 
         Raises:
             KeyError: with the names that exist.
+
         """
         for each in self.features:
             if each.name == name:

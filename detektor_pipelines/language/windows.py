@@ -1,6 +1,6 @@
 """Sawtooth windows: an exact head, a tail rounded down to the hop. All instants are int µs UTC.
 
-With ``leave = ceil(occurred_at / hop) * hop + size`` an event is present at t while ``enter <= t < leave``.
+With `leave = ceil(occurred_at / hop) * hop + size` an event is present at t while `enter <= t < leave`.
 """
 
 from dataclasses import dataclass
@@ -18,21 +18,22 @@ MAXIMUM_SIZE: Final = 3_650 * DAY
 
 
 def floor_to(instant: int, step: int) -> int:
-    """The greatest multiple of ``step`` that is not after ``instant``."""
+    """The greatest multiple of `step` that is not after `instant`."""
     return instant - instant % step
 
 
 def ceil_to(instant: int, step: int) -> int:
-    """The least multiple of ``step`` that is not before ``instant``."""
+    """The least multiple of `step` that is not before `instant`."""
     return -(-instant // step) * step
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Window:
-    """A window of ``size`` µs; its hop follows from the size: 5 min below 12 h, 1 h below 12 d, else 1 d.
+    """A window of `size` µs; its hop follows from the size: 5 min below 12 h, 1 h below 12 d, else 1 d.
 
     Raises:
         DefinitionError: when the size is not a positive multiple of the hop, or longer than ten years.
+
     """
 
     size: int
@@ -55,14 +56,14 @@ class Window:
 
     @property
     def label(self) -> str:
-        """Short name: ``1d``, ``12h``, ``45m``."""
+        """Short name: `1d`, `12h`, `45m`."""
         for unit, length in (("d", DAY), ("h", HOUR)):
             if self.size % length == 0:
                 return f"{self.size // length}{unit}"
         return f"{self.size // MINUTE}m"
 
     def leave(self, occurred_at: int) -> int:
-        """The instant at which an event of ``occurred_at`` is no longer in the window."""
+        """The instant at which an event of `occurred_at` is no longer in the window."""
         return ceil_to(occurred_at, self.hop) + self.size
 
 

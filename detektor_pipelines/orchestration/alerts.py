@@ -1,7 +1,7 @@
-"""Tells people that something needs them: one line in the log and, with `DETEKTOR_ALERT_WEBHOOK`, one message to a chat or pager.
+"""Tells people that something needs them: one line in the log file and, with `DETEKTOR_ALERT_WEBHOOK`, one message to a chat or pager.
 
 Whoever alerts goes on at once: messages are sent one after another by a thread of their own, and a webhook that is down, slow or wrong is
-a line in the log. Dagster ends a tick after a minute: one that waited for eight messages, or for a resolver that hangs, would lose its
+a line in the log file. Dagster ends a tick after a minute: one that waited for eight messages, or for a resolver that hangs, would lose its
 cursor and tell the same again with the next, for ever.
 """
 

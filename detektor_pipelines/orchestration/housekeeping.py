@@ -85,7 +85,7 @@ _LEFT: Final = "SELECT count(*), pg_total_relation_size('event_logs') FROM event
 class TrimConfig(dg.Config):
     """How long what is kept."""
 
-    keep_days: int = Field(default=30, ge=1, description="Days that a successful run keeps its log, apart from what pages show.")
+    keep_days: int = Field(default=30, ge=1, description="Days that a successful run keeps its event log, apart from what pages show.")
     keep_failed_days: int = Field(default=90, ge=1, description="The same for runs that failed or were cancelled.")
     keep_debug_days: int = Field(default=7, ge=1, description="Days that DEBUG lines are kept, of any run.")
 

@@ -20,7 +20,7 @@ Metadata = dict[str, Any]
 
 _KEY_COLUMNS: Final = (
     dg.TableColumn("agent_id", "string", "The agent across all projects, or `agent@project`.", dg.TableColumnConstraints(nullable=False)),
-    dg.TableColumn("event_timestamp", "timestamp", "The instant the values hold from, UTC.", dg.TableColumnConstraints(nullable=False)),
+    dg.TableColumn("event_timestamp", "timestamp", "The time the values hold from, UTC.", dg.TableColumnConstraints(nullable=False)),
     dg.TableColumn("created_at", "timestamp", "When the values were known, UTC.", dg.TableColumnConstraints(nullable=False)),
 )
 

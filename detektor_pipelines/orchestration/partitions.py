@@ -78,7 +78,7 @@ def first_day(settings: Settings) -> date:
     """Return `settings.start_date`, else the day of the oldest event, else the day six months ago.
 
     Dagster asks once, when it loads the definitions. A database that is down, or has no tables or events yet, must not keep the definitions
-    from loading: what is assumed then, and why, goes to the log. Where the servers of `detektor up` are, the day is remembered:
+    from loading: what is assumed then, and why, goes to the log file. Where the servers of `detektor up` are, the day is remembered:
     PostgreSQL may be away for a moment, and days that vanish would take their partitions' statuses with them.
     """
     if settings.start_date is not None:

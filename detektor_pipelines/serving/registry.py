@@ -95,7 +95,7 @@ def grpc_server(store: FeatureStore, where: ListenAddress, port: int, access: Ac
             server.add_secure_port(address, grpc.ssl_server_credentials([secrets]))
     except RuntimeError:
         raise UserError(
-            "The port of the gRPC registry cannot be taken.",
+            "The port of the gRPC registry cannot be opened.",
             where=address,
             fix="Choose another one with --grpc-port or DETEKTOR_REGISTRY_GRPC_PORT, or end what listens there.",
         ) from None

@@ -292,7 +292,7 @@ async def _not_found(request: Request, error: Exception) -> Response:
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    del request, error  # uvicorn writes it to the log
+    del request, error  # uvicorn writes it to the log file
     return _problem(ProblemError(500, _FAILED))
 
 

@@ -107,7 +107,7 @@ def wait(settings: Settings, *services: str, on_progress: Callable[[str], None] 
     """Wait until the named servers, started by `up`, answer.
 
     Raises:
-        UserError: One ended, or took too long; the end of its log is in the message.
+        UserError: One ended, or took too long; the end of its log file is in the message.
 
     """
     _wait(settings, services, on_progress or _silent)
@@ -144,7 +144,7 @@ def down(settings: Settings, *, on_progress: Callable[[str], None] | None = None
         still = survivors.find(settings)
         if still:
             raise UserError(
-                f"Processes {still} of the servers did not end.", where=str(settings.home), fix="Look at them with `ps`, end them by hand."
+                f"Processes {still} of the servers did not end.", where=str(settings.home), fix="Look at them with `ps`, stop them by hand."
             )
         shutil.rmtree(dagster_servers.temporary_directory(settings), ignore_errors=True)
         remembered.forget(settings)
@@ -258,9 +258,9 @@ def _did_not_start(program: Program, settings: Settings, seconds: float) -> User
     log = program.log(settings)
     tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-8:] if log.exists() else []
     return UserError(
-        f"{program.title} did not start within {seconds:.0f} s. The end of its log:\n" + "\n".join(f"    {line}" for line in tail),
+        f"{program.title} did not start within {seconds:.0f} s. The end of its log file:\n" + "\n".join(f"    {line}" for line in tail),
         where=str(log),
-        fix="Read the log; then `detektor down` and `detektor up` start afresh.",
+        fix="Read the log; then run `detektor down` and `detektor up`.",
     )
 
 

@@ -127,4 +127,4 @@ def _answers(settings: Settings, program: Program) -> bool:
 
 
 def _silent(settings: Settings, program: Program) -> str:
-    return f"it does not answer; its log is {program.log(settings)}"
+    return f"it does not answer; its log file is {program.log(settings)}"

@@ -119,7 +119,7 @@ def signal(settings: Settings, name: str, signal_name: str) -> None:
     try:
         _call(settings, "supervisor.signalProcess", name, signal_name)
     except xmlrpc.client.Fault as fault:
-        raise UserError(f"{name} heard no {signal_name}: {fault.faultString}", fix=f"detektor up {name}") from None
+        raise UserError(f"{name} did not get {signal_name}: {fault.faultString}", fix=f"detektor up {name}") from None
 
 
 def shutdown(settings: Settings) -> None:

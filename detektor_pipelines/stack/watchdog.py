@@ -94,7 +94,7 @@ class Watchdog:
             return False
         grew = bool(time.time() - process.create_time() >= _GROWING_SECONDS)
         if grew:
-            _logger.warning("%s uses %d MB, DETEKTOR_DAGSTER_MEMORY_MB is %d: it is started afresh", name, used, limit)
+            _logger.warning("%s uses %d MB, DETEKTOR_DAGSTER_MEMORY_MB is %d: it is restarted", name, used, limit)
         elif name not in self._small_for:
             self._small_for.add(name)
             _logger.warning("%s uses %d MB soon after its start: DETEKTOR_DAGSTER_MEMORY_MB, %d, is too small for it", name, used, limit)

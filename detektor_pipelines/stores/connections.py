@@ -37,7 +37,7 @@ _BY_SQLSTATE: Final = {
     "53200": ("The PostgreSQL server is out of memory.", "Free memory, then run the same again."),
     "53300": ("PostgreSQL has no connection left.", "Close other programs that hold connections, or raise its max_connections."),
     "57P03": ("PostgreSQL is starting up or shutting down.", "Wait a moment, then run the same again."),
-    "58030": ("PostgreSQL cannot read or write its files.", "Look at the server's log (`detektor doctor` names it)."),
+    "58030": ("PostgreSQL cannot read or write its files.", "Look at the server's log file (`detektor doctor` names it)."),
 }
 _BY_TEXT: Final = (
     ("password authentication failed", "28P01"),

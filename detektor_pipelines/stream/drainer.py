@@ -1,4 +1,4 @@
-"""Beside the worker: what the hooks have spooled goes to the log, where the worker finds it as it finds everything."""
+"""Beside the worker: what the hooks have spooled goes to the raw log, where the worker finds it as it finds everything."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ _logger = logging.getLogger(__name__)
 
 
 def serve(settings: Settings, state: Callable[[], dict[str, Any]], port: int) -> WSGIServer | None:
-    """Answer `GET /metrics` on loopback; None, with a word in the log, when the port is taken by another worker."""
+    """Answer `GET /metrics` on loopback; None, with a word in the log file, when the port is taken by another worker."""
     from prometheus_client import CollectorRegistry, start_http_server
 
     registry = CollectorRegistry()

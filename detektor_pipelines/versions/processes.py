@@ -129,7 +129,7 @@ def _by_health(name: str, title: str, settings: Settings, host: str, port: int) 
         return []
     process = process_of(name, title, f"{host}:{port}", said.get("definitions"))
     if process.hash is None and "definitions" not in said and not token:
-        return [Process(name, title, process.where, words=f"not known: set {_TOKEN} if it asks who comes")]
+        return [Process(name, title, process.where, words=f"not known: set {_TOKEN} if it wants a token")]
     return [process]
 
 

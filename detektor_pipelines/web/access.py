@@ -139,7 +139,7 @@ def access_of(settings: Settings) -> Access | None:
     """Return who may ask by the settings; None when everybody who reaches the server may. With a provider, Feast is imported: seconds.
 
     Raises:
-        UserError: The file of tokens or the provider's settings cannot be used.
+        UserError: The token file or the provider's settings cannot be used.
 
     """
     if not configured(settings):
@@ -158,7 +158,7 @@ def check(settings: Settings) -> None:
     """Say what is wrong with the settings of who may ask, without importing Feast.
 
     Raises:
-        UserError: The file of tokens or the provider's settings cannot be used.
+        UserError: The token file or the provider's settings cannot be used.
 
     """
     if settings.serve_tokens_file:

@@ -69,9 +69,9 @@ def listen_address(settings: Settings, host: str, port: int, *, insecure: bool =
     access.check(settings)
     if not insecure and not access.configured(settings) and not is_loopback(host):
         raise UserError(
-            "Whoever reaches this address could read every agent's features: there is no access control.",
+            "Everybody who reaches this address could read every agent's features: there is no access control.",
             where=f"host {host}",
-            fix="Make a token (detektor token NAME), set DETEKTOR_SERVE_OIDC_DISCOVERY_URL, or say --insecure if a proxy asks who comes.",
+            fix="Make a token (detektor token NAME), set DETEKTOR_SERVE_OIDC_DISCOVERY_URL, or pass --insecure if a proxy controls access.",
         )
     return ListenAddress(LOOPBACK if host == "localhost" else host, port, *_certificate(settings))
 
@@ -106,7 +106,7 @@ def listening_socket(where: ListenAddress, *, option: str) -> Iterator[socket.so
                 raise UserError(
                     "The socket that was passed (LISTEN_FDS) listens elsewhere.",
                     where="{}:{}".format(*passed.getsockname()[:2]),
-                    fix=f"Say the same with {option} and --host.",
+                    fix=f"Give the same address with {option} and --host.",
                 )
             yield passed
         return
@@ -117,7 +117,7 @@ def listening_socket(where: ListenAddress, *, option: str) -> Iterator[socket.so
             listener.bind((where.host, where.port))
         except OSError as error:
             raise UserError(
-                f"The port cannot be taken: {error.strerror}.",
+                f"The port cannot be opened: {error.strerror}.",
                 where=f"{where.host}:{where.port}",
                 fix=f"Choose another one with {option}, or end what listens there.",
             ) from None

@@ -42,7 +42,9 @@ class TokenFile:
         self._next = 0.0
         self._digests: tuple[tuple[bytes, str], ...] = _read_tokens(file)
         if not self._digests:
-            raise UserError("The file of tokens lists none, so nobody could ask.", where=str(file), fix="Add one: detektor token NAME")
+            raise UserError(
+                "The token file holds no token: every request would be refused.", where=str(file), fix="Add one: detektor token NAME"
+            )
         self._seen = _state(file)
 
     def name_of(self, digest: bytes) -> str | None:
@@ -91,7 +93,7 @@ def add_token(file: Path, name: str) -> str:
             stream.write(begin + line.encode() + b"\n")
     except OSError as error:
         raise UserError(
-            f"The file of tokens cannot be written: {error.strerror}.", where=str(file), fix="Choose another one with --file."
+            f"The token file cannot be written: {error.strerror}.", where=str(file), fix="Choose another one with --file."
         ) from None
     return made
 
@@ -106,7 +108,7 @@ def _read_tokens(file: Path) -> tuple[tuple[bytes, str], ...]:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
-            f"The file of tokens cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}.",
+            f"The token file cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}.",
             where=str(file),
             fix="Correct DETEKTOR_SERVE_TOKENS_FILE, or make a token: detektor token NAME",
         ) from None
@@ -118,7 +120,7 @@ def _read_tokens(file: Path) -> tuple[tuple[bytes, str], ...]:
         match = _LINE.fullmatch(text)
         if match is None:
             raise UserError(
-                "A line of the file of tokens is not understood.",
+                "A line of the token file cannot be read.",
                 where=f"{file}, line {number}",
                 fix="Write it as `name sha256:<64 hex digits>`; `detektor token NAME` does.",
             )

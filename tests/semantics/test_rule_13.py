@@ -98,7 +98,7 @@ def test_13_every_measure_can_be_summed_and_spread() -> None:
 
 @given(st.integers(0, 2**53), st.sampled_from((5 * MINUTE, HOUR, DAY)))
 def test_13_hop_arithmetic_is_portable(instant: int, hop: int) -> None:
-    """``ts - MOD(ts, h)`` and ``ts + MOD(h - MOD(ts, h), h)``, with a MOD that every engine has."""
+    """`ts - MOD(ts, h)` and `ts + MOD(h - MOD(ts, h), h)`, with a MOD that every engine has."""
     assert instant - instant % hop == floor_to(instant, hop)
     assert instant + (hop - instant % hop) % hop == ceil_to(instant, hop)
 

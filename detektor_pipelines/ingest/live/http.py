@@ -228,7 +228,7 @@ async def _not_found(request: Request, error: Exception) -> Response:
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    del error  # uvicorn writes it to the log
+    del error  # uvicorn writes it to the log file
     return _problem(ProblemError(500, f"{request.method} {request.url.path} failed. The log file of `detektor collect` says why."))
 
 

@@ -88,7 +88,7 @@ class Spool:
         self._names_stamp: tuple[int, int] | None = None
 
     def drain(self, writer: LiveWriter) -> SpoolCounts:
-        """Take what is new to the log; another drainer's turn is left to it.
+        """Take what is new to the raw log; another drainer's turn is left to it.
 
         Raises:
             UserError: PostgreSQL does not answer; the lines stay, and the next call takes them.
@@ -185,7 +185,7 @@ class Spool:
 
 
 def drain(settings: Settings, writer: LiveWriter | None = None, directory: Path | None = None) -> SpoolCounts:
-    """Take all that waits in the spool to the log, once.
+    """Take all that waits in the spool to the raw log, once.
 
     Raises:
         UserError: PostgreSQL does not answer; nothing is lost.

@@ -59,7 +59,7 @@ class _Call:
 
     @property
     def outcome(self) -> str | None:
-        """How it ended, where the log says so."""
+        """How it ended, where the log file says so."""
         if self.aborted:
             return "cancelled"
         if self.succeeded is None and self.exit_code is None:

@@ -32,7 +32,7 @@ class ReadContext:
     """What a reader is told beside the lines.
 
     Attributes:
-        project: The name given by the user (`--project`): it wins over everything in the log.
+        project: The name given by the user (`--project`): it wins over everything in the log file.
         git_remote: The remote of the repository that the log belongs to, where the caller knows it.
         names: The table from names in logs to the eight agents; None means that only their own names are known.
         path: What the user named: the file, or the directory that was walked; None for standard input.

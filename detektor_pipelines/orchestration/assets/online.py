@@ -29,7 +29,7 @@ def online_state(views: Sequence[FeatureView], settings: Settings | None = None)
         ONLINE_STATE,
         group_name="stream",
         description="The values in Redis, kept fresh by `detektor stream` within milliseconds of an event.\n\n"
-        "An observation holds the workers' lag, the transactions still open in the log (the horizon), and how many agents' values are "
+        "An observation holds the workers' lag, the transactions still open in the raw log (the horizon), and how many agents' values are "
         "not what a reader should get now: wrong, lost, frozen, missing, evicted or ahead of the clock. None, or people are told.",
         kinds={"redis"},
         owners=["team:ml-platform"],
@@ -65,7 +65,7 @@ def watch_stream(settings: Settings | None = None) -> dg.SensorDefinition:
         try:
             found = _reports(settings)
         except UserError as error:
-            return dg.SkipReason(f"How the stream is is not known: {error}")
+            return dg.SkipReason(f"The state of the stream is unknown: {error}")
         if not found:
             return dg.SkipReason(_NONE)
         lag = max(each["lag_us"] for each in found) / 1000

@@ -63,7 +63,7 @@ def _tick(
         fresh = engine.freshness(views)
         found = {RAW_LOG: engine.log_freshness()} | {features_key(view): fresh[view.name] for view in views}
     except UserError as error:
-        return dg.SkipReason(f"Freshness is not known: {error}")
+        return dg.SkipReason(f"Freshness is unknown: {error}")
     events: list[Any] = [*news(instance, found)]
     at = int(volume.at.timestamp() * 1_000_000)
     observed = noted.get("observed", {})

@@ -42,7 +42,7 @@ def run_failed(views: Sequence[FeatureView], settings: Settings | None = None) -
         minimum_interval_seconds=_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         monitor_all_code_locations=True,
-        description="Tells of a failed run in the log and by webhook: views, days, reason and link.",
+        description="Tells of a failed run in the log file and by webhook: views, days, reason and link.",
     )
     def failed(context: dg.RunFailureSensorContext) -> None:
         if not _starts_again(context.dagster_run):

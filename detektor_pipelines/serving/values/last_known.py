@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 FILE: Final = "static-features.json"
 VALUES_LIMIT: Final = 50_000
-"""About 20 MB in the file; further ones are left out, and the log says so."""
+"""About 20 MB in the file; further ones are left out, and the log file says so."""
 
 _A_PIECE: Final = 200
 """Values between two pauses: about a third of a millisecond."""

@@ -67,7 +67,7 @@ def start_postgres(directory: Path, port: int | None = None, *, durable: bool = 
     `durable`: with the settings and the fsync of a person's cluster.
 
     Raises:
-        UserError: It did not start; the end of its log is in the message.
+        UserError: It did not start; the end of its log file is in the message.
 
     """
     login = postgres.Login("detektor", PASSWORD, port or ports.free_port())
@@ -93,7 +93,7 @@ def start_redis(directory: Path, port: int | None = None, *, lines: Sequence[str
         words: Further words of its command line, as `--sentinel`.
 
     Raises:
-        UserError: It did not start; the end of its log is in the message.
+        UserError: It did not start; the end of its log file is in the message.
 
     """
     port = port or ports.free_port()

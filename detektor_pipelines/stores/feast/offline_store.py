@@ -113,7 +113,7 @@ class DetektorOfflineStore(postgres.PostgreSQLOfflineStore):
         Labels are a data frame or an SQL query; without either, every (agent_id, instant) between `start_date` and `end_date` at which a
         view has a row. Of our own views the rows as served then count (`created_at` is their instant), of others those with
         `created_at <= label's instant`, unless the store is configured `as_known_now` and `filter_by_created_timestamp` is not given.
-        A label of which a day that was not published may hide the row has no value; the log says how many there are, once.
+        A label of which a day that was not published may hide the row has no value; a warning says how many there are, once.
 
         Raises:
             UserError: The registered version of a view was never computed.

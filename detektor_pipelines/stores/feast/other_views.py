@@ -126,7 +126,7 @@ def _row(key: str, answer: bytes | None, features: Sequence[str] | None) -> Read
         event_timestamp, inside = unseal(answer)
         values = Map.FromString(inside).val
     except (CorruptValueError, DecodeError) as error:
-        _log.warning("%s holds no value of ours (%s); the next write of it, or deleting the key, puts it right", key, error)
+        _log.warning("%s is not a readable value (%s); writing it again or deleting the key fixes it", key, error)
         return None, None
     names = list(values) if features is None else features
     at = clock.from_us(event_timestamp).astimezone(UTC)

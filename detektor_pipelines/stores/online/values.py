@@ -549,7 +549,7 @@ def _row(lookup: Lookup, agent_id: str, value: bytes | None, instants: Mapping[i
         row = unpack(lookup.view.layout, value)
     except CorruptValueError as error:
         key = value_key(lookup.project, lookup.view, agent_id)
-        _log.warning("%s holds no value of ours (%s); the next write of it, or deleting the key, puts it right", key, error)
+        _log.warning("%s is not a readable value (%s); writing it again or deleting the key fixes it", key, error)
         return None
     known = row.as_of if row.snapshot is None or through is None or through < row.as_of else through
     ahead = known - now > clock.AHEAD_LIMIT_US

@@ -99,7 +99,7 @@ def versions(client: Redis, project: str) -> list[StoredView]:
         try:
             found.append(StoredView(name, short, Layout.of((name, kind) for name, kind in json.loads(layout)), max_age_us=None))
         except (TypeError, ValueError):
-            _log.warning("%s does not hold a version's features; delete the key, the next write puts it right", key.decode())
+            _log.warning("%s does not hold a version's features; delete the key, the next write fixes it", key.decode())
     return found
 
 

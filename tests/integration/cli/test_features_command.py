@@ -76,7 +76,7 @@ def test_get_at_computes_the_value_of_the_very_moment_from_the_log(history):
         counts.append({each["name"]: each["value"] for each in found["values"]}["recent_reviews_count"])
         assert found["source"] == "log"
     assert counts == [None, 1, 1, 2, 1]
-    assert "Computed from the log: exactly at 2026-03-05 10:20:00.000000 UTC" in call(
+    assert "Computed from the raw log: exactly at 2026-03-05 10:20:00.000000 UTC" in call(
         "features", "get", "code-reviewer", "--at", "2026-03-05T10:20"
     ).stdout.replace("\n", " ")
 
@@ -117,7 +117,7 @@ def test_unpublished_agent_is_not_found(history):
         (("get", "code-reviewer", "--agent-id", "debugger"), "not of debugger"),
         (("get", "code-reviewer", "--at", "yesterday"), "is not a timestamp"),
         (("get", "code-reviewer", "--at", "2026-03-05", "--url", "http://a"), "A feature server knows only the present"),
-        (("get", "code-reviewer", "--known", "2026-03-05"), "What is served now has the knowledge that it has"),
+        (("get", "code-reviewer", "--known", "2026-03-05"), "The value served now was computed already"),
         (("get", "code-reviewer", "--at", "2026-03-05", "--known", "today"), "is not a timestamp"),
         (("explain", "code_review_features:rejection_rate", "--known", "2026-03-05"), "What is served now has the knowledge"),
         (("get", "code-reviewer", "--url", "http://127.0.0.1:99999"), "no address of a feature server"),
@@ -186,7 +186,7 @@ def test_an_agent_of_which_nothing_is_online_is_explained_from_the_log(history):
     found = json.loads(call(*words).stdout)
     assert (found["source"], found["value"]) == ("log", 1)
     error = call("features", "explain", "code_review_features:rejection_rate", "--agent-id", "code-reviewer@nowhere").exception
-    assert "The log knows nothing of code-reviewer@nowhere" in str(error)
+    assert "The raw log holds nothing about code-reviewer@nowhere" in str(error)
 
 
 def test_what_was_taken_back_later_was_served_until_then(history):

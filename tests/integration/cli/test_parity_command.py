@@ -144,7 +144,7 @@ def test_nothing_to_compare_is_exit_code_1_and_says_what_to_do(servers: Settings
     del servers
     done = call("parity")
     assert done.exit_code == 1
-    assert "Compared nothing: no agent is online, in the log or published." in " ".join(done.stderr.split())
+    assert "Compared nothing: no agent is online, in the raw log or published." in " ".join(done.stderr.split())
     assert call("parity", "--json").exit_code == 1
 
 

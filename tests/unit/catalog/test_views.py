@@ -65,7 +65,7 @@ def test_at_most_one_view_has_a_window_below_twelve_hours() -> None:
 def test_bounds_are_declared_but_for_instants(view: FeatureView) -> None:
     for feature in view.features:
         if feature.value_type == "instant":
-            assert feature.unit == "instant"
+            assert feature.unit == "timestamp"
         else:
             assert feature.within != (None, None), feature.name
 

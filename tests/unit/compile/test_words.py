@@ -40,7 +40,7 @@ def test_conditions(condition: Predicate, text: str) -> None:
         (total(event.docs_checked), "sum of docs_checked"),
         (mean(event.duration_ms), "sum of duration_ms, divided by the number of events that know it"),
         (rate(event.verdict == "rejected"), "share of events with verdict is rejected, among those where that is known"),
-        (last(event.occurred_at), "instant of the latest event"),
+        (last(event.occurred_at), "timestamp of the latest event"),
         (last(event.score_milli), "score_milli of the latest event that knows it"),
         (
             quantile(event.duration_ms, "0.9", edges=(10, 20)),

@@ -90,7 +90,7 @@ AGGREGATIONS: dict[str, tuple[Callable[[], object], str]] = {
     "distinct of arithmetic": (lambda: distinct(EVENTS + 1), r"distinct\(…\) takes a column, such as event\.task_id"),  # type: ignore[arg-type]
     "distinct instants": (
         lambda: distinct(event.occurred_at),
-        r"distinct\(event\.occurred_at\): hardly any two events share an instant, use count\(\) for their number",
+        r"distinct\(event\.occurred_at\): hardly any two events share a timestamp, use count\(\) for their number",
     ),
     "one edge": (lambda: quantile(EVENTS, "0.5", edges=5), r"edges are 1 to 64 rising integers, here 5"),  # type: ignore[arg-type]
     "edges of truth": (lambda: quantile(EVENTS, "0.5", edges=(False, True)), r"edges are 1 to 64 rising integers"),
@@ -156,7 +156,7 @@ FEATURES: dict[str, tuple[Callable[[], object], str]] = {
     "a bound of 400 digits": (lambda: made(count(), over=days(1), within=(0, 10**400)), r"is not a bound of a value"),
     "bounds of an instant": (
         lambda: made(last(event.occurred_at), over=days(1), within=(0, None)),
-        r"feature some_count: an instant has no bounds; leave within out",
+        r"feature some_count: a timestamp has no bounds; leave within out",
     ),
     "a filter of 201 values": (
         lambda: made(count(), over=days(1), where=EVENTS.is_in(range(201))),
@@ -195,7 +195,7 @@ VIEWS: dict[str, tuple[Callable[[], object], str]] = {
     "a grain that is not an integer": (lambda: view(grain=float(HOUR)), r"a grain of 3600000000\.0 µs does not divide a day"),
     "a grain too fine for its window": (
         lambda: view(made(count(), over=days(30)), grain=MINUTE),
-        r"an event in a window of 30d is counted at 44,640 instants when it becomes known late, 10,000 are the most; take a coarser grain",
+        r"an event in a window of 30d is counted at 44,640 timestamps when it becomes known late, 10,000 are the most; take a coarser",
     ),
     "an age that is not a window": (lambda: view(max_age=26), r"view some_features: max_age is a length of time, such as hours\(26\)"),
     "a name of 50": (lambda: view(name="a" * 50), r"another name is needed, of at most 49 characters: its table's carries a hash too"),

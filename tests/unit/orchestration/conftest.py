@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class FakeEngine:
     """Publishes nothing; days in `bad` fail the gate, days in `kept` are not computed in a resumed run, views in `raising` raise.
 
-    Checks pass but for those in `findings`, and raise `blind`; views and the log (``) in `late` are not fresh.
+    Checks pass but for those in `findings`, and raise `blind`; views and the log (`) in `late` are not fresh.
     """
 
     bad: set[date] = field(default_factory=set)

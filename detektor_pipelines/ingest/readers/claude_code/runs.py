@@ -62,7 +62,7 @@ class Ending:
 
     @property
     def raw_name(self) -> str:
-        """The agent's name in the log."""
+        """The agent's name in its log file."""
         return self.run.raw_name or UNKNOWN_NAME
 
 

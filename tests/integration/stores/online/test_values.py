@@ -330,7 +330,7 @@ class TestStatuses:
         with caplog.at_level(logging.WARNING):
             answer = online.read(client, PROJECT, VIEW, ["a", "b"])
         assert [row is not None for row in answer] == [False, True]
-        assert f"code_review_features@{short_hash(VIEW)}:a holds no value of ours" in caplog.text
+        assert f"code_review_features@{short_hash(VIEW)}:a is not a readable value" in caplog.text
 
     def test_with_a_damaged_valid_through_a_value_is_true_up_to_its_own_instant(
         self, client: Redis, monkeypatch: pytest.MonkeyPatch
