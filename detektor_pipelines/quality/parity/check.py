@@ -1,4 +1,4 @@
-"""`detektor parity`: is what a reader gets now what he should get now? Which agent_ids are looked at, what became of each, and the counts.
+"""`detektor parity`: is what a reader gets now what it should be? Which agent_ids are looked at, what became of each, and the counts.
 
 Which there are is `online_keys`, what each is `judgement`, and why and what fixes it `mismatches`.
 """

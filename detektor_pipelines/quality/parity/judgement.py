@@ -1,4 +1,4 @@
-"""Is what a reader gets of some agent_ids now what he should get now? One view, in three steps.
+"""Is what a reader gets of some agent_ids now what it should be? One view, in three steps.
 
 1. `suspects`: all values of the log at one instant, by one query, beside what is online. Equal is right, whatever the stamps say.
 2. `judge`: what differs is read again, for a worker moves meanwhile. Where one is at work it is waited for: the log's snapshot X is

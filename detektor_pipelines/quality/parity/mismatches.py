@@ -44,7 +44,7 @@ class Mismatch:
         state: What kind of error (`judgement.State`).
         feature: Which; empty where the value alone is not what is wrong: ahead of the clock, or missing though its windows are empty.
         served: What a reader gets; None also when the value is missing.
-        right: What he should get.
+        right: What it should be.
         right_at: For which instant `right` was computed.
         as_of: When the value was true when it was written; None when it is missing.
         true_up_to: Until when its reader is told that it is true.

@@ -45,7 +45,7 @@ class Knowledge:
     def __post_init__(self) -> None:
         for each in (*self.snapshots, *([self.among] if self.among else [])):
             if not is_snapshot(each):
-                message = f"{each!r} is no snapshot"
+                message = f"{each!r} is not a snapshot"
                 raise ValueError(message)
 
 

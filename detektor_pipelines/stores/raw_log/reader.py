@@ -126,7 +126,7 @@ def _visible(table: str, snapshot: str | None) -> str:
     if snapshot is None:
         return ""
     if not _SNAPSHOT.fullmatch(snapshot):
-        message = f"{snapshot!r} is no snapshot"
+        message = f"{snapshot!r} is not a snapshot"
         raise ValueError(message)
     return f" AND pg_visible_in_snapshot({table}.xid, '{snapshot}')"
 

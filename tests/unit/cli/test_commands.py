@@ -186,3 +186,11 @@ def test_the_three_parts_of_an_error() -> None:
     error = UserError("It is broken.", where="file:3", fix="Fix it.")
     assert str(error) == "It is broken.\nwhere: file:3\nwhat to do: Fix it."
     assert str(UserError("It is broken.")) == "It is broken."
+
+
+@pytest.mark.parametrize(("words", "present", "former"), [(["online"], "repair", "mend"), (["parity"], "--repair", "--mend")])
+def test_former_names_work_and_are_hidden(words: list[str], present: str, former: str) -> None:
+    shown = CliRunner().invoke(build_app(), [*words, "--help"], env={"COLUMNS": "200"}).stdout
+    assert present in shown
+    assert former not in shown
+    assert CliRunner().invoke(build_app(), [*words, former, "--help"]).exit_code == 0
