@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
+from detektor_pipelines.language.calendar import between
 from detektor_pipelines.stores.connections import connect
 from detektor_pipelines.stores.offline.staleness import view_state
 
@@ -80,7 +81,7 @@ def _unfinished(settings: Settings, views: Sequence[FeatureView], first: date, l
     from detektor_pipelines.orchestration.keys import features_key
     from detektor_pipelines.orchestration.requests import behind
 
-    days = {first + timedelta(days=number) for number in range((last - first).days + 1)}
+    days = set(between(first, last))
     with persistent_instance(settings) as instance:
         found = {view: days - set(map(date.fromisoformat, instance.get_materialized_partitions(features_key(view)))) for view in views}
         for view in behind(instance, views):
