@@ -52,6 +52,7 @@ class SpoolCounts:
         lines: Lines read, empty ones left out.
         accepted: New events.
         known: Events that were stored before.
+        reread: Events that were stored before and are read differently now; `detektor reingest` writes them.
         rejected: Lines and events kept with a reason.
         waiting: Stops of subagents that wait for their call's result.
         removed: Files deleted, read to their end.
@@ -62,6 +63,7 @@ class SpoolCounts:
     lines: int = 0
     accepted: int = 0
     known: int = 0
+    reread: int = 0
     rejected: int = 0
     waiting: int = 0
     removed: int = 0
