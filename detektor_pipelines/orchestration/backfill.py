@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from detektor_pipelines.engine.materialize import DayResult
+    from detektor_pipelines.engine.online import OnlinePublication
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.orchestration.resources import Engine
     from detektor_pipelines.orchestration.run import RunSummary
@@ -51,6 +52,11 @@ class Backfill:
     def succeeded(self) -> bool:
         """Whether all of it was published."""
         return all(run.succeeded for run in self.runs)
+
+    @property
+    def publications(self) -> dict[str, OnlinePublication]:
+        """By view name, what the last run published online."""
+        return {name: publication for run in self.runs for name, publication in run.publications.items()}
 
     @property
     def problems(self) -> dict[str, str]:
