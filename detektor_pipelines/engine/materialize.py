@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
+
 from detektor_pipelines import clock
 from detektor_pipelines.compile.plan import plan
 from detektor_pipelines.compile.sql import reach_back
@@ -147,12 +149,13 @@ def _chunks(connection: Connection, view: FeatureView, days: list[date], limit: 
 
 def _published_chunk(connection: Connection, view: FeatureView, days: list[date]) -> Materialization:
     """Publish a chunk; when another run was faster with one of its days (the hourly one, with today), read again what that one knew."""
-    for _ in range(_TRIES - 1):
-        try:
-            return _publish(connection, view, days)
-        except NewerKnowledgeError:
-            connection.rollback()
-    return _publish(connection, view, days)
+    again = Retrying(
+        retry=retry_if_exception_type(NewerKnowledgeError),
+        stop=stop_after_attempt(_TRIES),
+        before_sleep=lambda _: connection.rollback(),
+        reraise=True,
+    )
+    return again(_publish, connection, view, days)
 
 
 def _publish(connection: Connection, view: FeatureView, days: list[date]) -> Materialization:

@@ -12,6 +12,7 @@ import dagster as dg
 
 from detektor_pipelines.clock import from_us, now_us
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.files import replace_file
 from detektor_pipelines.language.calendar import owner
 from detektor_pipelines.language.events import AGENT_TYPES
 
@@ -98,7 +99,7 @@ def first_day(settings: Settings) -> date:
         return assumed
     first = owner(oldest)
     if memory.parent.is_dir() and _remembered(memory) != first:
-        memory.write_text(first.isoformat(), encoding="utf-8")
+        replace_file(memory, first.isoformat())
     return first
 
 

@@ -7,7 +7,6 @@ rejections kept. A run that is interrupted leaves whole chunks, and running it a
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -19,6 +18,7 @@ from detektor_pipelines.stores.raw_log import chunk
 from detektor_pipelines.stores.raw_log.duplicates import settle
 from detektor_pipelines.stores.raw_log.months import ensure_months, months_of
 from detektor_pipelines.stores.raw_log.table import by_operation, complete, table_of
+from detektor_pipelines.stores.retries import transactions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 CHUNK_ROWS: Final = 50_000
 """Rows of one transaction: large enough for bulk speed, small enough that two connections share the work."""
 
-_ATTEMPTS: Final = 5
-_TRANSIENT: Final = ("40001", "40P01")  # serialization failure, deadlock
+_again: Final = transactions(first_pause=0.05)
 _KNOWN_ALREADY: Final = "23505"  # unique violation
 
 
@@ -213,24 +212,23 @@ class EventWriter:
         )
 
     def _retried(self, work: Callable[[Cursor], IngestCounts]) -> IngestCounts:
-        """Do the work in one transaction; again, with more care, if an event was known, or if PostgreSQL ended it to break a deadlock."""
+        """Do the work in one transaction; again if PostgreSQL ended it to break a deadlock."""
+        return _again(self._transaction, work)
+
+    def _transaction(self, work: Callable[[Cursor], IngestCounts]) -> IngestCounts:
+        """Do the work in one transaction; in a second one, with more care, if an event was known."""
         connection = self._open()
-        for attempt in range(_ATTEMPTS):
-            try:
-                with connection.cursor() as cursor:
-                    counts = work(cursor)
-                connection.commit()
-            except Exception as error:
-                connection.rollback()
-                if self._all_new and sqlstate(error) == _KNOWN_ALREADY:
-                    self._all_new = False
-                    continue
-                if sqlstate(error) not in _TRANSIENT or attempt == _ATTEMPTS - 1:
-                    raise
-                time.sleep(0.05 * 2**attempt)
-            else:
-                return counts
-        raise AssertionError  # unreachable: the last attempt returns or raises
+        try:
+            with connection.cursor() as cursor:
+                counts = work(cursor)
+            connection.commit()
+        except Exception as error:
+            connection.rollback()
+            if self._all_new and sqlstate(error) == _KNOWN_ALREADY:
+                self._all_new = False
+                return self._transaction(work)
+            raise
+        return counts
 
     def _open(self) -> Connection:
         if self._connection is None:

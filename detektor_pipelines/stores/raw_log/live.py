@@ -8,7 +8,6 @@ what `stores.raw_log.duplicates` settles; the hashed text is the same.
 from __future__ import annotations
 
 import hashlib
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast, get_args
 from uuid import UUID
@@ -17,11 +16,11 @@ import orjson
 
 from detektor_pipelines.clock import from_us, now_us, to_us
 from detektor_pipelines.language.events import CATEGORIES, MEASURES
-from detektor_pipelines.stores.connections import sqlstate
 from detektor_pipelines.stores.raw_log import statements
 from detektor_pipelines.stores.raw_log.duplicates import Judgement, conflict, settle
 from detektor_pipelines.stores.raw_log.months import ensure_months
 from detektor_pipelines.stores.raw_log.table import BODY, COLUMNS, INSTANTS, json_text, normalised_json
+from detektor_pipelines.stores.retries import transactions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -38,8 +37,7 @@ STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 _STATUS: Final[Mapping[Judgement, Status]] = {"conflict": "rejected", "reread": "reread"}
 """Of a judgement; of all others it is `known`."""
 
-_ATTEMPTS: Final = 5
-_TRANSIENT: Final = ("40001", "40P01")  # serialization failure, deadlock
+_again: Final = transactions(first_pause=0.01)
 _COLUMN_LIST: Final = ", ".join(COLUMNS)
 _RECORDS: Final = """
 WITH records AS (
@@ -126,7 +124,7 @@ class LiveLog:
         now = now_us()
         outcomes: list[Outcome] = []
         for distinct in _without_repetitions([row_of(event, now) for event in events]):
-            outcomes += self._retried(distinct)
+            outcomes += _again(self._append, distinct)
         return outcomes
 
     def keep(self, rejections: Iterable[Rejection]) -> int:
@@ -137,16 +135,6 @@ class LiveLog:
         names = ("source", "line", "reason", "excerpt", "event_id")
         columns = {name: [_storable(value) for value in values] for name, values in zip(names, zip(*kept, strict=True), strict=True)}
         return self._connection.execute(_REJECT, {**columns, "at": from_us(now_us())}).rowcount
-
-    def _retried(self, rows: Sequence[Row]) -> list[Outcome]:
-        for attempt in range(_ATTEMPTS):
-            try:
-                return self._append(rows)
-            except Exception as error:
-                if sqlstate(error) not in _TRANSIENT or attempt == _ATTEMPTS - 1:
-                    raise
-                time.sleep(0.01 * 2**attempt)
-        raise AssertionError  # unreachable: the last attempt returns or raises
 
     def _append(self, rows: Sequence[Row]) -> list[Outcome]:
         self._ensure_months(rows)
