@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table
+from detektor_pipelines.cli_commands.publication import publish
 from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from datetime import date
 
-    from detektor_pipelines.engine.materialize import DayResult
     from detektor_pipelines.engine.online import OnlinePublication
     from detektor_pipelines.language.views import FeatureView
-    from detektor_pipelines.orchestration.backfill import Backfill, Batch, OnDay
+    from detektor_pipelines.orchestration.backfill import Backfill, Batch
     from detektor_pipelines.settings import Settings
 
 _FAILED, _CANCELLED = 1, 130
@@ -59,10 +58,7 @@ def backfill(
         return
     again = _command(span, view)
     try:
-        with _progress(wanted, everything=everything) as on_day:
-            from detektor_pipelines.orchestration.backfill import run_batches
-
-            done = run_batches(settings, wanted, everything=everything, on_day=on_day)
+        done = publish(settings, wanted, errors_console(), everything=everything)
     except KeyboardInterrupt:  # before the first run began or after the last ended
         _say_cancelled(again, None)
         raise typer.Exit(_CANCELLED) from None
@@ -118,21 +114,6 @@ def _wanted(settings: Settings, views: Sequence[FeatureView], span: tuple[date, 
     return due_batches(settings, views, *span)
 
 
-@contextmanager
-def _progress(wanted: Sequence[Batch], *, everything: bool) -> Iterator[OnDay]:
-    """Show how many (view, day) pairs are done; yields what is to be called for each."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description:<34}"), BarColumn(), MofNCompleteColumn(), TextColumn("days"), TimeElapsedColumn())
-    with Progress(*columns, console=errors_console(), transient=True) as progress:
-        task = progress.add_task("Loading Dagster", total=sum(batch.due for batch in wanted))
-
-        def on_day(view: FeatureView, day: DayResult) -> None:
-            progress.update(task, advance=int(everything or day.status != "kept"), description=view.name)
-
-        yield on_day
-
-
 def _report(done: Backfill, views: Sequence[FeatureView], *, as_json: bool) -> None:
     rows = [_of_view(done, view) for view in views if view.name in done.days or view.name in done.problems]
     if as_json:
@@ -152,13 +133,13 @@ def _report(done: Backfill, views: Sequence[FeatureView], *, as_json: bool) -> N
 
 def _of_view(done: Backfill, view: FeatureView) -> dict[str, Any]:
     days = done.days.get(view.name, [])
-    published = [run.publications[view.name] for run in done.runs if view.name in run.publications]
+    published = done.publications.get(view.name)
     return {
         "view": view.name,
         "days": {status: sum(day.status == status for day in days) for status in _STATUSES},
         "rows_written": sum(day.written for day in days),
-        "keys_online": published[-1].keys if published else None,
-        "online": _online(published[-1]) if published else None,
+        "keys_online": published.keys if published else None,
+        "online": _online(published) if published else None,
         "failed_days": [day.day for day in days if day.status == "failed"],
         "failing_rows": [{"day": day.day} | case for day in days for case in day.failures or ()],
         "problem": done.problems.get(view.name),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003  typer reads annotations at run time
 from typing import TYPE_CHECKING, Annotated, Self
 
@@ -13,15 +12,16 @@ import typer
 
 from detektor_pipelines.cli_commands.earlier_days import dagster_hears_of_earlier_days
 from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table
+from detektor_pipelines.cli_commands.publication import publish
 from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import date
 
     from rich.console import Console
 
     from detektor_pipelines.language.views import FeatureView
+    from detektor_pipelines.orchestration.backfill import Batch
     from detektor_pipelines.settings import Settings
 
 SIMULATED_DAYS = 184
@@ -70,7 +70,7 @@ def demo(
 
     due = _due(settings, VIEWS)
     if due:
-        _backfill(settings, due, console, say)
+        _publish(settings, due, console, say)
     else:
         say.line("Features", "up to date, nothing to compute")
     with say.step("Feast registry"):
@@ -217,59 +217,39 @@ def _set_clock(settings: Settings, say: _Steps) -> None:
     say.line("Clock", f"stands at {instant}, the hour of the last event")
 
 
-@dataclass(frozen=True)
-class _Due:
-    """What a backfill has to compute: the views that miss days or hold stale ones, and the range of all of them."""
-
-    views: list[FeatureView]
-    first: date
-    last: date
-
-
-def _due(settings: Settings, views: Sequence[FeatureView]) -> _Due | None:
+def _due(settings: Settings, views: Sequence[FeatureView]) -> list[Batch]:
+    """Return what has to be computed: the days that views miss or hold stale."""
+    from detektor_pipelines.orchestration.backfill import batches
     from detektor_pipelines.quality.freshness_report import freshness
 
-    days = {each.view: (*each.missing, *each.stale) for each in freshness(settings, views)}
-    wanted = [view for view in views if days[view.name]]
-    every = [day for view in wanted for day in days[view.name]]
-    return _Due(wanted, min(every), max(every)) if every else None
+    days = {each.view: sorted({*each.missing, *each.stale}) for each in freshness(settings, views)}
+    return batches({view: days[view.name] for view in views})
 
 
-def _backfill(settings: Settings, due: _Due, console: Console, say: _Steps) -> None:
-    """Materialize the due views through Dagster, in one run.
+def _publish(settings: Settings, due: Sequence[Batch], console: Console, say: _Steps) -> None:
+    """Materialize what is due through Dagster.
 
     Raises:
         UserError: A day did not pass the gate, or a server went down.
 
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
     from detektor_pipelines import stack
 
     with say.step("MLflow") as step:
         step.update("its first start takes a while")
         stack.wait(settings, "mlflow")
-    views, days = due.views, (due.last - due.first).days + 1
-    columns = (TextColumn("{task.description:<34}"), BarColumn(), MofNCompleteColumn(), TextColumn("days"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("Loading Dagster", total=days * len(views))
-        from detektor_pipelines.orchestration.run import materialize_range
-
-        progress.update(task, description=views[0].name)
-
-        def advance(view: FeatureView, _: object) -> None:
-            following = views.index(view) + 1
-            progress.update(task, advance=1, description=views[min(following, len(views) - 1)].name)
-
-        summary = materialize_range(settings, views, due.first, due.last, advance, resume=True)
-    if not summary.succeeded:
-        name, problem = next(iter(summary.problems.items()), ("", "The run failed."))
+    done = publish(settings, due, console)
+    if not done.succeeded:
+        failed = next(run for run in done.runs if not run.succeeded)
+        name, problem = next(iter(failed.problems.items()), ("", "The run failed."))
         raise UserError(
-            f"{name} was not published whole: {problem}", where=f"Dagster run {summary.run_id}", fix="Fix it, then run it again."
+            f"{name} was not published whole: {problem}", where=f"Dagster run {failed.run_id}", fix="Fix it, then run it again."
         )
-    rows = sum(day.rows for each in summary.materializations.values() for day in each.days)
-    say.line("Features", f"{len(views)} views of {days} days through Dagster, {rows:,} rows, {summary.seconds:.1f} s")
-    for name, publication in summary.publications.items():
+    days = {day.day for results in done.days.values() for day in results}
+    rows = sum(day.rows for results in done.days.values() for day in results)
+    seconds = sum(run.seconds for run in done.runs)
+    say.line("Features", f"{len(done.days)} views of {len(days)} days through Dagster, {rows:,} rows, {seconds:.1f} s")
+    for name, publication in done.publications.items():
         if trouble := publication.trouble():
             say.line("Online", f"{name}: {trouble}")
 

@@ -78,6 +78,8 @@ def emit(**given: Any) -> None:
         print_json({"event_id": event.event_id, "status": outcome.status, "agent_type": event.agent_type, "project": event.project})
     else:
         typer.echo(event.event_id)
+        if outcome.status == "reread":
+            typer.echo(f"Nothing was changed: it was {outcome.reason}.", err=True)
 
 
 def _event(given: Mapping[str, Any]) -> AgentEvent:

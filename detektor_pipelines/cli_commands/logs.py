@@ -38,6 +38,7 @@ SpoolOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one line of JSON at the end instead of tables.")]
 
 _LISTED = 10
+_REREAD = "read differently now (`detektor reingest` repairs them)"
 
 
 def register(app: typer.Typer) -> None:
@@ -124,9 +125,9 @@ def _drain(*, mix: bool, as_json: bool) -> None:
         typer.echo(json.dumps(asdict(counts)))
         return
     waiting = f"; {counts.waiting} subagents' ends wait for the results of their calls" if counts.waiting else ""
-    typer.echo(
-        f"{counts.accepted:,} events added, already known {counts.known:,}, rejected {counts.rejected:,}; {counts.lines:,} lines{waiting}."
-    )
+    reread = f", {_REREAD} {counts.reread:,}" if counts.reread else ""
+    said = f"{counts.accepted:,} events added, already known {counts.known:,}{reread}, rejected {counts.rejected:,}"
+    typer.echo(f"{said}; {counts.lines:,} lines{waiting}.")
 
 
 @contextmanager
@@ -197,7 +198,7 @@ def _sentence(report: IngestReport) -> str:
     further = {
         "also seen": counts.also_seen,
         "repaired": counts.repaired,
-        "read differently now (`detektor reingest` repairs them)": counts.reread,
+        _REREAD: counts.reread,
         "contradicting a stored event, kept as rejected": counts.conflicts,
         "newly rejected": counts.rejected,
         "rejected before": counts.rejected_known,

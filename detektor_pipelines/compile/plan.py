@@ -7,7 +7,8 @@ value, and the number of distinct values.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, TypeVar
+from functools import lru_cache
+from typing import Final, Literal, TypeAlias, TypeVar
 
 from detektor_pipelines.compile.finalise import Arithmetic, Edge, Node, Ratio, Spread, State, Value
 from detektor_pipelines.language.aggregations import Aggregation
@@ -101,6 +102,11 @@ class Plan:
         return tuple(sorted(used - {"occurred_at", "project"}))
 
 
+_VIEWS: Final = 256
+"""How many views' plans are remembered."""
+
+
+@lru_cache(maxsize=_VIEWS)
 def plan(view: FeatureView) -> Plan:
     """The view's plan: the same for the same view, whatever runs it."""
     return _Builder(view).build()

@@ -29,8 +29,10 @@ from detektor_pipelines.catalog import view_named
 from detektor_pipelines.engine.as_of import known_by, values_at, values_of_nothing
 from detektor_pipelines.engine.compute import compute, event_schema, row_schema
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.language.calendar import owner, start_us
 from detektor_pipelines.language.events import CATEGORIES, IDENTITIES, MEASURES, OPERATIONS
 from detektor_pipelines.language.windows import DAY, floor_to
+from detektor_pipelines.stores.offline.newest import ROW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -130,7 +132,7 @@ def _table(view: FeatureView, events: list[dict[str, Any]]) -> pa.Table:
 
 def _rows(view: FeatureView, events: pa.Table, last: int) -> list[dict[str, Any]]:
     first = min(events["ts"].to_pylist(), default=0)
-    rows = compute(view, events, start=floor_to(first - 1, DAY), end=max(floor_to(last, DAY) + DAY, first), cutoff=last)
+    rows = compute(view, events, start=start_us(owner(first)), end=max(floor_to(last, DAY) + DAY, first), cutoff=last)
     instants = [field.name for field in row_schema(view) if str(field.type).startswith("timestamp")]
     for name in instants:
         rows = rows.set_column(rows.column_names.index(name), name, rows[name].cast("int64"))
@@ -141,7 +143,7 @@ def _rows(view: FeatureView, events: pa.Table, last: int) -> list[dict[str, Any]
 def _read(rows: list[dict[str, Any]], expected: Mapping[str, Any]) -> dict[str, Any]:
     """Return the last row not after the instant, as known now."""
     seen = [row for row in rows if row["agent_id"] == expected["agent_id"] and row["event_timestamp"] <= expected["at"]]
-    return max(seen, key=lambda row: (row["event_timestamp"], row["created_at"]), default={})
+    return max(seen, key=lambda row: [row[name] for name in ROW if name in row], default={})
 
 
 def _known(view: FeatureView, events: pa.Table, expected: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.aggregations import Aggregation
 from detektor_pipelines.language.windows import floor_to
 from detektor_pipelines.stores.offline.gaps import hidden_after, version_of
+from detektor_pipelines.stores.offline.newest import newest_first
 from detektor_pipelines.stores.offline.rows import SCHEMA, row_table
 from detektor_pipelines.stores.raw_log.reader import any_event, read_events
 
@@ -140,7 +141,7 @@ def _newest_served(connection: Connection, view: FeatureView, agent_id: str, at:
     with connection.cursor() as cursor:
         cursor.execute(
             f'SELECT {names} FROM {SCHEMA}."{row_table(view)}" WHERE agent_id = $1 AND event_timestamp <= $2'
-            " AND created_at = event_timestamp ORDER BY event_timestamp DESC, created_at DESC, written_at DESC LIMIT 1",
+            f" AND created_at = event_timestamp ORDER BY {newest_first()} LIMIT 1",
             (agent_id, at),
         )
         found = cursor.fetch_arrow_table().cast(schema).to_pylist()

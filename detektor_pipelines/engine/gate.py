@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines.compile import pandera as gate_schema
-from detektor_pipelines.language.windows import DAY
+from detektor_pipelines.language.calendar import owner_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +37,7 @@ def failures_by_day(view: FeatureView, rows: pa.Table) -> Mapping[int, list[dict
         return {}
     # A check of whole rows lists every column of a failing row: one case a row is enough, and none of the columns is its own.
     cases.loc[cases["schema_context"] == "DataFrameSchema", "column"] = ""
-    owner = (rows["event_timestamp"].cast("int64").to_numpy() - 1) // DAY
+    owner = owner_numbers(rows["event_timestamp"])
     found: dict[int, list[dict[str, Any]]] = {}
     for case in cases.drop_duplicates(subset=["index", "column", "check"]).to_dict("records"):
         # A case without a row (a missing column, a wrong type) is not a single day's fault: none may be published.

@@ -9,8 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from detektor_pipelines import clock
 from detektor_pipelines.compile.plan import plan
@@ -19,6 +20,7 @@ from detektor_pipelines.engine.chunks import chunks
 from detektor_pipelines.engine.compute import compute
 from detektor_pipelines.engine.gate import failures_by_day
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.language.calendar import dated, end_us, number, owner_numbers, start_us
 from detektor_pipelines.language.windows import DAY
 from detektor_pipelines.stores.connections import connect, connect_arrow
 from detektor_pipelines.stores.offline.rows import DayRows, NewerKnowledgeError, ensure_tables, hashes_by_day, publish, states
@@ -26,6 +28,8 @@ from detektor_pipelines.stores.offline.staleness import days_to_materialize
 from detektor_pipelines.stores.raw_log.reader import begin_snapshot, events_by_day, read_events
 
 if TYPE_CHECKING:
+    from datetime import date, datetime
+
     import pyarrow as pa
     from adbc_driver_postgresql.dbapi import Connection
 
@@ -37,7 +41,6 @@ CHUNK_EVENTS: Final = 1_000_000
 """Events that one chunk reads, about."""
 
 _TRIES: Final = 3
-_EPOCH = date(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,19 +142,20 @@ def _chunks(connection: Connection, view: FeatureView, days: list[date], limit: 
     if len(days) == 1:
         return [days]
     reach = reach_back(plan(view))
-    events = events_by_day(connection, view.agent, midnight(days[0]) - reach, min(midnight(days[-1]) + DAY, clock.now_us()))
+    events = events_by_day(connection, view.agent, start_us(days[0]) - reach, min(end_us(days[-1]), clock.now_us()))
     connection.rollback()
     return chunks(days, events, reach=-(-reach // DAY), limit=limit)
 
 
 def _published_chunk(connection: Connection, view: FeatureView, days: list[date]) -> Materialization:
     """Publish a chunk; when another run was faster with one of its days (the hourly one, with today), read again what that one knew."""
-    for _ in range(_TRIES - 1):
-        try:
-            return _publish(connection, view, days)
-        except NewerKnowledgeError:
-            connection.rollback()
-    return _publish(connection, view, days)
+    again = Retrying(
+        retry=retry_if_exception_type(NewerKnowledgeError),
+        stop=stop_after_attempt(_TRIES),
+        before_sleep=lambda _: connection.rollback(),
+        reraise=True,
+    )
+    return again(_publish, connection, view, days)
 
 
 def _publish(connection: Connection, view: FeatureView, days: list[date]) -> Materialization:
@@ -160,7 +164,7 @@ def _publish(connection: Connection, view: FeatureView, days: list[date]) -> Mat
     events, snapshot = _read(connection, view, days, now)
     rows = compute_days(view, events, days, cutoff=now)
     failures = failures_by_day(view, rows) if rows.num_rows else {}
-    failed = {_EPOCH + timedelta(days=number): cases for number, cases in failures.items()}
+    failed = {dated(day): cases for day, cases in failures.items()}
     good = [day for day in days if day not in failed]
     published = publish(connection, view, good, _of_days(rows, good) if failed else rows, snapshot, at=now) if good else {}
     rates = _null_rates(view, rows, days)
@@ -182,39 +186,30 @@ def _joined(parts: Sequence[Materialization], seconds: float) -> Materialization
 
 def compute_days(view: FeatureView, events: pa.Table, days: Sequence[date], *, cutoff: int | None) -> pa.Table:
     """Return the rows of the days (ascending) in one table sorted by its key; gaps between them are computed along and dropped."""
-    rows = compute(view, events, start=midnight(days[0]), end=midnight(days[-1]) + DAY, cutoff=cutoff)
+    rows = compute(view, events, start=start_us(days[0]), end=end_us(days[-1]), cutoff=cutoff)
     return rows if len(days) == (days[-1] - days[0]).days + 1 else _of_days(rows, days)
-
-
-def midnight(day: date) -> int:
-    """The day's first instant, µs UTC; the day's rows lie after it."""
-    return (day - _EPOCH).days * DAY
 
 
 def _read(connection: Connection, view: FeatureView, days: Sequence[date], now: int) -> tuple[pa.Table, str]:
     compiled = plan(view)
-    start, end = midnight(days[0]) - reach_back(compiled), midnight(days[-1]) + DAY
+    start, end = start_us(days[0]) - reach_back(compiled), end_us(days[-1])
     snapshot = begin_snapshot(connection)
     events = read_events(connection, view.agent, compiled.columns, start, min(end, now))
     connection.rollback()
     return events, snapshot
 
 
-def _owners(rows: pa.Table) -> Any:
-    return (rows["event_timestamp"].cast("int64").to_numpy() - 1) // DAY
-
-
 def _of_days(rows: pa.Table, days: Sequence[date]) -> pa.Table:
     import numpy as np
 
-    return rows.filter(np.isin(_owners(rows), [(day - _EPOCH).days for day in days]))
+    return rows.filter(np.isin(owner_numbers(rows["event_timestamp"]), [number(day) for day in days]))
 
 
 def _null_rates(view: FeatureView, rows: pa.Table, days: Sequence[date]) -> dict[date, dict[str, float] | None]:
     import numpy as np
 
-    owner = _owners(rows)
-    first = (days[0] - _EPOCH).days
+    owner = owner_numbers(rows["event_timestamp"])
+    first = number(days[0])
     size = (days[-1] - days[0]).days + 1
     counts = np.bincount(owner - first, minlength=size)
     nulls = {}
@@ -247,4 +242,4 @@ def _failed(day: date, computed: tuple[int, str], rates: dict[str, float] | None
     return DayResult(day, "failed", computed[0], computed[1], 0, rates, cases)
 
 
-__all__ = ["DayResult", "Materialization", "OnPart", "compute_days", "materialize", "midnight"]
+__all__ = ["DayResult", "Materialization", "OnPart", "compute_days", "materialize"]

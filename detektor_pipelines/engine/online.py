@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
-from datetime import date
 from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines import clock
@@ -14,10 +13,12 @@ from detektor_pipelines.compile.sql import reach_back
 from detektor_pipelines.engine.as_of import values_at, values_of_nothing
 from detektor_pipelines.engine.compute import row_schema
 from detektor_pipelines.engine.gate import failures_by_day
-from detektor_pipelines.language.windows import DAY, floor_to
+from detektor_pipelines.language.calendar import number, owner_numbers
+from detektor_pipelines.language.windows import floor_to
 from detektor_pipelines.stores import cluster
 from detektor_pipelines.stores.connections import connect, connect_arrow
 from detektor_pipelines.stores.offline.coverage import covered, gaps
+from detektor_pipelines.stores.offline.newest import newest_first
 from detektor_pipelines.stores.offline.rows import SCHEMA, published_days, row_table
 from detektor_pipelines.stores.offline.staleness import stale_days
 from detektor_pipelines.stores.raw_log.reader import begin_snapshot, newest_by_project, read_events
@@ -25,7 +26,7 @@ from detektor_pipelines.stores.raw_log.tail import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import datetime
+    from datetime import date, datetime
 
     import numpy as np
     import pyarrow as pa
@@ -45,7 +46,6 @@ _TRIES: Final = 3
 _GATE_TRIES: Final = 20
 """The gate names 50 failing rows at once; with more than a thousand of them none of a write is trusted."""
 
-_EPOCH: Final = date(1970, 1, 1)
 _log = logging.getLogger(__name__)
 
 
@@ -307,7 +307,7 @@ class _Knowledge:
     """
 
     def __init__(self, days: Sequence[PublishedDay], stale: set[date]) -> None:
-        self._numbers = [(each.day - _EPOCH).days for each in days]
+        self._numbers = [number(each.day) for each in days]
         self._oldest: list[str] = []
         """By day: the oldest snapshot from it to the newest day's."""
         self._mixed: list[bool] = []
@@ -341,7 +341,7 @@ class _Knowledge:
     def _days_of(self, rows: pa.Table) -> NDArray[np.int64]:
         import numpy as np
 
-        owners = (rows["event_timestamp"].cast("int64").to_numpy() - 1) // DAY
+        owners = owner_numbers(rows["event_timestamp"])
         found: NDArray[np.int64] = np.minimum(np.searchsorted(self._numbers, owners), len(self._numbers) - 1)
         return found
 
@@ -408,7 +408,7 @@ def newest_rows(connection: Connection, view: FeatureView, at: datetime) -> pa.T
         )
         SELECT newest.* FROM keys k CROSS JOIN LATERAL (
             SELECT {names} FROM {table} t WHERE t.agent_id = k.agent_id AND t.event_timestamp <= '{at.isoformat()}'
-            ORDER BY t.event_timestamp DESC, t.created_at DESC, t.written_at DESC LIMIT 1
+            ORDER BY {newest_first(table="t")} LIMIT 1
         ) newest
     """
     with connection.cursor() as cursor:

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -57,17 +56,25 @@ def _send(url: str, body: bytes) -> str | None:
 
 def _tried(url: str, body: bytes, host: str) -> str | None:
     """Post `body`, up to three times when the server may do better next time. The address is a secret: only its host is told."""
-    problem: str | None = None
-    for attempt in range(TRIES):
-        time.sleep(_PAUSE_SECONDS * attempt)
-        again, problem = _post(url, body, host)
-        if not again:
-            break
-    return problem
+    from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_incrementing
+
+    again = Retrying(
+        retry=retry_if_result(lambda answer: answer.again),
+        stop=stop_after_attempt(TRIES),
+        wait=wait_incrementing(start=_PAUSE_SECONDS, increment=_PAUSE_SECONDS),
+        retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+    )
+    return again(_post, url, body, host).problem
 
 
-def _post(url: str, body: bytes, host: str) -> tuple[bool, str | None]:
-    """Return whether another try makes sense, and what was wrong."""
+class _Answer(NamedTuple):
+    """Whether another try makes sense, and what was wrong."""
+
+    again: bool
+    problem: str | None
+
+
+def _post(url: str, body: bytes, host: str) -> _Answer:
     import http.client
     import urllib.error
     import urllib.request
@@ -75,14 +82,16 @@ def _post(url: str, body: bytes, host: str) -> tuple[bool, str | None]:
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310  the scheme was looked at
     try:
         with urllib.request.urlopen(request, timeout=SECONDS):  # noqa: S310
-            return False, None
+            return _Answer(again=False, problem=None)
     except urllib.error.HTTPError as error:
         error.close()
-        return error.code >= _SERVER_ERROR or error.code == _TOO_MANY, f"The webhook at {host} answers {error.code}."
+        busy = error.code >= _SERVER_ERROR or error.code == _TOO_MANY
+        return _Answer(busy, f"The webhook at {host} answers {error.code}.")
     except TimeoutError:
-        return True, f"The webhook at {host} does not answer within {SECONDS} s."
+        return _Answer(again=True, problem=f"The webhook at {host} does not answer within {SECONDS} s.")
     except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: letters that an address cannot have
-        return True, f"The webhook at {host} cannot be reached: {getattr(error, 'reason', None) or type(error).__name__}."
+        why = getattr(error, "reason", None) or type(error).__name__
+        return _Answer(again=True, problem=f"The webhook at {host} cannot be reached: {why}.")
 
 
 def _host(url: str) -> str | None:

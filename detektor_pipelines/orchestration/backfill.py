@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
+from detektor_pipelines.language.calendar import between
 from detektor_pipelines.stores.connections import connect
 from detektor_pipelines.stores.offline.staleness import view_state
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from detektor_pipelines.engine.materialize import DayResult
+    from detektor_pipelines.engine.online import OnlinePublication
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.orchestration.resources import Engine
     from detektor_pipelines.orchestration.run import RunSummary
@@ -52,6 +54,11 @@ class Backfill:
         return all(run.succeeded for run in self.runs)
 
     @property
+    def publications(self) -> dict[str, OnlinePublication]:
+        """By view name, what the last run published online."""
+        return {name: publication for run in self.runs for name, publication in run.publications.items()}
+
+    @property
     def problems(self) -> dict[str, str]:
         """By view name, in words, what went wrong."""
         return {name: problem for run in self.runs for name, problem in run.problems.items()}
@@ -80,7 +87,7 @@ def _unfinished(settings: Settings, views: Sequence[FeatureView], first: date, l
     from detektor_pipelines.orchestration.keys import features_key
     from detektor_pipelines.orchestration.requests import behind
 
-    days = {first + timedelta(days=number) for number in range((last - first).days + 1)}
+    days = set(between(first, last))
     with persistent_instance(settings) as instance:
         found = {view: days - set(map(date.fromisoformat, instance.get_materialized_partitions(features_key(view)))) for view in views}
         for view in behind(instance, views):

@@ -12,6 +12,8 @@ import dagster as dg
 
 from detektor_pipelines.clock import from_us, now_us
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.files import replace_file
+from detektor_pipelines.language.calendar import owner
 from detektor_pipelines.language.events import AGENT_TYPES
 
 if TYPE_CHECKING:
@@ -95,9 +97,9 @@ def first_day(settings: Settings) -> date:
     if oldest is None:
         _logger.warning("Partitions start on %s (six months): the log is empty. After an ingest, reload the definitions.", assumed)
         return assumed
-    first = _owner(oldest)
+    first = owner(oldest)
     if memory.parent.is_dir() and _remembered(memory) != first:
-        memory.write_text(first.isoformat(), encoding="utf-8")
+        replace_file(memory, first.isoformat())
     return first
 
 
@@ -132,11 +134,6 @@ def _oldest_event(settings: Settings) -> datetime | None:
     with postgres_errors(settings), psycopg.connect(settings.postgres_dsn, connect_timeout=_CONNECT_SECONDS) as connection:
         row = connection.execute(_OLDEST_EVENT, (list(AGENT_TYPES),)).fetchone()
     return row[0] if row else None
-
-
-def _owner(instant: datetime) -> date:
-    """Return the day whose partition owns `instant`: partition D owns (D 00:00, D+1 00:00]."""
-    return (instant.astimezone(UTC) - timedelta(microseconds=1)).date()
 
 
 def _today() -> date:

@@ -14,8 +14,8 @@ from detektor_pipelines.clock import to_us
 from detektor_pipelines.compile.loaded import definitions
 from detektor_pipelines.language.events import CATEGORIES, MEASURES
 from detektor_pipelines.orchestration.keys import RAW_LOG
-from detektor_pipelines.orchestration.resources import Engine
-from detektor_pipelines.stores.raw_log.volume import AgentVolume, CommittedTotals, LogVolume
+from detektor_pipelines.orchestration.resources import Platform
+from detektor_pipelines.stores.raw_log.volume import AgentVolume, CommittedTotals, LogVolume, log_volume
 
 DEFINITIONS: Final = "definitions"
 """Metadata of the asset: which definitions the code location has loaded."""
@@ -56,8 +56,8 @@ def raw_log() -> dg.AssetsDefinition:
     )
 
     @dg.multi_observable_source_asset(specs=[spec], name="agent_events")  # type: ignore[untyped-decorator]  # Dagster's own
-    def agent_events(context: dg.AssetExecutionContext, engine: dg.ResourceParam[Engine]) -> Iterator[dg.ObserveResult]:
-        volume = engine.log_volume(last_totals(context.instance))
+    def agent_events(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[dg.ObserveResult]:
+        volume = platform.ask(log_volume, last_totals(context.instance))
         yield dg.ObserveResult(asset_key=RAW_LOG, data_version=dg.DataVersion(volume.version), metadata=of_volume(volume))
 
     observed: dg.AssetsDefinition = agent_events

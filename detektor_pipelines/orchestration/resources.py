@@ -1,9 +1,12 @@
-"""What assets are given: the engine, and the MLflow run they log to. Tests give their own by `build_definitions(resource_overrides=…)`."""
+"""What assets are given: the engine, the platform that checks ask, and the MLflow run they log to.
+
+Tests give their own by `build_definitions(resource_overrides=…)`.
+"""
 
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import dagster as dg
 from dagster._core.storage.tags import BACKFILL_ID_TAG
@@ -12,17 +15,16 @@ from detektor_pipelines.settings import get_settings
 from detektor_pipelines.stores.mlflow.tracking import EXPERIMENT, Logged, MaterializationRecord, Status, Tracker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import date
 
     from detektor_pipelines.engine.materialize import Materialization, OnPart
     from detektor_pipelines.engine.online import OnlinePublication
     from detektor_pipelines.language.views import FeatureView
-    from detektor_pipelines.quality.findings import Finding
     from detektor_pipelines.settings import Settings
-    from detektor_pipelines.stores.raw_log.volume import CommittedTotals, LogVolume
 
-_NEWEST_ROWS: Final = 3
+Given = ParamSpec("Given")
+Answer = TypeVar("Answer")
 
 
 class Engine(Protocol):
@@ -36,23 +38,12 @@ class Engine(Protocol):
     def publish_online(self, view: FeatureView, run_id: str | None = None) -> OnlinePublication:
         """Write each agent_id's newest row to the online store; `run_id` is what the values say of who wrote them."""
 
-    def newest_rows(self, view: FeatureView, day: date) -> tuple[list[str], list[tuple[object, ...]]]:
-        """Return column names and a few of the newest rows of `day`."""
 
-    def log_volume(self, known: CommittedTotals | None = None) -> LogVolume:
-        """Measure the raw log; `known` are the totals that an earlier answer settled."""
+class Platform(Protocol):
+    """What checks, observations and previews ask of the servers; `LocalPlatform` is the real one."""
 
-    def examine(self, view: FeatureView, days: Sequence[date]) -> Sequence[Finding]:
-        """Judge the published rows of `days` by the checks beside the gate."""
-
-    def freshness(self, views: Sequence[FeatureView]) -> Mapping[str, Finding]:
-        """Judge how far each view's rows are true, by its name."""
-
-    def versions(self, views: Sequence[FeatureView]) -> Mapping[str, Finding]:
-        """Judge of which version each view's published days are, by its name."""
-
-    def log_freshness(self) -> Finding:
-        """Judge when something last arrived in the raw log."""
+    def ask(self, question: Callable[Concatenate[Settings, Given], Answer], *given: Given.args, **named: Given.kwargs) -> Answer:
+        """Return what a function of the settings answers, one of `quality` or `stores`: whoever adds a check adds no method here."""
 
 
 class LocalEngine:
@@ -90,66 +81,21 @@ class LocalEngine:
 
         return publish_online(self.settings, view, writer=f"batch {run_id}" if run_id else None)
 
-    def newest_rows(self, view: FeatureView, day: date) -> tuple[list[str], list[tuple[object, ...]]]:
-        """Return column names and a few of the newest rows of `day`, the agent across all projects first."""
-        from detektor_pipelines.stores.offline.preview import newest_rows
 
-        return newest_rows(self.settings, view, day, limit=_NEWEST_ROWS)
+class LocalPlatform:
+    """Asks in this process, on the servers of `settings` (by default those of the environment, looked up with each question)."""
 
-    def log_volume(self, known: CommittedTotals | None = None) -> LogVolume:
-        """Measure the raw log; `known` are the totals that an earlier answer settled.
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._given = settings
 
-        Raises:
-            UserError: The database cannot be read.
-
-        """
-        from detektor_pipelines.stores.raw_log.volume import log_volume
-
-        return log_volume(self.settings, known)
-
-    def examine(self, view: FeatureView, days: Sequence[date]) -> Sequence[Finding]:
-        """Judge the published rows of `days` by the checks beside the gate.
+    def ask(self, question: Callable[Concatenate[Settings, Given], Answer], *given: Given.args, **named: Given.kwargs) -> Answer:
+        """Return what a function of the settings answers.
 
         Raises:
-            UserError: The database cannot be read.
+            UserError: A server is down.
 
         """
-        from detektor_pipelines.quality.examination import examine
-
-        return examine(self.settings, view, days)
-
-    def freshness(self, views: Sequence[FeatureView]) -> Mapping[str, Finding]:
-        """Judge how far each view's rows are true, by its name.
-
-        Raises:
-            UserError: The database cannot be read.
-
-        """
-        from detektor_pipelines.quality.freshness import views_freshness
-
-        return views_freshness(self.settings, views)
-
-    def versions(self, views: Sequence[FeatureView]) -> Mapping[str, Finding]:
-        """Judge of which version each view's published days are, by its name.
-
-        Raises:
-            UserError: The database cannot be read.
-
-        """
-        from detektor_pipelines.quality.versions import views_versions
-
-        return views_versions(self.settings, views)
-
-    def log_freshness(self) -> Finding:
-        """Judge when something last arrived in the raw log.
-
-        Raises:
-            UserError: The database cannot be read.
-
-        """
-        from detektor_pipelines.quality.freshness import log_freshness
-
-        return log_freshness(self.settings)
+        return question(self._given or get_settings(), *given, **named)
 
 
 class MlflowRun:
@@ -222,4 +168,4 @@ def mlflow_resource(settings: Settings | None = None) -> dg.ResourceDefinition:
 
 def default_resources(settings: Settings | None = None) -> dict[str, Any]:
     """Return the resources of the real definitions."""
-    return {"engine": LocalEngine(settings), "mlflow": mlflow_resource(settings)}
+    return {"engine": LocalEngine(settings), "platform": LocalPlatform(settings), "mlflow": mlflow_resource(settings)}

@@ -27,7 +27,7 @@ from detektor_pipelines.orchestration.problems import reason
 from detektor_pipelines.orchestration.resources import LocalEngine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import date
 
     from dagster import EventLogEntry
@@ -36,9 +36,7 @@ if TYPE_CHECKING:
     from detektor_pipelines.engine.online import OnlinePublication
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.orchestration.resources import Engine
-    from detektor_pipelines.quality.findings import Finding
     from detektor_pipelines.settings import Settings
-    from detektor_pipelines.stores.raw_log.volume import CommittedTotals, LogVolume
 
 _QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Hundreds of debug lines would bury the caller's progress bar, and a failure is in the summary; all of it is on the run's page."""
@@ -172,24 +170,6 @@ class _Watched:
         publication = self._engine.publish_online(view, run_id)
         self._summary.publications[view.name] = publication
         return publication
-
-    def newest_rows(self, view: FeatureView, day: date) -> tuple[list[str], list[tuple[object, ...]]]:
-        return self._engine.newest_rows(view, day)
-
-    def log_volume(self, known: CommittedTotals | None = None) -> LogVolume:
-        return self._engine.log_volume(known)
-
-    def examine(self, view: FeatureView, days: Sequence[date]) -> Sequence[Finding]:
-        return self._engine.examine(view, days)
-
-    def freshness(self, views: Sequence[FeatureView]) -> Mapping[str, Finding]:
-        return self._engine.freshness(views)
-
-    def versions(self, views: Sequence[FeatureView]) -> Mapping[str, Finding]:
-        return self._engine.versions(views)
-
-    def log_freshness(self) -> Finding:
-        return self._engine.log_freshness()
 
 
 def _problems(result: dg.ExecuteInProcessResult, views: Sequence[FeatureView]) -> dict[str, str]:

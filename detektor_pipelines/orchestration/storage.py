@@ -23,6 +23,7 @@ from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage, Postgr
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
+from tenacity import Retrying, retry_if_exception_type, wait_fixed
 
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.settings import get_settings
@@ -208,10 +209,10 @@ def _prepare(url: str) -> None:
 
 def _connected(engine: Engine, deadline: float) -> Connection:
     """Connect, trying until `deadline` (of the monotonic clock)."""
-    while True:
-        try:
-            return engine.connect()
-        except OperationalError:
-            if time.monotonic() >= deadline:
-                raise
-            time.sleep(_AGAIN_SECONDS)
+    again = Retrying(
+        retry=retry_if_exception_type(OperationalError),
+        stop=lambda _: time.monotonic() >= deadline,
+        wait=wait_fixed(_AGAIN_SECONDS),
+        reraise=True,
+    )
+    return again(engine.connect)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines import clock
+from detektor_pipelines.language.calendar import end
 from detektor_pipelines.language.hashes import data_hash, short_hash
 from detektor_pipelines.language.windows import floor_to
 from detektor_pipelines.quality.findings import FRESH, LOG_FRESH, Finding
@@ -14,6 +15,7 @@ from detektor_pipelines.stores.raw_log.volume import newest_arrival
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     import psycopg
 
@@ -113,7 +115,7 @@ def _true_through(connection: psycopg.Connection, views: Sequence[FeatureView]) 
     ).fetchall()
     return {
         view: min(
-            datetime.combine(day, datetime.min.time(), UTC) + timedelta(days=1),
+            end(day),
             clock.from_us(floor_to(clock.to_us(at), grain[view, version])),
         )
         for view, version, day, at in rows

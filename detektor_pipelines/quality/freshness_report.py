@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from detektor_pipelines.clock import from_us, now_us
+from detektor_pipelines.clock import now_us
+from detektor_pipelines.language.calendar import owner
 from detektor_pipelines.stores.connections import connect
 from detektor_pipelines.stores.offline.staleness import view_state
 from detektor_pipelines.stores.raw_log.state import oldest_event_day
@@ -43,7 +44,7 @@ def history(settings: Settings) -> tuple[date, date] | None:
     oldest = oldest_event_day(settings)
     if oldest is None:
         return None
-    return settings.start_date or oldest, from_us(now_us() - 1).date()
+    return settings.start_date or oldest, owner(now_us())
 
 
 def freshness(settings: Settings, views: Sequence[FeatureView]) -> list[Freshness]:

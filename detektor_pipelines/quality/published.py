@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from detektor_pipelines.language.calendar import end, owner_sql, start
 from detektor_pipelines.language.hashes import data_hash
 from detektor_pipelines.quality.findings import SHOWN
+from detektor_pipelines.stores.offline.newest import INSTANT, oldest_first
 from detektor_pipelines.stores.offline.rows import SCHEMA, row_table
 
 if TYPE_CHECKING:
@@ -18,9 +20,9 @@ if TYPE_CHECKING:
     from detektor_pipelines.language.views import Feature, FeatureView
     from detektor_pipelines.quality.findings import Case
 
-_KEY: Final = "agent_id, event_timestamp"
-_DAY: Final = "((event_timestamp AT TIME ZONE 'UTC') - interval '1 microsecond')::date"
-_BY_VERSION: Final = f"(PARTITION BY {_KEY} ORDER BY created_at, written_at)"
+_KEY: Final = ", ".join(INSTANT)
+_DAY: Final = owner_sql("event_timestamp")
+_BY_VERSION: Final = f"(PARTITION BY {_KEY} ORDER BY {oldest_first()})"
 _ENDLESS: Final = "IN ('NaN', 'Infinity', '-Infinity')"
 
 
@@ -147,10 +149,8 @@ def _within(days: Sequence[date]) -> str:
             ranges[-1] = (ranges[-1][0], day)
         else:
             ranges.append((day, day))
-    spans = (
-        f"event_timestamp > '{first}T00:00:00Z' AND event_timestamp <= '{last + timedelta(days=1)}T00:00:00Z'" for first, last in ranges
-    )
-    return "(" + " OR ".join(f"({span})" for span in spans) + ")" if ranges else "false"
+    spans = (f"(event_timestamp > '{start(first)}' AND event_timestamp <= '{end(last)}')" for first, last in ranges)
+    return "(" + " OR ".join(spans) + ")" if ranges else "false"
 
 
 def _rules(view: FeatureView) -> list[tuple[str, str, str, str]]:

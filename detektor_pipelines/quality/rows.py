@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from detektor_pipelines import clock
 from detektor_pipelines.compile.plan import plan
 from detektor_pipelines.compile.sql import reach_back
-from detektor_pipelines.engine.materialize import compute_days, midnight
-from detektor_pipelines.language.windows import DAY
+from detektor_pipelines.engine.materialize import compute_days
+from detektor_pipelines.language.calendar import end_us, start_us
 from detektor_pipelines.quality.findings import BOUNDS, SHOWN, SHRINK, UNIQUE, Finding, listed
 from detektor_pipelines.quality.published import keys_of, repeated_rows, wrong_values
 from detektor_pipelines.stores.connections import connect_arrow
@@ -120,8 +120,8 @@ def _rows(settings: Settings, view: FeatureView, day: date, cutoff: datetime, he
     with connect_arrow(settings) as arrow:
         begin_snapshot(arrow)
         compiled = plan(view)
-        until = min(midnight(day) + DAY, clock.to_us(cutoff))
-        events = read_events(arrow, view.agent, compiled.columns, midnight(day) - reach_back(compiled), until)
+        until = min(end_us(day), clock.to_us(cutoff))
+        events = read_events(arrow, view.agent, compiled.columns, start_us(day) - reach_back(compiled), until)
     computed = compute_days(view, events, [day], cutoff=clock.to_us(cutoff))
     keys = set(zip(computed["agent_id"].to_pylist(), computed["event_timestamp"].to_pylist(), strict=True))
     whats = dict.fromkeys(keys - held, "computed, but gone from the table") | dict.fromkeys(

@@ -7,14 +7,16 @@ factor of two against the same weekday are not an error. Weeks are steady.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
+from detektor_pipelines.language.calendar import end, owner, owner_sql, start
 from detektor_pipelines.quality.findings import SHOWN, VOLUME, Finding, listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     import psycopg
 
@@ -47,11 +49,11 @@ def daily_events(connection: psycopg.Connection, agent: str, days: Sequence[date
     # Without a second revision anywhere the index alone can answer
     once = " AND revision = 1" if revised else ""
     found = connection.execute(
-        "SELECT ((occurred_at AT TIME ZONE 'UTC') - interval '1 microsecond')::date, count(*) FROM ml_learning.agent_events"
+        f"SELECT {owner_sql('occurred_at')}, count(*) FROM ml_learning.agent_events"
         f" WHERE agent_type = %s AND occurred_at > %s AND occurred_at <= %s{once} GROUP BY 1",
-        (agent, _midnight(min(days) - timedelta(weeks=WEEKS + 1)), _midnight(max(days) + timedelta(days=1))),
+        (agent, start(min(days) - timedelta(weeks=WEEKS + 1)), end(max(days))),
     )
-    return DailyEvents(dict(found.fetchall()), (oldest.astimezone(UTC) - timedelta(microseconds=1)).date())
+    return DailyEvents(dict(found.fetchall()), owner(oldest))
 
 
 def usual(events: DailyEvents, days: Sequence[date], *, now: datetime) -> Finding:
@@ -64,7 +66,7 @@ def usual(events: DailyEvents, days: Sequence[date], *, now: datetime) -> Findin
         judged += 1
         count = _week(events, day)
         low, high = limits(earlier)
-        is_open = _midnight(day + timedelta(days=1)) > now
+        is_open = end(day) > now
         if count > high or (count < low and not is_open):
             cases.append(
                 {
@@ -110,7 +112,3 @@ def _weeks_before(events: DailyEvents, day: date) -> list[int]:
 
 def _most(events: DailyEvents, days: Sequence[date]) -> int:
     return max((len(_weeks_before(events, day)) for day in days), default=0)
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)

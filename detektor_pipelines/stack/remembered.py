@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.files import replace_file, turn
 from detektor_pipelines.settings import Settings, get_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 _EXTERNAL_FIELDS = ("external_postgres_url", "external_redis_url", "mlflow_tracking_uri")
 
@@ -41,8 +39,7 @@ def make_home(settings: Settings) -> None:
 def locked(settings: Settings) -> Iterator[None]:
     """Let one command at a time start or stop servers; a second one waits."""
     make_home(settings)
-    with (settings.home / "stack.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with turn(settings.home / "stack.lock", wait=True):
         yield
 
 
@@ -65,7 +62,7 @@ def with_secrets(settings: Settings) -> Settings:
     made = {name: secrets.token_urlsafe(24) for name, value in found.items() if not value}
     if made:
         lines += [f"DETEKTOR_{name.upper()}={value}" for name, value in made.items()]
-        _write_private(settings.secrets_file, "\n".join(lines) + "\n")
+        replace_file(settings.secrets_file, "\n".join(lines) + "\n")
     return changed(settings, **(found | made))
 
 
@@ -73,7 +70,7 @@ def remember(settings: Settings, port_fields: tuple[str, ...]) -> None:
     """Write down where the servers are, so that any later command finds them."""
     kept: dict[str, Any] = {name: getattr(settings, name) for name in port_fields}
     kept |= {name: value for name in _EXTERNAL_FIELDS if (value := getattr(settings, name))}
-    _write_private(settings.state_file, json.dumps({"settings": kept}, indent=2) + "\n")
+    replace_file(settings.state_file, json.dumps({"settings": kept}, indent=2) + "\n")
     get_settings.cache_clear()
 
 
@@ -96,12 +93,3 @@ def changed(settings: Settings, **values: Any) -> Settings:
     """Return settings with other values, validated."""
     given = {name: getattr(settings, name) for name in type(settings).model_fields}
     return Settings(**(given | values))
-
-
-def _write_private(file: Path, text: str) -> None:
-    """Write the whole file or nothing, readable by its owner only."""
-    new = file.with_name(f"{file.name}.{os.getpid()}.new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as output:
-        output.write(text)
-    new.replace(file)

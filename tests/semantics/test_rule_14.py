@@ -205,6 +205,24 @@ def test_14_a_late_event_that_changes_no_value_makes_no_second_version() -> None
     assert {row["at"] == row["known"] for row in rows_of(view, [approved, superseded])} == {True}
 
 
+def test_14_from_null_to_0_is_a_difference_and_so_is_the_way_back() -> None:
+    """Nothing was known of any verdict, then one approval; a report of 0 issues, then it is taken back."""
+    view = view_of(
+        share=(rate(event.verdict == "rejected"), days(1)), latest=(last(event.issues_found), days(1)), sum=(total(event.attempt), days(1))
+    )
+    silent = happened("2026-03-05 10:00", event_id="silent")
+    approved = happened("2026-03-05 10:00", event_id="approved", known="2026-03-06 09:30", verdict="approved")
+    found_nothing = happened("2026-03-05 10:00", event_id="0", known="2026-03-05 12:30", issues_found=0)
+    taken_back = happened("2026-03-05 10:00", event_id="back", until="2026-03-05 12:30", issues_found=0)
+
+    def at_ten(*events: Event) -> list[tuple[str, float | None, int | None]]:
+        return [(row["known"], row["share"], row["latest"]) for row in rows_of(view, [silent, *events]) if row["at"] == "03-05 10:00"]
+
+    assert at_ten(approved) == [("03-05 10:00", None, None), ("03-06 09:30", 0.0, None)]
+    assert at_ten(found_nothing) == [("03-05 10:00", None, None), ("03-05 12:30", None, 0)]
+    assert at_ten(taken_back) == [("03-05 10:00", None, 0), ("03-05 12:30", None, None)]
+
+
 def test_14_late_within_its_own_hour_is_not_late() -> None:
     assert versions([happened("2026-03-05 10:10", known="2026-03-05 10:50")], "03-05 11:00") == [("03-05 11:00", 1, 1)]
 

@@ -9,12 +9,12 @@ from support.log_rows import insert
 from support.rule_log import run, stored
 from support.rule_views import happened, instants_of, rows_of, view_of
 
-from detektor_pipelines.clock import parse_instant
+from detektor_pipelines.clock import from_us, parse_instant
 from detektor_pipelines.compile.plan import plan
 from detektor_pipelines.compile.sql import reach_back
-from detektor_pipelines.language import count, days, event, last
+from detektor_pipelines.language import calendar, count, days, event, last
 from detektor_pipelines.language.windows import DAY, HOUR
-from detektor_pipelines.stores.connections import connect_arrow
+from detektor_pipelines.stores.connections import connect, connect_arrow
 from detektor_pipelines.stores.raw_log.reader import read_events
 
 if TYPE_CHECKING:
@@ -28,6 +28,24 @@ def test_16_midnight_belongs_to_the_day_that_ends(log: Settings) -> None:
 
     assert [day.rows for day in run(log, VIEW, "2026-03-03", "2026-03-05").days] == [0, 1, 2]
     assert instants_of(stored(log, VIEW)) == ["03-05 00:00", "03-05 01:00", "03-06 00:00"]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Kolkata"])
+def test_16_postgres_says_of_an_instant_what_python_says(log: Settings, zone: str) -> None:
+    """Whatever zone the session stands in."""
+    instants = [parse_instant(day) + off for day in ("2024-03-01", "2026-03-05", "2026-10-25 01:00") for off in (-1, 0, 1, HOUR, DAY - 1)]
+    statement = f"""
+        SELECT {calendar.owner_sql("at")}, {calendar.owner_number_sql("us")}, {calendar.number_sql(calendar.owner_sql("at"))},
+               {calendar.start_sql(calendar.owner_sql("at"))}, {calendar.end_sql(calendar.owner_sql("at"))}
+        FROM unnest(%s::timestamptz[], %s::bigint[]) AS instant (at, us)
+    """
+    with connect(log) as connection:
+        connection.execute("SELECT set_config('timezone', %s, true)", (zone,))
+        said = connection.execute(statement, ([from_us(each) for each in instants], instants)).fetchall()
+
+    owners = [calendar.owner(each) for each in instants]
+    numbers = map(calendar.number, owners)
+    assert said == [(day, number, number, calendar.start(day), calendar.end(day)) for day, number in zip(owners, numbers, strict=True)]
 
 
 @pytest.mark.parametrize(

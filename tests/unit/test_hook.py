@@ -208,6 +208,29 @@ def test_a_file_of_another_user_or_a_link_is_not_written(tmp_path: Path) -> None
     assert len(list(memory.rglob("hook-*"))) == 1
 
 
+def test_a_file_that_another_user_made_in_our_place_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plain file, not a link: whoever could make it there could read what is written into it."""
+    spool, memory = tmp_path / "spool", tmp_path / "memory"
+    memory.mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(memory))
+    hook.note(str(spool), b'{"ours": true}')
+    (planted,) = spool.iterdir()
+    before, fstat = planted.read_bytes(), os.fstat
+
+    def owned_by_another(file: int) -> os.stat_result:
+        found = fstat(file)
+        if (found.st_dev, found.st_ino) != (planted.stat().st_dev, planted.stat().st_ino):
+            return found
+        values = list(found)
+        values[stat.ST_UID] = os.geteuid() + 1
+        return os.stat_result(values)
+
+    monkeypatch.setattr(os, "fstat", owned_by_another)
+    hook.note(str(spool), b'{"secret": true}')
+    assert planted.read_bytes() == before
+    assert [b"secret" in file.read_bytes() for file in memory.rglob("hook-*")] == [True]
+
+
 def test_who_wrote_into_a_file_without_a_name_writes_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The drainer renames the file between the hook's opening and its writing."""
     write = os.write

@@ -36,7 +36,7 @@ from detektor_pipelines.ingest.readers.shapes import count_of, record_of, text_o
 from detektor_pipelines.ingest.reports.verdicts import read_review
 from detektor_pipelines.language.events import MEASURES, OPERATIONS, UNMAPPED, views_operation
 from detektor_pipelines.language.records import AgentEvent, Rejection
-from detektor_pipelines.stores.raw_log.live import HEARD
+from detektor_pipelines.stores.raw_log.duplicates import HEARD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,7 +8,6 @@ brings back the very bytes.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import sys
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines import hook
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.files import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,11 +111,7 @@ class SettingsFile:
                 return
             aim.parent.mkdir(parents=True, exist_ok=True)
             mode = aim.stat().st_mode & 0o777 if aim.exists() else 0o600
-            partial = aim.with_name(f".{aim.name}.{os.getpid()}")
-            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(text.encode("utf-8"))
-            partial.replace(aim)
+            replace_file(aim, text, mode=mode)
         except OSError as error:
             raise UserError("The settings cannot be written.", where=f"{self.path}: {error.strerror}", fix="Nothing was changed.") from None
 

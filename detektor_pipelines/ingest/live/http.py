@@ -23,6 +23,7 @@ from detektor_pipelines.ingest.readers import jsonl
 from detektor_pipelines.ingest.readers.interface import ReadContext
 from detektor_pipelines.ingest.readers.names import AgentNames, agent_names
 from detektor_pipelines.language.records import Rejection
+from detektor_pipelines.stores.raw_log.live import STATUSES
 from detektor_pipelines.web.problems import MEDIA_TYPE, ProblemError
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class _Collector:
         items = [
             {"event_id": each.event_id, "status": each.status, **({"reason": each.reason} if each.reason else {})} for each in outcomes
         ]
-        counts = {status: sum(each.status == status for each in outcomes) for status in ("accepted", "known", "rejected")}
+        counts = {status: sum(each.status == status for each in outcomes) for status in STATUSES}
         return _response(orjson.dumps({**counts, "items": items}), JSON)
 
     async def logs(self, request: Request) -> Response:

@@ -30,7 +30,7 @@ from detektor_pipelines.ingest.readers.projects import project_name, project_of_
 from detektor_pipelines.ingest.readers.shapes import record_of, text_of
 from detektor_pipelines.language.events import MEASURES, UNMAPPED
 from detektor_pipelines.language.records import AgentEvent, Rejection
-from detektor_pipelines.stores.raw_log.live import HEARD
+from detektor_pipelines.stores.raw_log.duplicates import HEARD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

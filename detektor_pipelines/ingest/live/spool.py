@@ -7,17 +7,16 @@ and it was read to its end; how that needs no lock is in `detektor_pipelines.hoo
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import time
-from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines.clock import now_us
+from detektor_pipelines.files import replace_file, turn
 from detektor_pipelines.hook import FILE_PREFIX, FILE_SUFFIX, LINE_LIMIT, TIME, fallback_directory
 from detektor_pipelines.ingest.live.hook_records import SOURCE, HookReader
 from detektor_pipelines.ingest.live.writer import LiveWriter
@@ -26,7 +25,7 @@ from detektor_pipelines.ingest.readers.names import FILE_NAME, AgentNames, agent
 from detektor_pipelines.language.records import AgentEvent, Rejection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from detektor_pipelines.settings import Settings
 
@@ -52,6 +51,7 @@ class SpoolCounts:
         lines: Lines read, empty ones left out.
         accepted: New events.
         known: Events that were stored before.
+        reread: Events that were stored before and are read differently now; `detektor reingest` writes them.
         rejected: Lines and events kept with a reason.
         waiting: Stops of subagents that wait for their call's result.
         removed: Files deleted, read to their end.
@@ -62,6 +62,7 @@ class SpoolCounts:
     lines: int = 0
     accepted: int = 0
     known: int = 0
+    reread: int = 0
     rejected: int = 0
     waiting: int = 0
     removed: int = 0
@@ -98,7 +99,7 @@ class Spool:
         directories = [each for each in (self.directory, Path(fallback_directory(str(self.directory)))) if _is_ours(each)]
         if not directories:
             return counts
-        with _turn(directories[0]) as mine:
+        with turn(directories[0]) as mine:  # the directory's: a file of its own may not be had on a full disk
             if mine:
                 try:
                     self._drain(writer, directories, counts)
@@ -222,30 +223,11 @@ class _State:
     def write(self, file: Path) -> None:
         """Replace the file in one step."""
         content = {"offsets": self.offsets, "agents": self.agents, "sessions": self.sessions}
-        partial = file.with_suffix(".partial")
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
-            json.dump(content, handle)
-        partial.replace(file)
+        replace_file(file, json.dumps(content))
         self._written = self._content()
 
     def _content(self) -> Any:
         return deepcopy((self.offsets, self.agents, self.sessions))
-
-
-@contextmanager
-def _turn(directory: Path) -> Iterator[bool]:
-    """Hold the drainers' lock, or not: then another one is at work."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)  # no file of its own: the disk may be full
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(descriptor)
 
 
 def _files(directory: Path) -> list[Path]:

@@ -15,7 +15,7 @@ from detektor_pipelines.orchestration.assets import links
 from detektor_pipelines.orchestration.assets.materialization import explained, materialize
 from detektor_pipelines.orchestration.keys import RAW_LOG, features_key, online_key
 from detektor_pipelines.orchestration.raw_log import raw_log
-from detektor_pipelines.orchestration.resources import Engine, MlflowRun
+from detektor_pipelines.orchestration.resources import Engine, MlflowRun, Platform
 
 
 def view_assets(view: FeatureView, partitions: dg.PartitionsDefinition[str], *, source_url: str | None = None) -> list[dg.AssetsDefinition]:
@@ -41,9 +41,12 @@ def _features(view: FeatureView, partitions: dg.PartitionsDefinition[str], about
         tags=_tags(view),
     )
     def features(
-        context: dg.AssetExecutionContext, engine: dg.ResourceParam[Engine], mlflow: dg.ResourceParam[MlflowRun]
+        context: dg.AssetExecutionContext,
+        engine: dg.ResourceParam[Engine],
+        platform: dg.ResourceParam[Platform],
+        mlflow: dg.ResourceParam[MlflowRun],
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
-        yield from materialize(context, features_key(view), view, engine, mlflow)
+        yield from materialize(context, features_key(view), view, engine, platform, mlflow)
 
     return features
 

@@ -13,6 +13,7 @@ from dagster._core.definitions.data_version import CODE_VERSION_TAG, DATA_VERSIO
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata
 from dagster._core.storage.tags import BACKFILL_ID_TAG, PARENT_BACKFILL_ID_TAG
+from tenacity import RetryError, Retrying, stop_after_delay, wait_fixed
 
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.hashes import data_hash
@@ -20,13 +21,14 @@ from detektor_pipelines.orchestration import checks, metadata
 from detektor_pipelines.orchestration.assets import lineage
 from detektor_pipelines.settings import get_settings
 from detektor_pipelines.stores.connections import PostgresAwayError, postgres_errors
+from detektor_pipelines.stores.offline.preview import newest_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from detektor_pipelines.engine.materialize import DayResult, Materialization
     from detektor_pipelines.language.views import FeatureView
-    from detektor_pipelines.orchestration.resources import Engine, MlflowRun
+    from detektor_pipelines.orchestration.resources import Engine, MlflowRun, Platform
 
 RESUME_TAG: Final = "detektor/resume"
 """Run tag: "true" keeps the days that are published and not stale."""
@@ -35,13 +37,15 @@ _TRIES: Final = 3
 _AWAY_SECONDS: Final = 60
 """A killed PostgreSQL recovers in seconds; after a crash of the machine it may take a minute."""
 _PAUSE_SECONDS: Final = 1.0
+_PREVIEWED: Final = 3
+"""Rows."""
 
 _RECORDED: Final = {SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
 """Metadata of a result whose events are in the log already: by it Dagster knows that it need not write them once more."""
 
 
 def materialize(
-    context: dg.AssetExecutionContext, key: dg.AssetKey, view: FeatureView, engine: Engine, mlflow: MlflowRun
+    context: dg.AssetExecutionContext, key: dg.AssetKey, view: FeatureView, engine: Engine, platform: Platform, mlflow: MlflowRun
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
     """Materialize the run's partitions of `view`; record the good days even when others fail the gate.
 
@@ -52,7 +56,7 @@ def materialize(
     days = [date.fromisoformat(each) for each in context.partition_keys]
     if not days:
         raise dg.Failure("The range holds no day: its first day is after its last. Give the earlier one first.", allow_retries=False)
-    record = _Recorder(context, key, view, engine, mlflow)
+    record = _Recorder(context, key, view, platform, mlflow)
     resume = context.retry_number > 0 or resumes(context.instance, context.run)
     try:
         with explained(context):
@@ -60,10 +64,10 @@ def materialize(
     except dg.RetryRequested:
         raise
     except Exception:  # what is published stands, and is judged: a check that was planned and not evaluated shows as failed
-        yield from checks.after_publication(key, view, [], engine)
+        yield from checks.after_publication(key, view, [], platform)
         raise
     yield checks.gate_result(key, result.days)
-    yield from checks.after_publication(key, view, [day.day for day in result.days if day.status != "failed"], engine)
+    yield from checks.after_publication(key, view, [day.day for day in result.days if day.status != "failed"], platform)
     if any(day.status == "failed" for day in result.days):
         raise dg.Failure(checks.summary(result.days), metadata=_failure(result), allow_retries=False)
     yield dg.MaterializeResult(asset_key=key, metadata=_RECORDED)
@@ -102,22 +106,23 @@ def explained(context: dg.AssetExecutionContext) -> Iterator[None]:
 
 def _comes_back(context: dg.AssetExecutionContext) -> bool:
     """Wait for Dagster's storage to answer, without which no event can be written, for a minute at most."""
-    deadline, run_id = time.monotonic() + _AWAY_SECONDS, context.run.run_id
-    while time.monotonic() < deadline:
-        try:
-            context.instance.get_run_by_id(run_id)
-        except Exception:  # noqa: BLE001  each driver and Dagster have their own
-            time.sleep(_PAUSE_SECONDS)
-        else:
-            return True
-    return False
+    again = Retrying(  # of whatever is raised: each driver and Dagster have their own
+        stop=stop_after_delay(_AWAY_SECONDS), wait=wait_fixed(_PAUSE_SECONDS)
+    )
+    try:
+        again(context.instance.get_run_by_id, context.run.run_id)
+    except RetryError:
+        return False
+    return True
 
 
 class _Recorder:
     """Tells MLflow and Dagster of each part of a materialization when it is published: partitions turn green while the run goes on."""
 
-    def __init__(self, context: dg.AssetExecutionContext, key: dg.AssetKey, view: FeatureView, engine: Engine, mlflow: MlflowRun) -> None:
-        self._context, self._key, self._view, self._engine, self._mlflow = context, key, view, engine, mlflow
+    def __init__(
+        self, context: dg.AssetExecutionContext, key: dg.AssetKey, view: FeatureView, platform: Platform, mlflow: MlflowRun
+    ) -> None:
+        self._context, self._key, self._view, self._platform, self._mlflow = context, key, view, platform, mlflow
         self._started = time.time_ns()
         backfill = context.run.tags.get(BACKFILL_ID_TAG)
         self._tags = {CODE_VERSION_TAG: data_hash(view)} | ({BACKFILL_ID_TAG: backfill} if backfill else {})
@@ -133,7 +138,7 @@ class _Recorder:
             shared |= {"mlflow_run": self._logged(part)}
         events = [self._event(day, shared) for day in good]
         if good and not kept:
-            events[-1] = events[-1].with_metadata({**events[-1].metadata, **_preview(self._view, self._engine, good[-1])})
+            events[-1] = events[-1].with_metadata({**events[-1].metadata, **_preview(self._view, self._platform, good[-1])})
         _record(self._context, events)
         self._started = time.time_ns()
 
@@ -165,10 +170,10 @@ def _failure(result: Materialization) -> dict[str, Any]:
     return {"failing_rows": checks.failing_rows([day for day in result.days if day.status == "failed"])}
 
 
-def _preview(view: FeatureView, engine: Engine, day: DayResult) -> metadata.Metadata:
+def _preview(view: FeatureView, platform: Platform, day: DayResult) -> metadata.Metadata:
     """Return the newest rows of the day; what cannot be shown is not a reason to fail what is published."""
     try:
-        columns, rows = engine.newest_rows(view, day.day)
+        columns, rows = platform.ask(newest_rows, view, day.day, limit=_PREVIEWED)
     except UserError as error:
         return {"preview": dg.MetadataValue.text(f"not available: {error.what}")}
     return {"preview": metadata.preview(columns, rows)}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
 
     from detektor_pipelines.language.views import FeatureView
-    from detektor_pipelines.orchestration.resources import Engine
+    from detektor_pipelines.orchestration.resources import Platform
     from detektor_pipelines.quality.findings import Case, Check, Finding
 
 _PLANNED_SECONDS: Final = 600
@@ -36,22 +36,24 @@ def spec(check: Check, key: dg.AssetKey) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(name=check.name, asset=key, description=check.description)
 
 
-def after_publication(key: dg.AssetKey, view: FeatureView, days: Sequence[date], engine: Engine) -> Iterator[dg.AssetCheckResult]:
+def after_publication(key: dg.AssetKey, view: FeatureView, days: Sequence[date], platform: Platform) -> Iterator[dg.AssetCheckResult]:
     """Judge what was published of `view`; whatever goes wrong with that is a warning, since the rows stand.
 
     Args:
         key: The asset.
         view: Its definition.
         days: Those that were published, or kept; without any the newest published ones are judged.
-        engine: Looks.
+        platform: What is asked.
 
     """
+    from detektor_pipelines.quality.examination import examine
+
     try:
-        found = {finding.check: finding for finding in engine.examine(view, days)}
+        found = {finding.check: finding for finding in platform.ask(examine, view, days)}
     except Exception as error:  # noqa: BLE001  a check that cannot look must not fail what is published
         found = {check.name: not_computed(check.name, str(error) or type(error).__name__) for check in BESIDE_THE_GATE}
     for check in BESIDE_THE_GATE:
-        yield result(key, found.get(check.name) or not_computed(check.name, "the engine did not report it"))
+        yield result(key, found.get(check.name) or not_computed(check.name, "it was not reported"))
 
 
 def result(key: dg.AssetKey, finding: Finding) -> dg.AssetCheckResult:

@@ -14,9 +14,11 @@ from detektor_pipelines.language.views import FeatureView
 from detektor_pipelines.orchestration.checks.beside import news, result
 from detektor_pipelines.orchestration.keys import RAW_LOG, features_key
 from detektor_pipelines.orchestration.raw_log import as_noted, observation, totals_of
-from detektor_pipelines.orchestration.resources import Engine, LocalEngine
+from detektor_pipelines.orchestration.resources import LocalPlatform, Platform
 from detektor_pipelines.quality.findings import LOG_FRESH, not_computed
+from detektor_pipelines.quality.freshness import log_freshness, views_freshness
 from detektor_pipelines.settings import Settings
+from detektor_pipelines.stores.raw_log.volume import log_volume
 
 _SECONDS: Final = 60
 _OBSERVED_US: Final = 600_000_000
@@ -27,19 +29,21 @@ def log_freshness_check() -> dg.AssetChecksDefinition:
     """Return the check `data_is_fresh` of the raw log; that of a view is evaluated with its rows."""
 
     @dg.asset_check(asset=RAW_LOG, name=LOG_FRESH.name, description=LOG_FRESH.description)
-    def log_is_fresh(engine: dg.ResourceParam[Engine]) -> dg.AssetCheckResult:
+    def log_is_fresh(platform: dg.ResourceParam[Platform]) -> dg.AssetCheckResult:
         try:
-            return result(RAW_LOG, engine.log_freshness())
+            return result(RAW_LOG, platform.ask(log_freshness))
         except UserError as error:
             return result(RAW_LOG, not_computed(LOG_FRESH.name, str(error)))
 
     return log_is_fresh
 
 
-def watch_freshness(views: Sequence[FeatureView], settings: Settings | None = None, engine: Engine | None = None) -> dg.SensorDefinition:
+def watch_freshness(
+    views: Sequence[FeatureView], settings: Settings | None = None, platform: Platform | None = None
+) -> dg.SensorDefinition:
     """Return the sensor that looks at freshness each minute and records an evaluation when Dagster shows another one.
 
-    It also observes the raw log when something has arrived. `engine` looks; by default the one on the servers of `settings`.
+    It also observes the raw log when something has arrived. `platform` is asked; by default the servers of `settings`.
     """
 
     @dg.sensor(
@@ -49,19 +53,19 @@ def watch_freshness(views: Sequence[FeatureView], settings: Settings | None = No
         description="Evaluates data_is_fresh of each view and of the raw log, also while nothing runs, and observes the raw log.",
     )
     def watch(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        return _tick(context.instance, engine or LocalEngine(settings), views, context.cursor)
+        return _tick(context.instance, platform or LocalPlatform(settings), views, context.cursor)
 
     return watch
 
 
 def _tick(
-    instance: dg.DagsterInstance, engine: Engine, views: Sequence[FeatureView], cursor: str | None
+    instance: dg.DagsterInstance, platform: Platform, views: Sequence[FeatureView], cursor: str | None
 ) -> dg.SensorResult | dg.SkipReason:
     noted = _noted(cursor)
     try:
-        volume = engine.log_volume(totals_of(noted.get("settled")))
-        fresh = engine.freshness(views)
-        found = {RAW_LOG: engine.log_freshness()} | {features_key(view): fresh[view.name] for view in views}
+        volume = platform.ask(log_volume, totals_of(noted.get("settled")))
+        fresh = platform.ask(views_freshness, views)
+        found = {RAW_LOG: platform.ask(log_freshness)} | {features_key(view): fresh[view.name] for view in views}
     except UserError as error:
         return dg.SkipReason(f"Freshness is unknown: {error}")
     events: list[Any] = [*news(instance, found)]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
 from detektor_pipelines import clock
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.language.calendar import start
 from detektor_pipelines.language.hashes import data_hash
 from detektor_pipelines.orchestration.alerts import alert, page
 from detektor_pipelines.orchestration.requests import both_assets, by_range, command, range_request, said, views_at_work
@@ -106,7 +107,7 @@ def _late(settings: Settings, views: Sequence[FeatureView], watch: StalenessWatc
     today = now.date()
     closed = (now - GRACE).date() - timedelta(days=1)
     graced = closed < today - timedelta(days=1)
-    midnight = datetime.combine(today, datetime.min.time(), UTC)  # what happened since reaches the open day alone
+    midnight = start(today)  # what happened since reaches the open day alone
     found: dict[FeatureView, dict[date, int]] = {}
     with connect(settings) as connection:
         for view in views:

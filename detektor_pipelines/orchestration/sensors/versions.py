@@ -13,7 +13,7 @@ from detektor_pipelines.language.views import FeatureView
 from detektor_pipelines.orchestration.alerts import alert, page
 from detektor_pipelines.orchestration.checks.beside import news
 from detektor_pipelines.orchestration.keys import features_key
-from detektor_pipelines.orchestration.resources import Engine, LocalEngine
+from detektor_pipelines.orchestration.resources import LocalPlatform, Platform
 from detektor_pipelines.orchestration.sensors.bounds import Reported, digest
 from detektor_pipelines.quality.findings import VERSION, Finding
 from detektor_pipelines.settings import get_settings
@@ -25,7 +25,7 @@ _SECONDS: Final = 60
 
 
 def definition_changed(
-    views: Sequence[FeatureView], settings: "Settings | None" = None, engine: Engine | None = None
+    views: Sequence[FeatureView], settings: "Settings | None" = None, platform: Platform | None = None
 ) -> dg.SensorDefinition:
     """Return the sensor that proposes a backfill of the days that rows of another version cover and rows of this one do not.
 
@@ -40,9 +40,11 @@ def definition_changed(
         description=f"Proposes a backfill when a view's definition has changed: check {VERSION.name} with the command, and a webhook.",
     )
     def changed(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        from detektor_pipelines.quality.versions import views_versions
+
         given = settings or get_settings()
         try:
-            found = (engine or LocalEngine(given)).versions(views)
+            found = (platform or LocalPlatform(given)).ask(views_versions, views)
         except UserError as error:
             return dg.SkipReason(str(error))
         said = Reported(context.cursor)

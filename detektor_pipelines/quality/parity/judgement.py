@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 from detektor_pipelines import clock
 from detektor_pipelines.engine.as_of import values_of_nothing
+from detektor_pipelines.language.calendar import number
 from detektor_pipelines.language.windows import MINUTE
 from detektor_pipelines.quality.parity import keys as online_keys
 from detektor_pipelines.quality.parity.recomputation import Point, recompute, same
@@ -89,7 +90,7 @@ class View:
     def stale(self) -> tuple[int, ...]:
         """Published days (since 1970) of which it is known that they do not say what the log says."""
         with connect(self.settings) as connection:
-            return tuple((day - clock.EPOCH.date()).days for day in stale_days(connection, self.view))
+            return tuple(number(day) for day in stale_days(connection, self.view))
 
     def complete_until(self) -> int | None:
         """Return up to when all values of the view are said to be complete, µs UTC."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 from base64 import b64decode, b64encode
 from contextlib import aclosing, asynccontextmanager
@@ -23,6 +22,7 @@ import orjson
 
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS
+from detektor_pipelines.files import replace_file
 from detektor_pipelines.stores.connections_redis import async_client_of, escaped, mget_async, redis_errors
 from detektor_pipelines.stores.online import values as online
 
@@ -155,7 +155,7 @@ class LastKnown:
             lines = [b'\n    %b: "%b"' % (orjson.dumps(name), b64encode(self._values[name])) for name in names]
             parts.append(comma + b",".join(lines))
             comma = b","
-        await asyncio.to_thread(_replace, self._file, [*parts, b"\n  }\n}\n"])
+        await asyncio.to_thread(_write, self._file, [*parts, b"\n  }\n}\n"])
 
 
 async def _names(client: Redis, project: str) -> AsyncGenerator[list[str]]:
@@ -185,14 +185,6 @@ async def _in_pieces(names: list[str]) -> AsyncIterator[list[str]]:
         yield names[start : start + _A_PIECE]
 
 
-def _replace(file: Path, parts: Iterable[bytes]) -> None:
+def _write(file: Path, parts: Iterable[bytes]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        with beside.open("wb") as stream:
-            stream.writelines(parts)
-            stream.flush()
-            os.fsync(stream.fileno())
-        beside.replace(file)
-    finally:
-        beside.unlink(missing_ok=True)
+    replace_file(file, parts, durable=True)

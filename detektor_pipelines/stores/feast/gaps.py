@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
 import pyarrow.compute as pc
 
 from detektor_pipelines import clock
 from detektor_pipelines.compile.feast import DATA_HASH, GRAIN
+from detektor_pipelines.language.calendar import owner
 from detektor_pipelines.language.windows import DAY, HOUR, MINUTE, Window, floor_to
 from detektor_pipelines.stores.feast.labels import TABLE
 from detektor_pipelines.stores.offline.coverage import ALWAYS
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _UNITS: Final = {"d": DAY, "h": HOUR, "m": MINUTE}
-_EPOCH: Final = date(1970, 1, 1)
 _LISTED: Final = 6
 
 
@@ -112,7 +111,7 @@ def _bound(us: int) -> str:
 
 
 def _sentence(version: Version, count: int, spans: list[Interval]) -> str:
-    days = [(_EPOCH + timedelta(days=start // DAY), _EPOCH + timedelta(days=(end - 1) // DAY)) for start, end in spans]
+    days = [(owner(start + 1), owner(end)) for start, end in spans]
     listed = ", ".join(f"{first}" if first == last else f"{first} to {last}" for first, last in days[:_LISTED])
     listed += f" and {len(days) - _LISTED} more times" if len(days) > _LISTED else ""
     labels = "1 label has" if count == 1 else f"{count} labels have"

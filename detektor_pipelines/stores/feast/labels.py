@@ -14,7 +14,8 @@ import pyarrow as pa
 from feast.infra.offline_stores import offline_utils
 
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.stores.offline.point_in_time import AT, ROW, quoted
+from detektor_pipelines.stores.offline.newest import quoted
+from detektor_pipelines.stores.offline.point_in_time import AT, ROW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -31,7 +31,8 @@ from detektor_pipelines.language.hashes import SHORT
 from detektor_pipelines.stores.feast.gaps import Gaps, version_of_registered
 from detektor_pipelines.stores.feast.labels import TABLE, FrameLabels, Labels, QueryLabels, connected, fetch
 from detektor_pipelines.stores.offline import point_in_time, row_tables
-from detektor_pipelines.stores.offline.point_in_time import Relation, quoted
+from detektor_pipelines.stores.offline.newest import quoted
+from detektor_pipelines.stores.offline.point_in_time import Relation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

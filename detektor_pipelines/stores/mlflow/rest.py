@@ -1,22 +1,27 @@
 """MLflow's REST API over one kept connection: requests, credentials, and errors in words a person can act on.
 
-The standard library's client is enough for the half a dozen calls of `tracking`, and costs no import.
+MLflow's own client is not imported: it takes three to four seconds. What it takes from the environment beyond its credentials (proxies,
+.netrc) does not count here: the address in the settings is where the server is.
 """
 
 from __future__ import annotations
 
-import base64
-import http.client
-import json
 import os
 import ssl
-from typing import Any, Final
-from urllib.parse import urlencode, urlsplit
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from tenacity import Retrying, retry_if_exception, stop_after_attempt
 
 from detektor_pipelines.errors import UserError
 
-_CONNECT_SECONDS: Final = 3.0
-_ANSWER_SECONDS: Final = 30.0
+if TYPE_CHECKING:
+    import requests
+
+_SECONDS: Final = (3.0, 30.0)
+"""For a connection, for an answer."""
+
+_OK: Final = 200
 
 
 class TrackingUnavailableError(UserError):
@@ -28,13 +33,12 @@ class Rest:
 
     def __init__(self, uri: str) -> None:
         parts = urlsplit(uri)
-        self._scheme, self._host, self._port = parts.scheme, parts.hostname or "", parts.port
-        self._prefix = parts.path.rstrip("/") + "/api/2.0/mlflow/"
-        self._authorization = _authorization(parts.username, parts.password)
-        self._connection: http.client.HTTPConnection | None = None
-        server = f"{parts.scheme}://{self._host}{f':{self._port}' if self._port else ''}"
+        self._scheme = parts.scheme
+        self._credentials = parts.username, parts.password
+        server = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         self.address = f"MLflow at {server}"
         self.page = server + parts.path.rstrip("/")
+        self._session: requests.Session | None = None
 
     def answer(self, method: str, endpoint: str, body: dict[str, Any]) -> dict[str, Any]:
         """Return the answer's JSON object.
@@ -47,37 +51,28 @@ class Rest:
 
     def call(self, method: str, endpoint: str, body: dict[str, Any], *, absent_is_none: bool = False) -> dict[str, Any] | None:
         """Do the same; None for a thing that does not exist, when that is not an error to the caller."""
-        status, text = self._exchange(method, endpoint, body)
+        response = self._exchange(method, endpoint, body)
         try:
-            content = json.loads(text or "{}")
+            content = response.json()
         except ValueError:
             content = {}
-        if status == http.HTTPStatus.OK:
+        if response.status_code == _OK:
             return dict(content)
         if absent_is_none and content.get("error_code") == "RESOURCE_DOES_NOT_EXIST":
             return None
-        said = content.get("message") or text[:200].decode(errors="replace")
-        raise TrackingUnavailableError(f"MLflow refuses {endpoint} (status {status}): {said}", where=self.address)
+        said = content.get("message") or response.content[:200].decode(errors="replace")
+        raise TrackingUnavailableError(f"MLflow refuses {endpoint} (status {response.status_code}): {said}", where=self.address)
 
-    def _exchange(self, method: str, endpoint: str, body: dict[str, Any]) -> tuple[int, bytes]:
-        path = self._prefix + endpoint + (f"?{urlencode(body)}" if method == "GET" else "")
-        payload = None if method == "GET" else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json", **self._authorization}
+    def _exchange(self, method: str, endpoint: str, body: dict[str, Any]) -> requests.Response:
+        import requests
+
+        named: dict[str, Any] = {"params": body} if method == "GET" else {"json": body}
+        named |= {"timeout": _SECONDS, "allow_redirects": False}
+        session = self._opened()
+        again = Retrying(retry=retry_if_exception(_was_closed), stop=stop_after_attempt(2), reraise=True)
         try:
-            fresh = self._connection is None
-            connection = self._connect()
-            try:
-                connection.request(method, path, payload, headers)
-                response = connection.getresponse()
-            except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
-                self.close()
-                if fresh:
-                    raise
-                connection = self._connect()  # the server had closed an idle connection
-                connection.request(method, path, payload, headers)
-                response = connection.getresponse()
-            return response.status, response.read()
-        except (OSError, http.client.HTTPException) as error:
+            return again(session.request, method, f"{self.page}/api/2.0/mlflow/{endpoint}", **named)
+        except requests.RequestException as error:
             self.close()
             raise TrackingUnavailableError(
                 f"MLflow does not answer: {str(error) or type(error).__name__}.",
@@ -85,40 +80,50 @@ class Rest:
                 fix="Run `detektor up`, or correct DETEKTOR_MLFLOW_TRACKING_URI; what could not be logged is sent by the next run.",
             ) from error
 
-    def _connect(self) -> http.client.HTTPConnection:
-        if self._connection is not None:
-            return self._connection
-        if self._scheme not in {"http", "https"}:
-            raise TrackingUnavailableError(
-                f"Materializations are logged over HTTP, and the tracking address is of kind {self._scheme or 'directory'!r}.",
-                where=self.address,
-                fix="Give DETEKTOR_MLFLOW_TRACKING_URI=http://host:port of an MLflow server.",
-            )
-        if self._scheme == "https":
-            context = ssl.create_default_context()
-            connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-                self._host, self._port, timeout=_CONNECT_SECONDS, context=context
-            )
-        else:
-            connection = http.client.HTTPConnection(self._host, self._port, timeout=_CONNECT_SECONDS)
-        connection.connect()
-        if connection.sock is not None:
-            connection.sock.settimeout(_ANSWER_SECONDS)
-        self._connection = connection
-        return connection
+    def _opened(self) -> requests.Session:
+        if self._session is None:
+            if self._scheme not in {"http", "https"}:
+                raise TrackingUnavailableError(
+                    f"Materializations are logged over HTTP, and the tracking address is of kind {self._scheme or 'directory'!r}.",
+                    where=self.address,
+                    fix="Give DETEKTOR_MLFLOW_TRACKING_URI=http://host:port of an MLflow server.",
+                )
+            self._session = _session(*self._credentials)
+        return self._session
 
     def close(self) -> None:
         """Close the connection; the next call opens another."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        if self._session is not None:
+            self._session.close()
+            self._session = None
 
 
-def _authorization(user: str | None, password: str | None) -> dict[str, str]:
-    """Return the header for credentials in the address, else for MLflow's own variables."""
-    token = os.environ.get("MLFLOW_TRACKING_TOKEN")
+def _session(user: str | None, password: str | None) -> requests.Session:
+    """Return a session with the credentials of the address, else of MLflow's own variables, that trusts what this system trusts."""
+    import requests
+    from requests.adapters import HTTPAdapter
+
+    class Adapter(HTTPAdapter):
+        def init_poolmanager(self, *given: Any, **named: Any) -> None:
+            super().init_poolmanager(*given, ssl_context=ssl.create_default_context(), **named)
+
+    session = requests.Session()
+    session.trust_env = False
+    session.mount("https://", Adapter())
     user = user or os.environ.get("MLFLOW_TRACKING_USERNAME")
-    password = password or os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
+    token = os.environ.get("MLFLOW_TRACKING_TOKEN")
     if user:
-        return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
-    return {"Authorization": f"Bearer {token}"} if token else {}
+        session.auth = user.encode(), (password or os.environ.get("MLFLOW_TRACKING_PASSWORD", "")).encode()
+    elif token:
+        session.headers["Authorization"] = f"Bearer {token}"
+    return session
+
+
+def _was_closed(error: BaseException) -> bool:
+    """Whether the server had closed a connection that was idle: then it has not read the request."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ConnectionResetError | BrokenPipeError):  # http.client.RemoteDisconnected is the former
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False

@@ -9,22 +9,19 @@ own client, and Dagster, whose run ids come in as plain text.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import subprocess
 import time
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
+from detektor_pipelines.files import replace_file, turn
 from detektor_pipelines.stores.mlflow.rest import Rest, TrackingUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from detektor_pipelines.settings import Settings
 
 EXPERIMENT: Final = "feature_materialization"
@@ -280,16 +277,14 @@ class Tracker:
     def _keep(self, record: MaterializationRecord) -> None:
         self._outbox.mkdir(parents=True, exist_ok=True)
         name = f"{record.ended_ms}-{record.view}-{record.dagster.get('dagster_run_id', 'no-run')}.json"
-        unfinished = self._outbox / f"{name}.part"
-        unfinished.write_text(json.dumps(asdict(record)), encoding="utf-8")
-        unfinished.rename(self._outbox / name)
+        replace_file(self._outbox / name, json.dumps(asdict(record)))
 
     def _send_kept(self) -> None:
         """Send what earlier runs could not, once for this object; another process that sends at the moment is left to it."""
         if self._swept or not self._outbox.is_dir():
             return
         self._swept = True
-        with _alone(self._outbox / "lock") as alone:
+        with turn(self._outbox / "lock") as alone:
             for file in sorted(self._outbox.glob("*.json")) if alone else ():
                 self._send(file)
 
@@ -337,15 +332,3 @@ def _record(content: dict[str, Any]) -> MaterializationRecord:
         failed_days=tuple(content.pop("failed_days")),
         **content,
     )
-
-
-@contextmanager
-def _alone(lock: Path) -> Iterator[bool]:
-    """Tell whether this process holds `lock` now; the kernel frees it when the process ends, however it does."""
-    with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-            return
-        yield True

@@ -8,11 +8,11 @@ been followed, inside it, by rows that nobody has written.
 from __future__ import annotations
 
 from bisect import bisect_left
-from datetime import date
 from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines import clock
-from detektor_pipelines.language.windows import DAY, floor_to
+from detektor_pipelines.language import calendar
+from detektor_pipelines.language.windows import floor_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,8 +25,6 @@ Interval = tuple[int, int]
 ALWAYS: Final = (-(2**62), 2**62)
 """Before and after all instants there are."""
 
-_EPOCH: Final = date(1970, 1, 1)
-
 
 def covered(published: Sequence[PublishedDay], grain: int) -> list[Interval]:
     """Return what the published days cover: (start, end] in µs, ascending, merged where they touch, none of them empty.
@@ -37,11 +35,8 @@ def covered(published: Sequence[PublishedDay], grain: int) -> list[Interval]:
         grain: Of the view, µs.
 
     """
-    parts = []
-    for each in published:
-        start = (each.day - _EPOCH).days * DAY
-        parts.append((start, min(start + DAY, floor_to(clock.to_us(each.published_at), grain))))
-    return merged(parts)
+    cut_off = ((each.day, floor_to(clock.to_us(each.published_at), grain)) for each in published)
+    return merged((calendar.start_us(day), min(calendar.end_us(day), at)) for day, at in cut_off)
 
 
 def merged(intervals: Iterable[Interval]) -> list[Interval]:

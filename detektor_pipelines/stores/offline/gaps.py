@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from detektor_pipelines import clock
+from detektor_pipelines.language.calendar import end_sql, start_sql
 from detektor_pipelines.language.hashes import data_hash
 from detektor_pipelines.stores.offline.coverage import ALWAYS, covered, gaps
 from detektor_pipelines.stores.offline.rows import PublishedDay
@@ -79,8 +80,8 @@ def _outdated(cursor: Cursor, version: Version, days: Sequence[PublishedDay]) ->
     cursor.execute(
         f"SELECT day FROM (VALUES {listed}) AS suspect (day, snapshot) WHERE EXISTS (SELECT FROM ml_learning.agent_events AS event"
         f" WHERE agent_type = {_text(version.agent)} AND xid >= pg_snapshot_xmin(snapshot) AND NOT pg_visible_in_snapshot(xid, snapshot)"
-        f" AND occurred_at > (day::timestamp AT TIME ZONE 'UTC') - interval '{version.reach} microseconds'"
-        " AND occurred_at <= ((day + 1)::timestamp AT TIME ZONE 'UTC'))"
+        f" AND occurred_at > {start_sql('day')} - interval '{version.reach} microseconds'"
+        f" AND occurred_at <= {end_sql('day')})"
     )
     return {row[0] for row in cursor.fetchall()}
 

@@ -12,6 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from detektor_pipelines.stores.offline import newest
+from detektor_pipelines.stores.offline.newest import quoted
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -52,14 +55,9 @@ class Relation:
     version: Version | None = None
 
     @property
-    def newest_first(self) -> str:
-        """ORDER BY of its rows, without the keys."""
-        return ", ".join(f"{quoted(name)} DESC" for name in (self.timestamp, self.created, self.written) if name)
-
-
-def quoted(name: str) -> str:
-    """Return an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
+    def order(self) -> list[str]:
+        """Columns of which the greatest counts among a key's rows, from left to right."""
+        return [name for name in (self.timestamp, self.created, self.written) if name]
 
 
 def join(labels: str, label_columns: Sequence[str], relations: Sequence[Relation], *, known_at_label: bool) -> str:
@@ -84,19 +82,16 @@ def join(labels: str, label_columns: Sequence[str], relations: Sequence[Relation
 
 def newest_of_each(relation: Relation, start: str, end: str) -> str:
     """Return the query for each key's newest row with an event time in [start, end], ISO instants."""
-    keys = ", ".join(quoted(column) for column, _ in relation.keys)
-    return f"SELECT DISTINCT ON ({keys}) {_wanted(relation)} {_between(relation, start, end)} ORDER BY {keys}, {relation.newest_first}"
+    keys = [column for column, _ in relation.keys]
+    return newest.newest_of_each(_wanted(relation), _between(relation, start, end), keys, relation.order)
 
 
 def newest_writing_of_each(relation: Relation, start: str | None, end: str | None) -> str:
     """Return the query for every (key, event time, knowledge) in the range, of each the row that was written last."""
-    identity = ", ".join(
-        [*(quoted(column) for column, _ in relation.keys), *(quoted(name) for name in (relation.timestamp, relation.created) if name)]
-    )
     if not relation.written:
-        return f"SELECT {_wanted(relation)} {_between(relation, start, end)}"
-    order = f"{identity}, {quoted(relation.written)} DESC"
-    return f"SELECT DISTINCT ON ({identity}) {_wanted(relation)} {_between(relation, start, end)} ORDER BY {order}"
+        return f"SELECT {_wanted(relation)} FROM {_between(relation, start, end)}"
+    identity = [*(column for column, _ in relation.keys), *(name for name in (relation.timestamp, relation.created) if name)]
+    return newest.newest_of_each(_wanted(relation), _between(relation, start, end), identity, [relation.written])
 
 
 def instants_of(relations: Sequence[Relation], at: str, start: str, end: str, *, known_at_label: bool) -> str:
@@ -106,7 +101,7 @@ def instants_of(relations: Sequence[Relation], at: str, start: str, end: str, *,
         keys = ", ".join(f"{quoted(column)} AS {quoted(label)}" for column, label in relation.keys)
         sign = "=" if relation.version else "<="
         known = f" AND {quoted(relation.created)} {sign} {quoted(relation.timestamp)}" if known_at_label and relation.created else ""
-        parts.append(f"SELECT {keys}, {quoted(relation.timestamp)} AS {quoted(at)} {_between(relation, start, end)}{known}")
+        parts.append(f"SELECT {keys}, {quoted(relation.timestamp)} AS {quoted(at)} FROM {_between(relation, start, end)}{known}")
     order = ", ".join(quoted(label) for _, label in relations[0].keys)
     return f"SELECT * FROM ({' UNION '.join(parts)}) AS every ORDER BY {quoted(at)}, {order}"
 
@@ -132,7 +127,7 @@ def _newest(relation: Relation, gap: str, *, known_at_label: bool) -> str:
     if known_at_label and relation.created:
         conditions.append(f"s.{quoted(relation.created)} " + (f"= {timestamp}" if relation.version else f"<= l.{quoted(AT)}"))
     columns = ", ".join([*(f"s.{quoted(column)} AS {quoted(name)}" for column, name in relation.columns), f"TRUE AS {_FOUND}"])
-    order = ", ".join(f"s.{quoted(name)} DESC" for name in (relation.timestamp, relation.created, relation.written) if name)
+    order = newest.newest_first(relation.order, "s")
     return f"SELECT {columns} FROM {relation.text} AS s WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT 1"
 
 
@@ -144,4 +139,4 @@ def _wanted(relation: Relation) -> str:
 def _between(relation: Relation, start: str | None, end: str | None) -> str:
     timestamp = quoted(relation.timestamp)
     bounds = [f"{timestamp} {sign} '{instant}'::timestamptz" for sign, instant in ((">=", start), ("<=", end)) if instant]
-    return f"FROM {relation.text} AS s WHERE {' AND '.join(bounds) or 'TRUE'}"
+    return f"{relation.text} AS s WHERE {' AND '.join(bounds) or 'TRUE'}"

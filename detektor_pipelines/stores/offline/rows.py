@@ -3,25 +3,26 @@
     feast.<view>__<hash>            rows of one version of a view (`row_tables` makes them)
     ml_learning.partition_state     snapshot, row count and hash of each published (view, version, day)
 
-Of rows with the same (agent_id, event_timestamp) the one with the greatest (created_at, written_at) is the newest version.
+Which of rows with the same (agent_id, event_timestamp) is the newest version says `newest`.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines import clock
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.language.calendar import dated, end, number, owner_number, owner_numbers, owner_sql, start
 from detektor_pipelines.language.hashes import data_hash
-from detektor_pipelines.language.windows import DAY
 from detektor_pipelines.stores.connections import sqlstate
+from detektor_pipelines.stores.offline.newest import INSTANT, is_newest, newest_of_each
 from detektor_pipelines.stores.offline.row_tables import SCHEMA, STAMPS, ensure_tables, row_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import date, datetime
 
     import psycopg
     import pyarrow as pa
@@ -45,7 +46,6 @@ __all__ = [
 ]
 
 _LOCK_NOT_AVAILABLE: Final = "55P03"
-_EPOCH: Final = date(1970, 1, 1)
 
 
 class NewerKnowledgeError(UserError):
@@ -147,22 +147,12 @@ def hashes_by_day(rows: pa.Table, days: Sequence[date]) -> dict[date, tuple[int,
     created_at is left out: knowledge that changed nothing moves it, and a repair must hash as a rebuild does.
     """
     import numpy as np
-    import pyarrow.compute as pc
 
-    # Rows are sorted by (agent_id, event_timestamp, created_at): the last of each (agent_id, event_timestamp) is its newest version.
-    keys, stamps = rows["agent_id"], rows["event_timestamp"].cast("int64").to_numpy()
-    size = rows.num_rows
-    newest = np.ones(size, dtype=bool)
-    if size > 1:
-        follows = pc.equal(keys.slice(0, size - 1), keys.slice(1)).to_numpy()
-        newest[:-1] = ~(follows & (stamps[:-1] == stamps[1:]))
-    chosen = rows.filter(newest)
-    stamps = stamps[newest]
-    # A day owns the instants in (midnight, next midnight]. Sorting by day keeps the rows of a day in their order, and makes them a
-    # slice: bounds[2k], bounds[2k + 1] are where day k begins and ends.
-    owner = (stamps - 1) // DAY
+    chosen = rows.filter(is_newest(rows))
+    stamps = chosen["event_timestamp"].cast("int64").to_numpy()
+    owner = owner_number(stamps)
     order = np.argsort(owner, kind="stable")
-    bounds = np.searchsorted(owner[order], [(day - _EPOCH).days + shift for day in days for shift in (0, 1)])
+    bounds = np.searchsorted(owner[order], [number(day) + shift for day in days for shift in (0, 1)])
     texts = chosen["agent_id"].to_numpy()[order]
     # A feature is two arrays, values and validity: a null is told apart from the 0 that stands in its place.
     columns = [stamps[order]]
@@ -173,8 +163,8 @@ def hashes_by_day(rows: pa.Table, days: Sequence[date]) -> dict[date, tuple[int,
         columns.append(column.fill_null(0).to_numpy()[order])
         columns.append(column.is_valid().to_numpy()[order])
     found = {}
-    for number, day in enumerate(days):
-        first, last = bounds[2 * number], bounds[2 * number + 1]
+    for position, day in enumerate(days):
+        first, last = bounds[2 * position], bounds[2 * position + 1]
         digest = hashlib.sha256("\n".join(texts[first:last]).encode())
         for column in columns:
             digest.update(np.ascontiguousarray(column[first:last]).tobytes())
@@ -207,8 +197,7 @@ def publication_lock(view: FeatureView) -> int:
 
 
 def _instants(days: Sequence[date]) -> tuple[datetime, datetime]:
-    start = datetime.combine(min(days), datetime.min.time(), UTC)
-    return start, datetime.combine(max(days), datetime.min.time(), UTC) + timedelta(days=1)
+    return start(min(days)), end(max(days))
 
 
 def _states(cursor: Cursor, view: FeatureView, days: Sequence[date]) -> dict[date, str]:
@@ -273,8 +262,8 @@ def _append(cursor: Cursor, table: str, rows: pa.Table, instant: datetime, *, te
 def _count_by_day(rows: pa.Table) -> dict[date, int]:
     import numpy as np
 
-    owner = (rows["event_timestamp"].cast("int64").to_numpy() - 1) // DAY
-    return {_EPOCH + timedelta(days=int(day)): int(count) for day, count in zip(*np.unique(owner, return_counts=True), strict=True)}
+    counted = np.unique(owner_numbers(rows["event_timestamp"]), return_counts=True)
+    return {dated(int(day)): int(count) for day, count in zip(*counted, strict=True)}
 
 
 def _insert_differences(
@@ -283,9 +272,7 @@ def _insert_differences(
     """Insert what differs from its newest stored version; return the inserted rows by day."""
     _append(cursor, "incoming", rows, instant, temporary=True)
     cursor.execute(_differences_sql(view, span))
-    cursor.execute(
-        "SELECT ((event_timestamp AT TIME ZONE 'UTC') - interval '1 microsecond')::date, count(*) FROM differing GROUP BY 1",
-    )
+    cursor.execute(f"SELECT {owner_sql('event_timestamp')}, count(*) FROM differing GROUP BY 1")
     counts = {day: int(count) for day, count in cursor.fetchall()}
     names = ", ".join(f'"{name}"' for name in (*STAMPS, *(each.name for each in view.features)))
     cursor.execute(f'INSERT INTO {SCHEMA}."{row_table(view)}" ({names}) SELECT {names} FROM differing')
@@ -309,17 +296,18 @@ def _differences_sql(view: FeatureView, span: tuple[datetime, datetime]) -> str:
     # IS DISTINCT FROM compares with nulls: a value that became null is a difference.
     columns, incoming = f"{key}, created_at, written_at, {values}", ", ".join(f"i.{name}" for name in names)
     ours, theirs = (f"ROW({', '.join(f'{side}.{name}' for name in names)})" for side in ("i", "s"))
+    knowledge = *INSTANT, "created_at"
     return f"""
         CREATE TEMP TABLE differing ON COMMIT DROP AS
         WITH stored AS MATERIALIZED (
             SELECT {columns} FROM {SCHEMA}."{row_table(view)}"
             WHERE event_timestamp > '{span[0].isoformat()}' AND event_timestamp <= '{span[1].isoformat()}'
         ), same AS (
-            SELECT DISTINCT ON ({key}, created_at) {columns} FROM stored ORDER BY {key}, created_at, written_at DESC
+            {newest_of_each(columns, "stored", knowledge, ("written_at",))}
         ), newest AS (
-            SELECT DISTINCT ON ({key}) {columns} FROM stored ORDER BY {key}, created_at DESC, written_at DESC
+            {newest_of_each(columns, "stored")}
         ), final AS (
-            SELECT DISTINCT ON ({key}) {columns} FROM incoming ORDER BY {key}, created_at DESC
+            {newest_of_each(columns, "incoming", order=("created_at",))}
         )
         SELECT {key}, created_at, i.written_at, {incoming}
         FROM incoming i LEFT JOIN same s USING ({key}, created_at)

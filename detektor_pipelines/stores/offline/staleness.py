@@ -8,16 +8,15 @@ There is no other cursor, so an event that arrives late is found by its arrival,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines import clock
+from detektor_pipelines.language.calendar import between, end_us, number_sql, owner_number_sql
 from detektor_pipelines.language.hashes import data_hash
-from detektor_pipelines.language.windows import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
+    from datetime import date, datetime
 
     import psycopg
 
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 OPEN_DAY_AGE = 3_600_000_000
 """µs: an open day counts as published for an hour."""
 
-_EPOCH = date(1970, 1, 1)
+_LEAVE: Final = "ts + MOD(%(hop)s - MOD(ts, %(hop)s), %(hop)s) + %(size)s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +70,9 @@ def unseen(
     one by one. So the work is one pass over the events since the oldest snapshot, however many days are published.
     """
     rows = connection.execute(
-        """
+        f"""
         WITH state AS MATERIALIZED (
-            SELECT partition, partition - date '1970-01-01' AS day,
+            SELECT partition, {number_sql("partition")} AS day,
                    CASE WHEN partition = ANY(%(verified_days)s) THEN %(verified)s::pg_snapshot ELSE snapshot END AS snapshot
             FROM ml_learning.partition_state WHERE view = %(view)s AND data_hash = %(hash)s
         ), instants AS MATERIALIZED (
@@ -81,7 +80,7 @@ def unseen(
             WHERE agent_type = %(agent)s AND (%(before)s::timestamptz IS NULL OR occurred_at <= %(before)s) AND xid >=
                 (SELECT min(pg_snapshot_xmin(snapshot)::text::bigint)::text::xid8 FROM state)
         ), fresh AS MATERIALIZED (
-            SELECT xid, (ts - 1) / %(day)s AS first, (ts + MOD(%(hop)s - MOD(ts, %(hop)s), %(hop)s) + %(size)s - 1) / %(day)s AS last
+            SELECT xid, {owner_number_sql("ts")} AS first, {owner_number_sql(_LEAVE)} AS last
             FROM instants
         ), telling AS MATERIALIZED (
             SELECT first, last, max(xid) AS xid FROM fresh GROUP BY first, last
@@ -95,7 +94,6 @@ def unseen(
             "view": view.name,
             "hash": data_hash(view),
             "agent": view.agent,
-            "day": DAY,
             "hop": view.longest.hop,
             "size": view.longest.size,
             "before": before,
@@ -132,9 +130,9 @@ def view_state(connection: psycopg.Connection, view: FeatureView, first: date, l
     stale = [day for day in stale_days(connection, view) if first <= day <= last]
     now = clock.now_us()
     done = {day for day, at in published if day in closed or clock.to_us(at) > now - OPEN_DAY_AGE}
-    missing = [day for day in (first + timedelta(days=n) for n in range((last - first).days + 1)) if day not in done]
+    missing = [day for day in between(first, last) if day not in done]
     return ViewState(closed[-1] if closed else None, tuple(stale), tuple(missing))
 
 
 def _was_over(day: date, instant: int) -> bool:
-    return instant >= ((day - _EPOCH).days + 1) * DAY
+    return instant >= end_us(day)

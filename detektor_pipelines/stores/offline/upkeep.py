@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+from detektor_pipelines.language.calendar import between, end_sql
 from detektor_pipelines.language.hashes import SHORT, data_hash
 from detektor_pipelines.stores.offline.row_tables import first_seen
 
 if TYPE_CHECKING:
+    from datetime import date
+
     import psycopg
 
     from detektor_pipelines.language.views import FeatureView
@@ -38,11 +40,11 @@ def unclosed_days(connection: psycopg.Connection, view: FeatureView, first: date
     """Return the days from `first` to `last` that were not published since they were over, ascending."""
     closed = connection.execute(
         "SELECT partition FROM ml_learning.partition_state WHERE view = %s AND data_hash = %s AND partition BETWEEN %s AND %s"
-        " AND published_at >= (partition + 1)::timestamp AT TIME ZONE 'UTC'",
+        f" AND published_at >= {end_sql('partition')}",
         (view.name, data_hash(view), first, last),
     ).fetchall()
     done = {day for (day,) in closed}
-    return [day for day in (first + timedelta(days=number) for number in range((last - first).days + 1)) if day not in done]
+    return [day for day in between(first, last) if day not in done]
 
 
 def other_versions(connection: psycopg.Connection, view: FeatureView) -> list[OtherVersion]:

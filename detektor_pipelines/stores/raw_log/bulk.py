@@ -7,18 +7,18 @@ rejections kept. A run that is interrupted leaves whole chunks, and running it a
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from detektor_pipelines.stores.connections import connect_arrow, sqlstate
-from detektor_pipelines.stores.raw_log import statements
-from detektor_pipelines.stores.raw_log.duplicates import judge
+from detektor_pipelines.stores.raw_log import chunk
+from detektor_pipelines.stores.raw_log.duplicates import settle
 from detektor_pipelines.stores.raw_log.months import ensure_months, months_of
 from detektor_pipelines.stores.raw_log.table import by_operation, complete, table_of
+from detektor_pipelines.stores.retries import transactions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 CHUNK_ROWS: Final = 50_000
 """Rows of one transaction: large enough for bulk speed, small enough that two connections share the work."""
 
-_ATTEMPTS: Final = 5
-_TRANSIENT: Final = ("40001", "40P01")  # serialization failure, deadlock
+_again: Final = transactions(first_pause=0.05)
 _KNOWN_ALREADY: Final = "23505"  # unique violation
 
 
@@ -45,7 +44,7 @@ class IngestCounts:
     Attributes:
         added: New events.
         known: Stored before with the same body.
-        also_seen: Another text of a stored event: a shorter one, or a longer one that now counts.
+        also_seen: Another text of a stored event: a shorter one, a longer one that now counts, or what was heard of it live.
         reread: Stored before, but now read differently (agent, project, reader); `reingest` writes them.
         repaired: The same, written by `reingest`.
         conflicts: Contradict a stored event; among the rejected.
@@ -102,7 +101,7 @@ def append_table(settings: Settings, table: pa.Table, *, mix: bool = False, conn
 
         def write_share(number: int) -> IngestCounts:
             share = chunks[number :: len(writers)]
-            return sum((writers[number].write_table(complete(chunk)) for chunk in share), IngestCounts())
+            return sum((writers[number].write_table(complete(each)) for each in share), IngestCounts())
 
         return sum(pool.map(write_share, range(len(writers))), IngestCounts())
 
@@ -130,7 +129,7 @@ class EventWriter:
     def __enter__(self) -> Self:
         self._connection = self._stack.enter_context(connect_arrow(self._settings, writes=True))
         with self._connection.cursor() as cursor:
-            statements.make_temporary_tables(cursor)
+            chunk.make_temporary_tables(cursor)
         self._connection.commit()
         return self
 
@@ -158,17 +157,17 @@ class EventWriter:
         """
         counts = IngestCounts()
         while table.num_rows:
-            first, table = statements.split_at_repetitions(table)
+            first, table = chunk.split_at_repetitions(table)
             counts += self._write_distinct(first)
         return counts
 
     def _write_distinct(self, table: pa.Table) -> IngestCounts:
         import pyarrow as pa
 
-        parts = by_operation(statements.stamped(table))
+        parts = by_operation(chunk.stamped(table))
         self._ensure_months(table)
         # Before the transaction: hashing takes a while, and an open transaction holds up others.
-        identities = pa.concat_tables([statements.identities(part) for part in parts])
+        identities = pa.concat_tables([chunk.identities(part) for part in parts])
         return self._retried(lambda cursor: self._chunk(cursor, parts, identities))
 
     def _ensure_months(self, table: pa.Table) -> None:
@@ -180,40 +179,31 @@ class EventWriter:
     def _chunk(self, cursor: Cursor, parts: Sequence[pa.Table], identities: pa.Table) -> IngestCounts:
         import pyarrow as pa
 
-        statements.claim_origin(cursor, parts, mix=self._mix)
+        chunk.claim_origin(cursor, parts, mix=self._mix)
         known = self._claim(cursor, identities)
         for part in parts:
-            statements.copy_events(cursor, statements.without(part, known) if known else part)
+            chunk.copy_events(cursor, chunk.without(part, known) if known else part)
         counts = IngestCounts(added=identities.num_rows - len(known))
         return counts + self._compare(cursor, pa.concat_tables(parts), len(known)) if known else counts
 
     def _claim(self, cursor: Cursor, identities: pa.Table) -> list[str]:
         if self._all_new:
-            statements.enter_identities(cursor, identities)
+            chunk.enter_identities(cursor, identities)
             return []
-        known = statements.claim_identities(cursor, identities)
+        known = chunk.claim_identities(cursor, identities)
         self._all_new = not known
         return known
 
     def _compare(self, cursor: Cursor, table: pa.Table, known: int) -> IngestCounts:
         """Judge the records whose event was stored before with another body, and write what follows from it."""
-        stored = statements.stored_with_another_body(cursor)
-        revised: list[dict[str, Any]] = []
-        conflicts: list[Rejection] = []
-        tally: Counter[str] = Counter()
-        for new in statements.rows_of(statements.only(table, stored)) if stored else ():
-            old = stored[new["event_id"]]
-            verdict = judge(old, new)
-            tally[verdict.judgement] += 1
-            if verdict.judgement == "longer" or (verdict.judgement == "reread" and self._reingest):
-                revised += statements.revisions(old, new)
-            elif verdict.judgement == "conflict":
-                conflicts.append(statements.conflict(new, verdict.reason))
-        statements.write_revisions(cursor, revised)
-        rejected, rejected_known = statements.keep_rejections(cursor, conflicts)
+        stored = chunk.stored_with_another_body(cursor)
+        found = settle(stored, chunk.rows_of(chunk.only(table, stored)) if stored else (), reingest=self._reingest)
+        tally = Counter(verdict.judgement for verdict in found.verdicts.values())
+        chunk.write_revisions(cursor, found.revised)
+        rejected, rejected_known = chunk.keep_rejections(cursor, found.conflicts)
         return IngestCounts(
             known=known - len(stored) + tally["same"],
-            also_seen=tally["shorter"] + tally["longer"],
+            also_seen=tally["shorter"] + tally["longer"] + tally["heard"],
             reread=0 if self._reingest else tally["reread"],
             repaired=tally["reread"] if self._reingest else 0,
             conflicts=tally["conflict"],
@@ -222,24 +212,23 @@ class EventWriter:
         )
 
     def _retried(self, work: Callable[[Cursor], IngestCounts]) -> IngestCounts:
-        """Do the work in one transaction; again, with more care, if an event was known, or if PostgreSQL ended it to break a deadlock."""
+        """Do the work in one transaction; again if PostgreSQL ended it to break a deadlock."""
+        return _again(self._transaction, work)
+
+    def _transaction(self, work: Callable[[Cursor], IngestCounts]) -> IngestCounts:
+        """Do the work in one transaction; in a second one, with more care, if an event was known."""
         connection = self._open()
-        for attempt in range(_ATTEMPTS):
-            try:
-                with connection.cursor() as cursor:
-                    counts = work(cursor)
-                connection.commit()
-            except Exception as error:
-                connection.rollback()
-                if self._all_new and sqlstate(error) == _KNOWN_ALREADY:
-                    self._all_new = False
-                    continue
-                if sqlstate(error) not in _TRANSIENT or attempt == _ATTEMPTS - 1:
-                    raise
-                time.sleep(0.05 * 2**attempt)
-            else:
-                return counts
-        raise AssertionError  # unreachable: the last attempt returns or raises
+        try:
+            with connection.cursor() as cursor:
+                counts = work(cursor)
+            connection.commit()
+        except Exception as error:
+            connection.rollback()
+            if self._all_new and sqlstate(error) == _KNOWN_ALREADY:
+                self._all_new = False
+                return self._transaction(work)
+            raise
+        return counts
 
     def _open(self) -> Connection:
         if self._connection is None:
@@ -249,5 +238,5 @@ class EventWriter:
 
 
 def _rejected(cursor: Cursor, rejections: Sequence[Rejection]) -> IngestCounts:
-    rejected, rejected_known = statements.keep_rejections(cursor, rejections)
+    rejected, rejected_known = chunk.keep_rejections(cursor, rejections)
     return IngestCounts(rejected=rejected, rejected_known=rejected_known)

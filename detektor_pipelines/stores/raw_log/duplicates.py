@@ -8,24 +8,31 @@ reader. Nothing is lost and nothing counts twice:
 - what was read while it still went on (a call without its outcome, an answer that still streamed) and again later, its counts only grown:
   the later one counts;
 - another reader revision, agent or project: the log is read differently now, which only `reingest` writes;
+- what was heard live of an event that is stored already: it adds nothing and contradicts nothing;
 - anything else, two values of one measure above all: a conflict. The first stays and the second is kept as rejected.
 
-Pure functions over rows (column → value, instants as int µs); `stores.raw_log.bulk` applies them.
+Pure functions over rows (column → value, instants as int µs); `stores.raw_log.bulk` and `stores.raw_log.live` write what `settle` says.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from detektor_pipelines.language.events import MEASURES
+from detektor_pipelines.language.records import Rejection
 from detektor_pipelines.stores.raw_log.table import BODY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 Row: TypeAlias = "Mapping[str, Any]"
-Judgement: TypeAlias = Literal["same", "shorter", "longer", "reread", "conflict"]
+Judgement: TypeAlias = Literal["same", "shorter", "longer", "reread", "heard", "conflict"]
+
+HEARD: Final = 0
+"""`reader_revision` of an event that was heard live, before its log could be read. What the log says of it later is the fuller reading:
+`reingest` writes it. And what is heard of an event that is stored already, by another ear or from its log, adds nothing and contradicts
+nothing: two clocks never agree on when it was."""
 
 MAPPED: Final = ("agent_type", "project")
 """Columns that come from tables and options rather than from the record itself."""
@@ -38,10 +45,47 @@ _STREAMED: Final = "chat"
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How an incoming record stands to the stored one; `reason` says where a conflict lies."""
+    """How an incoming record stands to the stored one; `reason` says where a conflict lies, or what is read differently."""
 
     judgement: Judgement
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What follows from records of events that are stored with another body.
+
+    Attributes:
+        verdicts: Of each event_id.
+        revised: Rows of higher revisions to append; of one event the retracted one first.
+        conflicts: Rejections to keep.
+
+    """
+
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    revised: list[dict[str, Any]] = field(default_factory=list)
+    conflicts: list[Rejection] = field(default_factory=list)
+
+
+def settle(stored: Mapping[str, Row], incoming: Iterable[Row], *, reingest: bool = False) -> Settlement:
+    """Judge records whose events are stored.
+
+    Args:
+        stored: event_id → the row that counts.
+        incoming: Rows of those events, each event once.
+        reingest: Write what is read differently now.
+
+    """
+    found = Settlement()
+    for new in incoming:
+        old = stored[new["event_id"]]
+        verdict = judge(old, new)
+        found.verdicts[new["event_id"]] = verdict
+        if verdict.judgement == "longer" or (verdict.judgement == "reread" and reingest):
+            found.revised.extend(revisions(old, new))
+        elif verdict.judgement == "conflict":
+            found.conflicts.append(conflict(new, verdict.reason))
+    return found
 
 
 def judge(stored: Row, incoming: Row) -> Verdict:
@@ -50,8 +94,10 @@ def judge(stored: Row, incoming: Row) -> Verdict:
     differing = [name for name in BODY if stored[name] != incoming[name]]
     if not differing:
         return Verdict("same")
+    if incoming["reader_revision"] == HEARD:
+        return Verdict("heard")
     if _is_read_differently(stored, incoming, differing):
-        return Verdict("reread")
+        return Verdict("reread", f"stored before and read differently now ({', '.join(differing)}): `detektor reingest` writes it")
     # 2. `contradicting`: columns in which both have a value, and not the same; attributes (a text) may always differ. Unless they
     #    differ as two looks at an operation under way do, this is a conflict. From here on no column has two values, but for growth.
     contradicting = [name for name in differing if name != _TEXT and stored[name] is not None and incoming[name] is not None]
@@ -66,15 +112,44 @@ def judge(stored: Row, incoming: Row) -> Verdict:
     says_less = bool(absent) or growth == "shorter"
     if says_more and says_less:
         return Verdict("conflict", f"duplicate event_id with another body: each says what the other does not ({', '.join(differing)})")
-    if says_more or says_less:
-        return Verdict("longer" if says_more else "shorter")
     # 4. Only the attributes differ: the longer text counts, so that the order of arrival does not matter.
-    return Verdict("longer" if len(incoming[_TEXT]) > len(stored[_TEXT]) else "shorter")
+    is_longer = says_more or (not says_less and len(incoming[_TEXT]) > len(stored[_TEXT]))
+    return Verdict("longer" if is_longer else "shorter")
 
 
 def moves(stored: Row, incoming: Row) -> bool:
     """Tell whether the event leaves the agent, project or instant under which it was published."""
     return any(stored[name] != incoming[name] for name in (*MAPPED, "occurred_at"))
+
+
+def revisions(stored: Row, incoming: Row) -> list[dict[str, Any]]:
+    """Make the rows that put the incoming record in the stored one's place.
+
+    An event that leaves its agent, project or instant first gets a retracted revision under the old ones: so whoever published them learns
+    that they changed. Of a live event the platform learns what the new record says when it comes, so both are known from then on, and until
+    then the stored one is what was served; of history that is read from files again every revision is known from when it happened.
+    """
+    learnt = {"ingested_at": incoming["ingested_at"]}
+    if not (_is_history(stored) and _is_history(incoming)):
+        learnt["known_at"] = incoming["ingested_at"]
+    revision = stored["revision"] + 1
+    if not moves(stored, incoming):
+        return [{**incoming, **learnt, "revision": revision}]
+    tombstone = {**stored, **learnt, "revision": revision, "retracted": True}
+    return [tombstone, {**incoming, **learnt, "revision": revision + 1}]
+
+
+def conflict(row: Row, reason: str) -> Rejection:
+    """Make the rejection of a record that contradicts the stored one; its excerpt is the whole body, for nothing may be lost."""
+    import orjson
+
+    said = {name: row[name] for name in BODY if row[name] is not None}
+    return Rejection(row["source"], None, reason, orjson.dumps(said).decode(), row["event_id"])
+
+
+def _is_history(row: Row) -> bool:
+    """Whether it counts as known from when it happened; a live record that came at that very instant does not."""
+    return bool(row["known_at"] == row["occurred_at"] != row["ingested_at"])
 
 
 def _is_read_differently(stored: Row, incoming: Row, differing: list[str]) -> bool:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines import clock
+from detektor_pipelines.language.calendar import owner_number_sql
 from detektor_pipelines.language.events import MEASURES
-from detektor_pipelines.language.windows import DAY
 from detektor_pipelines.stores import cluster
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ class Excepted:
         ts, hop = f"(EXTRACT(EPOCH FROM {table}.occurred_at) * 1000000)::bigint", self.longest.hop
         leave = f"{ts} + MOD({hop} - MOD({ts}, {hop}), {hop}) + {self.longest.size}"
         days = ", ".join(map(str, self.days))
-        return f"NOT EXISTS (SELECT FROM unnest(ARRAY[{days}]::bigint[]) d WHERE d BETWEEN ({ts} - 1) / {DAY} AND ({leave} - 1) / {DAY})"
+        reach = f"{owner_number_sql(ts)} AND {owner_number_sql(leave)}"
+        return f"NOT EXISTS (SELECT FROM unnest(ARRAY[{days}]::bigint[]) d WHERE d BETWEEN {reach})"
 
 
 def is_snapshot(text: str) -> bool:

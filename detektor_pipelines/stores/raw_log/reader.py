@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines import clock
+from detektor_pipelines.language.calendar import owner_sql
 from detektor_pipelines.language.events import MEASURES
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def events_by_day(connection: Connection, agent: str, start: int, end: int) -> d
     """Return how many of one agent's events with occurred_at in (start, end] (µs) each UTC day owns; from the index alone, if it can."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT ((occurred_at AT TIME ZONE 'UTC') - interval '1 microsecond')::date, count(*) FROM ml_learning.agent_events"
+            f"SELECT {owner_sql('occurred_at')}, count(*) FROM ml_learning.agent_events"
             f" WHERE agent_type = '{agent}' AND occurred_at > {_instant(start)} AND occurred_at <= {_instant(end)} GROUP BY 1"
         )
         return dict(cursor.fetchall())

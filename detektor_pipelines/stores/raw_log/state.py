@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date
+from datetime import UTC
 from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines.clock import from_us, now_us
+from detektor_pipelines.language.calendar import owner
 from detektor_pipelines.language.events import AGENT_TYPES, UNMAPPED
 from detektor_pipelines.stores.connections import connect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date
 
     from detektor_pipelines.settings import Settings
 
@@ -70,14 +72,12 @@ def event_counts(settings: Settings) -> list[EventCount]:
 def oldest_event_day(settings: Settings) -> date | None:
     """Return the UTC day that owns the oldest event of a mapped agent, None when there is none: where the daily partitions begin.
 
-    Midnight belongs to the day that ends there, as everywhere.
-
     Raises:
         UserError: The database cannot be read.
 
     """
     oldest = _edge(settings, "min", AGENT_TYPES)
-    return None if oldest is None else from_us(oldest - 1).date()
+    return None if oldest is None else owner(oldest)
 
 
 def newest_event_us(settings: Settings) -> int | None:

@@ -144,6 +144,13 @@ def json_text(attributes: Any) -> str | None:
     return text.replace("\\u0000", "\ufffd") if "\\u0000" in text else text
 
 
+def normalised_json(text: str | None) -> str | None:
+    """Write the server's JSON text as `json_text` does."""
+    import orjson
+
+    return orjson.dumps(orjson.loads(text), option=orjson.OPT_SORT_KEYS).decode() if text else None
+
+
 def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
     import pyarrow as pa
 

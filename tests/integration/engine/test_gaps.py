@@ -18,9 +18,10 @@ from support.rule_log import run
 from detektor_pipelines import clock
 from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.engine.explain import read_row
-from detektor_pipelines.engine.materialize import materialize, midnight
+from detektor_pipelines.engine.materialize import materialize
 from detektor_pipelines.language import Feature, FeatureView, count, days, total
 from detektor_pipelines.language import event as column
+from detektor_pipelines.language.calendar import start_us
 from detektor_pipelines.language.windows import DAY, HOUR
 from detektor_pipelines.stores.connections import connect, connect_arrow
 from detektor_pipelines.stores.offline.rows import row_table
@@ -200,7 +201,7 @@ def test_whatever_was_published_a_read_is_what_was_served(
         insert(log, [each for each in waiting if each.known_at <= at])
         waiting = [each for each in waiting if each.known_at > at]
         monkeypatch.setenv("DETEKTOR_NOW", clock.to_text(at))
-        reached = [day for day in DAYS if midnight(day) < at]
+        reached = [day for day in DAYS if start_us(day) < at]
         chosen = data.draw(st.lists(st.sampled_from(reached), unique=True, min_size=1)) if reached else []
         if chosen:
             materialize(log, EVERYTHING, chosen)

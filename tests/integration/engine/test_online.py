@@ -20,8 +20,9 @@ from detektor_pipelines.clock import parse_instant, to_us
 from detektor_pipelines.compile.plan import plan
 from detektor_pipelines.compile.sql import reach_back
 from detektor_pipelines.engine import gate
-from detektor_pipelines.engine.materialize import compute_days, materialize, midnight
+from detektor_pipelines.engine.materialize import compute_days, materialize
 from detektor_pipelines.engine.online import publish_online, write_from_log
+from detektor_pipelines.language.calendar import start_us
 from detektor_pipelines.language.windows import DAY, HOUR, MINUTE
 from detektor_pipelines.quality.parity.check import Served, compare
 from detektor_pipelines.stores.connections import connect
@@ -74,7 +75,7 @@ def read(settings: Settings, *projects: str) -> list[online.OnlineRow | None]:
 
 
 def at(day: date, hour: int = 0) -> int:
-    return midnight(day) + hour * HOUR
+    return start_us(day) + hour * HOUR
 
 
 def test_what_left_the_windows_on_a_day_that_is_not_published_is_not_served(log: Settings) -> None:

@@ -19,9 +19,10 @@ from detektor_pipelines.compile.plan import plan
 from detektor_pipelines.compile.sql import POSTGRES, Span, reach_back, states_sql
 from detektor_pipelines.engine import compute as engine
 from detektor_pipelines.engine.explain import read_row
-from detektor_pipelines.engine.materialize import compute_days, materialize, midnight
+from detektor_pipelines.engine.materialize import compute_days, materialize
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language import days, minutes
+from detektor_pipelines.language.calendar import end_us, start_us
 from detektor_pipelines.language.windows import DAY, HOUR
 from detektor_pipelines.stores.connections import connect, connect_arrow
 from detektor_pipelines.stores.offline.rows import publish, published_days, row_table
@@ -131,7 +132,7 @@ def test_what_a_moment_knew_does_not_depend_on_how_often_somebody_published(
         waiting = [each for each in waiting if each.known_at > at]
         insert(log, come)
         monkeypatch.setenv("DETEKTOR_NOW", clock.to_text(at))
-        days = [day for day in DAYS if midnight(day) < at]
+        days = [day for day in DAYS if start_us(day) < at]
         some = data.draw(st.lists(st.sampled_from(days), unique=True, max_size=len(days))) if days else []
         if some:
             materialize(log, VIEW, some)
@@ -210,7 +211,7 @@ def test_older_snapshot_does_not_overwrite_newer_knowledge(log: Settings) -> Non
     fresh(log)
     insert(log, [Event("e", ORIGIN + 10 * HOUR, ORIGIN + 10 * HOUR, "p")])
     materialize(log, VIEW, DAYS[:1])
-    table = engine.compute(VIEW, engine.event_schema(VIEW).empty_table(), start=midnight(FIRST), end=midnight(FIRST) + DAY)
+    table = engine.compute(VIEW, engine.event_schema(VIEW).empty_table(), start=start_us(FIRST), end=end_us(FIRST))
     with connect_arrow(log) as connection, pytest.raises(UserError, match="newer knowledge"):
         publish(connection, VIEW, DAYS[:1], table, "3:3:")
 

@@ -1,4 +1,4 @@
-"""A fake engine: what comes out is made up, what fails is asked for."""
+"""A fake engine, which is also the platform that is asked: what comes out is made up, what fails is asked for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from detektor_pipelines.quality.findings import BESIDE_THE_GATE, FRESH, VERSION,
 from detektor_pipelines.stores.raw_log.volume import AgentVolume, CommittedTotals, LogVolume
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import ModuleType
 
     from detektor_pipelines.language.views import FeatureView
@@ -71,8 +71,12 @@ class FakeEngine:
         self.runs.append(run_id)
         return self.publication
 
-    def newest_rows(self, view: FeatureView, day: date) -> tuple[list[str], list[tuple[object, ...]]]:
-        return ["agent_id", view.features[0].name], [(view.agent, 4), (f"{view.agent}@{day}", None)]
+    def ask(self, question: Callable[..., Any], *given: Any, **named: Any) -> Any:
+        """Answer with the method that has the question's name."""
+        return getattr(self, question.__name__)(*given, **named)
+
+    def newest_rows(self, view: FeatureView, day: date, *, limit: int) -> tuple[list[str], list[tuple[object, ...]]]:
+        return ["agent_id", view.features[0].name], [(view.agent, 4), (f"{view.agent}@{day}", None)][:limit]
 
     def log_volume(self, known: CommittedTotals | None = None) -> LogVolume:
         self.asked.append(known)
@@ -97,12 +101,12 @@ class FakeEngine:
         usual = {check.name: Finding(check.name, passed=True, summary="As it should be.") for check in BESIDE_THE_GATE}
         return list((usual | self.findings).values())
 
-    def freshness(self, views: Sequence[FeatureView]) -> dict[str, Finding]:
+    def views_freshness(self, views: Sequence[FeatureView]) -> dict[str, Finding]:
         if self.blind:
             raise self.blind
         return {view.name: self._fresh(view.name) for view in views}
 
-    def versions(self, views: Sequence[FeatureView]) -> dict[str, Finding]:
+    def views_versions(self, views: Sequence[FeatureView]) -> dict[str, Finding]:
         usual = Finding(VERSION.name, passed=True, summary="All of this version.", figures={"data_hash": "new"})
         return {view.name: self.findings.get(VERSION.name, usual) for view in views}
 

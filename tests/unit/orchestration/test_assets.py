@@ -43,7 +43,7 @@ def run(engine: Any, instance: Any, *, first: str, last: str | None = None, view
 
     from detektor_pipelines.orchestration.build import build_definitions
 
-    definitions = build_definitions({"engine": engine}, views=views)
+    definitions = build_definitions({"engine": engine, "platform": engine}, views=views)
     selection = [AssetKey([view.group, name]) for view in views for name in ("features", "online")]
     job = definitions.get_repository_def().get_implicit_job_def_for_assets(selection)
     days: dict[str, Any] = (

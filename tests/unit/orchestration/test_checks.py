@@ -49,7 +49,7 @@ def materialize(engine: Any, instance: Any, days: tuple[str, str] = ("2026-05-01
     from detektor_pipelines.orchestration.resources import default_resources
 
     assets = view_assets(VIEW, daily_partitions(get_settings()))
-    definitions = dg.Definitions(assets, resources=default_resources() | {"engine": engine})
+    definitions = dg.Definitions(assets, resources=default_resources() | {"engine": engine, "platform": engine})
     job = definitions.get_repository_def().get_implicit_job_def_for_assets([features_key(VIEW)])
     tags = dict(zip(("dagster/asset_partition_range_start", "dagster/asset_partition_range_end"), days, strict=True))
     return job.execute_in_process(instance=instance, raise_on_error=False, asset_selection=[features_key(VIEW)], tags=tags)
@@ -138,7 +138,7 @@ def whole_graph(engine: Any, instance: Any) -> Any:
     from detektor_pipelines.orchestration.build import build_definitions
     from detektor_pipelines.orchestration.keys import features_key, online_key
 
-    definitions = build_definitions({"engine": engine}, settings=get_settings())
+    definitions = build_definitions({"engine": engine, "platform": engine}, settings=get_settings())
     keys = [features_key(VIEW), online_key(VIEW)]
     tags = {"dagster/asset_partition_range_start": "2026-05-01", "dagster/asset_partition_range_end": "2026-05-03"}
     job = definitions.get_repository_def().get_implicit_job_def_for_assets(keys)
@@ -183,7 +183,7 @@ def evaluate_log(engine: Any, instance: Any) -> Any:
         [raw_log()],
         asset_checks=[log_freshness_check()],
         jobs=[dg.define_asset_job("fresh", dg.AssetSelection.checks(dg.AssetCheckKey(RAW_LOG, "data_is_fresh")))],
-        resources={"engine": engine},
+        resources={"platform": engine},
     )
     result = definitions.get_repository_def().get_job("fresh").execute_in_process(instance=instance)
     assert result.success
@@ -211,7 +211,7 @@ def tick(engine: Any, instance: Any, cursor: str | None = None) -> Any:
     from detektor_pipelines.orchestration.checks.freshness import watch_freshness
 
     with dg.build_sensor_context(instance, cursor=cursor) as context:
-        result = watch_freshness((VIEW, OTHER), engine=engine).evaluate_tick(context)
+        result = watch_freshness((VIEW, OTHER), platform=engine).evaluate_tick(context)
     for event in result.asset_events:
         instance.report_runless_asset_event(event)
     return result
@@ -249,8 +249,8 @@ def test_the_same_verdict_in_other_words_is_said(engine: Any, instance: Any, mon
     """Rows that are late still, but true up to another hour."""
     engine.late = {VIEW.name: "warn"}
     first = tick(engine, instance)
-    now = {name: replace(finding, summary=f"{finding.summary} Still.") for name, finding in engine.freshness([VIEW, OTHER]).items()}
-    monkeypatch.setattr(engine, "freshness", lambda _: now)
+    now = {name: replace(finding, summary=f"{finding.summary} Still.") for name, finding in engine.views_freshness([VIEW, OTHER]).items()}
+    monkeypatch.setattr(engine, "views_freshness", lambda _: now)
     assert said(tick(engine, instance, first.cursor)) == [("code_reviewer/features", "False"), ("deployment_specialist/features", "True")]
 
 
@@ -268,7 +268,7 @@ def test_the_log_is_observed_ten_minutes_apart_and_at_once_when_the_clock_was_pu
 
 
 def test_what_a_run_has_evaluated_the_sensor_does_not_say_again(engine: Any, instance: Any) -> None:
-    usual = engine.freshness([VIEW])[VIEW.name]
+    usual = engine.views_freshness([VIEW])[VIEW.name]
     engine.findings = {usual.check: usual}
     first = tick(engine, instance)
     materialize(engine, instance)

@@ -44,7 +44,11 @@ def run(engine: Any, instance: Any, tags: Mapping[str, str] | None = None) -> An
 
     from detektor_pipelines.orchestration.build import build_definitions
 
-    job = build_definitions({"engine": engine}, views=(VIEW,)).get_repository_def().get_implicit_job_def_for_assets([AssetKey(KEY)])
+    job = (
+        build_definitions({"engine": engine, "platform": engine}, views=(VIEW,))
+        .get_repository_def()
+        .get_implicit_job_def_for_assets([AssetKey(KEY)])
+    )
     span = {"dagster/asset_partition_range_start": DAYS[0].isoformat(), "dagster/asset_partition_range_end": DAYS[-1].isoformat()}
     return job.execute_in_process(instance=instance, raise_on_error=False, asset_selection=[AssetKey(KEY)], tags={**span, **(tags or {})})
 

@@ -30,7 +30,7 @@ def observe(engine: Any, instance: Any) -> Any:
     from detektor_pipelines.orchestration.keys import RAW_LOG
     from detektor_pipelines.orchestration.raw_log import raw_log
 
-    job = dg.Definitions([raw_log()], resources={"engine": engine}).get_repository_def().get_implicit_job_def_for_assets([RAW_LOG])
+    job = dg.Definitions([raw_log()], resources={"platform": engine}).get_repository_def().get_implicit_job_def_for_assets([RAW_LOG])
     assert job.execute_in_process(instance=instance).success
     (record,) = instance.fetch_observations(RAW_LOG, limit=1).records
     return record.asset_observation

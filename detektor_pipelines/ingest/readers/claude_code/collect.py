@@ -214,9 +214,12 @@ class Collector:
             return
         call = self.state.calls.setdefault(call_id, Call())
         arguments = record_of(block.get("input"))
-        if call.at is None or (at < call.at):
+        is_earliest = call.at is None or at < call.at
+        if is_earliest:
             call.at, call.session, call.source = at, session, source
-            call.caller = caller if caller.run or not call.caller.run else call.caller
+        # A copy that knows the run counts before one that does not, whichever is earlier or read first
+        if (caller.run is not None and call.caller.run is None) or (is_earliest and (caller.run is None) == (call.caller.run is None)):
+            call.caller = caller
         call.name = call.name or name
         if name in SHELL_TOOLS:
             command = text_of(arguments.get("command"))

@@ -217,7 +217,7 @@ def test_todays_file_and_one_just_written_stay(database: Settings, spool: Path, 
 def test_killed_between_commit_and_offset(database: Settings, spool: Path, writer: LiveWriter) -> None:
     note(spool, *(call(number) for number in range(50)))
     code = (
-        "import os, signal; from detektor_pipelines.ingest import spool; from detektor_pipelines.settings import get_settings\n"
+        "import os, signal; from detektor_pipelines.ingest.live import spool; from detektor_pipelines.settings import get_settings\n"
         "spool._State.write = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         "spool.drain(get_settings())"
     )

@@ -13,7 +13,8 @@ from detektor_pipelines.errors import UserError
 from detektor_pipelines.ingest.live.writer import LiveWriter
 from detektor_pipelines.language.records import AgentEvent, Rejection
 from detektor_pipelines.stores.raw_log.bulk import append
-from detektor_pipelines.stores.raw_log.live import HEARD, LiveLog, body_hash, row_of
+from detektor_pipelines.stores.raw_log.duplicates import HEARD
+from detektor_pipelines.stores.raw_log.live import LiveLog, body_hash, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

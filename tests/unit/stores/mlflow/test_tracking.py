@@ -51,6 +51,8 @@ class FakeMlflow(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.experiments: dict[str, str] = {}
         self.runs: dict[str, dict[str, Any]] = {}
+        self.authorizations: set[str | None] = set()
+        self.hangs_up = False
 
     @property
     def address(self) -> str:
@@ -79,6 +81,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no"}, 404)
 
     def do_POST(self) -> None:
+        self.server.authorizations.add(self.headers["Authorization"])
+        self.close_connection = self.server.hangs_up
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self._answer(getattr(self, self.path.rpartition("mlflow/")[2].replace("/", "_").replace("-", "_"))(body))
 
@@ -232,6 +236,52 @@ def test_a_server_that_is_down_is_named_with_what_to_do(tmp_path: Path) -> None:
 def test_an_address_that_is_no_server_is_named(tmp_path: Path) -> None:
     with pytest.raises(TrackingUnavailableError, match="over HTTP"):
         Tracker(Settings(home=tmp_path, mlflow_tracking_uri="sqlite:///x.db")).ensure_experiment()
+
+
+def test_a_server_that_hangs_up_after_each_answer_is_asked_again(mlflow: FakeMlflow, tracker_of: Callable[[], Tracker]) -> None:
+    mlflow.hangs_up = True
+    tracker = tracker_of()
+    tracker.log(RECORD)
+    tracker.log(replace(RECORD, view="deployment_features"))
+    assert [run["status"] for run in mlflow.children()] == ["FINISHED", "FINISHED"]
+    assert len(mlflow.parents()) == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "variables", "sent"),
+    [
+        ("http://127.0.0.1", {}, None),
+        ("http://me:it@127.0.0.1", {"MLFLOW_TRACKING_TOKEN": "t"}, "Basic bWU6aXQ="),
+        ("http://127.0.0.1", {"MLFLOW_TRACKING_USERNAME": "me", "MLFLOW_TRACKING_PASSWORD": "żółw"}, "Basic bWU6xbzDs8WCdw=="),
+        ("http://127.0.0.1", {"MLFLOW_TRACKING_TOKEN": "t"}, "Bearer t"),
+    ],
+)
+def test_credentials_are_those_of_the_address_or_of_mlflows_own_variables(
+    mlflow: FakeMlflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, variables: dict[str, str], sent: str | None
+) -> None:
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login other password other\n", encoding="utf-8")
+    (tmp_path / ".netrc").chmod(0o600)
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    tracker = Tracker(Settings(home=tmp_path, mlflow_tracking_uri=f"{address}:{mlflow.server_address[1]}"))
+    run_id = tracker.log(RECORD)
+    tracker.close()
+    assert run_id in mlflow.runs
+    assert mlflow.authorizations == {sent}
+
+
+def test_a_text_that_mlflow_would_refuse_is_cut(mlflow: FakeMlflow, tracker_of: Callable[[], Tracker]) -> None:
+    """MLflow takes 6,000 characters of a parameter and refuses the whole batch for a longer one; 800 failed days have more."""
+    failed = tuple(f"{2_000 + number // 300}-01-{number % 300}" for number in range(800))
+    made_from = {f"feature_{number}": ("occurred_at", "verdict") for number in range(300)}
+    record = replace(RECORD, failed_days=failed, made_from=made_from)
+    assert tracker_of().log_or_keep(record).problem is None
+
+    (run,) = mlflow.children()
+    assert run["params"]["failed_partitions"] == ",".join(failed)[:4_000]
+    assert run["tags"]["detektor.column_lineage"] == record.identity()["detektor.column_lineage"][:4_000]
+    assert max(map(len, (*run["params"].values(), *run["tags"].values()))) == 4_000
 
 
 def test_what_could_not_be_logged_is_sent_by_a_later_run(mlflow: FakeMlflow, tracker_of: Callable[[], Tracker], tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from detektor_pipelines.stores.raw_log.statements import revisions
+from detektor_pipelines.stores.raw_log.duplicates import revisions
 
 OCCURRED, STORED, LATER = 1_000, 5_000, 9_000
 
