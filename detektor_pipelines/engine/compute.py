@@ -81,12 +81,17 @@ def compute(view: FeatureView, events: "pa.Table", *, start: int, end: int, cuto
 @contextmanager
 def loaded(events: "pa.Table", compiled: Plan) -> "Iterator[duckdb.DuckDBPyConnection]":
     """Open a DuckDB whose relation `events` is what the plan's SQL reads."""
-    import duckdb
-
-    with duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false"}) as engine:
+    with in_memory() as engine:
         engine.register("raw_events", events)
         engine.execute(f"CREATE TEMP VIEW events AS SELECT {_ranked(compiled)} FROM raw_events")
         yield engine
+
+
+def in_memory() -> "duckdb.DuckDBPyConnection":
+    """Open an empty DuckDB, to be closed by its caller; it fetches nothing from anywhere."""
+    import duckdb
+
+    return duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false"})
 
 
 def _ranked(compiled: Plan) -> str:
@@ -178,7 +183,16 @@ def _table(
     schema = row_schema(view)
     columns: list[pa.Array | pa.ChunkedArray] = [keys.cast(pa.string())]
     columns += [pa.array(each).cast(schema.field(name).type) for name, each in zip(IDENTITY_COLUMNS[1:], (instants, created), strict=True)]
+    return pa.table([*columns, *feature_arrays(view, values).columns], schema=schema)
+
+
+def feature_arrays(view: FeatureView, values: "list[Vector]") -> "pa.Table":
+    """Finalised values as columns, typed as in the view's rows."""
+    import pyarrow as pa
+
+    schema = row_schema(view)
+    columns = []
     for each, (column, valid) in zip(view.features, values, strict=True):
         array = pa.array(column, mask=None if valid.all() else ~valid)
         columns.append(array.cast(schema.field(each.name).type))
-    return pa.table(columns, schema=schema)
+    return pa.table(columns, names=[each.name for each in view.features])
