@@ -1,13 +1,18 @@
-"""The eight agents' feature views, one file each. Plain data: nothing here computes, reads or writes.
+"""The eight agents' feature views, one file each. Plain data: nothing here computes or writes, and one small file is read (`chosen`).
 
-Belongs here: what a feature is, in the words of `language`. Does not belong here: the words themselves, or what is made of a definition
-(`compile`).
+    DECLARED    what the files beside this one say: what pages, the client and the lock are made from
+    VIEWS       what is in force: the same, but for the versions that somebody has rolled back to
+    BESIDE      earlier versions that are kept fresh online until they are retired
+
+Belongs here: what a feature is, in the words of `language`; every version there was (`history/`, and `versions.lock` over it). Does not
+belong here: the words themselves, what is made of a definition (`compile`), or how a version comes into force (`versions`).
 """
 
 from typing import Final
 
 from detektor_pipelines.catalog import (
     architecture_advisor,
+    chosen,
     code_reviewer,
     debugger,
     deployment_specialist,
@@ -18,7 +23,7 @@ from detektor_pipelines.catalog import (
 )
 from detektor_pipelines.language.views import FeatureView
 
-VIEWS: Final[tuple[FeatureView, ...]] = (
+DECLARED: Final[tuple[FeatureView, ...]] = (
     code_reviewer.VIEW,
     deployment_specialist.VIEW,
     detektor_coder.VIEW,
@@ -30,15 +35,20 @@ VIEWS: Final[tuple[FeatureView, ...]] = (
 )
 """In the order of `language.events.AGENTS`."""
 
+_CHOSEN: Final = chosen.read(chosen.home() / chosen.FILE)
 
-def view_named(name: str) -> FeatureView:
-    """The view called ``name`` (``code_review_features``), or the one of the agent ``name`` (``code-reviewer``).
+VIEWS: Final[tuple[FeatureView, ...]] = _CHOSEN.in_force(DECLARED)
+BESIDE: Final[tuple[FeatureView, ...]] = _CHOSEN.kept_beside(VIEWS)
+
+
+def view_named(name: str, views: tuple[FeatureView, ...] = VIEWS) -> FeatureView:
+    """The view called ``name`` (``code_review_features``), or the one of the agent ``name`` (``code-reviewer``); by default as in force.
 
     Raises:
         KeyError: with the names that exist.
     """
-    for view in VIEWS:
+    for view in views:
         if name in (view.name, view.agent):
             return view
-    message = f"there is no feature view {name!r}; there are {', '.join(view.name for view in VIEWS)}"
+    message = f"there is no feature view {name!r}; there are {', '.join(view.name for view in views)}"
     raise KeyError(message)
