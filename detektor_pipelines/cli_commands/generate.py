@@ -30,7 +30,7 @@ def generate(
     *,
     check: Annotated[bool, typer.Option("--check", help="Change nothing; exit 1 if a file is not what it would be.")] = False,
 ) -> None:
-    """Write the docs, the JSON Schema, the Feast repository, the client's types and the lock of versions that are made from the definitions.
+    """Write what is made from the definitions: docs, JSON Schema, Feast repository, the client's types, the lock of versions.
 
     Refuses when the numbers of a view have changed and its version has not followed: it says which features, and which bump they need.
 

@@ -149,7 +149,8 @@ def _derived(canonical: Any) -> Derived:
 def _expression(canonical: Any) -> Expression:
     match canonical:
         case ["column", str(name)]:
-            return getattr(event, name)
+            column: Expression = getattr(event, name)
+            return column
         case ["constant", int(value) | str(value)]:
             return Constant(value)
         case ["not", operand]:
