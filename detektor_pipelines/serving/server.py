@@ -141,9 +141,8 @@ class _Server:
         except OnlineStoreDownError as error:
             raise _down(error) from None
         if source == "fallback" and request.pinned:
-            detail = "What is kept for that is of the current versions only: ask for those, or again in a moment."
-            why = "Serving is switched to static values" if cast("Sources", self.sources).static.on else "Redis does not answer"
-            raise ProblemError(503, why, detail, {"retry-after": "1"})
+            detail = "What is kept for that is of the current versions only: ask for those, or again in a moment; /health says why."
+            raise ProblemError(503, "Values kept earlier are served", detail, {"retry-after": "1"})
         refused = await self._refused(lookups) if request.why and source != "fallback" else []
         content, age = answer(request, online.rows_of(lookups, found), refused)
         return content, {SOURCE_HEADER: source} | ({} if age is None else {AGE_HEADER: f"{age:.3f}"})
