@@ -42,7 +42,7 @@ SHOWN = f"SELECT count(*) FROM information_schema.columns WHERE table_schema = '
 def review(settings: Settings, number: int) -> None:
     """Add one review of now to the log."""
     at = clock.now_us()
-    append(settings, [AgentEvent(f"drill{number}", VIEW.agent, "r", "review", at, "test", known_at=at)])
+    append(settings, [AgentEvent(f"drill{number}", VIEW.agent, "r", "review", at, "test", known_at=at, simulated=True)])
 
 
 def value(server: Server, feature: str) -> Any:
