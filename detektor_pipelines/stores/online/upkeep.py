@@ -1,8 +1,9 @@
 """Which versions in the online store nobody needs any more, and letting them go.
 
 A changed definition writes under other keys; what the old one wrote stays readable (`code_review_features@v1:…`) until it goes here. A
-version stays that is of a present definition, that is kept fresh beside one until it is retired, that Feast's registry holds as a view's present one (another checkout may have applied it),
-that a registered model was made from, or that was kept up to date until lately: then somebody still writes it.
+version stays that is of a present definition, that is kept fresh beside one until it is retired, that Feast's registry holds as a view's
+present one (another checkout may have applied it), that a registered model was made from, or that was kept up to date until lately: then
+somebody still writes it.
 """
 
 from __future__ import annotations
