@@ -27,7 +27,7 @@ _VIEWS: Final = 256
 @lru_cache(maxsize=_VIEWS)
 def data_hash(view: FeatureView) -> str:
     """SHA-256 (hex) of everything that the view's numbers and their layout depend on."""
-    return _digest(
+    return digest(
         {
             "semantics": SEMANTICS_VERSION,
             "agent": view.agent,
@@ -44,7 +44,7 @@ def short_hash(view: FeatureView) -> str:
 
 def metadata_hash(view: FeatureView) -> str:
     """SHA-256 (hex) of what a person or the gate reads: texts, units, bounds, owner, version, tags."""
-    return _digest(
+    return digest(
         {
             "name": view.name,
             "version": view.version,
@@ -59,7 +59,7 @@ def metadata_hash(view: FeatureView) -> str:
 
 def label_hash(label: Label) -> str:
     """SHA-256 (hex) of everything that the values of a label, their instants and when they are known depend on; texts are not in it."""
-    return _digest(
+    return digest(
         {
             "semantics": LABEL_SEMANTICS_VERSION,
             "agent": label.agent,
@@ -82,6 +82,7 @@ def _numbers(feature: Feature) -> list[object]:
     ]
 
 
-def _digest(content: dict[str, object]) -> str:
+def digest(content: dict[str, object]) -> str:
+    """SHA-256 (hex) of some data, however its keys are ordered."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -44,6 +44,7 @@ class Label:
 
     Raises:
         DefinitionError: for a name, a text or an expression that cannot be.
+
     """
 
     name: str

@@ -3,7 +3,8 @@
 Belongs here: the choice between them. An answer is never mixed of kept values and others.
 
     redis           it was read from Redis now
-    fallback        Redis is away; or it is late, and every agent asked for was kept recently: lateness makes nobody NOT_FOUND
+    fallback        Redis is away; or it is late, and every agent asked for was kept recently: lateness makes nobody NOT_FOUND; or somebody
+                    has switched to what was kept (`static`)
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from detektor_pipelines.serving.values.live_values import LiveValues, OnlineStoreLateError
+from detektor_pipelines.serving.values.static import StaticSwitch
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError
 from detektor_pipelines.stores.online import read_log
 from detektor_pipelines.stores.online import values as online
@@ -32,6 +34,7 @@ class Sources:
     def __init__(self, settings: Settings, last_known: LastKnown, metrics: ServerMetrics) -> None:
         self.live = LiveValues(settings)
         self.last_known = last_known
+        self.static = StaticSwitch(settings)
         self._settings = settings
         self._metrics = metrics
 
@@ -42,6 +45,9 @@ class Sources:
             OnlineStoreDownError: Redis does not answer, and nothing was kept.
 
         """
+        if self.static.on and self.last_known:
+            self._metrics.fallback.inc()
+            return self.last_known.get(online.keys_of(lookups)), "fallback"
         try:
             found = await self._live(lookups)
         except OnlineStoreDownError as error:
