@@ -102,6 +102,7 @@ def _session(user: str | None, password: str | None) -> requests.Session:
     """Return a session with the credentials of the address, else of MLflow's own variables, that trusts what this system trusts."""
     import requests
     from requests.adapters import HTTPAdapter
+    from requests.auth import HTTPBasicAuth
 
     class Adapter(HTTPAdapter):
         def init_poolmanager(self, *given: Any, **named: Any) -> None:
@@ -113,7 +114,7 @@ def _session(user: str | None, password: str | None) -> requests.Session:
     user = user or os.environ.get("MLFLOW_TRACKING_USERNAME")
     token = os.environ.get("MLFLOW_TRACKING_TOKEN")
     if user:
-        session.auth = user.encode(), (password or os.environ.get("MLFLOW_TRACKING_PASSWORD", "")).encode()
+        session.auth = HTTPBasicAuth(user.encode(), (password or os.environ.get("MLFLOW_TRACKING_PASSWORD", "")).encode())
     elif token:
         session.headers["Authorization"] = f"Bearer {token}"
     return session
