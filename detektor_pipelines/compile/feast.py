@@ -1,4 +1,4 @@
-"""A definition as Feast's objects: entity, source, feature view.
+"""A definition as Feast's objects: entity, source, feature view, and a feature service for each label.
 
 Pure: nothing here reaches a registry or a server. Importing Feast takes seconds, so each function imports it when called; what only
 names or hashes a definition (`fingerprint`, `row_table`) works without it.
@@ -11,13 +11,17 @@ import json
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from detektor_pipelines.language.hashes import data_hash, metadata_hash, short_hash
+from detektor_pipelines.catalog import LABELS, VIEWS, view_named
+from detektor_pipelines.language.hashes import data_hash, label_hash, metadata_hash, short_hash
 
 if TYPE_CHECKING:
-    from feast import Entity, Field
+    from collections.abc import Mapping, Sequence
+
+    from feast import Entity, FeatureService, Field
     from feast import FeatureView as FeastView
     from feast.infra.offline_stores.contrib.postgres_offline_store.postgres_source import PostgreSQLSource
 
+    from detektor_pipelines.language.labels import Label
     from detektor_pipelines.language.views import Feature, FeatureView
 
 JOIN_KEY: Final = "agent_id"
@@ -33,6 +37,8 @@ FEATURE_VERSION: Final = "feature_version"
 GRAIN: Final = "grain_us"
 MAX_AGE: Final = "max_age_us"
 FINGERPRINT: Final = "fingerprint"
+LABEL: Final = "label"
+"""Tag of a feature service that is of the definitions."""
 WRITTEN_COLUMN: Final = "written_timestamp_column"
 
 _NUMBERS: Final = "numbers"
@@ -45,6 +51,29 @@ _REVISION: Final = 3
 def fingerprint(view: FeatureView) -> str:
     """SHA-256 (hex) of all that Feast's registry holds of a view; it stands in the view's tags."""
     content = json.dumps([_REVISION, view.name, view.agent, data_hash(view), metadata_hash(view)])
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def service_name(label: Label) -> str:
+    """Name of a label's feature service: `code_reviewer_rejected`."""
+    return f"{label.agent.replace('-', '_')}_{label.name}"
+
+
+SERVICES: Final[Mapping[str, tuple[str, ...]]] = {
+    service_name(label): tuple(f"{view_named(label.agent).name}:{each.name}" for each in view_named(label.agent).features)
+    for label in LABELS
+}
+"""The features of each label's service: all of its agent's view, as a training set of the label has them by default."""
+
+
+def service_fingerprints(views: Sequence[FeatureView] = VIEWS) -> dict[str, str]:
+    """SHA-256 (hex) of all that Feast's registry holds of each service of some views' agents; it stands in the service's tags."""
+    by_agent = {view.agent: view for view in views}
+    return {service_name(label): _service_fingerprint(label, by_agent[label.agent]) for label in LABELS if label.agent in by_agent}
+
+
+def _service_fingerprint(label: Label, view: FeatureView) -> str:
+    content = json.dumps([_REVISION, service_name(label), label_hash(label), label.description, label.unit, fingerprint(view)])
     return hashlib.sha256(content.encode()).hexdigest()
 
 
@@ -106,6 +135,26 @@ def feature_view(view: FeatureView) -> FeastView:
             GRAIN: str(view.grain),
             MAX_AGE: str(view.max_age.size),
             FINGERPRINT: fingerprint(view),
+        },
+    )
+
+
+def feature_service(label: Label, view: FeatureView | None = None) -> FeatureService:
+    """The features that a label is learnt from, as Feast registers them: those of its agent's view, by default the catalogue's."""
+    from feast import FeatureService
+
+    features = view or view_named(label.agent)
+    return FeatureService(
+        name=service_name(label),
+        features=[feature_view(features)],
+        description=f"What {label.agent}'s label {label.name} is learnt from: {label.description}",
+        owner=features.owner,
+        tags={
+            AGENT: label.agent,
+            LABEL: label.name,
+            "label_hash": label_hash(label),
+            "feature_version": f"v{features.version}",
+            FINGERPRINT: _service_fingerprint(label, features),
         },
     )
 

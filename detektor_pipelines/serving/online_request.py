@@ -4,8 +4,11 @@ Pure: no server, no Redis, no Feast. Which keys are read and what status a value
 own SDK. What differs from stock Feast: values stand in the order asked for, views grouped; a missing agent is NOT_FOUND; `metadata` also
 holds `value_age_seconds`, by view and agent, which Feast's client passes over.
 
-A feature is `view:feature`, `view@latest:feature`, or `view@v2:feature`: what was registered as Feast's version 2. Which that is stands in
-Feast's registry; whoever calls `parse` finds it out (`view_versions`) when `VersionsNeededError` says that it is needed.
+Features are named as in training sets (`training.references`): `view:feature`, `view` for all of them, `view@all:feature` for the row over
+all projects. Of another agent's view it is that agent's row of the same project: asked about `code-reviewer@shop`, `coding_features` means
+`detektor-coder@shop`. Of one view one may name a version too: `view@latest:feature`, or `view@v2:feature`, what was registered as Feast's
+version 2; or instead of features a feature service. What is not in the definitions stands in Feast's registry: whoever calls `parse` finds
+it out (`view_versions`, `feature_services`) when `VersionsNeededError` or `ServiceNeededError` says that it is needed.
 """
 
 from __future__ import annotations
@@ -20,10 +23,13 @@ import orjson
 
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS
-from detektor_pipelines.compile.feast import JOIN_KEY
+from detektor_pipelines.compile.feast import JOIN_KEY, SERVICES
 from detektor_pipelines.compile.loaded import phrase
+from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.windows import SECOND
 from detektor_pipelines.stores.online.values import Lookup, StoredView, stored_view
+from detektor_pipelines.training import references as feature_references
+from detektor_pipelines.training.references import ALL, row_of
 from detektor_pipelines.web.problems import ProblemError
 
 if TYPE_CHECKING:
@@ -32,11 +38,17 @@ if TYPE_CHECKING:
     from detektor_pipelines.stores.online.values import OnlineRow
 
 _VIEWS: Final = {view.name: view for view in VIEWS}
+_AGENTS: Final = frozenset(view.agent for view in VIEWS)
+_OTHERS: Final = {view.name: _AGENTS - {view.agent} for view in VIEWS}
+"""By view the agents whose it is not."""
 
 _RESTART: Final = "If the definitions have changed since this server began: `detektor restart`."
 
 _LATEST: Final = ("", "latest")
 _NUMBER: Final = re.compile(r"[vV](\d{1,9})")
+_TEXT: Final = {str}
+_SHOWN: Final = 3
+_SHOWN_TEXT: Final = 100
 
 
 class Pin(NamedTuple):
@@ -54,6 +66,27 @@ class VersionsNeededError(Exception):
         self.pins = tuple(pins)
 
 
+class ServiceNeededError(Exception):
+    """Which features a feature service has must be known before the request can be understood."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class _Source(NamedTuple):
+    """What features are asked of: a view in a version, and whether of the row over all projects."""
+
+    pin: Pin
+    roll_up: bool = False
+
+    @property
+    def name(self) -> str:
+        """Return it as it was asked for."""
+        number = "" if self.pin.number is None else f"@v{self.pin.number}"
+        return f"{self.pin.view}@{ALL}" if self.roll_up else f"{self.pin.view}{number}"
+
+
 class Version(NamedTuple):
     """What a pin means: the version as the online store knows it, and its number, None when it is not registered."""
 
@@ -65,7 +98,8 @@ class Version(NamedTuple):
 class ViewPart:
     """What is asked of one view: the features, with the names that the answer gives them, and which of them are instants.
 
-    `name`: the view as it was asked for, `code_review_features` or `code_review_features@v2`.
+    `name`: the view as it was asked for, `code_review_features`, `code_review_features@v2` or `code_review_features@all`; `agent`: whose it
+    is.
     """
 
     name: str
@@ -73,32 +107,52 @@ class ViewPart:
     features: tuple[str, ...]
     names: tuple[str, ...]
     instants: frozenset[str]
+    agent: str
+    roll_up: bool
 
 
 @dataclass(frozen=True, slots=True)
 class OnlineRequest:
-    """A request that can be answered."""
+    """A request that can be answered.
+
+    `rows`: by part the agent_ids whose rows are read, in the order of those asked about; the very list of these where no other's is meant.
+    """
 
     parts: tuple[ViewPart, ...]
     agent_ids: list[str]
+    rows: list[list[str]]
     numbers: tuple[tuple[str, int | None], ...] | None = None  # the views' version numbers, when they were asked for
     pinned: bool = False  # a part is of a version that need not be the current one
     why: bool = False  # what each value knows and who wrote it is wanted too
 
     def lookups(self, project: str) -> list[Lookup]:
         """Return what is to be read: one lookup a view, all of them one round trip."""
-        return [Lookup(project, part.view, self.agent_ids) for part in self.parts]
+        return [Lookup(project, part.view, rows) for part, rows in zip(self.parts, self.rows, strict=True)]
+
+    def of_others(self) -> list[int]:
+        """Return the positions of the parts that read other rows than those of the agents asked about."""
+        return [number for number, rows in enumerate(self.rows) if rows is not self.agent_ids]
 
 
 _NONE: Final[Mapping[Pin, Version]] = MappingProxyType({})
+_NO_SERVICES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
 
 
-def parse(body: bytes, entities_limit: int, versions: Mapping[Pin, Version] = _NONE) -> OnlineRequest:
-    """Understand a request's body; `versions` is what is known of those that are not the current ones.
+def parse(
+    body: bytes,
+    entities_limit: int,
+    versions: Mapping[Pin, Version] = _NONE,
+    services: Mapping[str, tuple[str, ...]] = _NO_SERVICES,
+) -> OnlineRequest:
+    """Understand a request's body.
+
+    `versions` is what is known of versions that are not the current ones, `services` the features of services that are not of the
+    definitions.
 
     Raises:
         ProblemError: 400 when it is not a JSON object, 404 for a view that is not there, 413 for too many agents, 422 for anything else.
         VersionsNeededError: It names versions that `versions` does not hold.
+        ServiceNeededError: It names a service that neither `services` nor the definitions hold.
 
     """
     try:
@@ -108,12 +162,12 @@ def parse(body: bytes, entities_limit: int, versions: Mapping[Pin, Version] = _N
     if not isinstance(content, dict):
         raise ProblemError(400, "The body is not a JSON object. Send one with features and entities.")
     agent_ids = _agent_ids(content.get("entities"), entities_limit)
-    references, full_names = _references(content), _flag(content, "full_feature_names")
+    references, full_names = _references(content, services), _flag(content, "full_feature_names")
     with_numbers = _flag(content, "include_feature_view_version_metadata")
     why = _flag(content, "why")
     parts = _plan(references, full_names)
     if parts is not None and not with_numbers:
-        return OnlineRequest(parts, agent_ids, why=why)
+        return OnlineRequest(parts, agent_ids, _rows(parts, agent_ids), why=why)
     return replace(_with_versions(references, full_names, with_numbers, agent_ids, versions), why=why)
 
 
@@ -137,6 +191,8 @@ def answer(
         names += part.names
         ages[part.name] = [None if row is None else _age(row, now) for row in found]
     metadata: dict[str, Any] = {"feature_names": names, "value_age_seconds": ages}
+    if of_others := request.of_others():
+        metadata["rows_of"] = {request.parts[number].name: request.rows[number] for number in of_others}
     if request.numbers is not None:
         metadata["feature_view_metadata"] = [
             {"name": name} if number is None else {"name": name, "version": number} for name, number in request.numbers
@@ -145,6 +201,27 @@ def answer(
         metadata["why"] = _why(request, rows, refused)
     oldest = max((age for by_agent in ages.values() for age in by_agent if age is not None), default=None)
     return orjson.dumps({"metadata": metadata, "results": results}, option=orjson.OPT_UTC_Z), oldest
+
+
+def check_others(request: OnlineRequest, rows: Sequence[Sequence[OnlineRow | None]]) -> None:
+    """Refuse features of others that can only be null: nothing was ever published of any row that they are of.
+
+    Raises:
+        ProblemError: 422; says of which rows there is nothing, and what to ask instead.
+
+    """
+    for number in request.of_others():
+        if any(row is not None for row in rows[number]):
+            continue
+        part = request.parts[number]
+        asked = [pair for pair in zip(request.agent_ids, request.rows[number], strict=True) if pair[0].partition("@")[0] in _AGENTS]
+        if not asked or any(own == theirs for own, theirs in asked):
+            continue  # one's own row that is not there is NOT_FOUND, as is everything of what is no agent
+        meant = sorted({theirs for _, theirs in asked})
+        shown = ", ".join(each[:_SHOWN_TEXT] for each in meant[:_SHOWN]) + (" …" if len(meant) > _SHOWN else "")
+        elsewhere = "" if part.roll_up else f", or ask {part.view.name}@{ALL}, its row over all projects"
+        detail = f"{part.name} can only be null here: nothing is published of {shown}, whose row it is for {asked[0][0][:_SHOWN_TEXT]}."
+        raise ProblemError(422, f"{detail} Leave it out{elsewhere}.")
 
 
 def _why(
@@ -178,24 +255,33 @@ def _agent_ids(entities: object, limit: int) -> list[str]:
         raise ProblemError(422, f'No agent is named. Send "entities": {{"{JOIN_KEY}": ["code-reviewer"]}}.')
     if len(found) > limit:
         raise ProblemError(413, f"The request names {len(found):,} agents. Send at most {limit:,} a request.")
-    for position, each in enumerate(found):
-        if not isinstance(each, str):
-            detail = (
-                f"entities.{JOIN_KEY}[{position}] is not a text: {each!r:.50}. Write for example code-reviewer or code-reviewer@project."
-            )
-            raise ProblemError(422, detail)
+    if {*map(type, found)} != _TEXT:
+        position, each = next((position, each) for position, each in enumerate(found) if not isinstance(each, str))
+        detail = f"entities.{JOIN_KEY}[{position}] is not a text: {each!r:.50}. Write for example code-reviewer or code-reviewer@project."
+        raise ProblemError(422, detail)
     return found
 
 
-def _references(content: dict[str, Any]) -> tuple[str, ...]:
+def _references(content: dict[str, Any], services: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     service, features = content.get("feature_service"), content.get("features")
     if service is not None and service != "":
-        detail = f"There is no feature service {service!r:.100}. Name the features: the definitions declare no feature services."
-        raise ProblemError(404 if isinstance(service, str) else 422, detail)
+        return _of_service(service, features, services)
     if not isinstance(features, list) or not features or not all(isinstance(each, str) for each in features):
         detail = 'No features are named. Send "features": ["code_review_features:avg_issues_per_review"].'
         raise ProblemError(422, detail)
     return tuple(features)
+
+
+def _of_service(service: object, features: object, services: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    if not isinstance(service, str):
+        raise ProblemError(422, f"A feature service is named by a text, not by {service!r:.100}. Send a name, or leave it out.")
+    if features is not None and features != []:
+        raise ProblemError(422, "Features and a feature service are named. A service says which features: leave one of the two out.")
+    if service in SERVICES:
+        return SERVICES[service]
+    if service not in services:
+        raise ServiceNeededError(service)
+    return services[service]
 
 
 def _flag(content: dict[str, Any], name: str) -> bool:
@@ -209,9 +295,9 @@ def _flag(content: dict[str, Any], name: str) -> bool:
 def _plan(references: tuple[str, ...], full_names: bool) -> tuple[ViewPart, ...] | None:  # noqa: FBT001 - a key of the cache
     """Return what is asked of the current versions, None when others are named; a client asks for the same again and again."""
     grouped = _grouped(references)
-    if any(pin.number is not None for pin in grouped):
+    if any(source.pin.number is not None for source in grouped):
         return None
-    return _parts({pin: stored_view(_VIEWS[pin.view]) for pin in grouped}, grouped, full_names)
+    return _parts({source.pin: stored_view(_VIEWS[source.pin.view]) for source in grouped}, grouped, full_names)
 
 
 def _with_versions(
@@ -222,65 +308,122 @@ def _with_versions(
     versions: Mapping[Pin, Version],
 ) -> OnlineRequest:
     grouped = _grouped(references)
-    needed = [pin for pin in grouped if pin not in versions and (with_numbers or pin.number is not None)]
+    pins = list(dict.fromkeys(source.pin for source in grouped))
+    needed = [pin for pin in pins if pin not in versions and (with_numbers or pin.number is not None)]
     if needed:
         raise VersionsNeededError(needed)
-    views = {pin: versions[pin].view if pin in versions else stored_view(_VIEWS[pin.view]) for pin in grouped}
+    views = {pin: versions[pin].view if pin in versions else stored_view(_VIEWS[pin.view]) for pin in pins}
     numbers: dict[str, int | None] = {}
-    for pin in grouped if with_numbers else ():
+    for pin in pins if with_numbers else ():
         numbers.setdefault(pin.view, versions[pin].number)
     pinned = any(view.hash != stored_view(_VIEWS[pin.view]).hash for pin, view in views.items())
-    return OnlineRequest(_parts(views, grouped, full_names), agent_ids, tuple(numbers.items()) if with_numbers else None, pinned)
+    parts = _parts(views, grouped, full_names)
+    return OnlineRequest(parts, agent_ids, _rows(parts, agent_ids), tuple(numbers.items()) if with_numbers else None, pinned)
 
 
-def _grouped(references: tuple[str, ...]) -> dict[Pin, list[str]]:
-    """Group the features by view and version, in the order asked for."""
-    grouped: dict[Pin, list[str]] = {}
+def _rows(parts: Sequence[ViewPart], agent_ids: list[str]) -> list[list[str]]:
+    return [agent_ids if _are_own(part, agent_ids) else [_row_of(part, each) for each in agent_ids] for part in parts]
+
+
+def _are_own(part: ViewPart, agent_ids: list[str]) -> bool:
+    """Tell whether no other row is meant than that of who is asked about.
+
+    The usual case is quick: no agent's name begins with another's, and what lies between two texts that begin with it begins with it too.
+    """
+    if part.roll_up:
+        return False
+    if min(agent_ids).startswith(part.agent) and max(agent_ids).startswith(part.agent):
+        return True
+    return _OTHERS[part.view.name].isdisjoint([agent_id.partition("@")[0] for agent_id in agent_ids])
+
+
+def _row_of(part: ViewPart, asked: str) -> str:
+    """Return whose row is meant; of what is no agent's id there is none, whatever is asked of it."""
+    return row_of(_VIEWS[part.view.name], asked, roll_up=part.roll_up) if asked.partition("@")[0] in _AGENTS else asked
+
+
+def _grouped(references: tuple[str, ...]) -> dict[_Source, list[str]]:
+    """Group the features by view, version and row, in the order asked for."""
+    _check_names(list(references))
+    grouped: dict[_Source, list[str]] = {}
     for reference in references:
-        pin, feature = _resolved(reference)
-        grouped.setdefault(pin, []).append(feature)
+        source, feature = _resolved(reference)
+        grouped.setdefault(source, []).append(feature)
     return grouped
 
 
-def _parts(views: Mapping[Pin, StoredView], grouped: Mapping[Pin, list[str]], full_names: bool) -> tuple[ViewPart, ...]:  # noqa: FBT001
+def _parts(
+    views: Mapping[Pin, StoredView],
+    grouped: Mapping[_Source, list[str]],
+    full_names: bool,  # noqa: FBT001 - as `_plan`
+) -> tuple[ViewPart, ...]:
     parts = []
-    for pin, features in grouped.items():
-        view = views[pin]
-        _check_features(pin, features, view)
-        name = pin.view if pin.number is None else f"{pin.view}@v{pin.number}"
-        names = tuple(f"{name}__{feature}" for feature in features) if full_names else tuple(features)
+    for source, named in grouped.items():
+        view = views[source.pin]
+        features = _whole(named, _known(source.pin, view))
+        _check_features(source.pin, features, view)
+        names = tuple(f"{source.name}__{feature}" for feature in features) if full_names else tuple(features)
         instants = frozenset(name for name, kind in view.layout.fields if kind == "instant")
-        parts.append(ViewPart(name, view, tuple(features), names, instants))
+        parts.append(ViewPart(source.name, view, tuple(features), names, instants, _VIEWS[source.pin.view].agent, source.roll_up))
     _check_names([name for part in parts for name in part.names])
     return tuple(parts)
 
 
-def _resolved(reference: str) -> tuple[Pin, str]:
-    """Return view, version and feature of `view:feature`, `view@latest:feature` or `view@v2:feature`."""
-    named, _, feature = reference.partition(":")
+def _whole(named: Sequence[str], known: Sequence[str]) -> list[str]:
+    """Return the features with those of the whole view, if it is asked for, each once."""
+    if "" not in named:
+        return list(named)
+    features: dict[str, None] = {}
+    for each in named:
+        features |= dict.fromkeys([each] if each else known)
+    return list(features)
+
+
+def _resolved(reference: str) -> tuple[_Source, str]:
+    """Return view, version, row and feature of a reference; an empty feature means all of them."""
+    named, colon, feature = reference.partition(":")
     name, _, version = named.partition("@")
-    if not feature:
-        detail = f"{reference!r:.100} names no feature view. Write <feature view>:<feature>: code_review_features:avg_issues_per_review."
-        raise ProblemError(422, detail)
-    if name not in _VIEWS:
-        raise ProblemError(404, f"There is no feature view {name!r:.100}. There are: {', '.join(_VIEWS)}. {_RESTART}")
+    if name not in _VIEWS or (colon and not feature):
+        raise _no_reference(reference, name)
+    if version == ALL:
+        return _Source(Pin(name, None), roll_up=True), feature
     if version.lower() in _LATEST:
-        return Pin(name, None), feature
+        return _Source(Pin(name, None)), feature
     number = _NUMBER.fullmatch(version)
     if number is None:
-        detail = f"{reference!r:.100} names no version by its number. Write {name}@v2:{feature:.50}, or leave @ out for the current one."
+        end = f":{feature:.50}" if feature else ""
+        detail = f"After @ stands neither {ALL} nor a version in {reference!r:.100}. Write {name}{end} for the row of the project that is"
+        detail += f" asked about, {name}@{ALL}{end} for the row over all projects, {name}@v2{end} for what is registered as version 2."
         raise ProblemError(422, detail)
-    return Pin(name, int(number[1])), feature
+    return _Source(Pin(name, int(number[1]))), feature
+
+
+def _no_reference(reference: str, name: str) -> ProblemError:
+    """Say what is wrong with a reference, in the words that a training set has for it."""
+    if reference.endswith(":") or (":" not in reference and "/" not in reference and name not in _AGENTS):
+        example = "code_review_features:avg_issues_per_review"
+        return ProblemError(422, f"{reference!r:.100} names no feature view. Write VIEW:FEATURE ({example}), or VIEW for all of them.")
+    if "/" not in reference and name not in _AGENTS:
+        return ProblemError(404, f"There is no feature view {name!r:.100}. There are: {', '.join(_VIEWS)}. {_RESTART}")
+    try:
+        feature_references.parse([reference[:200]])
+    except UserError as error:
+        return ProblemError(422, f"{error.what} {error.fix or _RESTART}")
+    return ProblemError(422, f"This is not a feature reference: {reference!r:.100}.")
 
 
 def _check_features(pin: Pin, features: Sequence[str], view: StoredView) -> None:
-    known = view.layout.names if pin.number is not None else [each.name for each in _VIEWS[pin.view].features]
+    known = _known(pin, view)
     for feature in features:
         if feature not in known:
             detail = f"{pin.view} has no feature {feature!r:.100}. It has: {', '.join(known)}."
             if pin.number is None:
                 detail += f" Loaded here is {phrase(_VIEWS[pin.view])}. {_RESTART}"
             raise ProblemError(422, detail)
+
+
+def _known(pin: Pin, view: StoredView) -> Sequence[str]:
+    return view.layout.names if pin.number is not None else [each.name for each in _VIEWS[pin.view].features]
 
 
 def _check_names(names: list[str]) -> None:

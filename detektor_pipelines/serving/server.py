@@ -10,8 +10,9 @@
 With Redis away it answers from the values kept last, if there are any: `X-Feature-Source: fallback`, and their age (`sources`).
 
 Belongs here: the ASGI application, limits, answers to what goes wrong. What a request means is `online_request`, where values come
-from `sources`, who may ask `access`. Neither Feast nor a registry is needed but for `view@v2` (`view_versions`): the definitions are this
-process's own, so it is restarted when they change. Errors are problem details (RFC 9457).
+from `sources`, who may ask `access`. Neither Feast nor a registry is needed but for `view@v2` (`view_versions`) and for services that are
+not of the definitions (`feature_services`): the definitions are this process's own, so it is restarted when they change. Errors are problem
+details (RFC 9457).
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ import orjson
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.compile.loaded import definitions
-from detektor_pipelines.serving.online_request import VersionsNeededError, answer, parse
+from detektor_pipelines.serving.feature_services import FeatureServices
+from detektor_pipelines.serving.online_request import ServiceNeededError, VersionsNeededError, answer, check_others, parse
 from detektor_pipelines.serving.openapi import description
 from detektor_pipelines.serving.server_metrics import ServerMetrics
 from detektor_pipelines.serving.values.last_known import LastKnown
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import Receive, Scope, Send
 
-    from detektor_pipelines.serving.online_request import Pin, Version
+    from detektor_pipelines.serving.online_request import OnlineRequest, Pin, Version
     from detektor_pipelines.settings import Settings
 
 AGE_HEADER: Final = "x-feature-age-seconds"
@@ -77,7 +79,7 @@ def app(settings: Settings | None = None) -> Starlette:
     chosen = settings or get_settings()
     metrics = ServerMetrics()  # before Feast, which may come with the next line and has metrics of its own
     access = access_of(chosen)
-    server = _Server(chosen, metrics, LastKnown(chosen), ViewVersions(chosen))
+    server = _Server(chosen, metrics, LastKnown(chosen), ViewVersions(chosen), FeatureServices(chosen))
     server.description = orjson.dumps(description(chosen, guarded=access is not None))
 
     @asynccontextmanager
@@ -108,6 +110,7 @@ class _Server:
     metrics: ServerMetrics
     last_known: LastKnown
     versions: ViewVersions
+    services: FeatureServices
     sources: Sources | None = None
     description: bytes = b""
 
@@ -118,11 +121,10 @@ class _Server:
             ProblemError: The request cannot be understood, or Redis does not answer.
 
         """
-        limit = self.settings.serve_entities_limit
         try:
-            request = parse(body, limit)
-        except VersionsNeededError as needed:
-            request = parse(body, limit, await self._versions(needed))
+            request = parse(body, self.settings.serve_entities_limit)
+        except (VersionsNeededError, ServiceNeededError) as needed:
+            request = await self._with_registry(body, needed)
         self.metrics.agents.inc(len(request.agent_ids))
         lookups = request.lookups(self.settings.project)
         try:
@@ -133,7 +135,10 @@ class _Server:
             detail = "Kept values are served, and they are of the current versions: ask for those, or try again soon; /health says why."
             raise ProblemError(503, detail, {"retry-after": "1"})
         refused = await self._refused(lookups) if request.why and source != "fallback" else []
-        content, age = answer(request, online.rows_of(lookups, found), refused)
+        rows = online.rows_of(lookups, found)
+        if source != "fallback":  # of what is kept, not everything is there
+            check_others(request, rows)
+        content, age = answer(request, rows, refused)
         return content, {SOURCE_HEADER: source} | ({} if age is None else {AGE_HEADER: f"{age:.3f}"})
 
     async def _refused(self, lookups: Sequence[online.Lookup]) -> list[list[bytes | None]]:
@@ -143,6 +148,20 @@ class _Server:
             return [await live.fields(online.refused_key(each.project, each.view), each.agent_ids) for each in lookups]
         except OnlineStoreDownError:
             return []
+
+    async def _with_registry(self, body: bytes, needed: VersionsNeededError | ServiceNeededError) -> OnlineRequest:
+        """Understand a request that names what is not in the definitions: first its service, which may name versions."""
+        services: dict[str, tuple[str, ...]] = {}
+        versions: Mapping[Pin, Version] = {}
+        while True:
+            if isinstance(needed, ServiceNeededError):
+                services[needed.name] = await self.services.of(needed.name)
+            else:
+                versions = await self._versions(needed)
+            try:
+                return parse(body, self.settings.serve_entities_limit, versions, services)
+            except VersionsNeededError as more:
+                needed = more
 
     async def _versions(self, needed: VersionsNeededError) -> Mapping[Pin, Version]:
         try:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from string import Template
 from typing import TYPE_CHECKING, Any, Final
 
-from detektor_pipelines.catalog import VIEWS
+from detektor_pipelines.catalog import LABELS, VIEWS
 from detektor_pipelines.compile import feast as compiled
 from detektor_pipelines.compile import feast_repo
 from detektor_pipelines.stores.connections import connect, postgres_errors
@@ -34,13 +34,24 @@ FROM feast.feature_views LEFT JOIN unnest(%(names)s::text[], %(fingerprints)s::t
 WHERE project_id = %(project)s
 """
 
+_REGISTERED_SERVICES: Final = """
+SELECT feature_service_name, coalesce(position(convert_to(fingerprint, 'UTF8') IN feature_service_proto) > 0, false)
+FROM feast.feature_services LEFT JOIN unnest(%(names)s::text[], %(fingerprints)s::text[]) AS wanted(name, fingerprint)
+  ON wanted.name = feature_service_name
+WHERE project_id = %(project)s
+  AND (wanted.name IS NOT NULL OR position(convert_to('label_hash', 'UTF8') IN feature_service_proto) > 0)
+"""
+"""Those of the definitions, now or before; others that somebody applied are their own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What `apply` did: the views that were registered or changed, and those that were taken out."""
+    """What `apply` did: the views that were registered or changed, those that were taken out, and the same of feature services."""
 
     changed: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+    services_removed: tuple[str, ...] = ()
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -104,7 +115,14 @@ def outdated(settings: Settings, views: Sequence[FeatureView] = VIEWS) -> Applie
     wanted = {view.name: compiled.fingerprint(view) for view in views}
     registered = _registered(settings, wanted)
     changed = tuple(name for name in wanted if not registered.get(name))
-    return Applied(changed, tuple(sorted(registered.keys() - wanted.keys())))
+    services = compiled.service_fingerprints(views)
+    found = _registered(settings, services, _REGISTERED_SERVICES, "feast.feature_services")
+    return Applied(
+        changed,
+        tuple(sorted(registered.keys() - wanted.keys())),
+        tuple(name for name in services if not found.get(name)),
+        tuple(sorted(found.keys() - services.keys())),
+    )
 
 
 def apply(settings: Settings, views: Sequence[FeatureView] = VIEWS) -> Applied:
@@ -126,21 +144,29 @@ def apply(settings: Settings, views: Sequence[FeatureView] = VIEWS) -> Applied:
         if due != Applied():
             with closing_store(settings) as store:
                 removed: list[Any] = [store.get_feature_view(name) for name in due.removed]
+                removed += [store.get_feature_service(name) for name in due.services_removed]
                 objects: list[Any] = [compiled.entity(), *(compiled.feature_view(view) for view in views if view.name in due.changed)]
-                store.apply(objects, objects_to_delete=removed, partial=False)
+                store.apply([*objects, *_services(views, due.services)], objects_to_delete=removed, partial=False)
         with connect(settings) as connection:
             row_tables.register(connection, [row_tables.version_of(view) for view in views])
     return due
 
 
-def _registered(settings: Settings, wanted: dict[str, str]) -> dict[str, bool]:
-    """Return the registered views, and whether each is of the wanted definition."""
+def _services(views: Sequence[FeatureView], names: Sequence[str]) -> list[Any]:
+    by_agent = {view.agent: view for view in views}
+    return [compiled.feature_service(each, by_agent[each.agent]) for each in LABELS if compiled.service_name(each) in names]
+
+
+def _registered(
+    settings: Settings, wanted: dict[str, str], query: str = _REGISTERED, table: str = "feast.feature_views"
+) -> dict[str, bool]:
+    """Return the registered objects of a kind, and whether each is of the wanted definition."""
     parameters = {"names": list(wanted), "fingerprints": list(wanted.values()), "project": settings.project}
     with connect(settings) as connection:
-        exists = connection.execute("SELECT to_regclass('feast.feature_views') IS NOT NULL").fetchone()
+        exists = connection.execute("SELECT to_regclass(%s) IS NOT NULL", (table,)).fetchone()
         if exists is None or not exists[0]:
             return {}
-        return {name: bool(same) for name, same in connection.execute(_REGISTERED, parameters)}
+        return {name: bool(same) for name, same in connection.execute(query, parameters)}
 
 
 @contextmanager

@@ -9,8 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detektor_pipelines import clock
-from detektor_pipelines.catalog import VIEWS, view_named
-from detektor_pipelines.serving.online_request import Pin, Version, VersionsNeededError, answer, parse
+from detektor_pipelines.catalog import VIEWS, labels_of, view_named
+from detektor_pipelines.compile.feast import SERVICES
+from detektor_pipelines.serving.online_request import (
+    Pin,
+    ServiceNeededError,
+    Version,
+    VersionsNeededError,
+    answer,
+    check_others,
+    parse,
+)
 from detektor_pipelines.stores.online.packing import Layout
 from detektor_pipelines.stores.online.values import OnlineRow, StoredView, keys_of, stored_view
 from detektor_pipelines.web.problems import TITLES, ProblemError
@@ -161,6 +170,85 @@ def test_the_current_version_by_its_name() -> None:
     assert parse(body(f"{VIEW.name}@latest:recent_reviews_count"), 10).parts == parse(body(COUNT), 10).parts
 
 
+def test_another_agents_features_are_of_the_same_project() -> None:
+    asked = ["code-reviewer@shop", "code-reviewer", "detektor-coder@shop", "nobody@shop"]
+    request = parse(body(COUNT, "coding_features:rework_rate", agents=asked), 10)
+    own, coder = request.lookups("detektor")
+    assert own.agent_ids == ["code-reviewer@shop", "code-reviewer", "code-reviewer@shop", "nobody@shop"]
+    assert coder.agent_ids == ["detektor-coder@shop", "detektor-coder", "detektor-coder@shop", "nobody@shop"]
+    metadata = json.loads(answer(request, [[None] * 4, [None] * 4])[0])["metadata"]
+    assert metadata["rows_of"] == {VIEW.name: own.agent_ids, "coding_features": coder.agent_ids}
+
+
+def test_the_row_over_all_projects_whatever_is_asked_about() -> None:
+    asked = ["code-reviewer@shop", "code-reviewer"]
+    request = parse(body(COUNT, f"{VIEW.name}@all:recent_reviews_count", "coding_features@all", agents=asked, full_feature_names=True), 10)
+    assert [each.agent_ids for each in request.lookups("detektor")] == [asked, ["code-reviewer"] * 2, ["detektor-coder"] * 2]
+    content, _ = answer(request, [[None] * 2, [row(recent_reviews_count=9)] * 2, [None] * 2])
+    metadata = json.loads(content)["metadata"]
+    coding = [f"coding_features@all__{each.name}" for each in view_named("coding_features").features]
+    assert metadata["feature_names"][1:3] == [f"{VIEW.name}__recent_reviews_count", f"{VIEW.name}@all__recent_reviews_count"]
+    assert metadata["feature_names"][3:] == coding
+    assert metadata["rows_of"].keys() == {f"{VIEW.name}@all", "coding_features@all"}
+
+
+def test_ones_own_features_are_read_as_before() -> None:
+    request = parse(body(COUNT, agents=["code-reviewer@shop", "code-reviewer", "nobody"]), 10)
+    assert request.of_others() == []
+    assert request.lookups("detektor")[0].agent_ids is request.agent_ids
+    assert "rows_of" not in json.loads(answer(request, [[None] * 3])[0])["metadata"]
+
+
+def test_no_agents_name_begins_with_anothers() -> None:
+    """The quick way to see that one's own features are asked for rests on it."""
+    names = [view.agent for view in VIEWS]
+    assert [(one, other) for one in names for other in names if one != other and other.startswith(one)] == []
+
+
+def test_a_whole_view_is_each_of_its_features_once() -> None:
+    names = [each.name for each in VIEW.features]
+    assert parse(body(VIEW.name), 10).parts[0].features == tuple(names)
+    (part,) = parse(body(AVERAGE, VIEW.name), 10).parts
+    assert part.features[0] == "avg_issues_per_review"
+    assert sorted(part.features) == sorted(names)
+
+
+def test_what_can_only_be_null_is_refused_and_says_why() -> None:
+    request = parse(body(COUNT, "coding_features:rework_rate", agents=["code-reviewer@shop"]), 10)
+    with pytest.raises(ProblemError) as found:
+        check_others(request, [[row()], [None]])
+    assert found.value.status == 422
+    assert found.value.title == "coding_features can only be null here"
+    assert "detektor-coder@shop" in found.value.detail
+    assert "coding_features@all" in found.value.detail
+    check_others(request, [[None], [row()]])  # one's own row that is not there is NOT_FOUND
+    roll_up = parse(body("coding_features@all:rework_rate", agents=["code-reviewer@shop"]), 10)
+    with pytest.raises(ProblemError, match="can only be null"):
+        check_others(roll_up, [[None]])
+    two = parse(body("coding_features:rework_rate", agents=["code-reviewer@shop", "code-reviewer@bank"]), 10)
+    check_others(two, [[None, row()]])  # it can be something
+    strangers = parse(body("coding_features:rework_rate", agents=["nobody@shop", "detektor-coder@new"]), 10)
+    check_others(strangers, [[None, None]])
+
+
+def test_a_service_of_the_definitions_is_its_agents_view() -> None:
+    content = json.dumps({"feature_service": "code_reviewer_rejected", "entities": {"agent_id": ["code-reviewer"]}}).encode()
+    assert parse(content, 10).parts == parse(body(VIEW.name), 10).parts
+    assert {name for name in SERVICES if name.startswith("code_reviewer_")} == {
+        f"code_reviewer_{label.name}" for label in labels_of("code-reviewer")
+    }
+
+
+def test_another_service_must_be_known_first() -> None:
+    content = json.dumps({"features": [], "feature_service": "mine", "entities": {"agent_id": ["code-reviewer"]}}).encode()
+    with pytest.raises(ServiceNeededError) as needed:
+        parse(content, 10)
+    assert needed.value.name == "mine"
+    assert parse(content, 10, services={"mine": (AVERAGE, COUNT)}).parts == parse(body(AVERAGE, COUNT), 10).parts
+    with pytest.raises(ProblemError, match="no feature view"):
+        parse(content, 10, services={"mine": ("trips:rating",)})
+
+
 @pytest.mark.parametrize(
     ("content", "status", "words"),
     [
@@ -181,15 +269,24 @@ def test_the_current_version_by_its_name() -> None:
         (body("recent_reviews_count"), 422, "names no feature view"),
         (body("nope:recent_reviews_count"), 404, "no feature view"),
         (body(f"{VIEW.name}:nope"), 422, "no feature 'nope'"),
-        (body(f"{VIEW.name}@two:recent_reviews_count"), 422, "by its number"),
-        (body(f"{VIEW.name}@v1234567890:recent_reviews_count"), 422, "by its number"),
+        (body(f"{VIEW.name}@two:recent_reviews_count"), 422, "neither all nor a version"),
+        (body(f"{VIEW.name}@v1234567890:recent_reviews_count"), 422, "neither all nor a version"),
         (body("nope@v1:recent_reviews_count"), 404, "no feature view"),
         (body(COUNT, full_feature_names="yes"), 422, "neither true nor false"),
         (body(COUNT, include_feature_view_version_metadata=None), 422, "neither true nor false"),
-        (body(feature_service=5), 422, "no feature service"),
-        (body(COUNT, feature_service={}), 422, "no feature service"),
+        (body(f"{VIEW.name}@shop:recent_reviews_count"), 422, "neither all nor a version"),
+        (body(f"{VIEW.name}@all@v1:recent_reviews_count"), 422, "neither all nor a version"),
+        (body(f"{VIEW.name}:"), 422, "not named by its view"),
+        (body("code-reviewer:recent_reviews_count"), 422, "names a view, not an agent"),
+        (body("code-reviewer"), 422, "names a view, not an agent"),
+        (body("code-reviewer/recent_reviews_count"), 422, "no feature reference"),
+        (body("code_review_features/recent_reviews_count"), 422, "no feature reference"),
+        (body(COUNT, f"{VIEW.name}@all:recent_reviews_count"), 422, "one name"),
+        (body(VIEW.name, VIEW.name), 422, "one name"),
+        (body(feature_service=5), 422, "not named by a text"),
+        (body(COUNT, feature_service={}), 422, "not named by a text"),
+        (body(COUNT, feature_service="code_reviewer_rejected"), 422, "Features and a feature service"),
         (body(COUNT, COUNT), 422, "one name"),
-        (body(feature_service="nope"), 404, "no feature service"),
     ],
 )
 def test_what_cannot_be_answered(content: bytes, status: int, words: str) -> None:
@@ -206,7 +303,23 @@ _json = st.recursive(
     st.fixed_dictionaries(
         {},
         optional={
-            "features": st.lists(st.sampled_from([COUNT, DEPLOYED, "a:b", ":", "@:x", f"{VIEW.name}@v2:x"]) | st.text(), max_size=4)
+            "features": st.lists(
+                st.sampled_from(
+                    [
+                        COUNT,
+                        DEPLOYED,
+                        VIEW.name,
+                        f"{VIEW.name}@all",
+                        "coding_features@all:rework_rate",
+                        "a:b",
+                        ":",
+                        "@:x",
+                        f"{VIEW.name}@v2:x",
+                    ]
+                )
+                | st.text(),
+                max_size=4,
+            )
             | _json,
             "entities": st.dictionaries(st.sampled_from(["agent_id", "other"]), st.lists(st.text() | _json, max_size=12) | _json),
             "full_feature_names": _json,
@@ -220,7 +333,7 @@ def test_any_json_is_answered_or_refused_in_words(content: dict[str, Any]) -> No
         request = parse(json.dumps(content).encode(), 10)
     except ProblemError as error:
         problem = error
-    except VersionsNeededError:
+    except (VersionsNeededError, ServiceNeededError):
         return
     if problem is not None:
         assert problem.status in {400, 404, 413, 422}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from detektor_pipelines.catalog import view_named
+from detektor_pipelines.serving.feature_services import FeatureServices
 from detektor_pipelines.serving.online_request import Pin, Version
 from detektor_pipelines.serving.server import _Server
 from detektor_pipelines.serving.server_metrics import ServerMetrics
@@ -44,7 +45,7 @@ class Versions:
 
 
 def statuses(settings: Settings, number: int, source: str) -> list[str]:
-    server = _Server(settings, ServerMetrics(), LastKnown(settings), Versions(), Sources(source))  # type: ignore[arg-type]
+    server = _Server(settings, ServerMetrics(), LastKnown(settings), Versions(), FeatureServices(settings), Sources(source))  # type: ignore[arg-type]
     asked = {"features": [f"{VIEW.name}@v{number}:recent_reviews_count"], "entities": {"agent_id": ["a"]}}
     content, _ = asyncio.run(server.read(json.dumps(asked).encode()))
     return list(json.loads(content)["results"][1]["statuses"])
