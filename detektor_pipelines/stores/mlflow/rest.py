@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import ssl
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -113,7 +114,8 @@ def _session(user: str | None, password: str | None) -> requests.Session:
     user = user or os.environ.get("MLFLOW_TRACKING_USERNAME")
     token = os.environ.get("MLFLOW_TRACKING_TOKEN")
     if user:
-        session.auth = user.encode(), (password or os.environ.get("MLFLOW_TRACKING_PASSWORD", "")).encode()
+        both = f"{user}:{password or os.environ.get('MLFLOW_TRACKING_PASSWORD', '')}"
+        session.headers["Authorization"] = f"Basic {b64encode(both.encode()).decode()}"
     elif token:
         session.headers["Authorization"] = f"Bearer {token}"
     return session
