@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import ssl
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -102,7 +103,6 @@ def _session(user: str | None, password: str | None) -> requests.Session:
     """Return a session with the credentials of the address, else of MLflow's own variables, that trusts what this system trusts."""
     import requests
     from requests.adapters import HTTPAdapter
-    from requests.auth import HTTPBasicAuth
 
     class Adapter(HTTPAdapter):
         def init_poolmanager(self, *given: Any, **named: Any) -> None:
@@ -114,7 +114,8 @@ def _session(user: str | None, password: str | None) -> requests.Session:
     user = user or os.environ.get("MLFLOW_TRACKING_USERNAME")
     token = os.environ.get("MLFLOW_TRACKING_TOKEN")
     if user:
-        session.auth = HTTPBasicAuth(user.encode(), (password or os.environ.get("MLFLOW_TRACKING_PASSWORD", "")).encode())
+        both = f"{user}:{password or os.environ.get('MLFLOW_TRACKING_PASSWORD', '')}"
+        session.headers["Authorization"] = f"Basic {b64encode(both.encode()).decode()}"
     elif token:
         session.headers["Authorization"] = f"Bearer {token}"
     return session
