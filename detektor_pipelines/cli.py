@@ -12,6 +12,7 @@ import typer
 
 from detektor_pipelines.cli_commands import (
     about,
+    apply,
     backfill,
     collect,
     demo,
@@ -23,6 +24,7 @@ from detektor_pipelines.cli_commands import (
     logs,
     online,
     restart,
+    rollback,
     serve,
     simulate,
     stack,
@@ -44,6 +46,8 @@ GROUPS = (
     collect,
     simulate,
     backfill,
+    apply,
+    rollback,
     features,
     online,
     generate,

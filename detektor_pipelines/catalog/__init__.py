@@ -1,13 +1,19 @@
-"""The eight agents' feature views and labels, one file each. Plain data: nothing here computes, reads or writes.
+"""The eight agents' feature views and labels, one file each. Plain data: nothing here computes or writes, and one small file is read (`chosen`).
 
-Belongs here: what a feature or a label is, in the words of `language`. Does not belong here: the words themselves, or what is made
-of a definition (`compile`).
+    DECLARED    what the files beside this one say: what pages, the client and the lock are made from
+    VIEWS       what is in force: the same, but for the versions that somebody has rolled back to
+    BESIDE      earlier versions that are kept fresh online until they are retired
+    LABELS      what becomes of the agents' decisions
+
+Belongs here: what a feature or a label is, in the words of `language`; every version there was (`history/`, and `versions.lock` over it).
+Does not belong here: the words themselves, what is made of a definition (`compile`), or how a version comes into force (`versions`).
 """
 
 from typing import Final
 
 from detektor_pipelines.catalog import (
     architecture_advisor,
+    chosen,
     code_reviewer,
     debugger,
     deployment_specialist,
@@ -20,7 +26,7 @@ from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.labels import Label
 from detektor_pipelines.language.views import FeatureView
 
-VIEWS: Final[tuple[FeatureView, ...]] = (
+DECLARED: Final[tuple[FeatureView, ...]] = (
     code_reviewer.VIEW,
     deployment_specialist.VIEW,
     detektor_coder.VIEW,
@@ -31,6 +37,11 @@ VIEWS: Final[tuple[FeatureView, ...]] = (
     pisarz.VIEW,
 )
 """In the order of `language.events.AGENTS`."""
+
+_CHOSEN: Final = chosen.read(chosen.home() / chosen.FILE)
+
+VIEWS: Final[tuple[FeatureView, ...]] = _CHOSEN.in_force(DECLARED)
+BESIDE: Final[tuple[FeatureView, ...]] = _CHOSEN.kept_beside(VIEWS)
 
 LABELS: Final[tuple[Label, ...]] = (
     *code_reviewer.LABELS,
@@ -69,14 +80,14 @@ def label_named(agent: str, name: str) -> Label:
     raise UserError(f"{agent} has no label {name!r}.", fix=f"Use one of {', '.join(label.name for label in found)}.")
 
 
-def view_named(name: str) -> FeatureView:
-    """The view called ``name`` (``code_review_features``), or the one of the agent ``name`` (``code-reviewer``).
+def view_named(name: str, views: tuple[FeatureView, ...] = VIEWS) -> FeatureView:
+    """The view called ``name`` (``code_review_features``), or the one of the agent ``name`` (``code-reviewer``); by default as in force.
 
     Raises:
         KeyError: with the names that exist.
     """
-    for view in VIEWS:
+    for view in views:
         if name in (view.name, view.agent):
             return view
-    message = f"there is no feature view {name!r}; there are {', '.join(view.name for view in VIEWS)}"
+    message = f"there is no feature view {name!r}; there are {', '.join(view.name for view in views)}"
     raise KeyError(message)

@@ -59,7 +59,7 @@ def backfill(
         return
     again = _command(span, view)
     try:
-        with _progress(wanted, everything=everything) as on_day:
+        with days_progress(wanted, everything=everything) as on_day:
             from detektor_pipelines.orchestration.backfill import run_batches
 
             done = run_batches(settings, wanted, everything=everything, on_day=on_day)
@@ -119,7 +119,7 @@ def _wanted(settings: Settings, views: Sequence[FeatureView], span: tuple[date, 
 
 
 @contextmanager
-def _progress(wanted: Sequence[Batch], *, everything: bool) -> Iterator[OnDay]:
+def days_progress(wanted: Sequence[Batch], *, everything: bool = False) -> Iterator[OnDay]:
     """Show how many (view, day) pairs are done; yields what is to be called for each."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 

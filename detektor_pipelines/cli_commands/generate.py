@@ -30,7 +30,9 @@ def generate(
     *,
     check: Annotated[bool, typer.Option("--check", help="Change nothing; exit 1 if a file is not what it would be.")] = False,
 ) -> None:
-    """Write the docs, the JSON Schema, the Feast repository and the client's types that are made from the definitions.
+    """Write what is made from the definitions: docs, JSON Schema, Feast repository, the client's types, the lock of versions.
+
+    Refuses when the numbers of a view have changed and its version has not followed: it says which features, and which bump they need.
 
     Examples: [bold]detektor generate[/], [bold]detektor generate --check[/]
     """
@@ -55,11 +57,13 @@ def render() -> dict[str, str]:
     """Return every generated file's text by its path from the repository's root."""
     from detektor_pipelines.compile import client, docs, feast_repo
     from detektor_pipelines.ingest import schema
+    from detektor_pipelines.versions import lock
 
     return {
         **docs.render(),
         **feast_repo.render(),
         **client.render(),
+        **lock.render(),
         "docs/agent-events.schema.json": schema.render(),
     }
 

@@ -11,8 +11,9 @@ import typer
 from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
     from detektor_pipelines.stack.restart import Restarted
     from detektor_pipelines.versions.processes import Process
@@ -77,6 +78,39 @@ def restart(
         _print(done, registered, problems)
     if problems:
         raise typer.Exit(1)
+
+
+def follow(settings: Settings, views: Sequence[FeatureView], tell: Callable[[str], None]) -> bool:
+    """Bring Feast's registry and all programs that run to the definitions that are on disk now, which need not be those loaded here.
+
+    Args:
+        settings: Where everything is.
+        views: What is in force on disk now.
+        tell: Hears of each step.
+
+    Returns:
+        Whether all of it went well; a program that did not come back has said so on standard error.
+
+    Raises:
+        UserError: PostgreSQL or Redis cannot be reached.
+
+    """
+    import subprocess
+    import sys
+
+    from detektor_pipelines.stack import supervisor
+    from detektor_pipelines.stack.restart import RESTARTABLE
+    from detektor_pipelines.stores.feast import registry
+
+    tell("Registering with Feast")
+    registry.apply(settings, views)
+    running = {name for name, row in supervisor.states(settings).items() if row["statename"] in supervisor.ALIVE}
+    if not running.intersection(RESTARTABLE):
+        tell("No program of ours runs: each loads the definitions when it starts")
+        return True
+    # A process of its own: this one has loaded what was in force before
+    words = [sys.executable, "-P", "-m", "detektor_pipelines", "restart"]
+    return subprocess.run(words, check=False, stdout=sys.stderr.fileno(), stdin=subprocess.DEVNULL).returncode == 0
 
 
 def _await_values(settings: Settings, wanted: str, tell: Callable[[str], None]) -> None:

@@ -39,7 +39,7 @@ def stream(
     import sys
     import threading
 
-    from detektor_pipelines.catalog import VIEWS
+    from detektor_pipelines.catalog import BESIDE, VIEWS
     from detektor_pipelines.settings import get_settings
     from detektor_pipelines.stream.run import run
 
@@ -49,7 +49,7 @@ def stream(
         signal.signal(number, lambda *_: stop.set())
     settings = get_settings()
     port = settings.stream_metrics_port if metrics_port is None else metrics_port
-    run(settings, VIEWS, stop, limit=limit, metrics_port=port, on_report=None if quiet or not sys.stderr.isatty() else _show)
+    run(settings, (*VIEWS, *BESIDE), stop, limit=limit, metrics_port=port, on_report=None if quiet or not sys.stderr.isatty() else _show)
 
 
 def parity(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any, Final
 
-from detektor_pipelines.catalog import VIEWS
+from detektor_pipelines.catalog import DECLARED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +53,7 @@ _INIT: Final = """\
 """
 
 
-def render(views: Sequence[FeatureView] = VIEWS) -> dict[str, str]:
+def render(views: Sequence[FeatureView] = DECLARED) -> dict[str, str]:
     """Return the file's text by its path from the repository's root."""
     names = {view.name: class_name(view) for view in views}
     kinds = "".join(f'    "{view.agent}": {names[view.name]},\n' for view in views)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from detektor_pipelines.catalog import VIEWS
+from detektor_pipelines.catalog import DECLARED
 from detektor_pipelines.compile import lineage, words
 from detektor_pipelines.language.aggregations import Aggregation
 from detektor_pipelines.language.derived import Derived
@@ -63,7 +63,7 @@ metadata hash covers texts, units, bounds and owner: editing those recomputes no
 """
 
 
-def render(views: Sequence[FeatureView] = VIEWS) -> dict[str, str]:
+def render(views: Sequence[FeatureView] = DECLARED) -> dict[str, str]:
     """Return the text of each page by its path from the repository's root."""
     return {GUIDE: _guide(views)} | {f"{DIRECTORY}/{view.name}.md": _page(view) for view in views}
 

@@ -29,6 +29,7 @@ WRITTEN_AT: Final = "written_at"
 # Tags by which our stores know a view that Feast hands them.
 AGENT: Final = "agent"
 DATA_HASH: Final = "data_hash"
+FEATURE_VERSION: Final = "feature_version"
 GRAIN: Final = "grain_us"
 MAX_AGE: Final = "max_age_us"
 FINGERPRINT: Final = "fingerprint"
@@ -99,7 +100,7 @@ def feature_view(view: FeatureView) -> FeastView:
         tags={
             **dict(view.tags),
             AGENT: view.agent,
-            "feature_version": f"v{view.version}",
+            FEATURE_VERSION: f"v{view.version}",
             DATA_HASH: data_hash(view),
             "metadata_hash": metadata_hash(view),
             GRAIN: str(view.grain),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from detektor_pipelines.catalog import VIEWS
+from detektor_pipelines.catalog import DECLARED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +54,7 @@ entity_key_serialization_version: 3
 """
 
 
-def render(views: Sequence[FeatureView] = VIEWS) -> dict[str, str]:
+def render(views: Sequence[FeatureView] = DECLARED) -> dict[str, str]:
     """Return the files of `feature_repo/`, their text by path from the repository's root."""
     return {STORE_FILE: _STORE, DEFINITIONS_FILE: _definitions(views)}
 

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines import clock
-from detektor_pipelines.catalog import view_named
+from detektor_pipelines.catalog import DECLARED, view_named
 from detektor_pipelines.engine.as_of import known_by, values_at, values_of_nothing
 from detektor_pipelines.engine.compute import compute, event_schema, row_schema
 from detektor_pipelines.errors import UserError
@@ -87,7 +87,7 @@ def run_file(path: Path) -> Iterator[CaseResult]:
     if not isinstance(content, dict) or not isinstance(content.get("cases"), list):
         raise _wrong(path, "it wants the keys view and cases")
     try:
-        view = view_named(str(content.get("view")))
+        view = view_named(str(content.get("view")), DECLARED)
     except KeyError as error:
         raise _wrong(path, str(error.args[0])) from None
     for number, case in enumerate(content["cases"], 1):

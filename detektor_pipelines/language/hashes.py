@@ -22,7 +22,7 @@ SHORT: Final = 12
 
 def data_hash(view: FeatureView) -> str:
     """SHA-256 (hex) of everything that the view's numbers and their layout depend on."""
-    return _digest(
+    return digest(
         {
             "semantics": SEMANTICS_VERSION,
             "agent": view.agent,
@@ -39,7 +39,7 @@ def short_hash(view: FeatureView) -> str:
 
 def metadata_hash(view: FeatureView) -> str:
     """SHA-256 (hex) of what a person or the gate reads: texts, units, bounds, owner, version, tags."""
-    return _digest(
+    return digest(
         {
             "name": view.name,
             "version": view.version,
@@ -77,6 +77,7 @@ def _numbers(feature: Feature) -> list[object]:
     ]
 
 
-def _digest(content: dict[str, object]) -> str:
+def digest(content: dict[str, object]) -> str:
+    """SHA-256 (hex) of some data, however its keys are ordered."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()

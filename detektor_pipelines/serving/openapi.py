@@ -88,7 +88,7 @@ def _health() -> dict[str, Any]:
     schema = {
         "type": "object",
         "required": ["status"],
-        "properties": {"status": {"enum": ["OK", "AHEAD", "FALLBACK", "DOWN"]}},
+        "properties": {"status": {"enum": ["OK", "AHEAD", "STATIC", "FALLBACK", "DOWN"]}},
         "description": "Without a token, where one is needed, no more than the status.",
     }
     content = {"application/json": {"schema": schema}}
@@ -97,7 +97,10 @@ def _health() -> dict[str, Any]:
         "summary": "Whether features are read from Redis, and how fresh they are",
         "security": [],
         "responses": {
-            "200": {"description": "Redis answers; AHEAD: with values that lie ahead of the clock.", "content": content},
+            "200": {
+                "description": "Redis answers; AHEAD: with values that lie ahead of the clock. STATIC: serving is switched to kept values.",
+                "content": content,
+            },
             "503": {"description": "Redis does not answer; what is left to answer from.", "content": content},
             **_problems(408, 500),
         },

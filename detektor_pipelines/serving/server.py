@@ -2,7 +2,8 @@
 
     POST /get-online-features    as Feast's own server answers it, so that the SDK's remote online store works against it unchanged
     GET  /health                 200 while Redis answers, else 503, the reason, and what is left to answer from. {"status": "OK", …}, or
-                                 "AHEAD" and what to do when values lie ahead of the clock
+                                 "AHEAD" and what to do when values lie ahead of the clock; "STATIC" while serving is switched to the
+                                 values kept last (`serving.values.static`)
     GET  /metrics                for Prometheus
     GET  /openapi.json           what all of these take and answer
 
@@ -140,8 +141,8 @@ class _Server:
         except OnlineStoreDownError as error:
             raise _down(error) from None
         if source == "fallback" and request.pinned:
-            detail = "What is kept for that is of the current versions only: ask for those, or again in a moment."
-            raise ProblemError(503, "Redis does not answer", detail, {"retry-after": "1"})
+            detail = "What is kept for that is of the current versions only: ask for those, or again in a moment; /health says why."
+            raise ProblemError(503, "Values kept earlier are served", detail, {"retry-after": "1"})
         refused = await self._refused(lookups) if request.why and source != "fallback" else []
         content, age = answer(request, online.rows_of(lookups, found), refused)
         return content, {SOURCE_HEADER: source} | ({} if age is None else {AGE_HEADER: f"{age:.3f}"})
@@ -169,6 +170,8 @@ class _Server:
 
     async def _state(self) -> Response:
         """Say whether Redis answers, and up to when the values it holds are complete, for each view's agent across projects."""
+        if cast("Sources", self.sources).static.on and self.last_known:
+            return self._static()
         try:
             instants = await self._instants()
         except OnlineStoreDownError as error:
@@ -184,6 +187,13 @@ class _Server:
             fix = "Set the clocks right, then run `detektor online mend`."
             content |= {"status": "AHEAD", "reason": reason, "fix": fix, "ahead_seconds": ahead}
         return _response(content | {"valid_through": {name: _text(each) for name, each in through.items()}})
+
+    def _static(self) -> Response:
+        """Say that somebody has switched to the values kept last: all is as wished, so the answer is 200."""
+        kept = {"written_at": self.last_known.written_at, "values": len(self.last_known)}
+        content = {"status": "STATIC", "since": cast("Sources", self.sources).static.since, "fallback": kept}
+        fix = "`detektor rollback --live` serves the values of Redis again."
+        return _response(content | {"fix": fix, "definitions": definitions()})
 
     async def _instants(self) -> list[Mapping[int, int]]:
         """Return by view and shard up to when the values are complete."""

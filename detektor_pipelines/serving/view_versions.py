@@ -4,23 +4,21 @@
     feast:<project>:<view>@<hash>#layout      in Redis: the features of that version, as long as its values are kept
 
 Only a request that names a version by its number, or asks for the current one's, comes here; all others need no PostgreSQL. Feast is not
-imported: the two tags are found in the registered bytes by their shape.
+imported (`stores.feast.registered`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import re
 import time
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines.catalog import view_named
-from detektor_pipelines.compile.feast import DATA_HASH, MAX_AGE
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.hashes import SHORT, short_hash
 from detektor_pipelines.serving.online_request import Pin, Version
-from detektor_pipelines.stores.connections import connect
+from detektor_pipelines.stores.feast import registered
 from detektor_pipelines.stores.online.packing import Layout
 from detektor_pipelines.stores.online.values import StoredView, layout_key, stored_view
 from detektor_pipelines.web.problems import ProblemError
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.serving.values.live_values import LiveValues
     from detektor_pipelines.settings import Settings
+    from detektor_pipelines.stores.feast.registered import Registered
 
 KEPT_S: Final = 60
 """How long what is known of a version is taken without looking again: it may have been dropped."""
@@ -39,27 +38,13 @@ _FRESH_S: Final = 5
 
 _PATIENCE_S: Final = 3
 
-_HISTORY: Final = """
-SELECT version_number, feature_view_proto FROM feast.feature_view_version_history
-WHERE project_id = %s AND feature_view_name = %s ORDER BY version_number
-"""
-_NO_TABLE: Final = "SELECT to_regclass('feast.feature_view_version_history') IS NULL"
-
-
-class _Registered(NamedTuple):
-    """One row of a view's history."""
-
-    number: int
-    data_hash: str
-    max_age_us: int | None
-
 
 class ViewVersions:
     """What the versions are; to be used inside one event loop."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._histories: dict[str, tuple[float, list[_Registered]]] = {}
+        self._histories: dict[str, tuple[float, list[Registered]]] = {}
         self._versions: dict[Pin, tuple[float, Version]] = {}
         self._one_reader = asyncio.Lock()
 
@@ -83,14 +68,14 @@ class ViewVersions:
         self._versions[pin] = (time.monotonic() + KEPT_S, found)
         return found
 
-    async def _stored(self, pin: Pin, history: Sequence[_Registered], live: LiveValues) -> Version:
-        registered = next((each for each in history if each.number == pin.number), None)
-        if registered is None:
+    async def _stored(self, pin: Pin, history: Sequence[Registered], live: LiveValues) -> Version:
+        wanted = next((each for each in history if each.number == pin.number), None)
+        if wanted is None:
             numbers = ", ".join(f"v{each.number}" for each in history) or "none"
             raise ProblemError(404, f"There is no version v{pin.number} of {pin.view}", f"Registered are: {numbers}.")
-        if registered.data_hash[:SHORT] == short_hash(view_named(pin.view)):
+        if wanted.data_hash[:SHORT] == short_hash(view_named(pin.view)):
             return Version(stored_view(view_named(pin.view)), pin.number)
-        bare = StoredView(pin.view, registered.data_hash[:SHORT], Layout.of([]), registered.max_age_us)
+        bare = StoredView(pin.view, wanted.data_hash[:SHORT], Layout.of([]), wanted.max_age_us)
         (layout,) = await live.get([layout_key(self._settings.project, bare)])
         try:
             fields = json.loads(layout or b"")
@@ -100,14 +85,14 @@ class ViewVersions:
             raise ProblemError(410, f"Nothing of {pin.view}@v{pin.number} is in the online store", detail) from None
         return Version(whole, pin.number)
 
-    async def _history(self, pin: Pin) -> list[_Registered]:
+    async def _history(self, pin: Pin) -> list[Registered]:
         """Return a view's history, read again when it may have grown by what is asked for."""
         async with self._one_reader:
             at, found = self._histories.get(pin.view, (float("-inf"), []))
             if time.monotonic() - at > _FRESH_S:
                 try:
                     async with asyncio.timeout(_PATIENCE_S):
-                        found = await asyncio.to_thread(_read, self._settings, pin.view)
+                        found = await asyncio.to_thread(registered.history, self._settings, pin.view)
                 except (UserError, TimeoutError) as error:
                     reason = error.what if isinstance(error, UserError) else "PostgreSQL does not answer."
                     detail = f"{reason} What a version's number means stands in it; the current versions are served without it."
@@ -116,30 +101,7 @@ class ViewVersions:
             return found
 
 
-def _current(pin: Pin, history: Sequence[_Registered]) -> Version:
+def _current(pin: Pin, history: Sequence[Registered]) -> Version:
     view = stored_view(view_named(pin.view))
     numbers = [each.number for each in history if each.data_hash[:SHORT] == view.hash]
     return Version(view, max(numbers, default=None))
-
-
-def _read(settings: Settings, view: str) -> list[_Registered]:
-    with connect(settings) as connection:
-        absent = connection.execute(_NO_TABLE).fetchone()
-        if absent is None or absent[0]:
-            return []
-        rows = connection.execute(_HISTORY, (settings.project, view)).fetchall()
-    found = []
-    for number, proto in rows:
-        data_hash, max_age = _tag(bytes(proto), DATA_HASH), _tag(bytes(proto), MAX_AGE)
-        if data_hash:
-            found.append(_Registered(number, data_hash, int(max_age) if max_age else None))
-    return found
-
-
-def _tag(proto: bytes, name: str) -> str | None:
-    """Return a tag's value: an entry of a protobuf map is field 1, its length and the name, then field 2, its length and the text."""
-    head = b"\x0a" + bytes([len(name)]) + name.encode() + b"\x12"
-    match = re.search(re.escape(head) + rb"([\x00-\x7f])", proto)
-    if match is None:
-        return None
-    return proto[match.end() : match.end() + match[1][0]].decode()

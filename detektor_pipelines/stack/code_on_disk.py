@@ -87,7 +87,7 @@ def main() -> None:
             importlib.import_module(name)
         loaded = importlib.import_module("detektor_pipelines.compile.loaded")
     except Exception as error:  # noqa: BLE001 - whatever is wrong with the code is the answer
-        told = explain(error) or explain(error, ".")
+        told = error if isinstance(error, UserError) else explain(error) or explain(error, ".")
         said = {"error": told.what, "where": told.where} if told else {"error": f"{type(error).__name__}: {error}", "where": str(_PACKAGE)}
     else:
         said = loaded.definitions()

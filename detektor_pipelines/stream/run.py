@@ -11,7 +11,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines import clock
-from detektor_pipelines.compile.loaded import definitions
+from detektor_pipelines.catalog import BESIDE
+from detektor_pipelines.compile.loaded import definitions, phrase
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError, escaped, mget, redis_client, redis_errors
 from detektor_pipelines.stream import metrics
@@ -94,7 +95,7 @@ def report(health: Health) -> dict[str, Any]:
     """Return what a worker says of itself, as data for JSON; instants are µs UTC.
 
     `lag_us`: how far the newest tick that left nothing unread or unwritten lies behind the clock. `horizon`: transactions of the log that
-    were still running.
+    were still running. `beside`: earlier versions that it keeps fresh too.
     """
     return {
         "host": socket.gethostname(),
@@ -118,6 +119,7 @@ def report(health: Health) -> dict[str, Any]:
         "loads": health.loads,
         "load_seconds": round(health.load_seconds, 3),
         "definitions": definitions(),
+        "beside": [phrase(view) for view in BESIDE],
     }
 
 

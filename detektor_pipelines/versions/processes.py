@@ -19,11 +19,11 @@ import ssl
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from detektor_pipelines.catalog import VIEWS
-from detektor_pipelines.compile.loaded import combined_hash, definitions
+from detektor_pipelines.catalog import BESIDE, VIEWS
+from detektor_pipelines.compile.loaded import combined_hash, definitions, phrase
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.stack import supervisor
 from detektor_pipelines.stack.programs import PROGRAMS
@@ -118,19 +118,33 @@ def _runs_here(settings: Settings, name: str) -> bool:
     return bool(os.environ.get(PROGRAMS[name].port_variable)) or (row is not None and row["statename"] in supervisor.ALIVE)
 
 
+def server_status(settings: Settings) -> str | None:
+    """Return what the feature server of this stack says of itself in one word, None when none runs or answers."""
+    said = _health(settings, "serve", settings.serve_host, settings.serve_port)
+    return None if said is None else str(said.get("status", ""))
+
+
 def _by_health(name: str, title: str, settings: Settings, host: str, port: int) -> list[Process]:
-    if not _runs_here(settings, name):
-        return []
-    scheme = "https" if settings.serve_tls_cert else "http"
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - asks one of every address
-    token = os.environ.get(_TOKEN)
-    said = _asked(f"{scheme}://{host}:{port}/health", {"Authorization": f"Bearer {token}"} if token else {})
+    said = _health(settings, name, host, port)
     if said is None:
         return []
-    process = process_of(name, title, f"{host}:{port}", said.get("definitions"))
-    if process.hash is None and "definitions" not in said and not token:
+    process = process_of(name, title, f"{_reached(host)}:{port}", said.get("definitions"))
+    if process.hash is None and "definitions" not in said and not os.environ.get(_TOKEN):
         return [Process(name, title, process.where, words=f"not known: set {_TOKEN} if it asks who comes")]
     return [process]
+
+
+def _health(settings: Settings, name: str, host: str, port: int) -> dict[str, Any] | None:
+    """Return what a server of this stack says of itself, None when none runs or answers."""
+    if not _runs_here(settings, name):
+        return None
+    scheme = "https" if settings.serve_tls_cert else "http"
+    token = os.environ.get(_TOKEN)
+    return _asked(f"{scheme}://{_reached(host)}:{port}/health", {"Authorization": f"Bearer {token}"} if token else {})
+
+
+def _reached(host: str) -> str:
+    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - asks one of every address
 
 
 def _collector(settings: Settings) -> list[Process]:
@@ -146,9 +160,15 @@ def _workers(settings: Settings) -> list[Process]:
         reports = workers(settings)
     except UserError:
         return []
-    return [
-        process_of("stream", "Stream worker", f"{each.get('host', '')} {each['pid']}".strip(), each.get("definitions")) for each in reports
-    ]
+    return [_worker(each) for each in reports]
+
+
+def _worker(report: Mapping[str, Any]) -> Process:
+    process = process_of("stream", "Stream worker", f"{report.get('host', '')} {report['pid']}".strip(), report.get("definitions"))
+    wanted, beside = sorted(phrase(view) for view in BESIDE), sorted(report.get("beside", ()))
+    if process.differs or process.hash is None or beside == wanted:
+        return process
+    return replace(process, differs=True, words=f"keeps {', '.join(beside) or 'nothing'} beside, here {', '.join(wanted) or 'nothing'}")
 
 
 def _code_location(settings: Settings) -> list[Process]:

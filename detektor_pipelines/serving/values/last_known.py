@@ -23,6 +23,7 @@ import orjson
 
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS
+from detektor_pipelines.serving.values.static import StaticSwitch
 from detektor_pipelines.stores.connections_redis import async_client_of, escaped, mget_async, redis_errors
 from detektor_pipelines.stores.online import values as online
 
@@ -50,6 +51,7 @@ class LastKnown:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._file = settings.home / FILE
+        self._static = StaticSwitch(settings)
         self._values: dict[str, bytes] = {}
         self._kept_at: float | None = None
         self.written_at: str | None = None
@@ -91,15 +93,19 @@ class LastKnown:
         try:
             while True:
                 try:
-                    with redis_errors(client):
-                        taken = await self._take(client)
-                    if taken and not self._written_by_another():
-                        await self._write()
+                    if not self._static.on:  # else it may be Redis that is wrong
+                        await self._keep_once(client)
                 except Exception as error:  # noqa: BLE001 - whatever it is, the next time may do better
                     _log.warning("%s is not kept up to date: %r", self._file, error)
                 await asyncio.sleep(self._settings.serve_fallback_seconds)
         finally:
             await client.aclose()
+
+    async def _keep_once(self, client: Redis) -> None:
+        with redis_errors(client):
+            taken = await self._take(client)
+        if taken and not self._static.on and not self._written_by_another():
+            await self._write()
 
     async def _take(self, client: Redis) -> bool:
         """Take the values of the current versions, then up to when they are complete; whether there are any.

@@ -4,7 +4,8 @@ Belongs here: the choice between them. An answer is never mixed of kept values a
 
     cache           every view's part was read from Redis within DETEKTOR_SERVE_CACHE_MS
     redis           some of it was read from Redis now; the rest, if any, is of the cache
-    fallback        Redis is away; or it is late, and every agent asked for was kept recently: lateness makes nobody NOT_FOUND
+    fallback        Redis is away; or it is late, and every agent asked for was kept recently: lateness makes nobody NOT_FOUND; or somebody
+                    has switched to what was kept (`static`)
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from detektor_pipelines.serving.values.hot_values import HotValues
 from detektor_pipelines.serving.values.live_values import LiveValues, OnlineStoreLateError
+from detektor_pipelines.serving.values.static import StaticSwitch
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError
 from detektor_pipelines.stores.online import read_log
 from detektor_pipelines.stores.online import values as online
@@ -34,6 +36,7 @@ class Sources:
     def __init__(self, settings: Settings, last_known: LastKnown, metrics: ServerMetrics) -> None:
         self.live = LiveValues(settings)
         self.last_known = last_known
+        self.static = StaticSwitch(settings)
         self._settings = settings
         self._metrics = metrics
         self._hot = HotValues(settings.serve_cache_ms)
@@ -45,6 +48,9 @@ class Sources:
             OnlineStoreDownError: Redis does not answer, and nothing was kept.
 
         """
+        if self.static.on and self.last_known:
+            self._metrics.fallback.inc()
+            return self.last_known.get(online.keys_of(lookups)), "fallback"
         try:
             found, source = await self._hot_or_live(lookups) if self._hot else (await self._live(lookups), "redis")
         except OnlineStoreDownError as error:
