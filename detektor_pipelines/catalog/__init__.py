@@ -1,4 +1,4 @@
-"""The eight agents' feature views and labels, one file each. Plain data: nothing here computes or writes, and one small file is read (`chosen`).
+"""The eight agents' feature views and labels, one file each. Plain data: nothing here computes or writes, one file is read (`chosen`).
 
     DECLARED    what the files beside this one say: what pages, the client and the lock are made from
     VIEWS       what is in force: the same, but for the versions that somebody has rolled back to

@@ -54,7 +54,7 @@ def metadata_hash(view: FeatureView) -> str:
 
 def label_hash(label: Label) -> str:
     """SHA-256 (hex) of everything that the values of a label, their instants and when they are known depend on; texts are not in it."""
-    return _digest(
+    return digest(
         {
             "semantics": LABEL_SEMANTICS_VERSION,
             "agent": label.agent,
