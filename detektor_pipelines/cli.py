@@ -18,6 +18,7 @@ from detektor_pipelines.cli_commands import (
     demo,
     doctor,
     emit,
+    experiment,
     features,
     generate,
     hook,

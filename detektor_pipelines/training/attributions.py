@@ -30,16 +30,16 @@ class AttributionError(Exception):
 
 @dataclass(frozen=True)
 class Attributions:
-    """`values`: rows × inputs, log-odds; `base`: the log-odds that they start from."""
+    """`shap`: rows × inputs, log-odds; `base`: the log-odds that they start from."""
 
-    values: Matrix
+    shap: Matrix
     base: float
 
     def importance(self) -> NDArray[np.float64]:
         """Return the mean absolute value of each input."""
         import numpy as np
 
-        found: NDArray[np.float64] = np.abs(self.values).mean(axis=0)
+        found: NDArray[np.float64] = np.abs(self.shap).mean(axis=0)
         return found
 
 
@@ -60,7 +60,7 @@ def attribute(model: FeatureModel, learnt: Matrix, rows: Matrix) -> Attributions
     with one_thread():
         found = _linear(model.estimator, learnt, rows) if hasattr(model.estimator, "steps") else _trees(model.estimator, rows)
         said = model.decision_function(rows)
-    apart = np.abs(found.base + found.values.sum(axis=1) - said).max() if len(rows) else 0.0
+    apart = np.abs(found.base + found.shap.sum(axis=1) - said).max() if len(rows) else 0.0
     if not apart <= _TOLERANCE:
         message = f"SHAP values and decision function lie up to {apart:g} apart"
         raise AttributionError(message)

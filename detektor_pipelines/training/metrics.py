@@ -30,6 +30,8 @@ INTERVAL: Final = (2.5, 97.5)
 _LEAST: Final = 1e-9
 """A probability of 0 or 1 is taken as so far from it, else one mistake makes the log loss infinite."""
 _BINS: Final = 10
+_IN_A_BIN: Final = 20
+"""Predictions, at least: the share that came true of fewer says little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,8 @@ def reliability(labels: Truths, probabilities: Probabilities) -> tuple[Bin, ...]
     """Return up to ten bins of about as many predictions each, from the least probable up; equal probabilities are never parted."""
     import numpy as np
 
-    edges = np.unique(np.quantile(probabilities, np.linspace(0, 1, _BINS + 1)[1:-1]))
+    bins = max(1, min(_BINS, len(probabilities) // _IN_A_BIN))
+    edges = np.unique(np.quantile(probabilities, np.linspace(0, 1, bins + 1)[1:-1]))
     places = np.searchsorted(edges, probabilities, side="left")
     found = []
     for each in np.unique(places):

@@ -4,7 +4,8 @@
     |----------------------- refit -----------------------|· embargo ·|----- test -----|
 
 The embargo is the longest window of the features: without it the features just after a border would be made of the events whose labels
-were learnt just before it. A label that was not yet known at the border is not learnt from either, however old its decision is.
+were learnt just before it. A label that was not yet known at the border is not learnt from either, however old its decision is. The borders
+lie where the three parts, after the embargo, come nearest to SHARES: in half a year two embargoes of a month leave out a third.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
     Instants = NDArray[np.int64]
     Truths = NDArray[np.bool_]
 
-TRAIN_SHARE: Final = 0.6
-TEST_SHARE: Final = 0.2
+SHARES: Final = (0.5, 0.2, 0.3)
+"""Of what the embargo leaves: to learn from, to choose by, to judge by."""
+_TRIED: Final = 400
+"""Places for a border, evenly spaced over the rows."""
 MINIMUM: Final = 40
 """Labels in each part."""
 MINIMUM_OF_A_CLASS: Final = 8
@@ -61,10 +64,8 @@ def split(decided_at: Instants, known_at: Instants, labels: Truths, embargo: int
     """
     import numpy as np
 
-    rows = len(decided_at)
     _check_classes(labels)
-    validation_from = int(decided_at[min(int(rows * TRAIN_SHARE), rows - 1)])
-    test_from = int(decided_at[min(int(rows * (1 - TEST_SHARE)), rows - 1)])
+    validation_from, test_from = borders(decided_at, embargo)
 
     def learnable(border: int) -> NDArray[np.bool_]:
         found: NDArray[np.bool_] = (decided_at < border - embargo) & (known_at < border)
@@ -83,6 +84,20 @@ def split(decided_at: Instants, known_at: Instants, labels: Truths, embargo: int
     )
     _check(made, decided_at, labels)
     return made
+
+
+def borders(decided_at: Instants, embargo: int) -> tuple[int, int]:
+    """Return from when on rows are to choose by, and from when on to judge by, µs UTC: where the parts come nearest to SHARES."""
+    import numpy as np
+
+    rows = len(decided_at)
+    tried = np.unique(decided_at[np.linspace(0, rows - 1, min(rows, _TRIED)).astype(np.int64)])
+    before, until_embargo = np.searchsorted(decided_at, tried), np.searchsorted(decided_at, tried - embargo)
+    train, validation = until_embargo[:, None], until_embargo[None, :] - before[:, None]
+    parts = (train / SHARES[0], validation / SHARES[1], (rows - before)[None, :] / SHARES[2])
+    least = np.minimum(np.minimum(parts[0], parts[1]), parts[2])
+    first, second = np.unravel_index(int(least.argmax()), least.shape)
+    return int(tried[first]), int(tried[second])
 
 
 def _check_classes(labels: Truths) -> None:
