@@ -31,6 +31,7 @@ from detektor_pipelines.cli_commands import (
     stack,
     status,
     stream,
+    training_set,
 )
 from detektor_pipelines.cli_commands.failures import as_user_error
 from detektor_pipelines.errors import UserError
@@ -50,6 +51,7 @@ GROUPS = (
     apply,
     rollback,
     features,
+    training_set,
     online,
     generate,
     about,
