@@ -52,6 +52,7 @@ GROUPS = (
     rollback,
     features,
     training_set,
+    experiment,
     online,
     generate,
     about,

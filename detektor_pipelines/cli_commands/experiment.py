@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table
+from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,8 +39,8 @@ def experiment(  # noqa: PLR0913  each is an option of the command
         list[str] | None,
         typer.Option(help="A version (v1.1.0) of the agent's own view, or references (VIEW:FEATURE, VIEW, VIEW@all).", show_default=False),
     ] = None,
-    start: Annotated[str | None, typer.Option(help="Decisions from then on (2026-03-05T00:00:00Z).", show_default=False)] = None,
-    end: Annotated[str | None, typer.Option(help="Decisions before then.", show_default=False)] = None,
+    start: Annotated[str | None, typer.Option("--from", help="Decisions from this instant (UTC) on.", show_default=False)] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Decisions before this instant (UTC).", show_default=False)] = None,
     seed: Annotated[int | None, typer.Option(min=0, max=2**31 - 1, help="Of all that is drawn.", show_default=False)] = None,
     promote: Annotated[bool, typer.Option("--promote", help="Put the model into production, whichever is there now.")] = False,
     as_json: JsonOption = False,
@@ -64,8 +65,8 @@ def experiment(  # noqa: PLR0913  each is an option of the command
             label=_given(labels) if labels is not None else label,
             features=references or None,
             version=version,
-            start=_instant(start, "--start"),
-            end=_instant(end, "--end"),
+            start=_instant(start, "--from"),
+            end=_instant(end, "--to"),
             seed=SEED if seed is None else seed,
             progress=advance,
         )
@@ -112,17 +113,14 @@ def _given(file: Path) -> Any:
 
 
 def _instant(text: str | None, option: str) -> datetime | None:
-    from datetime import datetime
+    from detektor_pipelines.clock import from_us, parse_instant
 
     if text is None:
         return None
     try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is no instant; write 2026-03-05T10:00:00Z", param_hint=option) from None
-    if found.tzinfo is None:
-        raise typer.BadParameter(f"{text!r} has no time zone; write {text}Z for UTC", param_hint=option)
-    return found
+        return from_us(parse_instant(text))
+    except (ValueError, OverflowError) as error:
+        raise UserError(f"{error}.", where=option) from None
 
 
 @contextmanager

@@ -33,7 +33,8 @@ from detektor_pipelines.training.metrics import (
     log_loss,
     reliability,
 )
-from detektor_pipelines.training.sets import TrainingSet, in_force, training_set
+from detektor_pipelines.training.references import in_force
+from detektor_pipelines.training.sets import TrainingSet, training_set
 from detektor_pipelines.training.split import Split, split
 
 if TYPE_CHECKING:

@@ -60,7 +60,13 @@ def row_of(view: FeatureView, asked: str, *, roll_up: bool = False) -> str:
     return view.agent if roll_up or not at else f"{view.agent}@{project}"
 
 
-def parse(texts: Iterable[str], views: Sequence[FeatureView] = VIEWS) -> tuple[Reference, ...]:
+def in_force(definitions: Sequence[FeatureView] = ()) -> tuple[FeatureView, ...]:
+    """Return the views in force, but for those that a definition is given of."""
+    given = {view.name: view for view in definitions}
+    return (*(given.pop(view.name, view) for view in VIEWS), *given.values())
+
+
+def parse(texts: Iterable[str], views: Sequence[FeatureView] | None = None) -> tuple[Reference, ...]:
     """Return what the references name, in their order, each feature once.
 
     Args:
@@ -73,7 +79,7 @@ def parse(texts: Iterable[str], views: Sequence[FeatureView] = VIEWS) -> tuple[R
     """
     found: dict[str, Reference] = {}
     for text in texts:
-        for each in _parse_one(text, views):
+        for each in _parse_one(text, in_force() if views is None else views):
             found.setdefault(str(each), each)
     return tuple(found.values())
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines import clock
-from detektor_pipelines.catalog import VIEWS, label_named, labels_of, view_named
+from detektor_pipelines.catalog import label_named, labels_of, view_named
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.hashes import data_hash, label_hash
 from detektor_pipelines.language.labels import Label
@@ -23,7 +23,7 @@ from detektor_pipelines.stores.raw_log.known import is_snapshot
 from detektor_pipelines.stores.raw_log.reader import begin_snapshot, newest_instant
 from detektor_pipelines.training.columns import feature_columns
 from detektor_pipelines.training.labels import Rows, between, drop_unusable, given_labels, in_order, read_labels
-from detektor_pipelines.training.references import ALL, OWN_COLUMNS, all_of, column_names, parse
+from detektor_pipelines.training.references import ALL, OWN_COLUMNS, all_of, column_names, in_force, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -252,12 +252,6 @@ def training_set(  # noqa: PLR0913  what, of whom, which features, from when, as
     )
 
 
-def in_force(definitions: Sequence[FeatureView] = ()) -> tuple[FeatureView, ...]:
-    """Return the views in force, but for those that a definition is given of."""
-    given = {view.name: view for view in definitions}
-    return (*(given.pop(view.name, view) for view in VIEWS), *given.values())
-
-
 def _definition(agent: str, label: str | Label | pa.Table) -> Label | None:
     """Return a label's definition, None of labels that are given as a table."""
     if isinstance(label, str):
@@ -269,7 +263,7 @@ def _definition(agent: str, label: str | Label | pa.Table) -> Label | None:
     return label
 
 
-def own_view(agent: str, version: str | None = None, views: Sequence[FeatureView] = VIEWS) -> FeatureView:
+def own_view(agent: str, version: str | None = None, views: Sequence[FeatureView] | None = None) -> FeatureView:
     """Return an agent's view, in the version that is asked for.
 
     Raises:
@@ -277,7 +271,7 @@ def own_view(agent: str, version: str | None = None, views: Sequence[FeatureView
 
     """
     labels_of(agent)
-    view = view_named(agent, tuple(views))
+    view = view_named(agent, in_force() if views is None else tuple(views))
     if version is not None and version.removeprefix("v") != view.version:
         raise UserError(
             f"{view.name} is at version {view.version}, not {version.removeprefix('v')}.",

@@ -278,7 +278,7 @@ def _trusted(model: Any) -> list[str]:
     import skops.io
 
     found = sorted(skops.io.get_untrusted_types(data=skops.io.dumps(model)))
-    strangers = [each for each in found if each != TRUSTED and not each.startswith("sklearn.")]
+    strangers = [each for each in found if each not in {TRUSTED, "numpy.dtype"} and not each.startswith("sklearn.")]
     if strangers:
         message = f"the model holds {', '.join(strangers)}, which nobody has looked at"
         raise TypeError(message)
