@@ -3,7 +3,7 @@
     DECLARED    what the files beside this one say: what pages, the client and the lock are made from
     VIEWS       what is in force: the same, but for the versions that somebody has rolled back to
     BESIDE      earlier versions that are kept fresh online until they are retired
-    LABELS      what became of the agents' decisions
+    LABELS      what becomes of the agents' decisions
 
 Belongs here: what a feature or a label is, in the words of `language`; every version there was (`history/`, and `versions.lock` over it).
 Does not belong here: the words themselves, what is made of a definition (`compile`), or how a version comes into force (`versions`).

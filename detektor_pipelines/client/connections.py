@@ -126,13 +126,35 @@ class Connections:
             FeatureServerError: What answers is not a feature server.
 
         """
-        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
-        body = json.dumps(content).encode()
+        headers = {"Content-Type": "application/json"}
+        status, found, text = self._exchange("POST", path, json.dumps(content).encode(), headers | _authorized(token), timeout, patience)
+        return Answer(found, self._content(status, text))
+
+    def loaded(self, *, token: str | None, timeout: float, patience: float) -> Mapping[str, Mapping[str, str]]:
+        """Return which version and hash of each view the server has loaded; it says so without Redis too.
+
+        Raises:
+            FeatureServerDownError: It cannot be reached, or is silent.
+            FeatureServerError: It does not say: it is no feature server, or wants a token to say it.
+
+        """
+        _, _, text = self._exchange("GET", "/health", None, _authorized(token), timeout, patience)
+        try:
+            views: Mapping[str, Mapping[str, str]] = json.loads(text)["definitions"]["views"]
+        except (ValueError, KeyError, TypeError):
+            what = "What answers there does not say which definitions it has loaded."
+            fix = f"Correct the url, or {URL}; a server that asks for a token says it only to those who have one ({TOKEN})."
+            raise FeatureServerError(what, where=self.url, fix=fix) from None
+        return views
+
+    def _exchange(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], timeout: float, patience: float
+    ) -> tuple[int, Mapping[str, str], bytes]:
         give_up, pause = time.monotonic() + patience, _FIRST_PAUSE_S
         while True:
             connection, kept = self._taken(timeout)
             try:
-                status, found, text = self._ask(connection, path, body, headers)
+                return self._ask(connection, method, path, body, headers)
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
                 if kept and not isinstance(error, TimeoutError):  # the server, as a rule a restarted one, has closed it and the others
@@ -142,8 +164,6 @@ class Connections:
                     pause = min(2 * pause, _LONGEST_PAUSE_S)
                 else:
                     self._failed(error, timeout)
-            else:
-                return Answer(found, self._content(status, text))
 
     def close(self) -> None:
         """Close what is idle."""
@@ -164,9 +184,9 @@ class Connections:
         return http.client.HTTPConnection(self._host, self._port, timeout=timeout), False
 
     def _ask(
-        self, connection: http.client.HTTPConnection, path: str, body: bytes, headers: dict[str, str]
+        self, connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
     ) -> tuple[int, Mapping[str, str], bytes]:
-        connection.request("POST", self._path + path, body, headers)
+        connection.request(method, self._path + path, body, dict(headers))
         response = connection.getresponse()
         text = response.read()
         if len(self._idle) < _IDLE and connection.sock is not None:  # None: the server wants it closed
@@ -206,6 +226,10 @@ class Connections:
             what = f"What answers there is not a feature server ({error!r})."
             raise FeatureServerError(what, where=self.url, fix=f"Correct the url, or {URL}.") from error
         raise FeatureServerDownError(what, where=self.url, fix=fix) from error
+
+
+def _authorized(token: str | None) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 def _split(url: str) -> Any:

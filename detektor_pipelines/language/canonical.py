@@ -2,6 +2,7 @@
 
     to_canonical(view)       everything that both hashes cover, and the rules of the numbers that the data hash was made under
     from_canonical(data)     the view again: through the words of the language, so that what cannot be computed any more says why
+    label_to_canonical, label_from_canonical    the same of a label
 
 Both hashes of what comes back are those of what went in, which is what a reader of such data has to check (`data_hash`).
 """
@@ -15,7 +16,8 @@ from detektor_pipelines.language import aggregations
 from detektor_pipelines.language.aggregations import QUANTILE_RULE, Aggregation
 from detektor_pipelines.language.derived import Combination, Derived, Number, Reference
 from detektor_pipelines.language.expressions import Constant, DefinitionError, Expression, Operand, Predicate, event
-from detektor_pipelines.language.hashes import SEMANTICS_VERSION, digest
+from detektor_pipelines.language.hashes import LABEL_SEMANTICS_VERSION, SEMANTICS_VERSION, digest
+from detektor_pipelines.language.labels import Label
 from detektor_pipelines.language.views import Feature, FeatureView
 from detektor_pipelines.language.windows import Window
 
@@ -77,6 +79,56 @@ def from_canonical(data: Mapping[str, Any]) -> FeatureView:
         if isinstance(error, DefinitionError):
             raise
         message = f"the data of a definition is not as it was written: {error!r}"
+        raise DefinitionError(message) from error
+
+
+def label_to_canonical(label: Label) -> dict[str, Any]:
+    """Return a label's definition as data."""
+    return {
+        "name": label.name,
+        "agent": label.agent,
+        "semantics": LABEL_SEMANTICS_VERSION,
+        "condition": isinstance(label.value, Predicate),
+        "value": label.value.canonical(),
+        "where": label.where.canonical(),
+        "decided_at": label.decided_at.canonical(),
+        "later": None if label.later is None else label.later.canonical(),
+        "within_next": None if label.within_next is None else label.within_next.size,
+        "otherwise": label.otherwise,
+        "description": label.description,
+        "unit": label.unit,
+        "null_means": label.null_means,
+    }
+
+
+def label_from_canonical(data: Mapping[str, Any]) -> Label:
+    """Return the label that `label_to_canonical` gave the data of.
+
+    Raises:
+        DefinitionError: It is none, or one of an earlier rule of labels, of a column or an agent that is gone.
+
+    """
+    try:
+        if data["semantics"] != LABEL_SEMANTICS_VERSION:
+            message = f"its values follow the rules {data['semantics']}, this release reads labels by the rules {LABEL_SEMANTICS_VERSION}"
+            raise DefinitionError(message)
+        return Label(
+            data["name"],
+            _predicate(data["value"]) if data["condition"] else _operand(data["value"]),
+            agent=data["agent"],
+            where=_predicate(data["where"]),
+            decided_at=_operand(data["decided_at"]),
+            later=None if data["later"] is None else _predicate(data["later"]),
+            within_next=None if data["within_next"] is None else Window(data["within_next"]),
+            otherwise=data["otherwise"],
+            description=data["description"],
+            unit=data["unit"],
+            null_means=data["null_means"],
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, DefinitionError):
+            raise
+        message = f"the data of a label is not as it was written: {error!r}"
         raise DefinitionError(message) from error
 
 

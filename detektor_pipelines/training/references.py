@@ -60,8 +60,18 @@ def row_of(view: FeatureView, asked: str, *, roll_up: bool = False) -> str:
     return view.agent if roll_up or not at else f"{view.agent}@{project}"
 
 
-def parse(texts: Iterable[str]) -> tuple[Reference, ...]:
+def in_force(definitions: Sequence[FeatureView] = ()) -> tuple[FeatureView, ...]:
+    """Return the views in force, but for those that a definition is given of."""
+    given = {view.name: view for view in definitions}
+    return (*(given.pop(view.name, view) for view in VIEWS), *given.values())
+
+
+def parse(texts: Iterable[str], views: Sequence[FeatureView] | None = None) -> tuple[Reference, ...]:
     """Return what the references name, in their order, each feature once.
+
+    Args:
+        texts: The references.
+        views: The definitions that they are of: by default those in force.
 
     Raises:
         UserError: One names no view or feature, or is written otherwise; says how it is written.
@@ -69,7 +79,7 @@ def parse(texts: Iterable[str]) -> tuple[Reference, ...]:
     """
     found: dict[str, Reference] = {}
     for text in texts:
-        for each in _parse_one(text):
+        for each in _parse_one(text, in_force() if views is None else views):
             found.setdefault(str(each), each)
     return tuple(found.values())
 
@@ -105,12 +115,12 @@ def column_names(references: Sequence[Reference]) -> tuple[str, ...]:
     return tuple(made)
 
 
-def _parse_one(text: str) -> tuple[Reference, ...]:
+def _parse_one(text: str, views: Sequence[FeatureView]) -> tuple[Reference, ...]:
     source, colon, feature_name = text.strip().partition(":")
     name, at, row = source.partition("@")
     if "/" in text:
         raise UserError(f"{text!r} is no feature reference.", fix=_fix_for_slash(text))
-    view = _view(name, text)
+    view = _view(name, text, views)
     if at and row != ALL:
         wanted = f"{view.name}:{feature_name}" if colon else view.name
         raise UserError(
@@ -125,14 +135,14 @@ def _parse_one(text: str) -> tuple[Reference, ...]:
         raise UserError(f"{error.args[0]}.", where=text, fix=f"`detektor features list {view.name}` describes them.") from None
 
 
-def _view(name: str, text: str) -> FeatureView:
+def _view(name: str, text: str, views: Sequence[FeatureView]) -> FeatureView:
     """Return the view of that name; an agent's name is refused, it would be read as an agent_id elsewhere."""
-    for view in VIEWS:
+    for view in views:
         if name == view.name:
             return view
         if name == view.agent:
             raise UserError(f"{text!r}: a reference names a view, not an agent.", fix=f"Write {text.replace(name, view.name, 1)}.")
-    raise UserError(f"There is no feature view {name!r}.", where=text, fix=f"Use one of {', '.join(view.name for view in VIEWS)}. {_FIX}")
+    raise UserError(f"There is no feature view {name!r}.", where=text, fix=f"Use one of {', '.join(view.name for view in views)}. {_FIX}")
 
 
 def _fix_for_slash(text: str) -> str:

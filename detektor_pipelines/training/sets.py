@@ -17,12 +17,13 @@ from detektor_pipelines import clock
 from detektor_pipelines.catalog import label_named, labels_of, view_named
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.hashes import data_hash, label_hash
+from detektor_pipelines.language.labels import Label
 from detektor_pipelines.stores.connections import connect_arrow
 from detektor_pipelines.stores.raw_log.known import is_snapshot
 from detektor_pipelines.stores.raw_log.reader import begin_snapshot, newest_instant
 from detektor_pipelines.training.columns import feature_columns
 from detektor_pipelines.training.labels import Rows, between, drop_unusable, given_labels, in_order, read_labels
-from detektor_pipelines.training.references import ALL, OWN_COLUMNS, all_of, column_names, parse
+from detektor_pipelines.training.references import ALL, OWN_COLUMNS, all_of, column_names, in_force, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -177,13 +178,14 @@ def training_set(  # noqa: PLR0913  what, of whom, which features, from when, as
     settings: Settings,
     *,
     agent: str,
-    label: str | pa.Table,
+    label: str | Label | pa.Table,
     features: Sequence[str] | None = None,
     version: str | None = None,
     start: datetime | None = None,
     end: datetime | None = None,
     until: datetime | None = None,
     snapshot: str | None = None,
+    definitions: Sequence[FeatureView] = (),
     progress: Progress | None = None,
 ) -> TrainingSet:
     """Return the labels of an agent's decisions with the features of their instants.
@@ -191,27 +193,29 @@ def training_set(  # noqa: PLR0913  what, of whom, which features, from when, as
     Args:
         settings: Where the log is.
         agent: Whose decisions.
-        label: A label of the catalogue, or a table of one's own (`training.labels.given_labels`).
+        label: A label of the catalogue by its name, another definition, or a table of one's own (`training.labels.given_labels`).
         features: References (`training.references`); all of the agent's own view by default.
         version: Of the agent's own view, `1.1.0` or `v1.1.0`; another than the catalogue's is refused.
         start: Decisions from then on; with a time zone.
         end: Decisions before then.
         until: Labels that were known by then: by default the instant of the log's newest event, or now if that is earlier.
         snapshot: To make a set again: the `snapshot` of the one made before. Give its `until` too where the clock was set back then.
+        definitions: Of views that are to be taken in the place of those in force.
         progress: Told how far it is.
 
     Raises:
         UserError: Nothing can be made of what is asked for, or no label is left; says why.
 
     """
-    view = own_view(agent, version)
-    references = all_of(view) if features is None else parse(features)
+    views = in_force(definitions)
+    view = own_view(agent, version, views)
+    references = all_of(view) if features is None else parse(features, views)
     if not references:
         raise UserError("No feature is asked for.", fix=f"Name some, such as {view.name}, or leave them out for all of {agent}.")
     if snapshot is not None and not is_snapshot(snapshot):
         raise UserError(f"{snapshot!r} is no snapshot.", fix="Give the `snapshot` of a training set, such as 871:871:.")
-    definition = label_named(agent, label) if isinstance(label, str) else None
-    given = None if isinstance(label, str) else given_labels(label, agent)
+    definition = _definition(agent, label)
+    given = None if definition is not None else given_labels(label, agent)
     bounds = tuple(None if each is None else _instant(each, name) for name, each in (("start", start), ("end", end)))
     with connect_arrow(settings) as connection:
         current = begin_snapshot(connection)
@@ -225,7 +229,7 @@ def training_set(  # noqa: PLR0913  what, of whom, which features, from when, as
             of_labels = table_hash(in_order(rows.table))
         between(rows, *bounds)
         drop_unusable(rows, connection, agent, now=clock.now_us(), snapshot=snapshot)
-        _check_any(rows, agent, label if isinstance(label, str) else GIVEN)
+        _check_any(rows, agent, GIVEN if definition is None else definition.name)
         labels = in_order(rows.table)
         made = _features(connection, references, labels, snapshot, progress)
     table = _table(labels, references, made.arrays)
@@ -248,7 +252,18 @@ def training_set(  # noqa: PLR0913  what, of whom, which features, from when, as
     )
 
 
-def own_view(agent: str, version: str | None = None) -> FeatureView:
+def _definition(agent: str, label: str | Label | pa.Table) -> Label | None:
+    """Return a label's definition, None of labels that are given as a table."""
+    if isinstance(label, str):
+        return label_named(agent, label)
+    if not isinstance(label, Label):
+        return None
+    if label.agent != agent:
+        raise UserError(f"The label {label.name} is of {label.agent}'s decisions, not of {agent}'s.")
+    return label
+
+
+def own_view(agent: str, version: str | None = None, views: Sequence[FeatureView] | None = None) -> FeatureView:
     """Return an agent's view, in the version that is asked for.
 
     Raises:
@@ -256,7 +271,7 @@ def own_view(agent: str, version: str | None = None) -> FeatureView:
 
     """
     labels_of(agent)
-    view = view_named(agent)
+    view = view_named(agent, in_force() if views is None else tuple(views))
     if version is not None and version.removeprefix("v") != view.version:
         raise UserError(
             f"{view.name} is at version {view.version}, not {version.removeprefix('v')}.",
