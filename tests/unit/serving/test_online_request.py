@@ -303,7 +303,23 @@ _json = st.recursive(
     st.fixed_dictionaries(
         {},
         optional={
-            "features": st.lists(st.sampled_from([COUNT, DEPLOYED, VIEW.name, f"{VIEW.name}@all", "coding_features@all:rework_rate", "a:b", ":", "@:x", f"{VIEW.name}@v2:x"]) | st.text(), max_size=4)
+            "features": st.lists(
+                st.sampled_from(
+                    [
+                        COUNT,
+                        DEPLOYED,
+                        VIEW.name,
+                        f"{VIEW.name}@all",
+                        "coding_features@all:rework_rate",
+                        "a:b",
+                        ":",
+                        "@:x",
+                        f"{VIEW.name}@v2:x",
+                    ]
+                )
+                | st.text(),
+                max_size=4,
+            )
             | _json,
             "entities": st.dictionaries(st.sampled_from(["agent_id", "other"]), st.lists(st.text() | _json, max_size=12) | _json),
             "full_feature_names": _json,
