@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines import __version__
 from detektor_pipelines.catalog import VIEWS
-from detektor_pipelines.compile.feast import JOIN_KEY
+from detektor_pipelines.compile.feast import JOIN_KEY, SERVICES
+from detektor_pipelines.training.references import ALL
 from detektor_pipelines.web.problems import MEDIA_TYPE
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _STATUSES: Final = {
     410: "Nothing of this version is in the online store.",
     413: "The body is too large, or holds too many agents.",
     415: "The body says that it is something else than JSON, or is compressed.",
-    422: "The body is JSON, but not such a request.",
+    422: "The body is JSON, but not such a request, or asks for what can only be null.",
     500: "An error in the server; its log file says which.",
     503: "What is needed for an answer does not answer: Redis with nothing kept, the registry for a version, the provider of tokens.",
 }
@@ -131,21 +132,31 @@ def _itself(*, guarded: bool) -> dict[str, Any]:
 
 
 def _request(settings: Settings) -> dict[str, Any]:
-    current = [f"{view.name}:{each.name}" for view in VIEWS for each in view.features]
+    current = [reference for source in _sources() for reference in (source, *(f"{source}:{name}" for name in _sources()[source]))]
     numbered = f"^({'|'.join(view.name for view in VIEWS)})@v[0-9]{{1,9}}:[a-z][a-z0-9_]*$"
     full_names = {"properties": {"full_feature_names": {"const": True}}, "required": ["full_feature_names"]}
+    features = {
+        "type": "array",
+        "minItems": 1,
+        "uniqueItems": True,
+        "description": "view:feature, or view for all of them; view@all of the row over all projects; view@v2:feature of what is registered as"
+        " version 2. Of another agent's view it is that agent's row of the same project.",
+        "items": {"anyOf": [{"enum": current}, {"type": "string", "pattern": numbered}]},
+        "examples": [current[1:3]],
+    }
+    service = {
+        "type": ["string", "null"],
+        "description": "Instead of features: a service of the definitions, one a label, or one that was applied with Feast.",
+        "examples": [next(iter(SERVICES))],
+    }
+    named = {"required": ["features"], "properties": {"feature_service": {"enum": ["", None]}}}
+    by_service = {"required": ["feature_service"], "properties": {"feature_service": {"type": "string", "minLength": 1}}}
     return {
         "type": "object",
-        "required": ["features", "entities"],
+        "required": ["entities"],
+        "oneOf": [named, by_service | {"not": {"required": ["features"]}}],
         "properties": {
-            "features": {
-                "type": "array",
-                "minItems": 1,
-                "uniqueItems": True,
-                "description": "view:feature of the current version, or view@v2:feature of what is registered as version 2.",
-                "items": {"anyOf": [{"enum": current}, {"type": "string", "pattern": numbered}]},
-                "examples": [current[:2]],
-            },
+            "features": features,
             "entities": {
                 "type": "object",
                 "required": [JOIN_KEY],
@@ -162,23 +173,28 @@ def _request(settings: Settings) -> dict[str, Any]:
             "full_feature_names": {"type": "boolean", "default": False, "description": "Name a value view__feature."},
             "include_feature_view_version_metadata": {"type": "boolean", "default": False},
             "why": {"type": "boolean", "default": False, "description": "Say in metadata.why what each value knows and who wrote it."},
-            "feature_service": {"type": ["string", "null"], "description": "The definitions declare none."},
+            "feature_service": service,
         },
         **({"anyOf": [full_names, {"not": {"anyOf": namesakes}}]} if (namesakes := [_both(pair) for pair in _namesakes()]) else {}),
     }
 
 
-def _namesakes() -> list[tuple[str, str]]:
-    """Return the features of two views that have one name."""
-    owners: dict[str, list[str]] = {}
-    for view in VIEWS:
-        for each in view.features:
-            owners.setdefault(each.name, []).append(f"{view.name}:{each.name}")
+def _sources() -> dict[str, list[str]]:
+    """Return view, and view@all, with the features of each."""
+    return {f"{view.name}{end}": [each.name for each in view.features] for view in VIEWS for end in ("", f"@{ALL}")}
+
+
+def _namesakes() -> list[tuple[list[str], list[str]]]:
+    """Return the pairs of references that give two features one name: what names the one, and what names the other."""
+    owners: dict[str, list[list[str]]] = {}
+    for source, names in _sources().items():
+        for name in names:
+            owners.setdefault(name, []).append([source, f"{source}:{name}"])
     return [pair for references in owners.values() for pair in combinations(references, 2)]
 
 
-def _both(pair: tuple[str, str]) -> dict[str, Any]:
-    return {"properties": {"features": {"allOf": [{"contains": {"const": each}} for each in pair]}}, "required": ["features"]}
+def _both(pair: tuple[list[str], list[str]]) -> dict[str, Any]:
+    return {"properties": {"features": {"allOf": [{"contains": {"enum": each}} for each in pair]}}, "required": ["features"]}
 
 
 def _answer() -> dict[str, Any]:
@@ -208,6 +224,11 @@ def _answer() -> dict[str, Any]:
                         "description": "By view and agent: how long ago the value was last known to be true; null when nothing was found.",
                     },
                     "feature_view_metadata": {"type": "array", "items": version},
+                    "rows_of": {
+                        "type": "object",
+                        "additionalProperties": {"type": "array", "items": {"type": "string"}},
+                        "description": "By view whose rows were read, where they are not those of the agents asked about.",
+                    },
                     "why": {
                         "type": "object",
                         "additionalProperties": {"type": "array", "items": _known_of_a_value()},

@@ -6,7 +6,7 @@ repairing those tables.
 What differs from Feast's own PostgreSQL store: each input row gives one output row and no two keys can be taken for each other; labels go
 to a temporary table by COPY and each is answered from the index; by default a read takes the rows as they were served then, else of rows
 with one event time the latest knowledge, then the latest writing; a row from before a day that was never published counts for no label
-after it; writing a batch is there, as an insert.
+after it; writing a batch is there, as an insert, for views that are none of ours; saved datasets are there (`saved_datasets`).
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ from feast.utils import compute_non_entity_date_range, make_tzaware
 from pydantic import model_validator
 
 from detektor_pipelines import clock
-from detektor_pipelines.compile.feast import AGENT, DATA_HASH, EVENT_TIMESTAMP, SCHEMA, WRITTEN_AT, WRITTEN_COLUMN
+from detektor_pipelines.compile.feast import AGENT, DATA_HASH, EVENT_TIMESTAMP, SCHEMA, WRITTEN_COLUMN
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.hashes import SHORT
+from detektor_pipelines.stores.feast import saved_datasets
 from detektor_pipelines.stores.feast.gaps import Gaps, version_of_registered
-from detektor_pipelines.stores.feast.labels import TABLE, FrameLabels, Labels, QueryLabels, connected, fetch
+from detektor_pipelines.stores.feast.labels import TABLE, FrameLabels, Labels, QueryLabels, connected, fetch, plain
 from detektor_pipelines.stores.offline import point_in_time, row_tables
 from detektor_pipelines.stores.offline.newest import quoted
 from detektor_pipelines.stores.offline.point_in_time import Relation
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from feast import FeatureView, RepoConfig
     from feast.data_source import DataSource
     from feast.infra.registry.base_registry import BaseRegistry
+    from feast.saved_dataset import SavedDatasetStorage
 
 _CLASS: Final = "detektor_pipelines.stores.feast_offline.DetektorOfflineStore"
 _KINDS: Final = {"INT64": "int64", "DOUBLE": "float64", "UNIX_TIMESTAMP": "instant"}
@@ -92,6 +94,16 @@ class DetektorRetrievalJob(postgres.PostgreSQLRetrievalJob):
     def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
         del timeout
         return self._run()
+
+    def persist(self, storage: SavedDatasetStorage, allow_overwrite: bool | None = False, timeout: int | None = None) -> None:  # noqa: FBT001, FBT002 - Feast's signature
+        """Write the result into a table (`saved_datasets`).
+
+        Raises:
+            UserError: Nothing can be saved there, or there is nothing to save.
+            SavedDatasetLocationAlreadyExists: There is such a table, and it may not be overwritten.
+
+        """
+        saved_datasets.save(self.config.offline_store.dsn, self.to_arrow(timeout=timeout), storage, overwrite=bool(allow_overwrite))
 
 
 class DetektorOfflineStore(postgres.PostgreSQLOfflineStore):
@@ -169,7 +181,10 @@ class DetektorOfflineStore(postgres.PostgreSQLOfflineStore):
         start_date: datetime | None = None,
         end_date: datetime | None = None,
     ) -> DetektorRetrievalJob:
-        """Read all rows in [start_date, end_date]; of one that was written several times, the last writing."""
+        """Read all rows in [start_date, end_date]; of one that was written several times, the last writing. A saved dataset is read whole."""
+        if saved_datasets.is_one(data_source):
+            whole = saved_datasets.whole(data_source)
+            return DetektorRetrievalJob(whole, config, lambda: fetch(config.offline_store.dsn, whole))
         relation = _source(data_source, join_key_columns, feature_name_columns, timestamp_field, created_timestamp_column)
         query = point_in_time.newest_writing_of_each(
             relation, _iso(start_date) if start_date else None, _iso(end_date) if end_date else None
@@ -178,18 +193,31 @@ class DetektorOfflineStore(postgres.PostgreSQLOfflineStore):
 
     @staticmethod
     def offline_write_batch(config: RepoConfig, feature_view: FeatureView, table: pa.Table, progress: Callable[[int], Any] | None) -> None:
-        """Insert rows into the view's table of the registered version; written_at is now, whatever the batch says.
+        """Insert rows into the table that is the source of a view of somebody's own; nothing is updated.
 
-        Nothing is updated: of rows with one (agent_id, event_timestamp, created_at) the one written last counts. The view's partitions
-        are not marked, so a later publication of the day may write its own value over what was pushed.
+        Raises:
+            UserError: The view is one of ours, whose rows say what the log gives, or its source is no table.
+
         """
-        kept = [name for name in table.column_names if name != WRITTEN_AT]
+        if _is_ours(feature_view):
+            raise UserError(
+                f"{feature_view.name} is computed from the log: a row that is pushed would be history that no event explains.",
+                where="push to the offline store, or write_to_offline_store",
+                fix="Give the event instead (`detektor emit`, `detektor ingest`): features follow from it. Rows of other views can be pushed.",
+            )
+        name = getattr(getattr(feature_view.batch_source, "_postgres_options", None), "_table", "")
+        if not name:
+            raise UserError(
+                f"The source of {feature_view.name} is no table of PostgreSQL's, so nothing can be inserted.",
+                where="push to the offline store, or write_to_offline_store",
+                fix="Declare its batch source as PostgreSQLSource(table=…).",
+            )
+        schema, table_name = saved_datasets.place(name)
         with connected(config.offline_store.dsn) as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT clock_timestamp()")  # the server's clock orders the writings, as in a publication
-            (now,) = cursor.fetchone()
-            written = pa.repeat(pa.scalar(now, pa.timestamp("us", tz="UTC")), table.num_rows)
-            rows = table.select(kept).append_column(WRITTEN_AT, written)
-            cursor.adbc_ingest(_row_table(feature_view), rows, mode="append", db_schema_name=SCHEMA)
+            cursor.execute(f"SELECT * FROM {quoted(schema)}.{quoted(table_name)} LIMIT 0")
+            wanted = plain(cursor.fetch_arrow_table()).schema
+            rows = table.select(wanted.names).cast(wanted, safe=False)
+            cursor.adbc_ingest(table_name, rows, mode="append", db_schema_name=schema)
             connection.commit()
         if progress:
             progress(table.num_rows)

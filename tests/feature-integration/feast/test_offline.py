@@ -252,23 +252,6 @@ def test_pulling_everything_gives_the_last_writing_of_each_row(store: FeatureSto
     assert job.to_arrow().column("recent_reviews_count").to_pylist() == [2, 3]
 
 
-def test_a_batch_is_inserted_and_nothing_updated(store: FeatureStore, rows: Any) -> None:
-    rows.add("a", "2026-03-05 08:00Z", 1)
-    features = [each.name for each in view_named("code_review_features").features]
-    frame = labels(("a", "2026-03-05 08:00"), **dict.fromkeys(features))
-    frame = frame.assign(created_at=frame["event_timestamp"], written_at=frame["event_timestamp"], recent_reviews_count=7)
-    frame = frame.astype({name: "float64" for name in features if frame[name].dtype == object})
-    frame["last_rejection_at"] = pd.to_datetime(frame["last_rejection_at"], utc=True)
-    for each in view_named("code_review_features").features:
-        if each.value_type == "int64":
-            frame[each.name] = frame[each.name].astype("Int64")
-    store.write_to_offline_store("code_review_features", frame)
-    assert counts(store, labels(("a", "2026-03-06"))) == [7]
-    with psycopg.connect(store.config.offline_store.dsn) as connection:
-        written = connection.execute("SELECT recent_reviews_count FROM feast.code_review_features ORDER BY written_at").fetchall()
-    assert written == [(1,), (7,)]
-
-
 def test_the_fields_of_feasts_own_store_follow_from_the_url() -> None:
     config = DetektorOfflineStoreConfig(dsn="postgresql://me%40x:p%2C%27%22@db.example:6543/features")
     assert (config.host, config.port, config.user, config.password, config.database, config.sslmode) == (
