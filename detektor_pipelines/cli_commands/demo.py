@@ -77,6 +77,8 @@ def demo(
         from detektor_pipelines.stores.feast.registry import apply
 
         say.result(f"{len(apply(settings).changed)} views registered or changed")
+    if due:
+        _learn(settings, say)
     _summary(settings, VIEWS, time.monotonic() - started, as_json=as_json)
 
 
@@ -254,6 +256,31 @@ def _publish(settings: Settings, due: Sequence[Batch], console: Console, say: _S
             say.line("Online", f"{name}: {trouble}")
 
 
+def _learn(settings: Settings, say: _Steps) -> None:
+    """Train a model of the first agent whose decisions suffice, and say what was found; that none suffices is no mistake."""
+    from detektor_pipelines.catalog import LABELS
+    from detektor_pipelines.training.experiment import run
+    from detektor_pipelines.training.tracking import log
+
+    problem = ""
+    firsts = {label.agent: label for label in reversed(LABELS) if label.value_type == "bool"}
+    with say.step("Model") as step:
+        for agent, label in reversed(firsts.items()):
+            step.update(f"{agent}, {label.name}")
+            try:
+                made = run(settings, agent=agent, label=label.name)
+            except UserError as error:
+                problem = problem or f"{agent}, {label.name}: {error.what}"
+                continue
+            logged = log(settings, made)
+            say.result(f"{agent}, {label.name}: {made.verdict} than doing without; models:/{logged.model}/{logged.version}")
+            break
+        else:
+            say.result(f"none; no agent has decided enough to learn from ({problem})")
+            return
+    say.line("Found", made.summary())
+
+
 def _summary(settings: Settings, views: Sequence[FeatureView], seconds: float, *, as_json: bool) -> None:
     from detektor_pipelines.quality.overview import overview
 
@@ -285,7 +312,11 @@ def _print_next(settings: Settings) -> None:
         ("detektor features explain code_review_features:rejection_rate --agent-id code-reviewer", "the events behind a value"),
         ("detektor status", "what is fresh, stale or rejected"),
         ("detektor up", f"then the Dagster UI at {settings.dagster_url}: backfills, schedules, what is late"),
-        (f"MLflow at {settings.mlflow_uri}", "which features were computed, by hash and version"),
+        (
+            "detektor experiment --agent code-reviewer --label rejected",
+            "a model of the decisions; detektor labels lists what can be learnt",
+        ),
+        (f"MLflow at {settings.mlflow_uri}", "which features were computed, by hash and version, and which models learnt from them"),
         ("docs/self-learning-agents/feature-guide.md", "what each feature means"),
         ("detektor down", "ends the servers, the data stays"),
     )

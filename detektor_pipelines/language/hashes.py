@@ -5,7 +5,6 @@ Editing a description, an owner or a bound changes the metadata hash and recompu
 
 import hashlib
 import json
-from functools import lru_cache
 from typing import Final
 
 from detektor_pipelines.language.labels import Label
@@ -20,11 +19,7 @@ LABEL_SEMANTICS_VERSION: Final = 1
 SHORT: Final = 12
 """Characters of the data hash in names of tables and keys."""
 
-_VIEWS: Final = 256
-"""How many views are remembered: hashing one as a key takes a tenth of what its data hash does."""
 
-
-@lru_cache(maxsize=_VIEWS)
 def data_hash(view: FeatureView) -> str:
     """SHA-256 (hex) of everything that the view's numbers and their layout depend on."""
     return digest(

@@ -18,7 +18,7 @@ from feast.infra.offline_stores.contrib.postgres_offline_store.postgres_source i
 from detektor_pipelines.compile.feast import EVENT_TIMESTAMP, SCHEMA
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.stores.feast.labels import connected
-from detektor_pipelines.stores.offline.point_in_time import quoted
+from detektor_pipelines.stores.offline.newest import quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -98,5 +98,5 @@ def _make_room(cursor: Any, schema: str, name: str, where: str, *, overwrite: bo
     if found[1] != _MARK:
         raise UserError(f"{schema}.{name} exists and is no saved dataset: it is left alone.", where=where, fix="Give another name.")
     if not overwrite:
-        raise SavedDatasetLocationAlreadyExists(f"{schema}.{name}")  # type: ignore[no-untyped-call]
+        raise SavedDatasetLocationAlreadyExists(f"{schema}.{name}")
     cursor.execute(f"DROP TABLE {quoted(schema)}.{quoted(name)}")

@@ -7,7 +7,6 @@ been followed, inside it, by rows that nobody has written.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines import clock
@@ -56,14 +55,3 @@ def gaps(intervals: Sequence[Interval]) -> list[Interval]:
     """Return what lies between, before and after the intervals (as `covered` gives them); the first and last end in `ALWAYS`."""
     bounds = [ALWAYS[0], *(bound for interval in intervals for bound in interval), ALWAYS[1]]
     return [(start, end) for start, end in zip(bounds[::2], bounds[1::2], strict=True) if start < end]
-
-
-def stretch_start(intervals: Sequence[Interval], instant: int) -> int | None:
-    """Return where the interval that holds the instant begins (exclusive), None where none holds it.
-
-    A row at or before that start says nothing of the instant: there may have been others after it.
-    """
-    number = bisect_left(intervals, instant, key=lambda interval: interval[1])
-    if number == len(intervals) or intervals[number][0] >= instant:
-        return None
-    return intervals[number][0]

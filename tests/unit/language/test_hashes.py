@@ -30,7 +30,7 @@ from detektor_pipelines.language import (
 from detektor_pipelines.language.windows import HOUR
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 EDGES = (1, 5, 20)
 
@@ -118,23 +118,13 @@ def test_what_people_read_changes_the_metadata_hash_alone(what: str) -> None:
     assert metadata_hash(TEXTS[what]()) != metadata_hash(view())
 
 
-@pytest.fixture
-def forgotten() -> Iterator[None]:
-    """Leave no data hash of other rules behind: they are remembered by view."""
-    yield
-    data_hash.cache_clear()
-
-
-@pytest.mark.usefixtures("forgotten")
 def test_new_rules_of_the_numbers_change_every_data_hash(monkeypatch: pytest.MonkeyPatch) -> None:
     before = [data_hash(each) for each in VIEWS]
     monkeypatch.setattr(hashes, "SEMANTICS_VERSION", hashes.SEMANTICS_VERSION + 1)
-    data_hash.cache_clear()
 
     assert not set(before) & {data_hash(each) for each in VIEWS}
 
 
-@pytest.mark.usefixtures("forgotten")
 def test_a_new_rule_of_quantiles_changes_the_data_hash_of_the_views_that_have_one(monkeypatch: pytest.MonkeyPatch) -> None:
     with_one = {
         each.name
@@ -143,7 +133,6 @@ def test_a_new_rule_of_quantiles_changes_the_data_hash_of_the_views_that_have_on
     }
     before = {each.name: data_hash(each) for each in VIEWS}
     monkeypatch.setattr(aggregations, "QUANTILE_RULE", aggregations.QUANTILE_RULE + 1)
-    data_hash.cache_clear()
 
     assert {each.name for each in VIEWS if data_hash(each) != before[each.name]} == with_one
     assert 0 < len(with_one) < len(VIEWS)

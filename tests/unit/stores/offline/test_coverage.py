@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -11,8 +13,11 @@ from hypothesis import strategies as st
 
 from detektor_pipelines.clock import from_us, parse_instant
 from detektor_pipelines.language.windows import DAY, HOUR, MINUTE
-from detektor_pipelines.stores.offline.coverage import ALWAYS, covered, gaps, merged, stretch_start
+from detektor_pipelines.stores.offline.coverage import ALWAYS, Interval, covered, gaps, merged
 from detektor_pipelines.stores.offline.rows import PublishedDay
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ORIGIN = parse_instant("2026-03-01")
 PUBLICATIONS = st.lists(
@@ -28,6 +33,17 @@ def published(day: str, at: str) -> PublishedDay:
 
 def texts(intervals: list[tuple[int, int]]) -> list[tuple[str, str]]:
     return [(f"{from_us(start):%m-%d %H:%M}", f"{from_us(end):%m-%d %H:%M}") for start, end in intervals]
+
+
+def stretch_start(intervals: Sequence[Interval], instant: int) -> int | None:
+    """Return where the interval that holds the instant begins (exclusive), None where none holds it.
+
+    A row at or before that start says nothing of the instant: there may have been others after it.
+    """
+    number = bisect_left(intervals, instant, key=lambda interval: interval[1])
+    if number == len(intervals) or intervals[number][0] >= instant:
+        return None
+    return intervals[number][0]
 
 
 def test_a_day_that_was_over_is_covered_whole_and_touching_days_are_one() -> None:
