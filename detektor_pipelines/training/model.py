@@ -285,6 +285,8 @@ class FeatureModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
 
     def _of_agents(self, table: Mapping[str, Any]) -> Matrix:
         agent_ids = _texts(table[ENTITY])
+        if not agent_ids:
+            return np.empty((0, len(self.inputs)))
         served = self._served(agent_ids)
         nothing = sorted({agent_id for agent_id, (_, statuses) in zip(agent_ids, served, strict=True) if statuses == {_NO_ROW}})
         if nothing:
@@ -297,7 +299,7 @@ class FeatureModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         if old:
             _log.warning("features of %s are older than their view allows (%s): is `detektor stream` running?", ", ".join(old[:3]), _OLD)
         rows = _table([features for features, _ in served])
-        return np.column_stack([self._column(each, rows) for each in self.inputs]) if rows else np.empty((0, len(self.inputs)))
+        return np.column_stack([self._column(each, rows) for each in self.inputs])
 
     def _column(self, each: Input, table: Mapping[str, Any]) -> Matrix:
         if each["name"] in table:

@@ -25,8 +25,11 @@ def training_set_of(
     seed: int = 1,
     references: tuple[str, ...] = (VIEW.name,),
 ) -> TrainingSet:
-    """Return `rows` decisions over `days` days; `strength` says how much the label hangs on rejection_rate, `share` how often it is true."""
-    drawn = np.random.default_rng(seed)
+    """Return `rows` decisions over `days` days.
+
+    `strength`: how much the label hangs on rejection_rate; `share`: how often it is true.
+    """
+    drawn = np.random.default_rng(1)
     asked = parse(references)
     decided = np.sort(drawn.integers(FIRST, FIRST + days * DAY, rows))
     instants = pa.timestamp("us", "UTC")

@@ -162,16 +162,9 @@ def test_a_run_is_made_again_after_late_events_and_another_catalogue(
 ) -> None:
     made, logged = done
     late = parse_instant("2026-04-01T10:00:00Z")
-    events = [
-        Event(
-            f"late{number}",
-            late + number * HOUR,
-            late + 30 * DAY,
-            "late",
-            values={"verdict": "rejected", "review_round": 1, "issues_found": 9},
-        )
-        for number in range(50)
-    ]
+    project = made.rows.agent_ids[0].partition("@")[2]
+    values = {"verdict": "rejected", "review_round": 1, "issues_found": 9}
+    events = [Event(f"late{number}", late + number * HOUR, late + 30 * DAY, project, values=values) for number in range(50)]
     insert(installation, events)
     other = replace(VIEW, version="9.0.0", features=VIEW.features[:3])
     monkeypatch.setenv("DETEKTOR_NOW", NOW)

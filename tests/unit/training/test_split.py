@@ -53,7 +53,7 @@ def test_ten_decisions_at_one_instant_are_never_parted() -> None:
 
 
 @pytest.mark.parametrize("value", [True, False])
-def test_one_class_only_is_refused(value: bool) -> None:
+def test_one_class_only_is_refused(*, value: bool) -> None:
     labels = np.full(len(HOURLY), value)
     with pytest.raises(UserError, match=f"All 1,472 labels are {str(value).lower()}"):
         split(HOURLY, HOURLY + 1, labels, 30 * DAY)
