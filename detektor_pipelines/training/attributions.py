@@ -58,7 +58,9 @@ def attribute(model: FeatureModel, learnt: Matrix, rows: Matrix) -> Attributions
     import numpy as np
 
     with one_thread():
-        found = _linear(model.estimator, learnt, rows) if hasattr(model.estimator, "steps") else _trees(model.estimator, rows)
+        given = model.prepared(rows)
+        linear = hasattr(model.estimator, "steps")
+        found = _linear(model.estimator, model.prepared(learnt), given) if linear else _trees(model.estimator, given)
         said = model.decision_function(rows)
     apart = np.abs(found.base + found.shap.sum(axis=1) - said).max() if len(rows) else 0.0
     if not apart <= _TOLERANCE:

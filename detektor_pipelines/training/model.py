@@ -116,7 +116,9 @@ class FeatureModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
 
     def fit(self, X: Any, y: Any) -> FeatureModel:  # noqa: N803  scikit-learn's name
         """Learn `y` (true and false) from rows of features."""
-        self.estimator.fit(self._matrix(X), np.asarray(y, dtype=bool))
+        matrix = self._matrix(X)
+        self.empty_ = np.flatnonzero(np.isnan(matrix).all(axis=0))
+        self.estimator.fit(self.prepared(matrix), np.asarray(y, dtype=bool))
         self.classes_ = np.asarray(self.estimator.classes_)
         self.n_features_in_ = len(self.inputs)
         return self
@@ -146,13 +148,21 @@ class FeatureModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         matrix = self._matrix(X)
         if not len(matrix):
             return np.empty((0, 2))
-        found: Matrix = self.estimator.predict_proba(matrix)
+        found: Matrix = self.estimator.predict_proba(self.prepared(matrix))
         return found
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
         """Return the log-odds of true; takes and raises what `predict` does."""
-        found: NDArray[np.float64] = self.estimator.decision_function(self._matrix(X))
+        found: NDArray[np.float64] = self.estimator.decision_function(self.prepared(self._matrix(X)))
         return found
+
+    def prepared(self, matrix: Matrix) -> Matrix:
+        """Return the matrix that the estimator gets: 0 in the columns that had no value when it learnt, which trees cannot take."""
+        if not len(self.empty_):
+            return matrix
+        made = matrix.copy()
+        made[:, self.empty_] = 0
+        return made
 
     # Features ----------------------------------------------------------------------------------------------------------------------
 
@@ -275,6 +285,8 @@ class FeatureModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
 
     def _of_agents(self, table: Mapping[str, Any]) -> Matrix:
         agent_ids = _texts(table[ENTITY])
+        if not agent_ids:
+            return np.empty((0, len(self.inputs)))
         served = self._served(agent_ids)
         nothing = sorted({agent_id for agent_id, (_, statuses) in zip(agent_ids, served, strict=True) if statuses == {_NO_ROW}})
         if nothing:
@@ -287,7 +299,7 @@ class FeatureModel(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         if old:
             _log.warning("features of %s are older than their view allows (%s): is `detektor stream` running?", ", ".join(old[:3]), _OLD)
         rows = _table([features for features, _ in served])
-        return np.column_stack([self._column(each, rows) for each in self.inputs]) if rows else np.empty((0, len(self.inputs)))
+        return np.column_stack([self._column(each, rows) for each in self.inputs])
 
     def _column(self, each: Input, table: Mapping[str, Any]) -> Matrix:
         if each["name"] in table:

@@ -43,7 +43,11 @@ MODEL_NAME: Final = "model"
 _DIGEST: Final = 36
 """Characters of a dataset's digest."""
 _MANY: Final = 1_000
-_QUIET: Final = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true", "GIT_PYTHON_REFRESH": "quiet"}
+_QUIET: Final = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
 
 
 @dataclass(frozen=True)
@@ -180,7 +184,7 @@ def _log_facts(mlflow: Any, made: Experiment, dagster: Mapping[str, Sequence[str
 
 
 def _log_inputs(mlflow: Any, made: Experiment) -> None:
-    """Name the parts of the training set as the run's datasets."""
+    """Name the parts of the training set as the run's datasets; two of one name and digest would be one to MLflow."""
     frame, found = _frame(made), made.found
     source = mlflow.data.code_dataset_source.CodeDatasetSource(
         {"made_by": "detektor training-set", "snapshot": found.snapshot, "training_set_hash": found.set_hash}
@@ -188,7 +192,11 @@ def _log_inputs(mlflow: Any, made: Experiment) -> None:
     parts = {"training": made.parts.refit, "validation": made.parts.validation, "testing": made.parts.test}
     for context, rows in parts.items():
         dataset = mlflow.data.from_pandas(
-            frame.iloc[rows], source=source, targets="label", name=f"{found.agent}/{found.label_name}", digest=found.set_hash[:_DIGEST]
+            frame.iloc[rows],
+            source=source,
+            targets="label",
+            name=f"{found.agent}/{found.label_name}/{context}",
+            digest=found.set_hash[:_DIGEST],
         )
         mlflow.log_input(dataset, context=context)
 
