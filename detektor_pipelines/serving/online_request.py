@@ -33,7 +33,7 @@ from detektor_pipelines.training.references import ALL, row_of
 from detektor_pipelines.web.problems import ProblemError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from detektor_pipelines.stores.online.values import OnlineRow
 
@@ -366,7 +366,18 @@ def _parts(
         instants = frozenset(name for name, kind in view.layout.fields if kind == "instant")
         parts.append(ViewPart(source.name, view, tuple(features), names, instants, _VIEWS[source.pin.view].agent, source.roll_up))
     _check_names([name for part in parts for name in part.names])
+    if not full_names:
+        _check_rows(grouped)
     return tuple(parts)
+
+
+def _check_rows(grouped: Iterable[_Source]) -> None:
+    """Refuse two rows of one view without full names: nothing in the answer would say which value is of which."""
+    whole = {source.pin.view for source in grouped if source.roll_up}
+    for source in grouped:
+        if not source.roll_up and source.pin.view in whole:
+            detail = f"{source.name} and {source.pin.view}@{ALL}: send full_feature_names, which tells their values apart."
+            raise ProblemError(422, "Two rows of one view are asked for", detail)
 
 
 def _whole(named: Sequence[str], known: Sequence[str]) -> list[str]:

@@ -49,7 +49,15 @@ def description(settings: Settings, *, guarded: bool) -> dict[str, Any]:
             "/metrics": {"get": _metrics(guarded=guarded)},
             "/openapi.json": {"get": _itself(guarded=guarded)},
         },
-        "components": {"schemas": {"Request": _request(settings), "Answer": _answer(), "Problem": _problem()}, "responses": _responses()},
+        "components": {
+            "schemas": {
+                "Request": _request(settings),
+                "ServiceRequest": _service_request(settings),
+                "Answer": _answer(),
+                "Problem": _problem(),
+            },
+            "responses": _responses(),
+        },
     }
     if guarded:
         document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
@@ -69,11 +77,12 @@ def _read(*, guarded: bool) -> dict[str, Any]:
             "schema": {"type": "number"},
         },
     }
+    kinds = [_reference("schemas/Request"), _reference("schemas/ServiceRequest")]
     return {
         "operationId": "getOnlineFeatures",
         "summary": "Read features of agents, as they are now",
-        "description": "Without full_feature_names no two features may have one name.",
-        "requestBody": {"required": True, "content": {"application/json": {"schema": _reference("schemas/Request")}}},
+        "description": "Without full_feature_names no two features may have one name, nor may two rows of one view be asked for.",
+        "requestBody": {"required": True, "content": {"application/json": {"schema": {"anyOf": kinds}}}},
         "responses": {
             "200": {
                 "description": "A row of values for each feature, in the order of the agents.",
@@ -144,38 +153,44 @@ def _request(settings: Settings) -> dict[str, Any]:
         "items": {"anyOf": [{"enum": current}, {"type": "string", "pattern": numbered}]},
         "examples": [current[1:3]],
     }
-    service = {
-        "type": ["string", "null"],
-        "description": "Instead of features: a service of the definitions, one a label, or one that was applied with Feast.",
-        "examples": [next(iter(SERVICES))],
-    }
-    named = {"required": ["features"], "properties": {"feature_service": {"enum": ["", None]}}}
-    by_service = {"required": ["feature_service"], "properties": {"feature_service": {"type": "string", "minLength": 1}}}
     return {
         "type": "object",
-        "required": ["entities"],
-        "oneOf": [named, by_service | {"not": {"required": ["features"]}}],
+        "required": ["features", "entities"],
         "properties": {
             "features": features,
-            "entities": {
-                "type": "object",
-                "required": [JOIN_KEY],
-                "properties": {
-                    JOIN_KEY: {
-                        "type": "array",
-                        "minItems": 1,
-                        "maxItems": settings.serve_entities_limit,
-                        "items": {"type": "string"},
-                        "description": "code-reviewer across all projects, code-reviewer@project in one.",
-                    }
-                },
-            },
-            "full_feature_names": {"type": "boolean", "default": False, "description": "Name a value view__feature."},
-            "include_feature_view_version_metadata": {"type": "boolean", "default": False},
-            "why": {"type": "boolean", "default": False, "description": "Say in metadata.why what each value knows and who wrote it."},
-            "feature_service": service,
+            "feature_service": {"enum": ["", None], "description": "One is named instead of features."},
+            **_common(settings),
         },
         **({"anyOf": [full_names, {"not": {"anyOf": namesakes}}]} if (namesakes := [_both(pair) for pair in _namesakes()]) else {}),
+    }
+
+
+def _service_request(settings: Settings) -> dict[str, Any]:
+    service = {
+        "type": "string",
+        "minLength": 1,
+        "description": "A service of the definitions, one a label, or one that was applied with Feast.",
+        "examples": [next(iter(SERVICES))],
+    }
+    features = {"enum": [None, []], "description": "The service says which."}
+    properties = {"feature_service": service, "features": features, **_common(settings)}
+    return {"type": "object", "required": ["feature_service", "entities"], "properties": properties}
+
+
+def _common(settings: Settings) -> dict[str, Any]:
+    """Return what both kinds of requests have."""
+    agents = {
+        "type": "array",
+        "minItems": 1,
+        "maxItems": settings.serve_entities_limit,
+        "items": {"type": "string"},
+        "description": "code-reviewer across all projects, code-reviewer@project in one.",
+    }
+    return {
+        "entities": {"type": "object", "required": [JOIN_KEY], "properties": {JOIN_KEY: agents}},
+        "full_feature_names": {"type": "boolean", "default": False, "description": "Name a value view__feature."},
+        "include_feature_view_version_metadata": {"type": "boolean", "default": False},
+        "why": {"type": "boolean", "default": False, "description": "Say in metadata.why what each value knows and who wrote it."},
     }
 
 
@@ -185,12 +200,15 @@ def _sources() -> dict[str, list[str]]:
 
 
 def _namesakes() -> list[tuple[list[str], list[str]]]:
-    """Return the pairs of references that give two features one name: what names the one, and what names the other."""
+    """Return the pairs that need full names: two rows of one view, and features of two views that have one name."""
+    sources = _sources()
+    rows = [[[source, *(f"{source}:{name}" for name in sources[source])] for source in (view.name, f"{view.name}@{ALL}")] for view in VIEWS]
     owners: dict[str, list[list[str]]] = {}
-    for source, names in _sources().items():
-        for name in names:
-            owners.setdefault(name, []).append([source, f"{source}:{name}"])
-    return [pair for references in owners.values() for pair in combinations(references, 2)]
+    for view in VIEWS:
+        for each in view.features:
+            theirs = [text for source in (view.name, f"{view.name}@{ALL}") for text in (source, f"{source}:{each.name}")]
+            owners.setdefault(each.name, []).append(theirs)
+    return [(own, whole) for own, whole in rows] + [pair for references in owners.values() for pair in combinations(references, 2)]
 
 
 def _both(pair: tuple[list[str], list[str]]) -> dict[str, Any]:

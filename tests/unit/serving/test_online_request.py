@@ -282,6 +282,7 @@ def test_another_service_must_be_known_first() -> None:
         (body("code-reviewer/recent_reviews_count"), 422, "no feature reference"),
         (body("code_review_features/recent_reviews_count"), 422, "no feature reference"),
         (body(COUNT, f"{VIEW.name}@all:recent_reviews_count"), 422, "one name"),
+        (body(COUNT, f"{VIEW.name}@all:max_review_round"), 422, "Two rows of one view"),
         (body(VIEW.name, VIEW.name), 422, "one name"),
         (body(feature_service=5), 422, "not named by a text"),
         (body(COUNT, feature_service={}), 422, "not named by a text"),
