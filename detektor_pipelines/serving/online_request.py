@@ -376,8 +376,8 @@ def _check_rows(grouped: Iterable[_Source]) -> None:
     whole = {source.pin.view for source in grouped if source.roll_up}
     for source in grouped:
         if not source.roll_up and source.pin.view in whole:
-            detail = f"{source.name} and {source.pin.view}@{ALL}: send full_feature_names, which tells their values apart."
-            raise ProblemError(422, "Two rows of one view are asked for", detail)
+            both = f"{source.name} and {source.pin.view}@{ALL}"
+            raise ProblemError(422, f"{both} are two rows of one view. Send full_feature_names, which tells their values apart.")
 
 
 def _whole(named: Sequence[str], known: Sequence[str]) -> list[str]:

@@ -172,7 +172,7 @@ def _service_request(settings: Settings) -> dict[str, Any]:
         "description": "A service of the definitions, one a label, or one that was applied with Feast.",
         "examples": [next(iter(SERVICES))],
     }
-    features = {"enum": [None, []], "description": "The service says which."}
+    features: dict[str, Any] = {"enum": [None, []], "description": "The service says which."}
     properties = {"feature_service": service, "features": features, **_common(settings)}
     return {"type": "object", "required": ["feature_service", "entities"], "properties": properties}
 
