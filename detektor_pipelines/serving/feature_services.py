@@ -117,8 +117,8 @@ def references_of(name: str, proto: bytes) -> tuple[str, ...]:
                 raise ProblemError(422, f"{name:.100} cannot be served over HTTP", f"{detail} with_join_key_map.")
             (version,) = _numbers(projection, _VERSION) or [0]
             source = f"{view}@v{version}" if version else view
-            for column in _messages(projection, _COLUMNS):
-                references.append(f"{source}:{b''.join(_messages(column, _COLUMN_NAME)).decode()}")
+            names = [b"".join(_messages(column, _COLUMN_NAME)).decode() for column in _messages(projection, _COLUMNS)]
+            references += [f"{source}:{each}" for each in names]
     return tuple(references)
 
 

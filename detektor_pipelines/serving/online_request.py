@@ -98,7 +98,8 @@ class Version(NamedTuple):
 class ViewPart:
     """What is asked of one view: the features, with the names that the answer gives them, and which of them are instants.
 
-    `name`: the view as it was asked for, `code_review_features`, `code_review_features@v2` or `code_review_features@all`; `agent`: whose it is.
+    `name`: the view as it was asked for, `code_review_features`, `code_review_features@v2` or `code_review_features@all`; `agent`: whose it
+    is.
     """
 
     name: str

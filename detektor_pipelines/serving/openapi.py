@@ -145,8 +145,8 @@ def _request(settings: Settings) -> dict[str, Any]:
         "type": "array",
         "minItems": 1,
         "uniqueItems": True,
-        "description": "view:feature, or view for all of them; view@all of the row over all projects; view@v2:feature of what is registered as"
-        " version 2. Of another agent's view it is that agent's row of the same project.",
+        "description": "view:feature, or view for all of them; view@all of the row over all projects; view@v2:feature of what is"
+        " registered as version 2. Of another agent's view it is that agent's row of the same project.",
         "items": {"anyOf": [{"enum": current}, {"type": "string", "pattern": numbered}]},
         "examples": [current[1:3]],
     }
@@ -169,7 +169,7 @@ def _service_request(settings: Settings) -> dict[str, Any]:
         "description": "A service of the definitions, one a label, or one that was applied with Feast.",
         "examples": [next(iter(SERVICES))],
     }
-    features = {"enum": [None, []], "description": "The service says which."}
+    features: dict[str, Any] = {"enum": [None, []], "description": "The service says which."}
     properties = {"feature_service": service, "features": features, **_common(settings)}
     return {"type": "object", "required": ["feature_service", "entities"], "properties": properties}
 

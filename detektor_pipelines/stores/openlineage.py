@@ -1,4 +1,4 @@
-"""OpenLineage: what a materialization and a training run read and wrote, told to who keeps lineage for the whole house (Marquez, DataHub, …).
+"""OpenLineage: what a materialization and a training run read and wrote, told to whoever keeps a house's lineage (Marquez, DataHub, …).
 
     DETEKTOR_OPENLINEAGE_URL=http://marquez:5000    events go to /api/v1/lineage there; without it nothing is sent, and nothing imported
 
@@ -117,7 +117,7 @@ class LineageEvents:
         _log.warning(problem)
         return problem
 
-    def _send(  # noqa: PLR0913, PLR0917 - the parts of an event
+    def _send(
         self, identity: str, job: str, span: tuple[int, int, str], inputs: list[Any], outputs: list[Any], facts: Mapping[str, str]
     ) -> None:
         """Hand START and the end to the client's thread; a fault of theirs must not stop what they tell of."""
@@ -126,7 +126,7 @@ class LineageEvents:
         started, ended, status = span
         facets = {"detektor": _facet({name: text for name, text in facts.items() if text})}
         run = Run(runId=str(uuid5(NAMESPACE_URL, f"detektor/{self._settings.project}/{identity}")), facets=facets)
-        about = {"run": run, "job": Job(namespace=self._settings.project, name=job), "producer": _PRODUCER}
+        about: dict[str, Any] = {"run": run, "job": Job(namespace=self._settings.project, name=job), "producer": _PRODUCER}
         end = RunState.COMPLETE if status == "FINISHED" else RunState.FAIL
         try:
             transport = self._connected()
@@ -169,18 +169,9 @@ class LineageEvents:
 
 
 def _transport(url: str) -> Any:
-    """Return the client's own transport: a thread of its own, one try an event.
-
-    Raises:
-        UserError: The URL is none.
-
-    """
+    """Return the client's own transport: a thread of its own, one try an event."""
     from openlineage.client.transport.async_http import AsyncHttpConfig, AsyncHttpTransport
 
-    if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
-        raise UserError(
-            f"{_without_secrets(url)!r} is no address.", where="DETEKTOR_OPENLINEAGE_URL", fix="Give http://host:port, or unset it."
-        )
     logging.getLogger(_TRANSPORT_LOG).setLevel(logging.CRITICAL)  # a stack for each event of a server that is away; `finish` says it once
     return AsyncHttpTransport(
         AsyncHttpConfig(

@@ -1,4 +1,4 @@
-"""Lineage both ways: from an MLflow run to rows, days, Dagster runs and raw events, and from a feature to the runs and models that it is in.
+"""Lineage both ways: from an MLflow run to rows, days, Dagster runs and raw events, and from a feature to the runs and models it is in.
 
 MLflow knows of a run what its tags and parameters say: of a materialization what `stores.mlflow.tracking` writes, of a training run
 `training_set_hash`, `label`, `views` (JSON: name, version and data_hash of each), `snapshot`, `event_first`, `event_last` and
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines.catalog import VIEWS, view_named
@@ -27,7 +26,7 @@ from detektor_pipelines.stores.raw_log.known import is_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import date
+    from datetime import date, datetime
 
     import psycopg
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import unquote, urlsplit
 
-import pyarrow as pa
 from feast.errors import FeastEntityDFMissingColumnsError
 from feast.infra.offline_stores import offline_utils
 from feast.infra.offline_stores.contrib.postgres_offline_store import postgres
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     import pandas as pd
+    import pyarrow as pa
     from feast import FeatureView, RepoConfig
     from feast.data_source import DataSource
     from feast.infra.registry.base_registry import BaseRegistry
@@ -180,7 +180,7 @@ class DetektorOfflineStore(postgres.PostgreSQLOfflineStore):
         start_date: datetime | None = None,
         end_date: datetime | None = None,
     ) -> DetektorRetrievalJob:
-        """Read all rows in [start_date, end_date]; of one that was written several times, the last writing. A saved dataset is read whole."""
+        """Read all rows in [start_date, end_date]; of one that was written several times, the last writing. Saved datasets whole."""
         if saved_datasets.is_one(data_source):
             whole = saved_datasets.whole(data_source)
             return DetektorRetrievalJob(whole, config, lambda: fetch(config.offline_store.dsn, whole))
@@ -202,7 +202,7 @@ class DetektorOfflineStore(postgres.PostgreSQLOfflineStore):
             raise UserError(
                 f"{feature_view.name} is computed from the log: a row that is pushed would be history that no event explains.",
                 where="push to the offline store, or write_to_offline_store",
-                fix="Give the event instead (`detektor emit`, `detektor ingest`): features follow from it. Rows of other views can be pushed.",
+                fix="Give the event instead (`detektor emit`, `detektor ingest`): features follow from it. Other views can be pushed.",
             )
         name = getattr(getattr(feature_view.batch_source, "_postgres_options", None), "_table", "")
         if not name:

@@ -98,5 +98,5 @@ def _make_room(cursor: Any, schema: str, name: str, where: str, *, overwrite: bo
     if found[1] != _MARK:
         raise UserError(f"{schema}.{name} exists and is no saved dataset: it is left alone.", where=where, fix="Give another name.")
     if not overwrite:
-        raise SavedDatasetLocationAlreadyExists(f"{schema}.{name}")  # type: ignore[no-untyped-call]
+        raise SavedDatasetLocationAlreadyExists(f"{schema}.{name}")
     cursor.execute(f"DROP TABLE {quoted(schema)}.{quoted(name)}")

@@ -8,7 +8,6 @@ import psycopg
 import pytest
 from feast.errors import EntityTimestampInferenceException, FeastEntityDFMissingColumnsError
 
-from detektor_pipelines.catalog import view_named
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.stores.feast.offline_store import DetektorOfflineStoreConfig
 

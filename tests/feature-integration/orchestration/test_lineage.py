@@ -1,4 +1,4 @@
-"""Lineage both ways, as a real MLflow and a real log tell it: a materialization, a training run with a model, and the events behind them."""
+"""Lineage both ways, as a real MLflow and a real log tell it: a materialization, a training run with a model, the events behind."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ VIEW = view_named("code_review_features")
 class Sink(BaseHTTPRequestHandler):
     """Keeps what it is sent."""
 
-    def do_POST(self) -> None:  # noqa: N802 - the base class's name
+    def do_POST(self) -> None:
         content = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.server.events.append((self.path, content))  # type: ignore[attr-defined]
         self.send_response(201)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from detektor_pipelines.catalog import view_named
-from detektor_pipelines.serving.online_request import Pin, Version
 from detektor_pipelines.serving.feature_services import FeatureServices
+from detektor_pipelines.serving.online_request import Pin, Version
 from detektor_pipelines.serving.server import _Server
 from detektor_pipelines.serving.server_metrics import ServerMetrics
 from detektor_pipelines.serving.values.last_known import LastKnown
