@@ -103,6 +103,9 @@ class Settings(BaseSettings):
     dagster_memory_mb: int = Field(default=1024, ge=256)
     postgres_wait_seconds: int = Field(default=0, ge=0)  # how long Dagster waits for PostgreSQL before it opens its storage
 
+    openlineage_url: str | None = Field(
+        default=None, repr=False
+    )  # where lineage events are sent to (Marquez, DataHub, …); none are by default
     dagster_public_url: str | None = None  # where people reach Dagster's pages, for links in alerts; by default this machine's port
     alert_webhook: SecretStr | None = Field(default=None, repr=False)
 
@@ -132,6 +135,14 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, home: Path) -> Path:
         return home.expanduser().absolute()
+
+    @field_validator("openlineage_url")
+    @classmethod
+    def _web_address(cls, url: str | None) -> str | None:
+        if url is not None and not (urlsplit(url).scheme in {"http", "https"} and urlsplit(url).hostname):
+            message = "it is no http://host:port"
+            raise ValueError(message)
+        return url
 
     @model_validator(mode="before")
     @classmethod

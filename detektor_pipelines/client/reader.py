@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Generic, TypedDict, TypeVar
 
 from detektor_pipelines.client.connections import CA, TOKEN, FeatureServerError, connections, default_url
-from detektor_pipelines.client.values import AgentValues
+from detektor_pipelines.client.values import AgentValues, Value
 from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Reader(Generic[V]):
         self.agent = kind.AGENT
         self.project = project
         self._kind = kind
+        self._kinds = kinds
         self._url = options.get("url") or default_url()
         self._ca = options.get("ca") or os.environ.get(CA) or None
         self._token = (options.get("token") or os.environ.get(TOKEN) or "").strip() or None
@@ -85,6 +87,44 @@ class Reader(Generic[V]):
             raise FeatureServerError(what, where=server.url, fix="Correct the url, or DETEKTOR_SERVE_URL.") from error
         if [each.agent_id for each in found] != agent_ids:
             raise FeatureServerError("The answer is about other agents.", where=server.url, fix="Look for a proxy that keeps answers.")
+        return found
+
+    def read(self, references: Sequence[str]) -> dict[str, Value]:
+        """Return features by reference, those of other agents too, as a model needs them: one request, values by `view:feature`.
+
+        Args:
+            references: `view:feature`, or `view` for all of a view's; of another agent's view the row of the same project is meant.
+                `view@all:feature` is of the row over all projects.
+
+        Raises:
+            FeatureServerDownError: As `get`.
+            RequestRefusedError: A reference names nothing, or can only be null: another agent has no row here. It says which.
+
+        """
+        agent_id = self.agent if self.project is None else f"{self.agent}@{self.project}"
+        return self._values({"features": list(references)}, agent_id)
+
+    def read_service(self, name: str) -> dict[str, Value]:
+        """Return the features of a feature service, such as `code_reviewer_rejected`: what a label is learnt from, by `view:feature`.
+
+        Raises:
+            FeatureServerDownError, RequestRefusedError: As `read`.
+
+        """
+        agent_id = self.agent if self.project is None else f"{self.agent}@{self.project}"
+        return self._values({"feature_service": name}, agent_id)
+
+    def _values(self, what: Mapping[str, object], agent_id: str) -> dict[str, Value]:
+        server = self._server()
+        content = {**what, "entities": {"agent_id": [agent_id]}, "full_feature_names": True}
+        answer = server.post(PATH, content, token=self._token, timeout=self._timeout, patience=self._patience).content
+        instants = {kind.VIEW: kind.INSTANTS for kind in self._kinds.values()}
+        found: dict[str, Value] = {}
+        for name, column in zip(answer["metadata"]["feature_names"][1:], answer["results"][1:], strict=True):
+            source, _, feature = name.partition("__")
+            value = column["values"][0]
+            is_instant = value is not None and feature in instants.get(source.partition("@")[0], ())
+            found[f"{source}:{feature}"] = datetime.fromtimestamp(value, UTC) if is_instant else value
         return found
 
     async def get_async(self, names: Sequence[str] | None = None) -> V:

@@ -13,6 +13,7 @@ from dagster._core.storage.tags import BACKFILL_ID_TAG
 
 from detektor_pipelines.settings import get_settings
 from detektor_pipelines.stores.mlflow.tracking import EXPERIMENT, Logged, MaterializationRecord, Status, Tracker
+from detektor_pipelines.stores.openlineage import LineageEvents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -108,6 +109,7 @@ class MlflowRun:
         self._context = context
         self._settings = settings
         self._tracker = Tracker(settings)
+        self._lineage = LineageEvents(settings)
         self._status: Status = "FINISHED"
         run = context.run
         if run is None:
@@ -121,9 +123,10 @@ class MlflowRun:
         )
 
     def log(self, record: MaterializationRecord) -> Logged:
-        """Log one view's materialization; with MLflow down it is kept and sent by a later run."""
+        """Log one view's materialization; with MLflow down it is kept and sent by a later run. OpenLineage is told where it is wanted."""
         if record.status == "FAILED":
             self._status = "FAILED"
+        self._lineage.materialization(record)
         return self._tracker.log_or_keep(record)
 
     @cached_property
@@ -148,6 +151,7 @@ class MlflowRun:
         """End the parent run."""
         if "functions" in self.__dict__:
             self.functions.end_run()  # MLflow keeps an active run for the process: the next Dagster run must not inherit it
+        self._lineage.finish()
         self._tracker.finish(self.root, self._status)
         self._tracker.close()
 

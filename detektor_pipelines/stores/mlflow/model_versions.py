@@ -24,6 +24,7 @@ class ModelVersion:
     name: str
     version: str
     said: str
+    run_id: str = ""
 
     def uses(self, short_hash: str) -> bool:
         """Tell whether it names a version of features."""
@@ -44,7 +45,12 @@ def model_versions(settings: Settings) -> list[ModelVersion]:
     finally:
         rest.close()
     return [
-        ModelVersion(each["name"], str(each["version"]), f"{_pairs(each.get('tags'))}\n{runs.get(str(each.get('run_id')), '')}")
+        ModelVersion(
+            each["name"],
+            str(each["version"]),
+            f"{_pairs(each.get('tags'))}\n{runs.get(str(each.get('run_id')), '')}",
+            str(each.get("run_id") or ""),
+        )
         for each in found
     ]
 

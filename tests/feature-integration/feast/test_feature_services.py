@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ from support.serving_client import Server, running
 
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import LABELS, VIEWS, view_named
+from detektor_pipelines.client import AgentFeatures, RequestRefusedError
 from detektor_pipelines.compile.feast import SERVICES
 from detektor_pipelines.stores.feast import registry as feast_repo
 from detektor_pipelines.stores.online import values as online
@@ -114,6 +116,15 @@ def test_another_agents_features_over_http(published: FeatureStore, server: Serv
     nothing = ask(server, ["code-reviewer@new"], features=[f"{CODER.name}:rework_rate"])
     assert (nothing.status, nothing.json["title"]) == (422, "coding_features can only be null here")
     assert "detektor-coder@new" in nothing.json["detail"]
+
+
+def test_a_program_reads_them_without_feast(published: FeatureStore, server: Server) -> None:
+    reviewer = AgentFeatures("code-reviewer", "shop", url=f"http://127.0.0.1:{server.port}")
+    asked = [f"{REVIEWER.name}:recent_reviews_count", f"{REVIEWER.name}:last_rejection_at", f"{CODER.name}@all:rework_rate"]
+    assert reviewer.read(asked) == dict(zip(asked, [7, datetime(1970, 1, 1, tzinfo=UTC), 2], strict=True))
+    assert set(reviewer.read_service("code_reviewer_rejected")) == {f"{REVIEWER.name}:{each.name}" for each in REVIEWER.features}
+    with pytest.raises(RequestRefusedError, match="can only be null"):
+        AgentFeatures("code-reviewer", "new", url=f"http://127.0.0.1:{server.port}").read([f"{CODER.name}:rework_rate"])
 
 
 def test_what_somebody_applied_stays_when_the_definitions_are_applied(published: FeatureStore, module_store: Any) -> None:
