@@ -36,7 +36,7 @@ from detektor_pipelines.ingest.readers.shapes import count_of, record_of, text_o
 from detektor_pipelines.ingest.reports.verdicts import read_review
 from detektor_pipelines.language.events import MEASURES, OPERATIONS, UNMAPPED, views_operation
 from detektor_pipelines.language.records import AgentEvent, Rejection
-from detektor_pipelines.stores.raw_log.duplicates import HEARD
+from detektor_pipelines.stores.raw_log.duplicates import LIVE_REVISION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -265,7 +265,7 @@ class HookReader:
             measures={name: value for name, value in (measures or {}).items() if value is not None},
             categories={name: value[:256] for name, value in (categories or {}).items() if value},
             attributes={name: value for name, value in (attributes or {}).items() if value is not None},
-            reader_revision=HEARD,
+            reader_revision=LIVE_REVISION,
         )
 
 

@@ -30,7 +30,7 @@ from detektor_pipelines.ingest.readers.projects import project_name, project_of_
 from detektor_pipelines.ingest.readers.shapes import record_of, text_of
 from detektor_pipelines.language.events import MEASURES, UNMAPPED
 from detektor_pipelines.language.records import AgentEvent, Rejection
-from detektor_pipelines.stores.raw_log.duplicates import HEARD
+from detektor_pipelines.stores.raw_log.duplicates import LIVE_REVISION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -138,7 +138,7 @@ def _read_one(record: dict[str, Any], resource: Mapping[str, Any], names: AgentN
         session_id=session[:200] if session else None,
         measures={key: value for key, value in measures.items() if value is not None},
         categories={key: value[:256] for key, value in categories.items() if value},
-        reader_revision=HEARD,
+        reader_revision=LIVE_REVISION,
     )
 
 

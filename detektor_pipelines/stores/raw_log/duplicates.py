@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Row: TypeAlias = "Mapping[str, Any]"
 Judgement: TypeAlias = Literal["same", "shorter", "longer", "reread", "heard", "conflict"]
 
-HEARD: Final = 0
+LIVE_REVISION: Final = 0
 """`reader_revision` of an event that was heard live, before its log could be read. What the log says of it later is the fuller reading:
 `reingest` writes it. And what is heard of an event that is stored already, by another ear or from its log, adds nothing and contradicts
 nothing: two clocks never agree on when it was."""
@@ -94,7 +94,7 @@ def judge(stored: Row, incoming: Row) -> Verdict:
     differing = [name for name in BODY if stored[name] != incoming[name]]
     if not differing:
         return Verdict("same")
-    if incoming["reader_revision"] == HEARD:
+    if incoming["reader_revision"] == LIVE_REVISION:
         return Verdict("heard")
     if _is_read_differently(stored, incoming, differing):
         return Verdict("reread", f"stored before and read differently now ({', '.join(differing)}): `detektor reingest` writes it")

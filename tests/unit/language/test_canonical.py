@@ -37,11 +37,13 @@ from detektor_pipelines.language import (
 )
 from detektor_pipelines.language.canonical import from_canonical, hash_of, to_canonical
 from detektor_pipelines.language.events import AGENT_TYPES, MEASURES
+from detektor_pipelines.language.expressions import Operand
+from detektor_pipelines.language.views import MAXIMUM_EVENTS
 from detektor_pipelines.language.windows import HOUR, MINUTE
 
 if TYPE_CHECKING:
     from detektor_pipelines.language.derived import Derived
-    from detektor_pipelines.language.expressions import Operand, Predicate
+    from detektor_pipelines.language.expressions import Predicate
 
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=12)
 SMALL = [event.issues_found, event.duration_ms, event.attempt, event.score_milli]
@@ -109,11 +111,18 @@ def aggregations() -> st.SearchStrategy[Aggregation]:
     )
 
 
+def fits(value: Aggregation) -> bool:
+    """Whether sums of it are proved to fit into 64 bits: only such a feature can be declared."""
+    if not isinstance(value.operand, Operand) or value.operand.kind != "integer":
+        return True
+    return max(map(abs, value.operand.bounds)) * MAXIMUM_EVENTS < 2**63
+
+
 @st.composite
 def views(draw: st.DrawFn) -> FeatureView:
     features: list[Feature] = []
     for number in range(draw(st.integers(1, 4))):
-        value = draw(aggregations())
+        value = draw(aggregations().filter(fits))
         bounds = (None, None) if value.value_type == "instant" else (draw(BOUNDS), None)
         features.append(
             Feature(
@@ -184,7 +193,7 @@ def some() -> dict[str, Any]:
         (lambda data: data["features"][1].update(where=["xor", ["column", "a"], ["column", "b"]]), "is no expression"),
         (lambda data: data["features"][1].update(over=None), "is no arithmetic over features"),
         (lambda data: data["features"][1].pop("unit"), "not as it was written"),
-        (lambda data: data.update(agent="nobody"), "none of the agents"),
+        (lambda data: data.update(agent="nobody"), "not one of the agents"),
         (lambda data: data.update(max_age="a day"), "not as it was written"),
     ],
 )

@@ -218,7 +218,7 @@ def test_what_can_only_be_null_is_refused_and_says_why() -> None:
     with pytest.raises(ProblemError) as found:
         check_others(request, [[row()], [None]])
     assert found.value.status == 422
-    assert found.value.title == "coding_features can only be null here"
+    assert found.value.detail.startswith("coding_features can only be null here")
     assert "detektor-coder@shop" in found.value.detail
     assert "coding_features@all" in found.value.detail
     check_others(request, [[None], [row()]])  # one's own row that is not there is NOT_FOUND
@@ -276,16 +276,16 @@ def test_another_service_must_be_known_first() -> None:
         (body(COUNT, include_feature_view_version_metadata=None), 422, "neither true nor false"),
         (body(f"{VIEW.name}@shop:recent_reviews_count"), 422, "neither all nor a version"),
         (body(f"{VIEW.name}@all@v1:recent_reviews_count"), 422, "neither all nor a version"),
-        (body(f"{VIEW.name}:"), 422, "not named by its view"),
+        (body(f"{VIEW.name}:"), 422, "names no feature view"),
         (body("code-reviewer:recent_reviews_count"), 422, "names a view, not an agent"),
         (body("code-reviewer"), 422, "names a view, not an agent"),
         (body("code-reviewer/recent_reviews_count"), 422, "no feature reference"),
         (body("code_review_features/recent_reviews_count"), 422, "no feature reference"),
         (body(COUNT, f"{VIEW.name}@all:recent_reviews_count"), 422, "one name"),
-        (body(COUNT, f"{VIEW.name}@all:max_review_round"), 422, "Two rows of one view"),
+        (body(COUNT, f"{VIEW.name}@all:max_review_round"), 422, "two rows of one view"),
         (body(VIEW.name, VIEW.name), 422, "one name"),
-        (body(feature_service=5), 422, "not named by a text"),
-        (body(COUNT, feature_service={}), 422, "not named by a text"),
+        (body(feature_service=5), 422, "is named by a text"),
+        (body(COUNT, feature_service={}), 422, "is named by a text"),
         (body(COUNT, feature_service="code_reviewer_rejected"), 422, "Features and a feature service"),
         (body(COUNT, COUNT), 422, "one name"),
     ],

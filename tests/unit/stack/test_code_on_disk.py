@@ -44,7 +44,7 @@ def test_a_text_is_another_hash_and_no_other_numbers(copy: PackageCopy) -> None:
     [
         ("over=days(1),", "over=days(1", "SyntaxError: "),
         ("over=days(1),", "over=dayz(1),", "NameError: name 'dayz' is not defined"),
-        ("over=days(1),", "over=days(-1),", "no positive multiple"),
+        ("over=days(1),", "over=days(-1),", "not a positive multiple"),
         ("from detektor_pipelines.language", "from detektor_pipelines.nothing", "ModuleNotFoundError: "),
     ],
 )

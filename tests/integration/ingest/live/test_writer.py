@@ -13,7 +13,7 @@ from detektor_pipelines.errors import UserError
 from detektor_pipelines.ingest.live.writer import LiveWriter
 from detektor_pipelines.language.records import AgentEvent, Rejection
 from detektor_pipelines.stores.raw_log.bulk import append
-from detektor_pipelines.stores.raw_log.duplicates import HEARD
+from detektor_pipelines.stores.raw_log.duplicates import LIVE_REVISION
 from detektor_pipelines.stores.raw_log.live import LiveLog, body_hash, row_of
 
 if TYPE_CHECKING:
@@ -99,13 +99,13 @@ def test_a_record_that_says_more_becomes_the_newest_revision(database: Settings,
 
 
 def test_what_is_heard_again_contradicts_nothing_and_the_log_says_more(database: Settings, writer: LiveWriter) -> None:
-    heard = review("a", reader_revision=HEARD)
+    heard = review("a", reader_revision=LIVE_REVISION)
     assert statuses(writer, heard, replace(heard, occurred_at=heard.occurred_at + 1, measures={})) == ["accepted", "known"]
     counts = append(database, [replace(heard, occurred_at=heard.occurred_at - 7, reader_revision=1)])
     assert (counts.reread, counts.conflicts) == (1, 0)
     read = review("b")
     append(database, [read])
-    assert statuses(writer, replace(read, reader_revision=HEARD, occurred_at=read.occurred_at + 5)) == ["known"]
+    assert statuses(writer, replace(read, reader_revision=LIVE_REVISION, occurred_at=read.occurred_at + 5)) == ["known"]
     assert rejected(database) == []
 
 

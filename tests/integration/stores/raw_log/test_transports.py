@@ -16,7 +16,7 @@ from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.language.records import AgentEvent, Rejection
 from detektor_pipelines.stores.connections import connect
 from detektor_pipelines.stores.raw_log.bulk import EventWriter, IngestCounts, append
-from detektor_pipelines.stores.raw_log.duplicates import HEARD
+from detektor_pipelines.stores.raw_log.duplicates import LIVE_REVISION
 from detektor_pipelines.stores.raw_log.live import LiveLog
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ records = st.builds(
     lambda name, body, reader, live: replace(body, event_id=name, reader_revision=reader, known_at=None if live else body.known_at),
     st.sampled_from("abc"),
     st.sampled_from(BODIES),
-    st.sampled_from([HEARD, 1, 1, 2]),
+    st.sampled_from([LIVE_REVISION, 1, 1, 2]),
     st.booleans(),
 )
 rejections = st.builds(Rejection, st.sampled_from("pq"), st.none() | st.integers(1, 2), st.sampled_from(["torn", "cut \x00 \udc80"]))
@@ -145,10 +145,10 @@ def test_what_is_heard_of_a_stored_event_adds_nothing(database: Settings, *, liv
     """Neither what it has beyond it, nor what it says otherwise; of an event that nobody knows it is the first word."""
     append(database, [replace(REVIEW, event_id="stored", categories={})])
     heard = [
-        replace(REVIEW, event_id="stored", reader_revision=HEARD),
-        replace(REVIEW, event_id="stored", reader_revision=HEARD, measures={"issues_found": 9}, project="elsewhere"),
-        replace(REVIEW, event_id="new", reader_revision=HEARD),
-        replace(REVIEW, event_id="new", reader_revision=HEARD, occurred_at=MARCH + 1),
+        replace(REVIEW, event_id="stored", reader_revision=LIVE_REVISION),
+        replace(REVIEW, event_id="stored", reader_revision=LIVE_REVISION, measures={"issues_found": 9}, project="elsewhere"),
+        replace(REVIEW, event_id="new", reader_revision=LIVE_REVISION),
+        replace(REVIEW, event_id="new", reader_revision=LIVE_REVISION, occurred_at=MARCH + 1),
     ]
     if live:
         with psycopg.connect(database.postgres_dsn, autocommit=True) as connection:
