@@ -138,14 +138,14 @@ def _mended(each: Mended) -> dict[str, Any]:
 
 
 def _surveyed(older_than: float, *, without_models: bool) -> tuple[Settings, list[Surveyed]]:
-    from detektor_pipelines.catalog import VIEWS
+    from detektor_pipelines.catalog import BESIDE, VIEWS
     from detektor_pipelines.settings import get_settings
     from detektor_pipelines.stores.online.upkeep import survey
 
     settings = get_settings()
     models = None if without_models else _models(settings)
     with errors_console().status("Counting"):
-        return settings, survey(settings, VIEWS, older_than_days=older_than, models=models)
+        return settings, survey(settings, VIEWS, older_than_days=older_than, models=models, beside=BESIDE)
 
 
 def _models(settings: Settings) -> list[ModelVersion]:

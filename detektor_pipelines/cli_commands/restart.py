@@ -34,6 +34,9 @@ def register(app: typer.Typer) -> None:
 def restart(
     names: Annotated[list[str] | None, typer.Argument(help="Programs; by default all that run and hold code of ours.")] = None,
     *,
+    definitions: Annotated[
+        bool, typer.Option("--definitions", help="Only what has definitions loaded: Dagster's pages and daemon ask its code server.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Bring the running programs to the present code and definitions, one after the other; exit code 1 when one does not come back.
@@ -52,7 +55,8 @@ def restart(
     def tell(text: str) -> None:
         console.print(text, style="dim", highlight=False)
 
-    programs = restarting.chosen(settings, tuple(names or ()))
+    among = restarting.HOLDING if definitions else restarting.RESTARTABLE
+    programs = restarting.chosen(settings, tuple(names or ()), among)
     with console.status("Restarting"):
         present = code_on_disk.definitions(code_on_disk.PROGRAMS)
         tell(f"The definitions on disk can be loaded: {present['hash']}")
@@ -81,7 +85,7 @@ def restart(
 
 
 def follow(settings: Settings, views: Sequence[FeatureView], tell: Callable[[str], None]) -> bool:
-    """Bring Feast's registry and all programs that run to the definitions that are on disk now, which need not be those loaded here.
+    """Bring all programs that run, and Feast's registry, to the definitions that are on disk now, which need not be those loaded here.
 
     Args:
         settings: Where everything is.
@@ -99,18 +103,19 @@ def follow(settings: Settings, views: Sequence[FeatureView], tell: Callable[[str
     import sys
 
     from detektor_pipelines.stack import supervisor
-    from detektor_pipelines.stack.restart import RESTARTABLE
+    from detektor_pipelines.stack.restart import HOLDING
     from detektor_pipelines.stores.feast import registry
 
-    tell("Registering with Feast")
-    registry.apply(settings, views)
     running = {name for name, row in supervisor.states(settings).items() if row["statename"] in supervisor.ALIVE}
-    if not running.intersection(RESTARTABLE):
+    well = True
+    if running.intersection(HOLDING):
+        # A process of its own: this one has loaded what was in force before
+        words = [sys.executable, "-P", "-m", "detektor_pipelines", "restart", "--definitions"]
+        well = subprocess.run(words, check=False, stdout=sys.stderr.fileno(), stdin=subprocess.DEVNULL).returncode == 0
+    else:
         tell("No program of ours runs: each loads the definitions when it starts")
-        return True
-    # A process of its own: this one has loaded what was in force before
-    words = [sys.executable, "-P", "-m", "detektor_pipelines", "restart"]
-    return subprocess.run(words, check=False, stdout=sys.stderr.fileno(), stdin=subprocess.DEVNULL).returncode == 0
+    registry.apply(settings, views)
+    return well
 
 
 def _await_values(settings: Settings, wanted: str, tell: Callable[[str], None]) -> None:

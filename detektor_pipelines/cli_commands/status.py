@@ -100,8 +100,32 @@ def definitions(settings: Settings) -> Section:
     return Section("definitions", title, columns, rows if differing else (), data, (RESTART,) if differing else ())
 
 
-SECTIONS: tuple[Callable[[Settings], Section], ...] = (views, rejected, log, definitions, online)
+def versions(settings: Settings) -> Section:
+    """What was chosen instead of the catalogue's files: rollbacks, earlier versions that are kept fresh, static values."""
+    from detektor_pipelines.catalog import DECLARED
+    from detektor_pipelines.serving.values import static
+    from detektor_pipelines.versions import choice
+
+    chosen, files = choice.chosen(settings), {view.name: view.version for view in DECLARED}
+    since = static.since(settings.home / static.FILE)
+    beside = chosen.kept_beside(chosen.in_force(DECLARED))
+    rows = [(view.name, view.version, f"rolled back to; its file says {files.get(view.name)}") for view in chosen.pinned.values()]
+    rows += [(view.name, view.version, "kept fresh beside the one in force") for view in beside]
+    rows += [("all views", "", f"served from static values since {since}")] if since else []
+    commands = [f"detektor rollback {name} --forward" for name in chosen.pinned] + (["detektor rollback --live"] if since else [])
+    title = "Versions" if rows else "Versions: those of the catalogue's files are in force, no other is kept fresh"
+    data = {
+        "pinned": {view.name: view.version for view in chosen.pinned.values()},
+        "beside": [[view.name, view.version] for view in beside],
+        "static_since": since,
+    }
+    return Section("versions", title, ("view", "version", ""), tuple(rows), data, tuple(commands))
+
+
+SECTIONS: tuple[Callable[[Settings], Section], ...] = (views, rejected, log, definitions, versions, online)
 """What is asked once PostgreSQL is ready, in order."""
+
+_WITHOUT_POSTGRES: tuple[Callable[[Settings], Section], ...] = (definitions, versions)
 
 _COLOURS = {"running": "green", "external": "green", "starting": "yellow", "failed": "red", "unreachable": "red", "stopped": "dim"}
 
@@ -121,7 +145,7 @@ def status(*, as_json: JsonOption = False) -> None:
 
     settings = get_settings()
     servers = stack.status(settings)
-    sections = [_asked(section, settings) for section in (*(SECTIONS if servers["postgres"].ready else ()), definitions)]
+    sections = [_asked(section, settings) for section in (SECTIONS if servers["postgres"].ready else _WITHOUT_POSTGRES)]
     if as_json:
         print_json(servers_as_json(servers) | {section.key: section.data for section in sections})
         return

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 RESTARTABLE: Final = ("stream", "serve", "registry", "dagster-code", "dagster", "dagster-daemon")
 """In this order: what a new definition computes is there before it is served."""
 
+HOLDING: Final = ("stream", "serve", "registry", "dagster-code")
+"""Of these, what has definitions loaded: Dagster's pages and daemon ask the code server."""
+
 _IN_PLACE: Final = ("serve", "registry")
 _BEGUN: Final = "DETEKTOR_BEGUN"  # serving.handover counts in it
 _HANG_UP_SECONDS: Final = 30
@@ -46,8 +49,8 @@ class Restarted:
     seconds: float
 
 
-def chosen(settings: Settings, names: tuple[str, ...]) -> list[Program]:
-    """Return the programs to restart: those named, or all that run.
+def chosen(settings: Settings, names: tuple[str, ...], among: tuple[str, ...] = RESTARTABLE) -> list[Program]:
+    """Return the programs to restart: those named, or all `among` these that run.
 
     Raises:
         UserError: One that is named has no code of ours, or does not run; or none runs.
@@ -61,7 +64,7 @@ def chosen(settings: Settings, names: tuple[str, ...]) -> list[Program]:
             )
         if name not in running:
             raise UserError(f"{PROGRAMS[name].title} does not run.", where=str(settings.home), fix=f"detektor up {name}")
-    found = [PROGRAMS[name] for name in RESTARTABLE if name in (names or running) and name in running]
+    found = [PROGRAMS[name] for name in RESTARTABLE if name in (names or among) and name in running]
     if not found:
         raise UserError("None of the programs with our code runs.", where=str(settings.home), fix="detektor up")
     return found

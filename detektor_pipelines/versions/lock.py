@@ -21,7 +21,7 @@ from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.canonical import from_canonical, hash_of, to_canonical
 from detektor_pipelines.language.expressions import DefinitionError
 from detektor_pipelines.language.hashes import SHORT, data_hash, metadata_hash
-from detektor_pipelines.versions.changes import Changes, bumped, compare, enough, numbers_of
+from detektor_pipelines.versions.changes import BUMPS, Changes, bumped, compare, enough, numbers_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -169,7 +169,7 @@ def unbumped(view: FeatureView, history: History) -> str | None:
     newest = versions[-1].locked.version
     before = same or versions[-1]
     changes = compare(before.definition, to_canonical(view))
-    needed = max(changes.bump, "patch", key=("none", "patch", "minor", "major").index)
+    needed = max(changes.bump, "patch", key=BUMPS.index)  # another hash is another version, whatever the comparison finds
     if same is None and enough(newest, view.version, needed):
         return None
     said = "; ".join(str(each) for each in changes.changes if each.kind != "text only" or "order" in each.detail)

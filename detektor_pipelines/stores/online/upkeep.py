@@ -1,8 +1,9 @@
 """Which versions in the online store nobody needs any more, and letting them go.
 
 A changed definition writes under other keys; what the old one wrote stays readable (`code_review_features@v1:…`) until it goes here. A
-version stays that is of a present definition, that Feast's registry holds as a view's present one (another checkout may have applied it),
-that a registered model was made from, or that was kept up to date until lately: then somebody still writes it.
+version stays that is of a present definition, that is kept fresh beside one until it is retired, that Feast's registry holds as a view's
+present one (another checkout may have applied it), that a registered model was made from, or that was kept up to date until lately: then
+somebody still writes it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from detektor_pipelines.stores.online import values as online
 from detektor_pipelines.stores.online import versions as online_versions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
@@ -46,7 +47,12 @@ class Surveyed:
 
 
 def survey(
-    settings: Settings, views: Sequence[FeatureView], *, older_than_days: float, models: Sequence[ModelVersion] | None
+    settings: Settings,
+    views: Sequence[FeatureView],
+    *,
+    older_than_days: float,
+    models: Sequence[ModelVersion] | None,
+    beside: Sequence[FeatureView] = (),
 ) -> list[Surveyed]:
     """Judge of every version in the online store, by name and hash.
 
@@ -55,6 +61,7 @@ def survey(
         views: The present definitions.
         older_than_days: A version goes when it was last complete before that.
         models: `model_versions.model_versions`, or None to leave models out of account.
+        beside: Earlier versions that are kept fresh until they are retired.
 
     Raises:
         UserError: Redis or PostgreSQL cannot be reached.
@@ -65,7 +72,8 @@ def survey(
         found = online_versions.held(client, settings.project)
     finally:
         client.close()
-    present = {online.stored_view(view).version for view in views}
+    present = {online.stored_view(view).version: "being kept fresh until it is retired" for view in beside}
+    present |= {online.stored_view(view).version: "the present definition" for view in views}
     registered = _registered(settings, found) if found else set()
     oldest = clock.now_us() - int(older_than_days * DAY)
     return [Surveyed(each, _kept_by(each, present, registered, models or (), oldest)) for each in found]
@@ -85,9 +93,9 @@ def drop(settings: Settings, surveyed: Sequence[Surveyed]) -> int:
         client.close()
 
 
-def _kept_by(held: Held, present: set[str], registered: set[str], models: Sequence[ModelVersion], oldest: int) -> str:
+def _kept_by(held: Held, present: Mapping[str, str], registered: set[str], models: Sequence[ModelVersion], oldest: int) -> str:
     if held.version in present:
-        return "the present definition"
+        return present[held.version]
     if held.version in registered:
         return "Feast's registry"
     users = [f"{each.name} v{each.version}" for each in models if held.hash != online.OTHER and each.uses(held.hash)]

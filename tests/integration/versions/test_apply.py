@@ -19,7 +19,7 @@ from detektor_pipelines.stores.online import versions as online_versions
 if TYPE_CHECKING:
     from conftest import Installation
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_200)]
 
 VIEW = view_named("code_review_features", DECLARED)
 ADDED = "reviews_of_three_days"

@@ -26,13 +26,14 @@ from detektor_pipelines.stores.online import values as online
 from detektor_pipelines.stores.online import versions as online_versions
 from detektor_pipelines.stores.raw_log.bulk import append
 from detektor_pipelines.stream.run import workers
+from detektor_pipelines.versions import choice
 
 if TYPE_CHECKING:
     from conftest import Installation
 
     from detektor_pipelines.settings import Settings
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_200)]
 
 VIEW = view_named("code_review_features", DECLARED)
 OLD, NEW = f"{VIEW.name}:recent_reviews_count", f"{VIEW.name}:reviews_of_three_days"
@@ -42,7 +43,7 @@ SHOWN = f"SELECT count(*) FROM information_schema.columns WHERE table_schema = '
 def review(settings: Settings, number: int) -> None:
     """Add one review of now to the log."""
     at = clock.now_us()
-    append(settings, [AgentEvent(f"drill{number}", VIEW.agent, "r", "review", at, "test", known_at=at)])
+    append(settings, [AgentEvent(f"drill{number}", VIEW.agent, "r", "review", at, "test", known_at=at, simulated=True)])
 
 
 def value(server: Server, feature: str) -> Any:
@@ -148,6 +149,24 @@ def _retire(installation: Installation, settings: Settings, server: Server) -> N
     assert value(server, NEW) is not None
     again = json.loads(installation.done("retire", VIEW.name, "--version", VIEW.version, "--force", "--yes", "--json"))
     assert (again["rows"], again["days"], again["online_values"]) == (0, 0, 0), "what is gone is no error"
+
+
+def test_killed_after_the_pin_the_same_command_goes_on(installation: Installation) -> None:
+    installation.done("apply", "--yes")
+    installation.copy.add_a_feature()
+    installation.done("apply", "--yes")
+    choice.pin(installation.settings, VIEW)  # what a command that was killed then leaves behind
+
+    (due,) = [view for view in installation.plan(2)["views"] if view["due"]]
+    assert (due["version"], due["register"], due["days"], due["held_instead_of"]) == (VIEW.version, True, 0, "2.0.0")
+    said = installation.done("rollback", VIEW.name, "--to", VIEW.version)
+    assert f"{VIEW.name} {VIEW.version} is in force" in said
+    assert registered.present(installation.settings)[VIEW.name].data_hash == data_hash(VIEW)
+    assert not installation.plan(0)["due"]
+    unclear = installation.call("rollback", VIEW.name)
+    assert (unclear.returncode, "What to go back to is not clear" in unclear.stderr) == (1, True)
+    unknown = installation.call("rollback", VIEW.name, "--to", "0.0.1")
+    assert (unknown.returncode, "has no version 0.0.1" in unknown.stderr) == (1, True)
 
 
 def test_static_values_and_back(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:

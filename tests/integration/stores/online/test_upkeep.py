@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
@@ -65,6 +66,17 @@ def test_a_retired_one_goes_when_it_is_old_enough(servers: Settings, client: Red
     assert survey(servers) == {online.stored_view(VIEW).version: "the present definition"}
     assert [row is None for row in online.read(client, servers.project, VIEW, ["a", "b"])] == [False, False]
     assert online.read(client, "another", OLD, ["a"])[0] is not None
+
+
+def test_one_that_is_kept_fresh_beside_stays_however_old_it_is(servers: Settings, client: Redis) -> None:
+    earlier = replace(VIEW, features=VIEW.features[:1])
+    write(client, servers.project, earlier, NOON - 100 * DAY)
+    write(client, servers.project, OLD, NOON - 100 * DAY)
+    found = online_upkeep.survey(servers, VIEWS, older_than_days=7, models=(), beside=[earlier])
+    assert {each.held.version: each.kept_by for each in found} == {
+        online.stored_view(earlier).version: "being kept fresh until it is retired",
+        OLD.version: "",
+    }
 
 
 def test_one_that_a_model_was_made_from_stays(servers: Settings, client: Redis) -> None:
