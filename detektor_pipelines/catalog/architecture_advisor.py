@@ -1,18 +1,6 @@
 """Features of the architecture-advisor: how does it lean, how hard does it look, is its advice taken?"""
 
-from detektor_pipelines.language import (
-    Feature,
-    FeatureView,
-    count,
-    days,
-    distinct,
-    event,
-    feature,
-    last,
-    mean,
-    minimum,
-    rate,
-)
+from detektor_pipelines.language import Feature, FeatureView, Label, count, days, distinct, event, feature, last, mean, minimum, rate
 
 ADVICE = event.operation == "advise"
 NO_COUPLING_30D = "No advice with a measured coupling in the last 30 days."
@@ -110,5 +98,35 @@ VIEW = FeatureView(
             null_means="No advice was judged in the last 30 days.",
             within=(0, 1),
         ),
+    ),
+)
+
+LABELS = (
+    Label(
+        "change_advised",
+        event.recommendation != "leave",
+        agent="architecture-advisor",
+        where=ADVICE,
+        description="The advice is to change the code, not to leave it.",
+        null_means="The advice came to no recommendation.",
+    ),
+    Label(
+        "coupling_milli",
+        event.coupling_milli,
+        agent="architecture-advisor",
+        where=ADVICE,
+        description="The coupling that the advice finds.",
+        unit="thousandths",
+        null_means="The coupling was not measured.",
+    ),
+    Label(
+        "judged_right",
+        event.score_milli > 0,
+        agent="architecture-advisor",
+        where=ADVICE,
+        later=event.operation == "feedback",
+        within_next=days(30),
+        description="Somebody who judges the advice within 30 days finds it right.",
+        null_means="Nobody judged it within 30 days.",
     ),
 )

@@ -3,6 +3,7 @@
 from detektor_pipelines.language import (
     Feature,
     FeatureView,
+    Label,
     count,
     days,
     distinct,
@@ -163,5 +164,53 @@ VIEW = FeatureView(
             null_means="No review in the last seven days.",
             within=(0, 7),
         ),
+    ),
+)
+
+LABELS = (
+    Label(
+        "rejected",
+        event.verdict == "rejected",
+        agent="code-reviewer",
+        where=REVIEW,
+        description="The review sends the work back.",
+        null_means="The review's verdict could not be read.",
+    ),
+    Label(
+        "critical_found",
+        event.issues_critical > 0,
+        agent="code-reviewer",
+        where=REVIEW,
+        description="The review finds at least one critical issue.",
+        null_means="The review's severities could not be read.",
+    ),
+    Label(
+        "issues_found",
+        event.issues_found,
+        agent="code-reviewer",
+        where=REVIEW,
+        description="How many issues the review reports.",
+        unit="issues",
+        null_means="The review's issues could not be counted.",
+    ),
+    Label(
+        "rejected_again",
+        event.verdict == "rejected",
+        agent="code-reviewer",
+        where=REVIEW & (event.verdict == "rejected"),
+        later=REVIEW,
+        within_next=days(7),
+        otherwise=False,
+        description="A later round of the same task is sent back too, within a week.",
+    ),
+    Label(
+        "judged_useful",
+        event.score_milli > 0,
+        agent="code-reviewer",
+        where=REVIEW,
+        later=event.operation == "feedback",
+        within_next=days(30),
+        description="Somebody who judges the review within 30 days finds it useful.",
+        null_means="Nobody judged it within 30 days.",
     ),
 )

@@ -1,18 +1,6 @@
 """Features of the debugger: does it find causes or restart things, how many guesses does it need, was it right?"""
 
-from detektor_pipelines.language import (
-    Feature,
-    FeatureView,
-    count,
-    days,
-    event,
-    feature,
-    hours,
-    last,
-    mean,
-    quantile,
-    rate,
-)
+from detektor_pipelines.language import Feature, FeatureView, Label, count, days, event, feature, hours, last, mean, quantile, rate
 
 DIAGNOSIS = event.operation == "diagnose"
 
@@ -123,5 +111,43 @@ VIEW = FeatureView(
             unit="instant",
             null_means="No fault was given up on in the last 30 days.",
         ),
+    ),
+)
+
+LABELS = (
+    Label(
+        "cause_found",
+        event.root_cause != "unknown",
+        agent="debugger",
+        where=DIAGNOSIS,
+        description="The diagnosis names a cause.",
+        null_means="The diagnosis says nothing of a cause.",
+    ),
+    Label(
+        "restarted",
+        event.resolution == "restart",
+        agent="debugger",
+        where=DIAGNOSIS,
+        description="A restart ends the fault, not a fix.",
+        null_means="The diagnosis says nothing of what ended the fault.",
+    ),
+    Label(
+        "hypotheses",
+        event.hypotheses,
+        agent="debugger",
+        where=DIAGNOSIS,
+        description="How many causes are tried.",
+        unit="hypotheses",
+        null_means="The tried causes were not counted.",
+    ),
+    Label(
+        "judged_right",
+        event.score_milli > 0,
+        agent="debugger",
+        where=DIAGNOSIS,
+        later=event.operation == "feedback",
+        within_next=days(30),
+        description="Somebody who judges the diagnosis within 30 days finds it right.",
+        null_means="Nobody judged it within 30 days.",
     ),
 )

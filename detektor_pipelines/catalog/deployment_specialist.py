@@ -1,6 +1,6 @@
 """Features of the deployment-specialist: does it ship safely, does it wait when it should, how fast does a commit arrive?"""
 
-from detektor_pipelines.language import Feature, FeatureView, count, days, event, last, maximum, quantile, rate
+from detektor_pipelines.language import Feature, FeatureView, Label, count, days, event, last, maximum, quantile, rate
 
 DEPLOYMENT = event.operation == "deploy"
 ROLL_OUT = DEPLOYMENT & (event.action == "deploy")
@@ -106,5 +106,43 @@ VIEW = FeatureView(
             unit="instant",
             null_means="No roll-out failed in the last 30 days.",
         ),
+    ),
+)
+
+LABELS = (
+    Label(
+        "failed",
+        event.outcome == "failure",
+        agent="deployment-specialist",
+        where=ROLL_OUT,
+        description="The roll-out fails.",
+        null_means="The roll-out's outcome is unknown.",
+    ),
+    Label(
+        "rolled_back",
+        event.action == "rollback",
+        agent="deployment-specialist",
+        where=ROLL_OUT,
+        later=DEPLOYMENT,
+        within_next=days(1),
+        otherwise=False,
+        description="The roll-out is rolled back within a day.",
+    ),
+    Label(
+        "held",
+        event.action == "hold",
+        agent="deployment-specialist",
+        where=DEPLOYMENT & (event.action != "rollback"),
+        description="The decision is to hold, not to roll out.",
+        null_means="Never: what has no action is no decision.",
+    ),
+    Label(
+        "health_check_ms",
+        event.health_check_ms,
+        agent="deployment-specialist",
+        where=ROLL_OUT,
+        description="From the roll-out's end to a healthy answer.",
+        unit="milliseconds",
+        null_means="No healthy answer was seen.",
     ),
 )

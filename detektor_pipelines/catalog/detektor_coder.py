@@ -3,6 +3,7 @@
 from detektor_pipelines.language import (
     Feature,
     FeatureView,
+    Label,
     count,
     days,
     distinct,
@@ -169,5 +170,45 @@ VIEW = FeatureView(
             unit="instant",
             null_means="No implementation failed in the last 30 days.",
         ),
+    ),
+)
+
+LABELS = (
+    Label(
+        "finished",
+        event.outcome == "success",
+        agent="detektor-coder",
+        where=IMPLEMENTATION,
+        description="The implementation ends with success.",
+        null_means="The implementation's outcome is unknown.",
+    ),
+    Label(
+        "reworked",
+        event.review_round > 1,
+        agent="detektor-coder",
+        where=FINISHED & (event.review_round == 1),
+        later=IMPLEMENTATION,
+        within_next=days(7),
+        otherwise=False,
+        description="The task comes back from a review and is worked on again, within a week of its first round.",
+    ),
+    Label(
+        "duration_ms",
+        event.duration_ms,
+        agent="detektor-coder",
+        where=FINISHED,
+        description="How long the implementation takes.",
+        unit="milliseconds",
+        null_means="The implementation's duration is unknown.",
+    ),
+    Label(
+        "judged_good",
+        event.score_milli > 0,
+        agent="detektor-coder",
+        where=IMPLEMENTATION,
+        later=event.operation == "feedback",
+        within_next=days(30),
+        description="Somebody who judges the implementation within 30 days finds it good.",
+        null_means="Nobody judged it within 30 days.",
     ),
 )

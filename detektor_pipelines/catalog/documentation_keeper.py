@@ -1,17 +1,6 @@
 """Features of the documentation-keeper: are the docs true, how late does it follow the code, what does it put first?"""
 
-from detektor_pipelines.language import (
-    Feature,
-    FeatureView,
-    days,
-    distinct,
-    event,
-    feature,
-    last,
-    quantile,
-    rate,
-    total,
-)
+from detektor_pipelines.language import Feature, FeatureView, Label, days, distinct, event, feature, last, quantile, rate, total
 
 DOCUMENTATION = event.operation == "document"
 COMPARED = DOCUMENTATION & (event.docs_in_sync <= event.docs_checked)
@@ -123,5 +112,43 @@ VIEW = FeatureView(
             unit="instant",
             null_means="No document was changed in the last 30 days.",
         ),
+    ),
+)
+
+LABELS = (
+    Label(
+        "all_in_sync",
+        event.docs_in_sync == event.docs_checked,
+        agent="documentation-keeper",
+        where=COMPARED,
+        description="All documents that were compared agree with the code in the end.",
+        null_means="Never: documents that were not counted are no comparison.",
+    ),
+    Label(
+        "high_priority",
+        event.priority == "high",
+        agent="documentation-keeper",
+        where=DOCUMENTATION,
+        description="The agent gives the work a high priority.",
+        null_means="The agent gave no priority.",
+    ),
+    Label(
+        "docs_updated",
+        event.docs_updated,
+        agent="documentation-keeper",
+        where=DOCUMENTATION,
+        description="How many documents have to be changed.",
+        unit="files",
+        null_means="The changed documents were not counted.",
+    ),
+    Label(
+        "judged_good",
+        event.score_milli > 0,
+        agent="documentation-keeper",
+        where=DOCUMENTATION,
+        later=event.operation == "feedback",
+        within_next=days(30),
+        description="Somebody who judges the work within 30 days finds it good.",
+        null_means="Nobody judged it within 30 days.",
     ),
 )

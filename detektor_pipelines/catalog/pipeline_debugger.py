@@ -6,6 +6,7 @@ The one view with a window below twelve hours: a fault of the video pipeline is 
 from detektor_pipelines.language import (
     Feature,
     FeatureView,
+    Label,
     count,
     days,
     distinct,
@@ -129,5 +130,42 @@ VIEW = FeatureView(
             unit="stages",
             within=(0, 4),
         ),
+    ),
+)
+
+LABELS = (
+    Label(
+        "early_stage",
+        event.stage.is_in(("rtsp", "redis")),
+        agent="pipeline-debugger",
+        where=DIAGNOSIS,
+        description="The fault is blamed on a stage before the frame buffer.",
+        null_means="No stage was blamed.",
+    ),
+    Label(
+        "cause_found",
+        event.root_cause != "unknown",
+        agent="pipeline-debugger",
+        where=DIAGNOSIS,
+        description="The diagnosis names a cause.",
+        null_means="The diagnosis says nothing of a cause.",
+    ),
+    Label(
+        "restarted",
+        event.resolution == "restart",
+        agent="pipeline-debugger",
+        where=DIAGNOSIS,
+        description="A restart ends the fault, not a fix.",
+        null_means="The diagnosis says nothing of what ended the fault.",
+    ),
+    Label(
+        "judged_right",
+        event.score_milli > 0,
+        agent="pipeline-debugger",
+        where=DIAGNOSIS,
+        later=event.operation == "feedback",
+        within_next=days(30),
+        description="Somebody who judges the diagnosis within 30 days finds it right.",
+        null_means="Nobody judged it within 30 days.",
     ),
 )

@@ -1,19 +1,6 @@
 """Features of pisarz: how well founded are its research packs, how wide are its topics, do people like them?"""
 
-from detektor_pipelines.language import (
-    Feature,
-    FeatureView,
-    count,
-    days,
-    distinct,
-    event,
-    feature,
-    last,
-    mean,
-    minimum,
-    rate,
-    total,
-)
+from detektor_pipelines.language import Feature, FeatureView, Label, count, days, distinct, event, feature, last, mean, minimum, rate, total
 
 RESEARCH = event.operation == "research"
 SOURCED = RESEARCH & (event.sources_cited <= event.sources_found)
@@ -111,5 +98,34 @@ VIEW = FeatureView(
             null_means="No feedback in the last 30 days.",
             within=(-1_000, 1_000),
         ),
+    ),
+)
+
+LABELS = (
+    Label(
+        "finished",
+        event.outcome == "success",
+        agent="pisarz",
+        where=RESEARCH,
+        description="The research pack is finished.",
+        null_means="The pack's outcome is unknown.",
+    ),
+    Label(
+        "claim_rejected",
+        event.claims_rejected > 0,
+        agent="pisarz",
+        where=RESEARCH,
+        description="At least one claim is dropped because no source holds it.",
+        null_means="Rejected claims were not counted.",
+    ),
+    Label(
+        "liked",
+        event.score_milli > 0,
+        agent="pisarz",
+        where=RESEARCH,
+        later=event.operation == "feedback",
+        within_next=days(30),
+        description="Somebody who judges the pack within 30 days likes it.",
+        null_means="Nobody judged it within 30 days.",
     ),
 )

@@ -177,7 +177,16 @@ def _table(
     schema = row_schema(view)
     columns: list[pa.Array | pa.ChunkedArray] = [keys.cast(pa.string())]
     columns += [pa.array(each).cast(schema.field(name).type) for name, each in zip(IDENTITY_COLUMNS[1:], (instants, created), strict=True)]
+    return pa.table([*columns, *feature_arrays(view, values).columns], schema=schema)
+
+
+def feature_arrays(view: FeatureView, values: "list[Vector]") -> "pa.Table":
+    """Finalised values as columns, typed as in the view's rows."""
+    import pyarrow as pa
+
+    schema = row_schema(view)
+    columns = []
     for each, (column, valid) in zip(view.features, values, strict=True):
         array = pa.array(column, mask=None if valid.all() else ~valid)
         columns.append(array.cast(schema.field(each.name).type))
-    return pa.table(columns, schema=schema)
+    return pa.table(columns, names=[each.name for each in view.features])

@@ -1,4 +1,4 @@
-"""The words a catalogue file is written in: events, expressions, aggregations, windows, views, hashes.
+"""The words a catalogue file is written in: events, expressions, aggregations, windows, views, labels, hashes.
 
 Belongs here: plain frozen data and pure functions, with the meaning of each word for one event (`evaluate`). Does not belong here: I/O,
 registries, anything that happens on import, and how an engine says the same (`compile`).
@@ -19,7 +19,8 @@ from detektor_pipelines.language.aggregations import (
 )
 from detektor_pipelines.language.derived import Derived, feature
 from detektor_pipelines.language.expressions import DefinitionError, Expression, event
-from detektor_pipelines.language.hashes import data_hash, metadata_hash
+from detektor_pipelines.language.hashes import data_hash, label_hash, metadata_hash
+from detektor_pipelines.language.labels import Label
 from detektor_pipelines.language.views import Feature, FeatureView
 from detektor_pipelines.language.windows import Window, days, hours, minutes
 
@@ -30,6 +31,7 @@ __all__ = [
     "Expression",
     "Feature",
     "FeatureView",
+    "Label",
     "Window",
     "count",
     "data_hash",
@@ -38,6 +40,7 @@ __all__ = [
     "event",
     "feature",
     "hours",
+    "label_hash",
     "last",
     "maximum",
     "mean",

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines import clock
-from detektor_pipelines.language.events import MEASURES
+from detektor_pipelines.language.events import AGENT_TYPES, MEASURES, UNMAPPED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,13 +44,15 @@ def events_sql(agent: str, columns: Sequence[str], start: int, end: int, *, revi
     """
 
 
-def integer_events_sql(agent: str, columns: Sequence[str], start: int, end: int) -> str:
+def integer_events_sql(
+    agent: str, columns: Sequence[str], start: int, end: int, *, revised: bool = True, snapshot: str | None = None
+) -> str:
     """Return the same events as the compiled SQL wants them in place: instants as bigint µs."""
     chosen = "".join(f", {name}" for name in columns)
     instants = ", ".join(f"(EXTRACT(EPOCH FROM {name}) * 1000000)::bigint AS {name}" for name in ("ts", "known", "until"))
     return f"""
         SELECT {instants}, event_id, project{chosen}, live
-        FROM ({events_sql(agent, columns, start, end)}) raw
+        FROM ({events_sql(agent, columns, start, end, revised=revised, snapshot=snapshot)}) raw
     """
 
 
@@ -66,25 +68,62 @@ def begin_snapshot(connection: Connection) -> str:
     return str(row[0])
 
 
-def read_events(
-    connection: Connection, agent: str, columns: Sequence[str], start: int, end: int, *, snapshot: str | None = None
-) -> pa.Table:
-    """Return one agent's events with occurred_at in (start, end] (µs) in the layout of `engine.compute.event_schema`, unordered.
-
-    With a `snapshot`, PostgreSQL's text of one, the log is read as it was then.
-    """
-    import pyarrow as pa
-
+def any_revised(connection: Connection) -> bool:
+    """Whether the log holds a second revision of any event."""
     with connection.cursor() as cursor:
         # The order makes it a look-up in the partial index, also before PostgreSQL has statistics: EXISTS scans the log then
         cursor.execute("SELECT (SELECT true FROM ml_learning.agent_events WHERE revision > 1 ORDER BY event_id LIMIT 1) IS NOT NULL")
-        revised = cursor.fetchone() == (True,)
-        cursor.execute(events_sql(agent, columns, start, end, revised=revised, snapshot=snapshot))
+        return bool(cursor.fetchone() == (True,))
+
+
+def read_events(
+    connection: Connection,
+    agent: str,
+    columns: Sequence[str],
+    start: int,
+    end: int,
+    *,
+    snapshot: str | None = None,
+    where: str | None = None,
+) -> pa.Table:
+    """Return one agent's events with occurred_at in (start, end] (µs) in the layout of `engine.compute.event_schema`, unordered.
+
+    With a `snapshot`, PostgreSQL's text of one, the log is read as it was then. With `where`, only the revisions for which that SQL
+    condition on `columns` is true.
+    """
+    import pyarrow as pa
+
+    revised = any_revised(connection)
+    with connection.cursor() as cursor:
+        text = events_sql(agent, columns, start, end, revised=revised, snapshot=snapshot)
+        cursor.execute(text if where is None else f"SELECT * FROM ({text}) raw WHERE {where}")
         table = cursor.fetch_arrow_table()
     types = {"ts": pa.int64(), "known": pa.int64(), "until": pa.int64(), "live": pa.bool_()}
     names = ["ts", "known", "until", "event_id", "live", "project", *columns]
     wanted = pa.schema([(name, types.get(name, pa.int64() if name in MEASURES else pa.string())) for name in names])
     return table.select(names).cast(wanted)
+
+
+def newest_instant(connection: Connection, snapshot: str | None = None) -> int | None:
+    """Return the greatest occurred_at (µs) of all events, of those that a snapshot saw if one is given; None for an empty log."""
+    each = ", ".join(
+        f"(SELECT MAX(e.occurred_at) FROM ml_learning.agent_events e WHERE e.agent_type = '{agent}'{_visible('e', snapshot)})"
+        for agent in (*AGENT_TYPES, UNMAPPED)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT (EXTRACT(EPOCH FROM GREATEST({each})) * 1000000)::bigint")
+        row = cursor.fetchone()
+    return None if row is None or row[0] is None else int(row[0])
+
+
+def first_by_project(connection: Connection, agent: str, snapshot: str | None = None) -> dict[str | None, int]:
+    """Return project (or None) → the instant (µs) from which one agent's first event there had happened and was known."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT project, (EXTRACT(EPOCH FROM MIN(GREATEST(occurred_at, known_at))) * 1000000)::bigint FROM ml_learning.agent_events e"
+            f" WHERE agent_type = '{agent}'{_visible('e', snapshot)} GROUP BY project"
+        )
+        return {project: int(at) for project, at in cursor.fetchall()}
 
 
 def any_event(connection: Connection, agent_id: str, instant: int, known: int) -> bool:
