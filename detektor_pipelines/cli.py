@@ -28,6 +28,7 @@ from detektor_pipelines.cli_commands import (
     stack,
     status,
     stream,
+    training_set,
 )
 from detektor_pipelines.cli_commands.failures import as_user_error
 from detektor_pipelines.errors import UserError
@@ -45,6 +46,7 @@ GROUPS = (
     simulate,
     backfill,
     features,
+    training_set,
     online,
     generate,
     about,

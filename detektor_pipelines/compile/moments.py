@@ -1,17 +1,18 @@
 """A view's states at many exact instants, each as it was served then and without the events of a task of its own, as one SQL for DuckDB.
 
-`compile.sql` walks from instant to instant of the grain. Here the instants are few and lie anywhere, so the moments themselves are the
-axis: they are numbered 0, 1, … in the order of (agent_id, instant), and an event is present at the moments of a run of numbers [a, b), from
-the first that is not before its enter to the first that is not before its leave. What is taken out of a moment, the events of its own task, splits the run in two around it. From there on
-there are no instants any more, and late events, superseded revisions and left-out tasks are all the same thing, runs of numbers:
+`compile.sql` walks from instant to instant of the grain. Here the instants are few and lie anywhere, so the moments are the axis: they are
+numbered 0, 1, … by (agent_id, instant). An event is present at a run of numbers [a, b): from the first that is not before its enter to the
+first that is not before its leave. What is taken out of a moment, the events of its own task, splits the run in two around it. From there
+on there are no instants any more, and late events, superseded revisions and left-out tasks are all the same thing, runs of numbers:
 
 - a sum adds at a and subtracts at b, and is a running total over the moments;
 - distinct values are runs of the same value, merged where they overlap;
 - an extreme or the latest event is the greatest value of all runs over a number. Each run is cut into blocks whose lengths are powers of
   two, as in a segment tree; a moment lies in one block of each length.
 
-The text reads ``events`` as `engine.compute.loaded` lays them out, with ``task_id``, and ``wanted``: ``pos``, ``agent_id``, ``t`` (µs),
-``task_id`` (null: nothing is left out). It returns ``agent_id``, ``t`` and the states of the plan, a row a moment, in the order of ``pos``.
+The text reads ``runs``: the plan's columns, ``ts``, ``live`` (true), ``a``, ``b`` and, of each window, ``e_<label>``, where its run ends by
+the window (`engine.moments` places them), and ``seq``, unique and rising with (ts, event_id); and ``wanted``: ``pos``, ``agent_id`` and
+``t`` (µs) of each moment. It returns ``agent_id``, ``t`` and the states of the plan, a row a moment, in the order of ``pos``.
 """
 
 from collections.abc import Iterator
@@ -42,68 +43,23 @@ def taking_part(plan: Plan) -> str | None:
 class _Text:
     def __init__(self, plan: Plan, moments: int) -> None:
         self.plan, self.levels = plan, moments.bit_length() + 1
-        self.agent, self.windows = plan.view.agent, plan.view.windows
-        self.longest = self.windows[-1]
+        self.windows = plan.view.windows
 
     def render(self) -> str:
-        parts = [self._keys(), self._instants(), self._happened(), self._keyed(), *self._placed(), *self._pieces()]
-        parts += [self._deltas(), self._running(), self._blocks()]
+        parts = [self._pieces(), self._deltas(), self._running()]
+        parts += [self._blocks()] if self.plan.picks else []
         for distinct in self.plan.distincts:
             parts += self._islands(distinct)
         for pick in self.plan.picks:
             parts += self._picked(pick)
         return "WITH " + ",\n".join(parts) + "\n" + self._final()
 
-    def _keys(self) -> str:
-        return "keys AS MATERIALIZED (SELECT agent_id, MAX(pos) + 1 AS over FROM wanted GROUP BY agent_id)"
-
-    def _instants(self) -> str:
-        """No instant twice: an ASOF join takes any of several that are equal."""
-        return "instants AS MATERIALIZED (SELECT agent_id, t, MIN(pos) AS pos FROM wanted GROUP BY agent_id, t)"
-
-    def _happened(self) -> str:
-        """Events that count at some instant at all, from their enter on, a superseded one until the platform learnt better."""
-        counts = "live OR COALESCE(until > GREATEST(ts, known), FALSE)"
-        source = f"SELECT * REPLACE (TRUE AS live, CASE WHEN NOT live THEN until END AS until) FROM events WHERE {counts}"
-        columns = ["row_number() OVER () AS event", "seq", "ts", "GREATEST(ts, known) AS enter", "project", "task_id"]
-        columns += [f"LEAST({_leave(window)}, until) AS gone_{window.label}" for window in self.windows]
+    def _pieces(self) -> str:
+        columns = ["seq", "a", "b", *(f"e_{window.label}" for window in self.windows)]
         columns += [f"{contribution(each, DUCKDB)} AS {each.name}" for each in self.plan.prepared]
         columns += [f"CASE WHEN {passing(each.where)} THEN {operand(each.operand)} END AS {each.name}" for each in self.plan.picks]
         columns += [f"CASE WHEN {passing(each.where)} THEN {each.column.name} END AS {each.name}" for each in self.plan.distincts]
-        return f"happened AS MATERIALIZED (SELECT {', '.join(columns)} FROM ({source}) e)"
-
-    def _keyed(self) -> str:
-        """The event under its project's agent_id and under the agent, where moments of it are wanted."""
-        single = f"SELECT k.agent_id, k.over, h.* FROM happened h JOIN keys k ON k.agent_id = '{self.agent}@' || h.project"
-        return f"keyed AS ({single} UNION ALL SELECT k.agent_id, k.over, h.* FROM happened h JOIN keys k ON k.agent_id = '{self.agent}')"
-
-    def _placed(self) -> Iterator[str]:
-        """Instants become numbers of moments: the first that is not before it."""
-        yield self._numbered("placed", "keyed", "enter", "a")
-        before = "placed"
-        for window in reversed(self.windows):  # the longest first: what no moment sees goes
-            name = f"placed_{window.label}"
-            where = f" WHERE e_{window.label} > a" if window == self.longest else ""
-            yield self._numbered(name, before, f"gone_{window.label}", f"e_{window.label}", where)
-            before = name
-
-    def _numbered(self, name: str, source: str, instant: str, number: str, where: str = "") -> str:
-        join = f"FROM {source} p ASOF LEFT JOIN instants i ON i.agent_id = p.agent_id AND p.{instant} <= i.t"
-        return f"{name} AS MATERIALIZED (SELECT * FROM (SELECT p.*, COALESCE(i.pos, p.over) AS {number} {join}) n{where})"
-
-    def _pieces(self) -> Iterator[str]:
-        """Runs [a, b) of the longest window, without the moments whose task the event belongs to."""
-        placed, end = f"placed_{self.windows[0].label}", f"e_{self.longest.label}"
-        yield (
-            f"own AS MATERIALIZED (SELECT p.event, p.agent_id, list_sort(list(w.pos)) AS at FROM {placed} p JOIN wanted w"
-            f" ON w.agent_id = p.agent_id AND w.task_id = p.task_id AND w.pos >= p.a AND w.pos < p.{end} GROUP BY p.event, p.agent_id)"
-        )
-        cut = "UNNEST([p.a] || list_transform(own.at, lambda x: x + 1)) AS a, UNNEST(own.at || [p." + end + "]) AS b"
-        same = "own.event = p.event AND own.agent_id = p.agent_id"
-        yield (
-            f"pieces AS MATERIALIZED (SELECT p.*, p.{end} AS b FROM {placed} p ANTI JOIN own ON {same}"
-            f" UNION ALL BY NAME SELECT * FROM (SELECT p.* EXCLUDE (a), {cut} FROM {placed} p JOIN own ON {same}) split WHERE a < b)"
-        )
+        return f"pieces AS MATERIALIZED (SELECT {', '.join(columns)} FROM runs)"
 
     def _within(self, window: Window) -> tuple[str, str]:
         """Condition that the run has moments in the window, and where it ends."""
@@ -185,11 +141,7 @@ class _Text:
             joins.append(f"LEFT JOIN {pick.name}_at ON {pick.name}_at.pos = r.pos")
             value = f"{pick.name}_at.x"
             if pick.function == "last":
-                joins.append(f"LEFT JOIN happened {pick.name}_event ON {pick.name}_event.seq = {pick.name}_at.x")
+                joins.append(f"LEFT JOIN pieces {pick.name}_event ON {pick.name}_event.seq = {pick.name}_at.x")
                 value = f"{pick.name}_event.{pick.name}"
             columns.append(f"CAST({value} AS BIGINT) AS {pick.name}")
         return f"SELECT {', '.join(columns)}\nFROM running r\n{' '.join(joins)}\nORDER BY r.pos"
-
-
-def _leave(window: Window) -> str:
-    return f"(ts + MOD({window.hop} - MOD(ts, {window.hop}), {window.hop}) + {window.size})"

@@ -80,12 +80,17 @@ def compute(view: FeatureView, events: "pa.Table", *, start: int, end: int, cuto
 @contextmanager
 def loaded(events: "pa.Table", compiled: Plan) -> "Iterator[duckdb.DuckDBPyConnection]":
     """Open a DuckDB whose relation `events` is what the plan's SQL reads."""
-    import duckdb
-
-    with duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false"}) as engine:
+    with in_memory() as engine:
         engine.register("raw_events", events)
         engine.execute(f"CREATE TEMP VIEW events AS SELECT {_ranked(compiled)} FROM raw_events")
         yield engine
+
+
+def in_memory() -> "duckdb.DuckDBPyConnection":
+    """Open an empty DuckDB, to be closed by its caller; it fetches nothing from anywhere."""
+    import duckdb
+
+    return duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false"})
 
 
 def _ranked(compiled: Plan) -> str:

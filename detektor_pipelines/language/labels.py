@@ -1,7 +1,7 @@
 """Labels: what became of an agent's decision, declared beside its features. A model learns a label from the features of its instant.
 
-A label looks at one decision at a time: an event of its agent for which ``where`` is TRUE. Its value is said by that event (``value`` over the
-event itself) or by what follows: with ``within_next`` by the later events of the same task for which ``later`` is TRUE.
+A label looks at one decision at a time: an event of its agent for which ``where`` is TRUE. Its value is said by that event (``value``
+over the event itself) or by what follows: with ``within_next`` by the later events of the same task for which ``later`` is TRUE.
 """
 
 import keyword

@@ -18,6 +18,7 @@ from detektor_pipelines.stores.raw_log.reader import any_revised, first_by_proje
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     import pyarrow as pa
     from adbc_driver_postgresql.dbapi import Connection
@@ -126,6 +127,32 @@ def given_labels(table: pa.Table, agent: str) -> Rows:
     _check_agents(rows.table["agent_id"], agent)
     _drop_twice(rows)
     return rows
+
+
+def read_label_file(path: Path) -> pa.Table:
+    """Read labels from a CSV or a Parquet file; instants in a CSV are text, and 0 and 1 are numbers.
+
+    Raises:
+        UserError: There is no such file, it is of another kind, or it cannot be read.
+
+    """
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet as pq
+
+    fix = f"Give a .csv or .parquet file with the columns {', '.join(REQUIRED)}, and task_id where it is known."
+    try:
+        if path.suffix == ".parquet":
+            return pq.read_table(path)
+        if path.suffix != ".csv":
+            raise UserError(f"Labels are no {path.suffix or 'file without an ending'}.", where=str(path), fix=fix)
+        texts = dict.fromkeys(("agent_id", "decided_at", "label_known_at", "task_id"), pa.string())
+        options = pa.csv.ConvertOptions(column_types=texts, strings_can_be_null=True)
+        return pa.csv.read_csv(path, convert_options=options)
+    except FileNotFoundError:
+        raise UserError("There is no such file.", where=str(path), fix=fix) from None
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UserError("The labels cannot be read.", where=f"{path}: {error}", fix=fix) from None
 
 
 def drop_unusable(rows: Rows, connection: Connection, agent: str, *, now: int, snapshot: str | None) -> None:

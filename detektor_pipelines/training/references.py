@@ -10,6 +10,7 @@ Belongs here: the one parser of them. Does not belong here: reading what they na
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +28,7 @@ ALL: Final = "all"
 OWN_COLUMNS: Final = frozenset({"agent_id", "decided_at", "label_known_at", "task_id", "label"})
 """Columns of a training set that are no features."""
 
+_VERSION: Final = re.compile(r"v?\d+\.\d+\.\d+")
 _FIX: Final = "Write VIEW:FEATURE, VIEW for all of them, or VIEW@all:FEATURE for the row over all projects."
 
 
@@ -70,6 +72,22 @@ def parse(texts: Iterable[str]) -> tuple[Reference, ...]:
         for each in _parse_one(text):
             found.setdefault(str(each), each)
     return tuple(found.values())
+
+
+def version_and_references(texts: Iterable[str]) -> tuple[str | None, list[str]]:
+    """Tell a version (`v1.1.0`, `1.1.0`) from references, in what somebody asked for as features; commas separate too.
+
+    Raises:
+        UserError: Two versions are asked for.
+
+    """
+    words = [word.strip() for text in texts for word in text.split(",") if word.strip()]
+    versions = list(dict.fromkeys(word.removeprefix("v") for word in words if _VERSION.fullmatch(word)))
+    if len(versions) > 1:
+        raise UserError(
+            f"Two versions are asked for: {', '.join(versions)}.", fix="A set is of one: give one, or none for the present one."
+        )
+    return (versions[0] if versions else None), [word for word in words if not _VERSION.fullmatch(word)]
 
 
 def all_of(view: FeatureView) -> tuple[Reference, ...]:

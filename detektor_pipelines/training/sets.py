@@ -110,6 +110,11 @@ class TrainingSet:
         counts = pc.value_counts(self.table["label"]).to_pylist()
         return {value: next((each["counts"] for each in counts if each["values"] is value), 0) for value in (False, True)}
 
+    @property
+    def null_columns(self) -> tuple[str, ...]:
+        """Feature columns without a single value."""
+        return tuple(name for name in self.feature_columns if self.table[name].null_count == self.table.num_rows)
+
     def to_pandas(self) -> pd.DataFrame:
         """Return the table as a data frame; a count with nulls becomes float64."""
         frame: pd.DataFrame = self.table.to_pandas()
@@ -210,6 +215,7 @@ def training_set(  # noqa: PLR0913  what, of whom, which features, from when, as
     bounds = tuple(None if each is None else _instant(each, name) for name, each in (("start", start), ("end", end)))
     with connect_arrow(settings) as connection:
         current = begin_snapshot(connection)
+        _check_snapshot(snapshot, current)
         limit = _until(connection, until, snapshot)
         if definition is not None:
             rows = read_labels(connection, definition, until=limit, snapshot=snapshot)
@@ -285,6 +291,20 @@ def _bytes_of(column: pa.ChunkedArray) -> list[bytes]:
         return [valid, np.packbits(pc.fill_null(column, fill_value=False).to_numpy(zero_copy_only=False)).tobytes()]
     numbers = column if pa.types.is_floating(column.type) else column.cast(pa.int64())
     return [valid, pc.fill_null(numbers, 0).to_numpy().astype("<f8" if pa.types.is_floating(column.type) else "<i8").tobytes()]
+
+
+def _check_snapshot(snapshot: str | None, current: str) -> None:
+    """Refuse one that has seen transactions which the log has not had yet.
+
+    Raises:
+        UserError: It is of another log, or of this one before it was restored from an older copy.
+
+    """
+    if snapshot is not None and int(snapshot.split(":")[1]) > int(current.split(":")[1]):
+        raise UserError(
+            f"The snapshot {snapshot} is not of this log, which is at {current}.",
+            fix="Make the set on the log that it was made on; one that was restored from an older copy lacks what came after that.",
+        )
 
 
 def _until(connection: Connection, until: datetime | None, snapshot: str | None) -> int:
