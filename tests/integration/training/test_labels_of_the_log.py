@@ -134,7 +134,7 @@ def logs(draw: st.DrawFn) -> list[Event]:
         values["duration_ms"] = draw(st.sampled_from((None, 0, 60_000, 7_200_000)))
         known = occurred + draw(st.sampled_from((0, 0, HOUR, 40 * HOUR)))
         first = Event(
-            f"{draw(st.sampled_from('zaB'))}{number}", occurred, known, draw(st.sampled_from(("p", "p", "q", None))), True, values
+            f"{draw(st.sampled_from('zaB'))}{number}", occurred, known, draw(st.sampled_from(("p", "p", "q", None))), values=values
         )
         events.append(first)
         if draw(st.integers(0, 5)) == 0:
