@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 
-from detektor_pipelines.catalog import view_named
+from detektor_pipelines.catalog import LABELS, view_named
 from detektor_pipelines.clock import parse_instant, to_us
 from detektor_pipelines.compile.plan import plan
 from detektor_pipelines.compile.sql import reach_back
@@ -19,6 +19,7 @@ from detektor_pipelines.stores.connections import connect_arrow
 from detektor_pipelines.stores.raw_log.bulk import append_table
 from detektor_pipelines.stores.raw_log.reader import read_events
 from detektor_pipelines.training import columns
+from detektor_pipelines.training.labels import read_labels
 from detektor_pipelines.training.sets import TrainingSet, training_set
 
 if TYPE_CHECKING:
@@ -72,6 +73,21 @@ def test_each_row_equals_the_read_of_its_moment_without_its_task(at_the_end: Set
     for row in rows[:: max(1, len(rows) // 40)]:
         expected = alone(at_the_end, view, row["agent_id"], row["decided_at"], row["task_id"])
         assert tuple(plain(row[name]) for name in made.feature_columns) == expected, row
+
+
+def test_every_label_of_the_catalogue_has_decisions_and_those_of_conditions_both_answers(at_the_end: Settings) -> None:
+    rare = {
+        ("pisarz", "finished"),
+        ("debugger", "cause_found"),
+        ("pipeline-debugger", "cause_found"),
+        ("deployment-specialist", "rolled_back"),
+    }
+    with connect_arrow(at_the_end) as connection:
+        for label in LABELS:
+            found = read_labels(connection, label, until=to_us(datetime(2026, 6, 1, tzinfo=UTC)), snapshot=None).table["label"]
+            answers = set(found.to_pylist())
+            assert len(found) > 2, label.name
+            assert label.value_type != "bool" or answers == {True, False} or (label.agent, label.name) in rare, (label.name, answers)
 
 
 def test_features_of_other_agents_are_those_of_the_same_project_and_roll_ups_those_of_all(at_the_end: Settings) -> None:
