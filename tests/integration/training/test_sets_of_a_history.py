@@ -75,19 +75,13 @@ def test_each_row_equals_the_read_of_its_moment_without_its_task(at_the_end: Set
         assert tuple(plain(row[name]) for name in made.feature_columns) == expected, row
 
 
-def test_every_label_of_the_catalogue_has_decisions_and_those_of_conditions_both_answers(at_the_end: Settings) -> None:
-    rare = {
-        ("pisarz", "finished"),
-        ("debugger", "cause_found"),
-        ("pipeline-debugger", "cause_found"),
-        ("deployment-specialist", "rolled_back"),
-    }
+def test_every_label_of_the_catalogue_has_decisions_in_a_simulated_history(at_the_end: Settings) -> None:
     with connect_arrow(at_the_end) as connection:
-        for label in LABELS:
-            found = read_labels(connection, label, until=to_us(datetime(2026, 6, 1, tzinfo=UTC)), snapshot=None).table["label"]
-            answers = set(found.to_pylist())
-            assert len(found) > 2, label.name
-            assert label.value_type != "bool" or answers == {True, False} or (label.agent, label.name) in rare, (label.name, answers)
+        until = to_us(datetime(2026, 6, 1, tzinfo=UTC))
+        found = {label: read_labels(connection, label, until=until, snapshot=None).table["label"] for label in LABELS}
+    assert [f"{label.agent} {label.name}" for label, values in found.items() if len(values) <= 2] == []
+    conditions = [set(values.to_pylist()) for label, values in found.items() if label.value_type == "bool"]
+    assert sum(values == {True, False} for values in conditions) >= len(conditions) - 3  # a rare one may miss in a few weeks
 
 
 def test_features_of_other_agents_are_those_of_the_same_project_and_roll_ups_those_of_all(at_the_end: Settings) -> None:
