@@ -1,7 +1,7 @@
 """Features for programs: `AgentFeatures("code-reviewer").get()` asks the feature server and gives a typed answer.
 
-Belongs here: the client, out of the standard library alone, so that importing it costs a program nothing (docs/clients.md). Nothing here
-knows Redis, Feast or the settings of a server; `agents` is made from the definitions by `detektor generate`.
+Belongs here: the client, out of the standard library alone, so that importing it costs a program nothing (docs/clients.md). Does not
+belong here: Redis, Feast or the settings of a server. `agents` is made from the definitions by `detektor generate`.
 """
 
 from detektor_pipelines.client.agents import (

@@ -2,4 +2,6 @@
 
 Belongs here: whatever imports Dagster; nothing else does but the entry `definitions.py`. Does not belong here: what an asset does
 (`engine`), what a check judges (`quality`).
+
+There are more than fifteen modules because users' dagster.yaml names `storage` and `launcher` where they are.
 """

@@ -124,9 +124,7 @@ def test_a_planted_feature_equal_to_the_label_shows_no_lift(log: Settings, monke
     found = training_set(log, agent="code-reviewer", label="rejected", features=wanted)
     assert _lift(found) < 0.08
     # The same an instant after the decision, and without its task: then all of it would be seen.
-    instants = [
-        from_us(to_us(at) + 120_000_000) for at in found.table["decided_at"].to_pylist()
-    ]
+    instants = [from_us(to_us(at) + 120_000_000) for at in found.table["decided_at"].to_pylist()]
     leaking = pa.table({"agent_id": found.table["agent_id"], "decided_at": instants, "label": found.table["label"]})
     assert _lift(training_set(log, agent="code-reviewer", label=leaking, features=wanted)) > 0.99
 

@@ -61,6 +61,15 @@ def test_what_was_learnt_after_the_decision_is_not_in_its_features(log: Settings
     assert made.table["avg_issues_per_review"].to_pylist() == [None, None, 9.0]
 
 
+def test_what_happens_at_the_very_instant_of_the_decision_is_not_in_its_features_and_the_microsecond_before_is(log: Settings) -> None:
+    decided = ORIGIN + 59 * MINUTE
+    others = [Event(f"o{by}", decided + by, decided + by, "shop", values={"operation": "review", "duration_ms": 0}) for by in (-1, 0, 1)]
+    insert(log, [review(0, 0), *others, review(1, 60)])
+    made = training_set(log, agent="code-reviewer", label="rejected", features=["code_review_features:recent_reviews_count"])
+    assert made.table["decided_at"].to_pylist() == [from_us(decided)]
+    assert made.table["recent_reviews_count"].to_pylist() == [2]
+
+
 def test_reviews_of_the_same_task_are_never_in_the_features(log: Settings) -> None:
     rounds = [review(0, 0, task="other"), review(1, 60, task="a"), review(2, 120, task="a"), review(3, 180, task="b")]
     insert(log, rounds)

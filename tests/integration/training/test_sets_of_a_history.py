@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 
-from detektor_pipelines.catalog import view_named
+from detektor_pipelines.catalog import LABELS, view_named
 from detektor_pipelines.clock import parse_instant, to_us
 from detektor_pipelines.compile.plan import plan
 from detektor_pipelines.compile.sql import reach_back
@@ -19,6 +19,7 @@ from detektor_pipelines.stores.connections import connect_arrow
 from detektor_pipelines.stores.raw_log.bulk import append_table
 from detektor_pipelines.stores.raw_log.reader import read_events
 from detektor_pipelines.training import columns
+from detektor_pipelines.training.labels import read_labels
 from detektor_pipelines.training.sets import TrainingSet, training_set
 
 if TYPE_CHECKING:
@@ -72,6 +73,15 @@ def test_each_row_equals_the_read_of_its_moment_without_its_task(at_the_end: Set
     for row in rows[:: max(1, len(rows) // 40)]:
         expected = alone(at_the_end, view, row["agent_id"], row["decided_at"], row["task_id"])
         assert tuple(plain(row[name]) for name in made.feature_columns) == expected, row
+
+
+def test_every_label_of_the_catalogue_has_decisions_in_a_simulated_history(at_the_end: Settings) -> None:
+    with connect_arrow(at_the_end) as connection:
+        until = to_us(datetime(2026, 6, 1, tzinfo=UTC))
+        found = {label: read_labels(connection, label, until=until, snapshot=None).table["label"] for label in LABELS}
+    assert [f"{label.agent} {label.name}" for label, values in found.items() if len(values) <= 2] == []
+    conditions = [set(values.to_pylist()) for label, values in found.items() if label.value_type == "bool"]
+    assert sum(values == {True, False} for values in conditions) >= len(conditions) - 3  # a rare one may miss in a few weeks
 
 
 def test_features_of_other_agents_are_those_of_the_same_project_and_roll_ups_those_of_all(at_the_end: Settings) -> None:

@@ -24,7 +24,7 @@ from detektor_pipelines.language.windows import DAY, HOUR
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-few = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+few = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 KEYS = ("code-reviewer", "code-reviewer@p", "code-reviewer@q", "code-reviewer@nobody")
 Moment = tuple[str, int, str | None]
 MOMENTS = st.lists(
@@ -81,12 +81,14 @@ def assert_as_the_oracle(view: FeatureView, history: list[Event], moments: Seque
         assert dict(zip(names, row, strict=True)) == dict(zip(names, expected, strict=True)), (key, instant, task)
 
 
+@pytest.mark.slow
 @few
 @given(histories(), st.sampled_from(WINDOWS), MOMENTS)
 def test_any_moments_equal_the_oracle(history: list[Event], window, moments: list[Moment]) -> None:
     assert_as_the_oracle(everything((window,)), history, moments)
 
 
+@pytest.mark.slow
 @few
 @given(revised_histories(), st.sampled_from(WINDOWS), MOMENTS)
 def test_with_revisions_too(history: list[Event], window, moments: list[Moment]) -> None:
@@ -100,6 +102,7 @@ def test_all_windows_at_every_boundary_of_a_crafted_history() -> None:
     assert_as_the_oracle(everything(), crafted(), moments)
 
 
+@pytest.mark.slow
 @few
 @given(revised_histories(size=15), st.lists(instants_strategy(), min_size=1, max_size=6))
 def test_they_equal_one_read_a_moment(history: list[Event], instants: list[int]) -> None:

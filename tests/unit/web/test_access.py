@@ -13,6 +13,7 @@ import pytest
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.settings import Settings
 from detektor_pipelines.web import access as module
+from detektor_pipelines.web import tokens
 from detektor_pipelines.web.access import KNOWN, Access, Guard, access_of, check
 from detektor_pipelines.web.callers import Caller
 from detektor_pipelines.web.listening import door, is_loopback
@@ -74,7 +75,7 @@ def test_nothing_else_is(file: Path, header: bytes | None) -> None:
 
 
 def test_a_line_taken_out_takes_the_token_back(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_REREAD_S", 0)
+    monkeypatch.setattr(tokens, "_REREAD_S", 0)
     first, second = add_token(file, "first"), add_token(file, "second")
     access = Access(TokenFile(file), None)
     assert status_of(access, f"Bearer {first}") == "first"
