@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from detektor_pipelines.catalog import view_named
 from detektor_pipelines.cli import build_app
+from detektor_pipelines.cli_commands import experiment as experiment_command
 from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.hashes import data_hash
@@ -270,3 +271,17 @@ def test_by_command(installation: Settings, done: tuple[Experiment, Logged], mon
     number = CliRunner().invoke(app, [*asked, "--label", "issues_found"])
     assert isinstance(number.exception, UserError)
     assert "is a number" in number.exception.what
+    unreleased = CliRunner().invoke(app, ["experiment", "--agent", "code-reviewer", "--features", "v9.9.9"])
+    assert isinstance(unreleased.exception, UserError)
+    assert "has no version" in unreleased.exception.what
+
+
+def test_an_earlier_version_is_learnt_from_by_its_own_definition(installation: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The catalogue has gone on; the version before it lies among those released."""
+    monkeypatch.setenv("DETEKTOR_NOW", NOW)
+    monkeypatch.setattr(references, "VIEWS", (replace(VIEW, version="9.0.0", features=VIEW.features[:3]), CODER))
+    definitions = experiment_command._earlier("code-reviewer", VIEW.version)
+    assert [data_hash(each) for each in definitions] == [data_hash(VIEW)]
+    assert experiment_command._earlier("code-reviewer", "9.0.0") == ()
+    made = run(installation, agent="code-reviewer", version=VIEW.version, definitions=definitions)
+    assert [(each.version, each.data_hash) for each in made.found.views] == [(VIEW.version, data_hash(VIEW))]
