@@ -10,7 +10,7 @@ from detektor_pipelines import clock
 from detektor_pipelines.language.hashes import data_hash
 from detektor_pipelines.stores.mlflow.tracking import code_revision
 from detektor_pipelines.training.experiment import MODEL
-from detektor_pipelines.training.metrics import calibration_error
+from detektor_pipelines.training.learning.metrics import calibration_error
 from detektor_pipelines.training.record import packages
 
 if TYPE_CHECKING:

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Final, Literal, TypedDict
 from detektor_pipelines.catalog import label_named, labels_of
 from detektor_pipelines.language.labels import Label
 from detektor_pipelines.language.windows import DAY
-from detektor_pipelines.training.attributions import Attributions, attribute
-from detektor_pipelines.training.baselines import last_rate, prior_rate
-from detektor_pipelines.training.candidates import CANDIDATES, fit, parameters_digest, predict, predictions_digest
-from detektor_pipelines.training.inputs import Examples, examples
-from detektor_pipelines.training.metrics import (
+from detektor_pipelines.training.learning.attributions import Attributions, attribute
+from detektor_pipelines.training.learning.baselines import last_rate, prior_rate
+from detektor_pipelines.training.learning.candidates import CANDIDATES, fit, parameters_digest, predict, predictions_digest
+from detektor_pipelines.training.learning.inputs import Examples, examples
+from detektor_pipelines.training.learning.metrics import (
     METRICS,
     Bin,
     Estimate,
@@ -33,9 +33,9 @@ from detektor_pipelines.training.metrics import (
     log_loss,
     reliability,
 )
+from detektor_pipelines.training.learning.split import Split, split
 from detektor_pipelines.training.references import in_force
 from detektor_pipelines.training.sets import TrainingSet, training_set
-from detektor_pipelines.training.split import Split, split
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -22,7 +22,6 @@ def training_set_of(
     days: int = 184,
     strength: float = 2.0,
     share: float = 0.4,
-    seed: int = 1,
     references: tuple[str, ...] = (VIEW.name,),
 ) -> TrainingSet:
     """Return `rows` decisions over `days` days.

@@ -12,12 +12,16 @@ import pyarrow.compute as pc
 import pytest
 from support.log_rows import insert
 from support.oracle import Event
+from typer.testing import CliRunner
 
 from detektor_pipelines.catalog import view_named
+from detektor_pipelines.cli import build_app
+from detektor_pipelines.cli_commands import experiment as experiment_command
 from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.hashes import data_hash
 from detektor_pipelines.language.windows import DAY, HOUR, days
+from detektor_pipelines.settings import get_settings
 from detektor_pipelines.simulation.simulator import simulate_table
 from detektor_pipelines.stores.mlflow.model_versions import model_versions
 from detektor_pipelines.stores.mlflow.tracking import MaterializationRecord, Tracker
@@ -240,3 +244,44 @@ def test_the_same_rows_give_the_same_figures(installation: Settings, done: tuple
     assert again.digests == made.digests
     assert again.metrics == made.metrics
     np.testing.assert_array_equal(again.attributions.shap, made.attributions.shap)
+
+
+def test_by_command(installation: Settings, done: tuple[Experiment, Logged], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DETEKTOR_EXTERNAL_POSTGRES_URL", installation.postgres_dsn)
+    monkeypatch.setenv("DETEKTOR_MLFLOW_TRACKING_URI", installation.mlflow_uri)
+    monkeypatch.setenv("DETEKTOR_NOW", NOW)
+    get_settings.cache_clear()
+    app = build_app()
+    asked = ["experiment", "--agent", "code-reviewer", "--features", f"v{VIEW.version}"]
+    answer = CliRunner().invoke(app, [*asked, "--json"])
+    assert answer.exit_code == 0, answer.output
+    said = json.loads(answer.stdout)
+    assert (said["label"], said["views"][VIEW.name]["version"], said["production"]) == ("rejected", VIEW.version, False)
+    assert said["metrics"]["model"]["auc"]["low"] <= said["metrics"]["model"]["auc"]["value"] <= said["metrics"]["model"]["auc"]["high"]
+    again = CliRunner().invoke(app, ["reproduce", said["run_id"], "--json"])
+    assert again.exit_code == 0, again.output
+    assert json.loads(again.stdout)["equal"]
+    plain = CliRunner().invoke(app, [*asked, "--label", "rejected", "--from", "2025-12-15T00:00:00Z"])
+    assert plain.exit_code == 0, plain.output
+    assert "against it" in plain.stdout
+    assert "detektor reproduce" in plain.stdout
+    refused = CliRunner().invoke(app, [*asked, "--label", "rejected", "--from", "2026-05-01T00:00:00Z"])
+    assert isinstance(refused.exception, UserError)
+    assert "Too little data" in refused.exception.what
+    number = CliRunner().invoke(app, [*asked, "--label", "issues_found"])
+    assert isinstance(number.exception, UserError)
+    assert "is a number" in number.exception.what
+    unreleased = CliRunner().invoke(app, ["experiment", "--agent", "code-reviewer", "--features", "v9.9.9"])
+    assert isinstance(unreleased.exception, UserError)
+    assert "has no version" in unreleased.exception.what
+
+
+def test_an_earlier_version_is_learnt_from_by_its_own_definition(installation: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The catalogue has gone on; the version before it lies among those released."""
+    monkeypatch.setenv("DETEKTOR_NOW", NOW)
+    monkeypatch.setattr(references, "VIEWS", (replace(VIEW, version="9.0.0", features=VIEW.features[:3]), CODER))
+    definitions = experiment_command._earlier("code-reviewer", VIEW.version)
+    assert [data_hash(each) for each in definitions] == [data_hash(VIEW)]
+    assert experiment_command._earlier("code-reviewer", "9.0.0") == ()
+    made = run(installation, agent="code-reviewer", version=VIEW.version, definitions=definitions)
+    assert [(each.version, each.data_hash) for each in made.found.views] == [(VIEW.version, data_hash(VIEW))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -221,3 +222,14 @@ def test_a_server_with_another_definition_is_refused(
         monkeypatch.setenv("DETEKTOR_SERVE_URL", f"http://127.0.0.1:{server.port}")
         with pytest.raises(OtherDefinitionsError, match=r"code_review_features 1\.1\.0 .* was trained on, 1\.0\.9 .* is served"):
             loaded.predict([{"agent_id": AGENT}])
+
+
+def test_the_pages_example_runs(registered: Settings, served: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs/training-models.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```python\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    with client(registered):
+        exec(compile(example, "docs/training-models.md", "exec"), {})  # noqa: S102  our own page
+    features, decided, first, again = capsys.readouterr().out.strip().splitlines()
+    assert "'avg_issues_per_review': None" in features
+    assert decided in {"[ True]", "[False]"}
+    assert first[:6] == again[:6], "seconds apart, and so much alike"

@@ -11,12 +11,12 @@ from support.training_sets import FIRST, training_set_of
 
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.training import attributions, candidates
-from detektor_pipelines.training.attributions import AttributionError, Attributions, attribute
-from detektor_pipelines.training.baselines import LATEST, PRIOR_WEIGHT, last_rate, prior_rate
-from detektor_pipelines.training.candidates import BOOSTING, CANDIDATES, LOGISTIC, fit, parameters_digest, predict
 from detektor_pipelines.training.experiment import LAST, MODEL, PRIOR, learn
-from detektor_pipelines.training.inputs import Examples, examples
+from detektor_pipelines.training.learning import attributions, candidates
+from detektor_pipelines.training.learning.attributions import AttributionError, Attributions, attribute
+from detektor_pipelines.training.learning.baselines import LATEST, PRIOR_WEIGHT, last_rate, prior_rate
+from detektor_pipelines.training.learning.candidates import BOOSTING, CANDIDATES, LOGISTIC, fit, parameters_digest, predict
+from detektor_pipelines.training.learning.inputs import Examples, examples
 
 pytestmark = pytest.mark.slow
 

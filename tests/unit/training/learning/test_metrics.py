@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detektor_pipelines.training.metrics import (
+from detektor_pipelines.training.learning.metrics import (
     METRICS,
     auc,
     average_precision,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from detektor_pipelines.training.inputs import Examples
+    from detektor_pipelines.training.learning.inputs import Examples
 
 LATEST: Final = 20
 """Labels of an agent_id that its last rate is of."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from detektor_pipelines.training.inputs import Examples
+    from detektor_pipelines.training.learning.inputs import Examples
     from detektor_pipelines.training.model import TrainedOn
 
 LOGISTIC: Final = "logistic_regression"

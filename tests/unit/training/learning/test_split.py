@@ -7,7 +7,7 @@ import pytest
 
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.windows import DAY
-from detektor_pipelines.training.split import borders, split
+from detektor_pipelines.training.learning.split import borders, split
 
 HOURLY = np.arange(0, 184 * DAY, DAY // 8, dtype=np.int64)
 COINS = np.arange(len(HOURLY)) % 3 == 0

@@ -11,7 +11,7 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from detektor_pipelines.training.candidates import one_thread
+from detektor_pipelines.training.learning.candidates import one_thread
 
 if TYPE_CHECKING:
     import numpy as np
