@@ -104,7 +104,8 @@ def test_a_service_that_renames_is_refused_in_words(published: FeatureStore, ser
     view = published.get_feature_view(REVIEWER.name)
     published.apply(FeatureService(name="renamed", features=[view.with_name("other")]))
     answer = ask(server, ["code-reviewer"], feature_service="renamed")
-    assert (answer.status, answer.json["title"]) == (422, "renamed cannot be served over HTTP")
+    assert answer.status == 422
+    assert answer.json["detail"].startswith("renamed cannot be served over HTTP")
 
 
 def test_another_agents_features_over_http(published: FeatureStore, server: Server) -> None:
@@ -114,7 +115,8 @@ def test_another_agents_features_over_http(published: FeatureStore, server: Serv
     assert [each["values"] for each in answer.json["results"][1:]] == [[7], [1], [2]]
     assert answer.json["metadata"]["rows_of"] == {CODER.name: ["detektor-coder@shop"], f"{CODER.name}@all": ["detektor-coder"]}
     nothing = ask(server, ["code-reviewer@new"], features=[f"{CODER.name}:rework_rate"])
-    assert (nothing.status, nothing.json["title"]) == (422, "coding_features can only be null here")
+    assert nothing.status == 422
+    assert nothing.json["detail"].startswith("coding_features can only be null here")
     assert "detektor-coder@new" in nothing.json["detail"]
 
 

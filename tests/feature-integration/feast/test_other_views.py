@@ -69,7 +69,7 @@ def store(url: str, tmp_path: Path) -> Iterator[FeatureStore]:
         project="detektor",
         provider="local",
         registry=str(tmp_path / "registry.db"),
-        online_store={"type": "detektor_pipelines.stores.feast.online_store.DetektorOnlineStore", "connection_string": url},
+        online_store={"type": "detektor_pipelines.stores.feast_online.DetektorOnlineStore", "connection_string": url},
         entity_key_serialization_version=3,
     )
     store = FeatureStore(config=config)

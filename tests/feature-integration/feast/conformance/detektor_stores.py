@@ -8,7 +8,7 @@ from tests.universal.feature_repos.universal.data_sources.file import FileDataSo
 
 OURS = (
     {
-        "type": "detektor_pipelines.stores.feast.online_store.DetektorOnlineStore",
+        "type": "detektor_pipelines.stores.feast_online.DetektorOnlineStore",
         "connection_string": os.environ["DETEKTOR_CONFORMANCE_REDIS"],
     },
     None,
