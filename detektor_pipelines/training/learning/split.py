@@ -126,5 +126,6 @@ def _check(made: Split, decided_at: Instants, labels: Truths) -> None:
         f"Too little data: {len(decided_at):,} labels over {days:,.0f} days leave {found}.",
         where=f"decisions from {clock.to_text(int(decided_at[0]))} to {clock.to_text(int(decided_at[-1]))}",
         fix=f"It takes {MINIMUM} labels in each of the three parts, {MINIMUM_OF_A_CLASS} of each class, and before each of the two borders "
-        f"{apart:g} days (the longest window of the features) are left out. Collect more logs, or take features of shorter windows.",
+        f"{apart:g} days (the longest window of the views used) are left out. Collect more logs, or take a label with more decisions "
+        "(`detektor labels`).",
     )

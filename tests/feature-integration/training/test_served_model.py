@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator
 from support.mlflow_server import stop_group
 from support.serving_client import Server, running
 from support.training_sets import training_set_of
@@ -25,7 +26,9 @@ from detektor_pipelines.client import AgentFeatures
 from detektor_pipelines.settings import Settings
 from detektor_pipelines.stack import ports
 from detektor_pipelines.stores.online import values as online
+from detektor_pipelines.training import tracking
 from detektor_pipelines.training.experiment import Experiment, learn
+from detektor_pipelines.training.learning.candidates import CANDIDATES, LOGISTIC, fit, parameters_digest
 from detektor_pipelines.training.tracking import client, log
 
 if TYPE_CHECKING:
@@ -39,6 +42,10 @@ VIEW, CODER = view_named("code-reviewer"), view_named("detektor-coder")
 REFERENCES = (VIEW.name, f"{CODER.name}:rework_rate", f"{CODER.name}@all:weekly_implementations_count")
 AGENT = "code-reviewer@a"
 START_S = 180
+
+
+class Stranger(BaseEstimator):
+    pass
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +140,23 @@ def row(made: Experiment, **other: Any) -> dict[str, Any]:
 def test_it_loads_as_what_was_logged(made: Experiment, loaded: Any) -> None:
     assert type(loaded) is type(made.model)
     np.testing.assert_array_equal(loaded.predict_proba(made.rows.matrix), made.model.predict_proba(made.rows.matrix))
+
+
+@pytest.mark.parametrize("name", CANDIDATES)
+def test_each_candidate_comes_back_as_it_was_kept(made: Experiment, registered: Settings, tmp_path: Path, name: str) -> None:
+    model = fit(name, made.rows, made.parts.refit, seed=made.seed)
+    with client(registered) as mlflow:
+        mlflow.sklearn.save_model(model, tmp_path / name, pip_requirements=[], skops_trusted_types=tracking._trusted(model))
+        back = mlflow.sklearn.load_model(str(tmp_path / name))
+    np.testing.assert_array_equal(back.predict_proba(made.rows.matrix), model.predict_proba(made.rows.matrix))
+    assert parameters_digest(back) == parameters_digest(model)
+
+
+def test_a_class_that_nobody_has_looked_at_is_not_trusted(made: Experiment) -> None:
+    model = fit(LOGISTIC, made.rows, made.parts.refit, seed=made.seed)
+    model.estimator = Stranger()
+    with pytest.raises(TypeError, match="which nobody has looked at"):
+        tracking._trusted(model)
 
 
 def test_its_features_are_the_online_features(loaded: Any, served: Server) -> None:
