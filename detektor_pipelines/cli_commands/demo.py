@@ -273,7 +273,7 @@ def _learn(settings: Settings, say: _Steps) -> None:
                 problem = problem or f"{agent}, {label.name}: {error.what}"
                 continue
             logged = log(settings, made)
-            say.result(f"{agent}, {label.name}: {made.verdict} than doing without; models:/{logged.model}/{logged.version}")
+            say.result(f"{agent}, {label.name}: models:/{logged.model}/{logged.version}")
             break
         else:
             say.result(f"none; no agent has decided enough to learn from ({problem})")
