@@ -10,6 +10,7 @@ from support.serving_client import Server, running
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.stores.online import values as online
+from detektor_pipelines.training.references import row_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,12 +65,23 @@ def publish(settings: Settings) -> None:
 def test_the_remote_store_reads_what_the_sdk_reads(store: FeatureStore, remote: FeatureStore, redis_db: Settings) -> None:
     publish(redis_db)
     asked: dict[str, Any] = {"features": FEATURES, "entity_rows": [{"agent_id": each} for each in AGENTS], "full_feature_names": True}
-    direct, over_http = store.get_online_features(**asked), remote.get_online_features(**asked)
-    wanted, found = direct.to_dict(), over_http.to_dict()
+    over_http = remote.get_online_features(**asked)
+    found = over_http.to_dict()
+    wanted: dict[str, Any] = {}
+    statuses: dict[str, Any] = {}
+    for (
+        view
+    ) in VIEWS:  # the server reads the row of the view's agent in the same project, the SDK the very one that is named
+        rows = [{"agent_id": each if each == "nobody" else row_of(view, each)} for each in AGENTS]
+        features = [f"{view.name}:{each.name}" for each in view.features]
+        direct = store.get_online_features(features, rows, full_feature_names=True)
+        wanted |= direct.to_dict()
+        statuses |= _statuses(direct)
+    wanted["agent_id"] = AGENTS
     for name in INSTANTS:  # Feast's server says an instant as a whole second, and its client reads it as a number
         wanted[name] = [value and int(value.timestamp()) for value in wanted[name]]
     assert found == wanted
-    assert _statuses(over_http) == _statuses(direct)
+    assert _statuses(over_http) == statuses
 
 
 def test_its_read_of_one_view(store: FeatureStore, remote: FeatureStore, redis_db: Settings) -> None:
