@@ -13,49 +13,38 @@ it out (`view_versions`, `feature_services`) when `VersionsNeededError` or `Serv
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from detektor_pipelines import clock
-from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.compile.feast import JOIN_KEY, SERVICES
-from detektor_pipelines.compile.loaded import phrase
-from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.windows import SECOND
-from detektor_pipelines.stores.online.values import Lookup, StoredView, stored_view
-from detektor_pipelines.training import references as feature_references
-from detektor_pipelines.training.references import ALL, row_of
+from detektor_pipelines.serving.requested import (
+    AGENTS,
+    VIEWS_BY_NAME,
+    Pin,
+    Version,
+    ViewPart,
+    grouped_by_source,
+    parts_of,
+    rows_of_parts,
+)
+from detektor_pipelines.stores.online.values import Lookup, stored_view
+from detektor_pipelines.training.references import ALL
 from detektor_pipelines.web.problems import ProblemError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from detektor_pipelines.stores.online.values import OnlineRow
 
-_VIEWS: Final = {view.name: view for view in VIEWS}
-_AGENTS: Final = frozenset(view.agent for view in VIEWS)
-_OTHERS: Final = {view.name: _AGENTS - {view.agent} for view in VIEWS}
-"""By view the agents whose it is not."""
-
-_RESTART: Final = "If the definitions have changed since this server began: `detektor restart`."
-
-_LATEST: Final = ("", "latest")
-_NUMBER: Final = re.compile(r"[vV](\d{1,9})")
 _TEXT: Final = {str}
 _SHOWN: Final = 3
 _SHOWN_TEXT: Final = 100
-
-
-class Pin(NamedTuple):
-    """A version of a view by Feast's number; None is the one that is current, whatever its number."""
-
-    view: str
-    number: int | None
 
 
 class VersionsNeededError(Exception):
@@ -72,43 +61,6 @@ class ServiceNeededError(Exception):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.name = name
-
-
-class _Source(NamedTuple):
-    """What features are asked of: a view in a version, and whether of the row over all projects."""
-
-    pin: Pin
-    roll_up: bool = False
-
-    @property
-    def name(self) -> str:
-        """Return it as it was asked for."""
-        number = "" if self.pin.number is None else f"@v{self.pin.number}"
-        return f"{self.pin.view}@{ALL}" if self.roll_up else f"{self.pin.view}{number}"
-
-
-class Version(NamedTuple):
-    """What a pin means: the version as the online store knows it, and its number, None when it is not registered."""
-
-    view: StoredView
-    number: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class ViewPart:
-    """What is asked of one view: the features, with the names that the answer gives them, and which of them are instants.
-
-    `name`: the view as it was asked for, `code_review_features`, `code_review_features@v2` or `code_review_features@all`; `agent`: whose it
-    is.
-    """
-
-    name: str
-    view: StoredView
-    features: tuple[str, ...]
-    names: tuple[str, ...]
-    instants: frozenset[str]
-    agent: str
-    roll_up: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +119,7 @@ def parse(
     why = _flag(content, "why")
     parts = _plan(references, full_names)
     if parts is not None and not with_numbers:
-        return OnlineRequest(parts, agent_ids, _rows(parts, agent_ids), why=why)
+        return OnlineRequest(parts, agent_ids, rows_of_parts(parts, agent_ids), why=why)
     return replace(_with_versions(references, full_names, with_numbers, agent_ids, versions), why=why)
 
 
@@ -214,7 +166,7 @@ def check_others(request: OnlineRequest, rows: Sequence[Sequence[OnlineRow | Non
         if any(row is not None for row in rows[number]):
             continue
         part = request.parts[number]
-        asked = [pair for pair in zip(request.agent_ids, request.rows[number], strict=True) if pair[0].partition("@")[0] in _AGENTS]
+        asked = [pair for pair in zip(request.agent_ids, request.rows[number], strict=True) if pair[0].partition("@")[0] in AGENTS]
         if not asked or any(own == theirs for own, theirs in asked):
             continue  # one's own row that is not there is NOT_FOUND, as is everything of what is no agent
         meant = sorted({theirs for _, theirs in asked})
@@ -294,10 +246,10 @@ def _flag(content: dict[str, Any], name: str) -> bool:
 @lru_cache(maxsize=1_024)
 def _plan(references: tuple[str, ...], full_names: bool) -> tuple[ViewPart, ...] | None:  # noqa: FBT001 - a key of the cache
     """Return what is asked of the current versions, None when others are named; a client asks for the same again and again."""
-    grouped = _grouped(references)
+    grouped = grouped_by_source(references)
     if any(source.pin.number is not None for source in grouped):
         return None
-    return _parts({source.pin: stored_view(_VIEWS[source.pin.view]) for source in grouped}, grouped, full_names)
+    return parts_of({source.pin: stored_view(VIEWS_BY_NAME[source.pin.view]) for source in grouped}, grouped, full_names)
 
 
 def _with_versions(
@@ -307,143 +259,18 @@ def _with_versions(
     agent_ids: list[str],
     versions: Mapping[Pin, Version],
 ) -> OnlineRequest:
-    grouped = _grouped(references)
+    grouped = grouped_by_source(references)
     pins = list(dict.fromkeys(source.pin for source in grouped))
     needed = [pin for pin in pins if pin not in versions and (with_numbers or pin.number is not None)]
     if needed:
         raise VersionsNeededError(needed)
-    views = {pin: versions[pin].view if pin in versions else stored_view(_VIEWS[pin.view]) for pin in pins}
+    views = {pin: versions[pin].view if pin in versions else stored_view(VIEWS_BY_NAME[pin.view]) for pin in pins}
     numbers: dict[str, int | None] = {}
     for pin in pins if with_numbers else ():
         numbers.setdefault(pin.view, versions[pin].number)
-    pinned = any(view.hash != stored_view(_VIEWS[pin.view]).hash for pin, view in views.items())
-    parts = _parts(views, grouped, full_names)
-    return OnlineRequest(parts, agent_ids, _rows(parts, agent_ids), tuple(numbers.items()) if with_numbers else None, pinned)
-
-
-def _rows(parts: Sequence[ViewPart], agent_ids: list[str]) -> list[list[str]]:
-    return [agent_ids if _are_own(part, agent_ids) else [_row_of(part, each) for each in agent_ids] for part in parts]
-
-
-def _are_own(part: ViewPart, agent_ids: list[str]) -> bool:
-    """Tell whether no other row is meant than that of who is asked about.
-
-    The usual case is quick: no agent's name begins with another's, and what lies between two texts that begin with it begins with it too.
-    """
-    if part.roll_up:
-        return False
-    if min(agent_ids).startswith(part.agent) and max(agent_ids).startswith(part.agent):
-        return True
-    return _OTHERS[part.view.name].isdisjoint([agent_id.partition("@")[0] for agent_id in agent_ids])
-
-
-def _row_of(part: ViewPart, asked: str) -> str:
-    """Return whose row is meant; of what is no agent's id there is none, whatever is asked of it."""
-    return row_of(_VIEWS[part.view.name], asked, roll_up=part.roll_up) if asked.partition("@")[0] in _AGENTS else asked
-
-
-def _grouped(references: tuple[str, ...]) -> dict[_Source, list[str]]:
-    """Group the features by view, version and row, in the order asked for."""
-    _check_names(list(references))
-    grouped: dict[_Source, list[str]] = {}
-    for reference in references:
-        source, feature = _resolved(reference)
-        grouped.setdefault(source, []).append(feature)
-    return grouped
-
-
-def _parts(
-    views: Mapping[Pin, StoredView],
-    grouped: Mapping[_Source, list[str]],
-    full_names: bool,  # noqa: FBT001 - as `_plan`
-) -> tuple[ViewPart, ...]:
-    parts = []
-    for source, named in grouped.items():
-        view = views[source.pin]
-        features = _whole(named, _known(source.pin, view))
-        _check_features(source.pin, features, view)
-        names = tuple(f"{source.name}__{feature}" for feature in features) if full_names else tuple(features)
-        instants = frozenset(name for name, kind in view.layout.fields if kind == "instant")
-        parts.append(ViewPart(source.name, view, tuple(features), names, instants, _VIEWS[source.pin.view].agent, source.roll_up))
-    _check_names([name for part in parts for name in part.names])
-    if not full_names:
-        _check_rows(grouped)
-    return tuple(parts)
-
-
-def _check_rows(grouped: Iterable[_Source]) -> None:
-    """Refuse two rows of one view without full names: nothing in the answer would say which value is of which."""
-    whole = {source.pin.view for source in grouped if source.roll_up}
-    for source in grouped:
-        if not source.roll_up and source.pin.view in whole:
-            both = f"{source.name} and {source.pin.view}@{ALL}"
-            raise ProblemError(422, f"{both} are two rows of one view. Send full_feature_names, which tells their values apart.")
-
-
-def _whole(named: Sequence[str], known: Sequence[str]) -> list[str]:
-    """Return the features with those of the whole view, if it is asked for, each once."""
-    if "" not in named:
-        return list(named)
-    features: dict[str, None] = {}
-    for each in named:
-        features |= dict.fromkeys([each] if each else known)
-    return list(features)
-
-
-def _resolved(reference: str) -> tuple[_Source, str]:
-    """Return view, version, row and feature of a reference; an empty feature means all of them."""
-    named, colon, feature = reference.partition(":")
-    name, _, version = named.partition("@")
-    if name not in _VIEWS or (colon and not feature):
-        raise _no_reference(reference, name)
-    if version == ALL:
-        return _Source(Pin(name, None), roll_up=True), feature
-    if version.lower() in _LATEST:
-        return _Source(Pin(name, None)), feature
-    number = _NUMBER.fullmatch(version)
-    if number is None:
-        end = f":{feature:.50}" if feature else ""
-        detail = f"After @ stands neither {ALL} nor a version in {reference!r:.100}. Write {name}{end} for the row of the project that is"
-        detail += f" asked about, {name}@{ALL}{end} for the row over all projects, {name}@v2{end} for what is registered as version 2."
-        raise ProblemError(422, detail)
-    return _Source(Pin(name, int(number[1]))), feature
-
-
-def _no_reference(reference: str, name: str) -> ProblemError:
-    """Say what is wrong with a reference, in the words that a training set has for it."""
-    if reference.endswith(":") or (":" not in reference and "/" not in reference and name not in _AGENTS):
-        example = "code_review_features:avg_issues_per_review"
-        return ProblemError(422, f"{reference!r:.100} names no feature view. Write VIEW:FEATURE ({example}), or VIEW for all of them.")
-    if "/" not in reference and name not in _AGENTS:
-        return ProblemError(404, f"There is no feature view {name!r:.100}. There are: {', '.join(_VIEWS)}. {_RESTART}")
-    try:
-        feature_references.parse([reference[:200]])
-    except UserError as error:
-        return ProblemError(422, f"{error.what} {error.fix or _RESTART}")
-    return ProblemError(422, f"This is not a feature reference: {reference!r:.100}.")
-
-
-def _check_features(pin: Pin, features: Sequence[str], view: StoredView) -> None:
-    known = _known(pin, view)
-    for feature in features:
-        if feature not in known:
-            detail = f"{pin.view} has no feature {feature!r:.100}. It has: {', '.join(known)}."
-            if pin.number is None:
-                detail += f" Loaded here is {phrase(_VIEWS[pin.view])}. {_RESTART}"
-            raise ProblemError(422, detail)
-
-
-def _known(pin: Pin, view: StoredView) -> Sequence[str]:
-    return view.layout.names if pin.number is not None else [each.name for each in _VIEWS[pin.view].features]
-
-
-def _check_names(names: list[str]) -> None:
-    if len(set(names)) != len(names):
-        twice = sorted({name for name in names if names.count(name) > 1})
-        detail = (
-            f"Two features have one name: {', '.join(twice)[:500]}. Ask for each once; with full_feature_names, those of two views differ."
-        )
-        raise ProblemError(422, detail)
+    pinned = any(view.hash != stored_view(VIEWS_BY_NAME[pin.view]).hash for pin, view in views.items())
+    parts = parts_of(views, grouped, full_names)
+    return OnlineRequest(parts, agent_ids, rows_of_parts(parts, agent_ids), tuple(numbers.items()) if with_numbers else None, pinned)
 
 
 def _results(part: ViewPart, rows: Sequence[OnlineRow | None]) -> list[dict[str, Any]]:

@@ -49,7 +49,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import Receive, Scope, Send
 
-    from detektor_pipelines.serving.online_request import OnlineRequest, Pin, Version
+    from detektor_pipelines.serving.online_request import OnlineRequest
+    from detektor_pipelines.serving.requested import Pin, Version
     from detektor_pipelines.settings import Settings
 
 AGE_HEADER: Final = "x-feature-age-seconds"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from detektor_pipelines.catalog import view_named
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.hashes import SHORT, short_hash
-from detektor_pipelines.serving.online_request import Pin, Version
+from detektor_pipelines.serving.requested import Pin, Version
 from detektor_pipelines.stores.feast import registered
 from detektor_pipelines.stores.online.packing import Layout
 from detektor_pipelines.stores.online.values import StoredView, layout_key, stored_view

@@ -111,6 +111,10 @@ def test_the_same_as_the_sdk(
     except FeatureNameCollisionError:
         assert answer.status == 422
         return
+    if answer.status == 422 and "can only be null" in answer.json["title"]:  # of a deployer nothing is published: Feast says NOT_FOUND
+        assert any(each.startswith("deployment_features") for each in references)
+        assert set(agents) != {"nobody"}
+        return
     if answer.status == 422:  # Feast sees no collision between view and view@latest, and answers each twice
         assert any("@latest" in each for each in references)
         return

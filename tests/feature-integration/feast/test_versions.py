@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from detektor_pipelines.catalog import VIEWS, view_named
+from detektor_pipelines.compile.feast import SERVICES
 from detektor_pipelines.language import Feature, count, days
 from detektor_pipelines.stores.feast import registry as feast_repo
 from detektor_pipelines.stores.offline import rows as offline
@@ -75,10 +76,11 @@ def test_a_text_edited_makes_no_new_version_of_the_numbers(database: Settings, r
 
 def test_applying_twice_changes_nothing_and_only_what_changed_is_applied(database: Settings, redis_db: Settings) -> None:
     del database
-    assert feast_repo.outdated(redis_db) == feast_repo.Applied(tuple(view.name for view in VIEWS))
+    assert feast_repo.outdated(redis_db) == feast_repo.Applied(tuple(view.name for view in VIEWS), services=tuple(SERVICES))
     assert len(feast_repo.apply(redis_db).changed) == 8
     assert feast_repo.apply(redis_db) == feast_repo.Applied()
-    assert feast_repo.outdated(redis_db, VIEWS[1:]) == feast_repo.Applied((), (VIEWS[0].name,))
+    theirs = tuple(sorted(name for name in SERVICES if name.startswith("code_reviewer_")))
+    assert feast_repo.outdated(redis_db, VIEWS[1:]) == feast_repo.Applied((), (VIEWS[0].name,), services_removed=theirs)
 
 
 def test_processes_at_once_apply_once(database: Settings, redis_db: Settings) -> None:

@@ -12,14 +12,13 @@ from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS, labels_of, view_named
 from detektor_pipelines.compile.feast import SERVICES
 from detektor_pipelines.serving.online_request import (
-    Pin,
     ServiceNeededError,
-    Version,
     VersionsNeededError,
     answer,
     check_others,
     parse,
 )
+from detektor_pipelines.serving.requested import Pin, Version
 from detektor_pipelines.stores.online.packing import Layout
 from detektor_pipelines.stores.online.values import OnlineRow, StoredView, keys_of, stored_view
 from detektor_pipelines.web.problems import TITLES, ProblemError
