@@ -199,7 +199,7 @@ def _print_view(view: ViewPlan) -> None:
         typer.echo(f"  {view.problem}")
     _print_changes(view)
     if view.work.days:
-        typer.echo(f"  told from {view.work.told_from}: {_about(view.work.seconds)}")
+        typer.echo(f"  estimated from {view.work.told_from}: {_about(view.work.seconds)}")
     if view.models is None:
         typer.echo("  which registered models use the version before is not known: MLflow does not answer")
     elif view.models:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.training.experiment import Experiment
     from detektor_pipelines.training.sets import Progress
     from detektor_pipelines.training.tracking import Logged
@@ -55,6 +54,7 @@ def experiment(  # noqa: PLR0913  each is an option of the command
     from detektor_pipelines.training.experiment import SEED, run
     from detektor_pipelines.training.references import version_and_references
     from detektor_pipelines.training.tracking import check_tracking, log
+    from detektor_pipelines.versions.lock import released
 
     settings = get_settings()
     check_tracking(settings)
@@ -68,7 +68,7 @@ def experiment(  # noqa: PLR0913  each is an option of the command
             version=version,
             start=_instant(start, "--from"),
             end=_instant(end, "--to"),
-            definitions=_earlier(agent, version),
+            definitions=released(agent, version),
             seed=SEED if seed is None else seed,
             progress=advance,
         )
@@ -106,22 +106,6 @@ def reproduce(
         typer.echo(found.summary())
     if not found.equal:
         raise typer.Exit(_DIFFERS)
-
-
-def _earlier(agent: str, version: str | None) -> tuple[FeatureView, ...]:
-    """Return the definition of another version of the agent's own view than the one in force, from those that were released.
-
-    Raises:
-        UserError: There is no such version, or this release cannot compute it.
-
-    """
-    from detektor_pipelines.training.sets import own_view
-    from detektor_pipelines.versions.lock import History
-
-    view = own_view(agent)
-    if version is None or version == view.version:
-        return ()
-    return (History().version(view.name, version).view(),)
 
 
 def _given(file: Path) -> Any:

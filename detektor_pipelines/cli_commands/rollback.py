@@ -142,7 +142,9 @@ def _switch(settings: Settings, *, on: bool, as_json: bool) -> None:
     answers = {True: f"The feature server answers from {what}", None: f"Feature servers of {settings.home} answer from {what} from now on"}
     if served is False:
         raise UserError(
-            f"The feature server does not say that it answers from {what}.", where=settings.serve_url, fix="detektor logs serve"
+            f"The feature server does not say that it answers from {what}.",
+            where=settings.serve_url,
+            fix="`detektor doctor` names its log file.",
         )
     typer.echo(f"{answers[served]}: {seconds:.1f} s.{back}")
 

@@ -59,6 +59,7 @@ def make(  # noqa: PLR0913  each is an option of the command
     from detektor_pipelines.training.labels import read_label_file
     from detektor_pipelines.training.references import version_and_references
     from detektor_pipelines.training.sets import training_set
+    from detektor_pipelines.versions.lock import released
 
     if (label is None) is (labels is None):
         raise UserError("One of --label and --labels is needed.", where="training-set", fix=f"`detektor labels {agent}` shows the labels.")
@@ -71,6 +72,7 @@ def make(  # noqa: PLR0913  each is an option of the command
             label=wanted,
             features=references or None,
             version=version,
+            definitions=released(agent, version),
             start=_instant(start, "--from"),
             end=_instant(end, "--to"),
             snapshot=snapshot,

@@ -74,10 +74,17 @@ def tags(made: Experiment, dagster: Mapping[str, Sequence[str]]) -> dict[str, st
         "mlflow.source.name": "detektor experiment",
         "views": _short([{"name": each.name, "version": each.version, "data_hash": each.data_hash} for each in found.views]),
         "dagster_runs": _dagster_tag(dagster),
+        **_references_tag(found.references),
         "model_parameters_hash": made.digests["parameters"],
         "model_predictions_hash": made.digests["predictions"],
         "verdict": made.verdict,
     }
+
+
+def _references_tag(references: Sequence[str]) -> dict[str, str]:
+    """Return the features by name where they fit into a tag, which MLflow would cut; all of them are in experiment.json."""
+    text = json.dumps(list(references), separators=(",", ":"))
+    return {"references": text} if len(text) <= _LONGEST_TAG else {}
 
 
 def _short(content: object) -> str:

@@ -228,13 +228,22 @@ def _computed_by(rest: Rest, view: str, version: str | None) -> list[MlflowRun]:
 
 def _dagster_runs(run: MlflowRun, computed: Sequence[MlflowRun]) -> tuple[str, ...]:
     """Return the Dagster runs that made what a run read: its own, those it names, and those of the materializations behind it."""
-    named = run.said.get("dagster_runs", "").replace("[", "").replace("]", "").replace('"', "").split(",")
     found = [
         run.said.get("dagster_run_id", ""),
-        *(each.strip() for each in named),
+        *_named_runs(run.said.get("dagster_runs", "")),
         *(each.said.get("dagster_run_id", "") for each in computed),
     ]
     return tuple(dict.fromkeys(each for each in found if each))
+
+
+def _named_runs(text: str) -> list[str]:
+    """Return the runs of a tag: a JSON list of them, or by view a list of each."""
+    try:
+        named = json.loads(text or "[]")
+    except ValueError:  # cut, because it was long
+        return []
+    lists = named.values() if isinstance(named, dict) else [named]
+    return [str(each) for some in lists for each in some]
 
 
 def _days(connection: psycopg.Connection[Any], view: str, version: str, span: tuple[str | None, str | None]) -> Days:
@@ -250,7 +259,8 @@ def _events(connection: psycopg.Connection[Any], said: Mapping[str, str], views:
     known = {view.name: view.agent for view in VIEWS}
     agents = sorted({known[each] for each in views if each in known})
     snapshot = said.get("snapshot") if is_snapshot(said.get("snapshot", "")) else None
-    parameters = {"agents": agents, "first": said.get("event_first"), "last": said.get("event_last"), "snapshot": snapshot}
+    first, last = (said.get(name) for name in (("first_event", "last_event") if "first_event" in said else ("event_first", "event_last")))
+    parameters = {"agents": agents, "first": first, "last": last, "snapshot": snapshot}
     count, first, last, learnt = connection.execute(_EVENTS, parameters).fetchone() or (0, None, None, None)
     return Events(tuple(agents), first, last, learnt, count, snapshot)
 

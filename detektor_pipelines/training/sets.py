@@ -276,7 +276,7 @@ def own_view(agent: str, version: str | None = None, views: Sequence[FeatureView
         raise UserError(
             f"{view.name} is at version {view.version}, not {version.removeprefix('v')}.",
             where=f"version {version}",
-            fix=f"Ask for v{view.version}. Only the present definition is on disk: another version's is in the code that had it.",
+            fix=f"Ask for v{view.version}. Give the definition of another released version (`definitions`).",
         )
     return view
 
@@ -350,7 +350,7 @@ def _check_any(rows: Rows, agent: str, name: str) -> None:
         return
     reasons = "; ".join(f"{number:,} {reason}" for reason, number in sorted(rows.dropped.items()))
     why = f"All were left out: {reasons}" if reasons else "There is no such decision in the log, or none in the range that is asked for"
-    raise UserError(f"There is no label {name} of {agent}.", where=why, fix="`detektor logs stats` says what the log holds.")
+    raise UserError(f"There is no label {name} of {agent}.", where=why, fix="`detektor status` says what the raw log holds.")
 
 
 def _features(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -43,6 +44,7 @@ MODEL_NAME: Final = "model"
 _DIGEST: Final = 36
 """Characters of a dataset's digest."""
 _MANY: Final = 1_000
+_logger = logging.getLogger(__name__)
 _QUIET: Final = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -106,6 +108,7 @@ def log(settings: Settings, made: Experiment, *, promote: bool = False) -> Logge
 
     """
     check_tracking(settings)
+    started = time.time_ns() // 1_000_000
     with client(settings) as mlflow:
         if mlflow.active_run() is not None:
             raise UserError("An MLflow run is active in this process.", fix="End it first: mlflow.end_run().")
@@ -125,7 +128,32 @@ def log(settings: Settings, made: Experiment, *, promote: bool = False) -> Logge
                 raise
         production = _promote(mlflow, made.found.agent, version, promote=promote)
         page = f"{settings.mlflow_uri.rstrip('/')}/#/experiments/{experiment.experiment_id}/runs/{run_id}"
-        return Logged(run_id, page, made.found.agent, version, production)
+    logged = Logged(run_id, page, made.found.agent, version, production)
+    _tell(settings, made, logged, started)
+    return logged
+
+
+def _tell(settings: Settings, made: Experiment, logged: Logged, started: int) -> None:
+    """Tell OpenLineage of the run, where a URL is set; that it is away is no reason to fail what is logged."""
+    from detektor_pipelines.stores.openlineage import LineageEvents, TrainingRun
+
+    found, events = made.found, LineageEvents(settings)
+    events.training(
+        TrainingRun(
+            run_id=logged.run_id,
+            agent=found.agent,
+            label=found.label_name,
+            training_set_hash=found.set_hash,
+            views={each.name: each.data_hash for each in found.views},
+            started_ms=started,
+            ended_ms=time.time_ns() // 1_000_000,
+            references=found.references,
+            snapshot=found.snapshot,
+            model=logged.model,
+        )
+    )
+    if problem := events.finish():
+        _logger.warning("%s", problem)
 
 
 def read_record(settings: Settings, run_id: str, directory: Path) -> tuple[Record, Path | None]:

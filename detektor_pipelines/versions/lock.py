@@ -208,3 +208,19 @@ def _file_name(locked: Locked) -> str:
 
 def _history_file(locked: Locked) -> str:
     return f"{PLACE}/{_HISTORY}/{_file_name(locked)}"
+
+
+def released(agent: str, version: str | None) -> tuple[FeatureView, ...]:
+    """Return another version of an agent's view than the one in force, from those that were released; nothing when that one is meant.
+
+    Raises:
+        UserError: There is no such agent or version, or this release cannot compute it.
+
+    """
+    from detektor_pipelines.catalog import labels_of, view_named
+
+    labels_of(agent)  # says which agents there are
+    view = view_named(agent)
+    if version is None or version == view.version:
+        return ()
+    return (History().version(view.name, version).view(),)

@@ -1,6 +1,6 @@
 """The online store: the newest value of each agent_id, in Redis, one packed value a view.
 
-Belongs here: keys, writes, reads, statuses. Does not belong here: the bytes of a value (`packing`), retired versions (`online_versions`),
+Belongs here: keys, writes, reads, statuses. Does not belong here: the bytes of a value (`packing`), retired versions (`versions`),
 and Feast, which reaches the same keys through `stores.feast.online_store`; this module never imports it.
 
     feast:<project>:<view>@<hash>:<agent_id>           a packed value; <hash> is the start of the view's data hash

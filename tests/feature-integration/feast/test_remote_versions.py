@@ -111,7 +111,7 @@ def test_the_same_as_the_sdk(
     except FeatureNameCollisionError:
         assert answer.status == 422
         return
-    if answer.status == 422 and "can only be null" in answer.json["title"]:  # of a deployer nothing is published: Feast says NOT_FOUND
+    if answer.status == 422 and "can only be null" in answer.json["detail"]:  # of a deployer nothing is published: Feast says NOT_FOUND
         assert any(each.startswith("deployment_features") for each in references)
         assert set(agents) != {"nobody"}
         return
@@ -140,7 +140,10 @@ def test_what_is_not_there_is_said(values: tuple[FeatureStore, Server], served: 
         assert answer.headers["content-type"] == "application/problem+json"
         return answer.status, answer.json["detail"]
 
-    assert refused(f"{NOW.name}@v3:recent_reviews_count") == (404, "Registered are: v0, v1, v2.")
+    assert refused(f"{NOW.name}@v3:recent_reviews_count") == (
+        404,
+        f"There is no version v3 of {NOW.name}. Registered are: v0, v1, v2.",
+    )
     assert refused(f"{NOW.name}@v0:last_rejection_at")[0] == 422, "it had no such feature"
     assert refused(f"{NOW.name}@two:recent_reviews_count")[0] == 422
     assert refused(f"{NOW.name}@v1:{ADDED.name}")[0] == 410

@@ -26,7 +26,7 @@ from detektor_pipelines.simulation.simulator import simulate_table
 from detektor_pipelines.stores.mlflow.model_versions import model_versions
 from detektor_pipelines.stores.mlflow.tracking import MaterializationRecord, Tracker
 from detektor_pipelines.stores.raw_log.bulk import append_table
-from detektor_pipelines.training import references, tracking
+from detektor_pipelines.training import lineage, references, tracking
 from detektor_pipelines.training.experiment import Experiment, run
 from detektor_pipelines.training.reproduction import reproduce
 from detektor_pipelines.training.tracking import Logged, client, log
@@ -111,6 +111,16 @@ def test_the_run_says_what_it_was_made_of(done: tuple[Experiment, Logged], logge
     assert logged_run.info.status == "FINISHED"
     assert logged.run_id == logged_run.info.run_id
     assert {"auc", "auc_low", "auc_high", "log_loss", "brier", "prior_rate_auc", "last_rate_log_loss"} <= logged_run.data.metrics.keys()
+
+
+def test_it_leads_back_to_features_runs_and_events(installation: Settings, done: tuple[Experiment, Logged]) -> None:
+    found = lineage.of_run(installation, done[1].run_id)
+    assert {each.view for each in found.rows} == {VIEW.name, CODER.name}
+    assert DAGSTER_RUN in found.dagster_runs
+    assert {VIEW.agent, CODER.agent} <= set(found.events.agents)
+    assert found.events.count > 0
+    of_feature = lineage.of_feature(installation, CODER, "rework_rate")
+    assert done[1].run_id in {each.run_id for each in of_feature.trained}
 
 
 def test_its_datasets_carry_our_hash(done: tuple[Experiment, Logged], logged_run: Any) -> None:

@@ -113,7 +113,7 @@ def test_a_range_is_given_by_instants() -> None:
         "--json",
     )
     assert json.loads(done.stdout)["rows"] == 1
-    assert "is no instant" in refused("training-set", "--agent", "code-reviewer", "--label", "rejected", "--from", "noon").what
+    assert "is not a timestamp" in refused("training-set", "--agent", "code-reviewer", "--label", "rejected", "--from", "noon").what
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_range_is_given_by_instants() -> None:
     [
         ((), "One of --label and --labels"),
         (("--label", "rejected", "--labels", "mine.csv"), "One of --label and --labels"),
-        (("--label", "rejected", "--features", "v1.2.0"), "is at version 1.1.0, not 1.2.0"),
+        (("--label", "rejected", "--features", "v1.2.0"), "no version 1.2.0"),
         (("--label", "rejected", "--features", "v1.1.0", "--features", "1.0.0"), "Two versions are asked for"),
         (("--label", "rejected", "--features", "code-reviewer/rejection_rate"), "no feature reference"),
         (("--labels", "none.csv"), "There is no such file"),

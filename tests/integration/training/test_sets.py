@@ -137,7 +137,7 @@ def test_an_older_version_is_refused_with_what_there_is_and_where_the_other_is(l
     with pytest.raises(UserError) as caught:
         training_set(log, agent="code-reviewer", label="rejected", version="v1.0.0")
     assert "v1.1.0" in (caught.value.fix or "")
-    assert "Only the present definition is on disk" in (caught.value.fix or "")
+    assert "another released version" in (caught.value.fix or "")
 
 
 def test_an_empty_log_says_how_to_fill_it(log: Settings) -> None:
