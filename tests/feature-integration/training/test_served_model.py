@@ -62,9 +62,18 @@ def registered(made: Experiment, mlflow_uri: str, tmp_path_factory: pytest.TempP
 
 @pytest.fixture(scope="module")
 def feature_server(redis_server: embedded.RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Run a feature server over some published rows."""
+    """Run a feature server; what it reads is `published`."""
     directory = tmp_path_factory.mktemp("serve")
     settings = Settings(home=directory / "home", external_redis_url=redis_server.url())
+    environment = {"DETEKTOR_HOME": str(settings.home), "DETEKTOR_EXTERNAL_REDIS_URL": redis_server.url()}
+    with running(directory, "serve", environment=environment) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def published(redis_server: embedded.RedisServer, tmp_path: Path) -> None:
+    """Publish some rows before each test: others of the same process empty the Redis between two of these."""
+    settings = Settings(home=tmp_path / "home", external_redis_url=redis_server.url())
     now = clock.now_us()
     with online.redis_client(settings) as redis:
         for view, agents in ((VIEW, (AGENT, "code-reviewer")), (CODER, ("detektor-coder@a", "detektor-coder"))):
@@ -72,9 +81,6 @@ def feature_server(redis_server: embedded.RedisServer, tmp_path_factory: pytest.
                 online.OnlineRow(agent, now, now, now - 3_600_000_000, "1:1:", _values(view, number)) for number, agent in enumerate(agents)
             ]
             online.write_values(redis, settings.project, view, rows, valid_through_us=now)
-    environment = {"DETEKTOR_HOME": str(settings.home), "DETEKTOR_EXTERNAL_REDIS_URL": redis_server.url()}
-    with running(directory, "serve", environment=environment) as server:
-        yield server
 
 
 @pytest.fixture
