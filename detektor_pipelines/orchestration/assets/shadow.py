@@ -5,7 +5,7 @@ Nothing hangs on them: without a model, or with MLflow away, a materialization s
 No `from __future__ import annotations` here: Dagster reads the annotations of asset functions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
@@ -72,7 +72,7 @@ def _shadow(view: FeatureView) -> dg.AssetsDefinition:
         owners=["team:ml-platform"],
         tags={"detektor/layer": "shadow"},
     )
-    def shadow(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[Any]:
+    def shadow(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[dg.MaterializeResult[Any]]:
         from detektor_pipelines.training.shadow import shadow as run
 
         try:
@@ -81,10 +81,11 @@ def _shadow(view: FeatureView) -> dg.AssetsDefinition:
             nothing = f"Nothing is predicted: {error}"
             context.log.warning(nothing)
             check = dg.AssetCheckResult(check_name=CHECK, passed=True, severity=dg.AssetCheckSeverity.WARN, description=nothing)
-            return dg.MaterializeResult(metadata={"skipped": str(error)}, check_results=[check])
+            yield dg.MaterializeResult(metadata={"skipped": str(error)}, check_results=[check])
+            return
         if found.problem:
             context.log.warning(found.problem)
-        return dg.MaterializeResult(metadata=of_shadow(found), check_results=[_check(found)])
+        yield dg.MaterializeResult(metadata=of_shadow(found), check_results=[_check(found)])
 
     return shadow
 
