@@ -217,16 +217,29 @@ def test_predictions_cannot_be_changed(settings: Settings, at_second: Course) ->
     assert at_second.kept(settings) == at_second.said_then
 
 
-def test_a_decision_that_is_corrected_leaves_its_prediction_behind(settings: Settings, at_second: Course) -> None:
-    """As if its instant had been another one when it was predicted."""
-    some = at_second.said[0]
+def test_a_decision_that_is_corrected_leaves_its_prediction_behind(
+    settings: Settings, at_second: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if one's instant had been another when it was predicted: that prediction is counted, the decision is predicted anew."""
+    some, *others = at_second.said_then
+    moved = replace(some, decision=some.decision._replace(decided_at=some.decision.decided_at - DAY))
+    kept = [[moved, *others], [moved, some, *others]]
+    told: list[Prediction] = []
+    monkeypatch.setattr(shadow_module.predictions, "kept", lambda *_: kept.pop(0))
+    monkeypatch.setattr(shadow_module.predictions, "keep", lambda *given: told.extend(given[-1]) or len(given[-1]))
+    found = shadow(settings, AGENT)
+    assert (found.gone, found.written, found.predicted) == (1, 1, at_second.second.predicted)
+    (again,) = told
+    assert (again.decision, again.features_digest) == (some.decision, some.features_digest), "the same features again, to the bit"
+    assert again.probability == pytest.approx(some.probability, abs=1e-12), "how many rows are predicted at once moves the last bit"
+
+
+def test_what_was_said_first_stays(settings: Settings, at_second: Course) -> None:
     predictor = Predictor(AGENT, at_second.logged.version, at_second.logged.run_id)
+    changed = replace(at_second.said[0], probability=0.123)
     with connect(settings, writes=True) as connection:
-        moved = replace(some, decision=some.decision._replace(decided_at=some.decision.decided_at - DAY))
-        assert predictions.keep(connection, predictor, LABEL, [moved, some]) == 1
-        found = shadow(settings, AGENT)
-        assert found.gone == 0, "not committed yet"
-        connection.rollback()
+        assert predictions.keep(connection, predictor, LABEL, [changed]) == 0
+    assert at_second.kept(settings) == at_second.said_then
 
 
 def test_the_command_prints_what_was_found(settings: Settings, at_second: Course, monkeypatch: pytest.MonkeyPatch) -> None:
