@@ -10,6 +10,7 @@ import pytest
 
 from detektor_pipelines.catalog import LABELS, VIEWS, view_named
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.settings import Settings
 from detektor_pipelines.training.learning.metrics import Estimate
 from detektor_pipelines.training.outcomes import AHEAD, RETROSPECTIVE, Figures, Judgement, Week
 from detektor_pipelines.training.shadow import Shadow
@@ -92,6 +93,18 @@ def test_without_a_model_or_with_mlflow_away_it_says_so_and_does_not_fail(dg: Mo
     assert "Train one." in said["skipped"]
     assert check.passed
     assert check.description.startswith("Nothing is predicted")
+
+
+def test_with_the_real_platform_and_no_mlflow_it_is_skipped(dg: ModuleType) -> None:
+    from detektor_pipelines.orchestration.assets.shadow import shadow_assets
+    from detektor_pipelines.orchestration.resources import LocalPlatform
+
+    platform = LocalPlatform(Settings(mlflow_tracking_uri="http://127.0.0.1:1"))
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = dg.materialize(shadow_assets([VIEW]), resources={"platform": platform}, instance=instance)
+    assert done.success
+    (event,) = done.get_asset_materialization_events()
+    assert "MLflow does not answer" in event.materialization.metadata["skipped"].value
 
 
 def test_each_agent_with_labels_has_one_and_others_have_none(monkeypatch: pytest.MonkeyPatch) -> None:
