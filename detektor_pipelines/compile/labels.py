@@ -3,7 +3,7 @@
 The text reads the agent's events from a SELECT that its caller gives, with the columns ``ts`` and ``known`` (bigint µs), ``event_id``,
 ``project``, ``live`` (false for a retraction and a superseded revision) and those of `Label.columns`. It returns a row a decision:
 
-- ``occurred_at``, ``decided_at``, ``known_at``: bigint µs
+- ``occurred_at``, ``recorded_at`` (when the deciding event was known), ``decided_at``, ``known_at``: bigint µs
 - ``project``, ``task_id``
 - ``value``: boolean or bigint, null where the decision has none
 
@@ -72,8 +72,8 @@ def _final(label: Label) -> str:
             value = f"CASE WHEN d.task_id IS NOT NULL THEN COALESCE(o.value, {'TRUE' if label.otherwise else 'FALSE'}) END"
         known = f"GREATEST(d.ts + {label.within_next.size}, d.known, o.learnt)"
     return (
-        f"SELECT d.ts AS occurred_at, COALESCE(d.began, s.first, d.ts) AS decided_at, {known} AS known_at, d.project, d.task_id,"
-        f" {value} AS value FROM decisions d LEFT JOIN starts s ON s.event_id = d.event_id{join}"
+        "SELECT d.ts AS occurred_at, d.known AS recorded_at, COALESCE(d.began, s.first, d.ts) AS decided_at,"
+        f" {known} AS known_at, d.project, d.task_id, {value} AS value FROM decisions d LEFT JOIN starts s ON s.event_id = d.event_id{join}"
     )
 
 

@@ -10,6 +10,7 @@ import dagster as dg
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.orchestration.assets.features import all_assets
 from detektor_pipelines.orchestration.assets.online import hourly_parity, online_state, watch_stream
+from detektor_pipelines.orchestration.assets.shadow import hourly_shadow, shadow_assets
 from detektor_pipelines.orchestration.checks.freshness import log_freshness_check, watch_freshness
 from detektor_pipelines.orchestration.housekeeping import trim_event_log, weekly_trim
 from detektor_pipelines.orchestration.partitions import daily_partitions
@@ -45,7 +46,7 @@ def build_definitions(
         warnings.simplefilter("ignore", dg.BetaWarning)  # backfill policies, observations: beta for years, and the version is pinned
         given = settings or get_settings()
         days = partitions or daily_partitions(given)
-        assets = [*all_assets(views, days, source_url=given.source_url), online_state(views, settings)]
+        assets = [*all_assets(views, days, source_url=given.source_url), online_state(views, settings), *shadow_assets(views)]
     trim = trim_event_log()
     return dg.Definitions(
         assets=assets,
@@ -59,7 +60,13 @@ def build_definitions(
             watch_stream(settings),
         ],
         jobs=[trim],
-        schedules=[hourly_open_day(views, days, settings), nightly_close(views, days, settings), weekly_trim(trim), hourly_parity()],
+        schedules=[
+            hourly_open_day(views, days, settings),
+            nightly_close(views, days, settings),
+            weekly_trim(trim),
+            hourly_parity(),
+            *hourly_shadow(views),
+        ],
         resources=default_resources(settings) | dict(resource_overrides or {}),
         # Few steps, each with many days: a process for each step would cost more than the steps
         executor=dg.in_process_executor,

@@ -20,3 +20,8 @@ def features_key(view: FeatureView) -> dg.AssetKey:
 def online_key(view: FeatureView) -> dg.AssetKey:
     """Return the key of the view's newest values in the online store."""
     return dg.AssetKey([view.group, "online"])
+
+
+def shadow_key(view: FeatureView) -> dg.AssetKey:
+    """Return the key of what the production model of the view's agent said, and what came."""
+    return dg.AssetKey([view.group, "shadow"])

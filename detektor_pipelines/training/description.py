@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from detektor_pipelines import clock
 from detektor_pipelines.language.hashes import data_hash
 from detektor_pipelines.stores.mlflow.tracking import code_revision
-from detektor_pipelines.training.experiment import MODEL
+from detektor_pipelines.training.experiment import MODEL, PRIOR
 from detektor_pipelines.training.learning.metrics import calibration_error
 from detektor_pipelines.training.record import packages
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.settings import Settings
     from detektor_pipelines.training.experiment import Experiment
+
+PRIOR_RATE: Final = "prior_rate"
+"""The parameter that says the share of true labels among those that were learnt from."""
 
 _LONGEST_TAG: Final = 7_500
 """Characters; MLflow cuts at 8,000, and JSON that is cut is none."""
@@ -123,6 +126,7 @@ def params(made: Experiment) -> dict[str, str]:
         "rows_refit": str(len(parts.refit)),
         "rows_test": str(len(parts.test)),
         "rows_embargoed": str(parts.embargoed),
+        PRIOR_RATE: repr(float(made.predicted[PRIOR][0])),
         **{f"version_{name}": version for name, version in packages().items()},
         **_settings_of(made.model.estimator),
     }

@@ -62,6 +62,22 @@ class Rows:
 
 def read_labels(connection: Connection, label: Label, *, until: int, snapshot: str | None) -> Rows:
     """Return all decisions of a label that have a value which is known at `until` (µs UTC), from the log as a snapshot saw it."""
+    import pyarrow.compute as pc
+
+    rows = Rows(read_decisions(connection, label, snapshot=snapshot).drop_columns(["recorded_at"]))
+    if label.within_next is not None:
+        rows.drop(pc.is_null(rows.table["task_id"]), "no task_id, so nothing later can be told to be of its task")
+        rows.drop(pc.greater(rows.table["label_known_at"], until), f"{NOT_YET}: the log ends less than {label.within_next.label} later")
+    rows.drop(pc.is_null(rows.table["label"]), f"{NO_VALUE}: {label.null_means}")
+    rows.drop(pc.greater(rows.table["label_known_at"], until), NOT_YET)
+    return rows
+
+
+def read_decisions(connection: Connection, label: Label, *, snapshot: str | None) -> pa.Table:
+    """Return all decisions that a label is of, those without a value too, from the log as a snapshot saw it.
+
+    Beside the columns of a row, `recorded_at` (int64 µs UTC): when the platform learnt of the decision.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -71,24 +87,16 @@ def read_labels(connection: Connection, label: Label, *, until: int, snapshot: s
         cursor.execute(labels_sql(label, events))
         found = cursor.fetch_arrow_table()
     project = found["project"].cast(pa.string())
-    value = found["value"].cast(pa.bool_() if label.value_type == "bool" else pa.float64())
-    rows = Rows(
-        pa.table(
-            {
-                "agent_id": pc.if_else(pc.is_valid(project), pc.binary_join_element_wise(label.agent, project, "@"), label.agent),
-                "decided_at": found["decided_at"].cast(pa.int64()),
-                "label_known_at": found["known_at"].cast(pa.int64()),
-                "task_id": found["task_id"].cast(pa.string()),
-                "label": value,
-            }
-        )
+    return pa.table(
+        {
+            "agent_id": pc.if_else(pc.is_valid(project), pc.binary_join_element_wise(label.agent, project, "@"), label.agent),
+            "recorded_at": found["recorded_at"].cast(pa.int64()),
+            "decided_at": found["decided_at"].cast(pa.int64()),
+            "label_known_at": found["known_at"].cast(pa.int64()),
+            "task_id": found["task_id"].cast(pa.string()),
+            "label": found["value"].cast(pa.bool_() if label.value_type == "bool" else pa.float64()),
+        }
     )
-    if label.within_next is not None:
-        rows.drop(pc.is_null(rows.table["task_id"]), "no task_id, so nothing later can be told to be of its task")
-        rows.drop(pc.greater(rows.table["label_known_at"], until), f"{NOT_YET}: the log ends less than {label.within_next.label} later")
-    rows.drop(pc.is_null(rows.table["label"]), f"{NO_VALUE}: {label.null_means}")
-    rows.drop(pc.greater(rows.table["label_known_at"], until), NOT_YET)
-    return rows
 
 
 def given_labels(table: pa.Table, agent: str) -> Rows:

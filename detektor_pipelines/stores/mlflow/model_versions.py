@@ -55,6 +55,27 @@ def model_versions(settings: Settings) -> list[ModelVersion]:
     ]
 
 
+def version_with_alias(settings: Settings, name: str, alias: str) -> ModelVersion | None:
+    """Return the version of a registered model that an alias means; None when there is no such model, or none with it.
+
+    Raises:
+        TrackingUnavailableError: MLflow does not answer.
+
+    """
+    rest = Rest(settings.mlflow_uri)
+    try:
+        answer = rest.call("GET", "registered-models/get", {"name": name}, absent_is_none=True) or {}
+        aliases = answer.get("registered_model", {}).get("aliases", [])
+        version = next((str(each["version"]) for each in aliases if each["alias"] == alias), None)
+        if version is None:
+            return None
+        found = rest.answer("GET", "model-versions/get", {"name": name, "version": version})["model_version"]
+        run = str(found.get("run_id") or "")
+        return ModelVersion(name, version, f"{_pairs(found.get('tags'))}\n{_said_by_run(rest, run) if run else ''}", run)
+    finally:
+        rest.close()
+
+
 def _registered(rest: Rest) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     question: dict[str, Any] = {"max_results": _A_PAGE}

@@ -74,7 +74,7 @@ def examples(found: TrainingSet, views: Sequence[FeatureView]) -> Examples:
     decided_at = table["decided_at"].cast(pa.int64()).to_numpy()
     known_at = pc.coalesce(table["label_known_at"].cast(pa.int64()), table["decided_at"].cast(pa.int64())).to_numpy()
     inputs = inputs_of(parse(found.references, views))
-    columns = [_column(table[each["column"]], decided_at) for each in inputs]
+    columns = [column_of(table[each["column"]], decided_at) for each in inputs]
     return Examples(
         matrix=np.column_stack(columns),
         labels=table["label"].to_numpy().astype(bool),
@@ -105,7 +105,8 @@ def _input(each: Reference, column: str) -> Input:
     }
 
 
-def _column(column: object, decided_at: Instants) -> Matrix:
+def column_of(column: object, decided_at: Instants) -> Matrix:
+    """Return a feature's values (a ChunkedArray) at decisions as a column of the matrix."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
