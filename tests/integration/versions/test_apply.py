@@ -99,6 +99,7 @@ def test_killed_in_the_middle_the_same_command_goes_on(installation: Installatio
     assert not installation.plan(0)["due"]
 
 
+@pytest.mark.long
 def test_killed_after_the_computation_it_is_switched_by_the_same_command(installation: Installation) -> None:
     installation.done("apply", "--yes")
     installation.copy.add_a_feature()

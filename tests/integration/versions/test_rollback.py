@@ -70,6 +70,7 @@ def loaded(server: Server) -> str:
     return version
 
 
+@pytest.mark.long
 def test_drill(installation: Installation) -> None:
     settings, took = installation.settings, {}
 
