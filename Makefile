@@ -67,6 +67,7 @@ test: $(READY) ## Run the tests, on servers of their own
 .PHONY: test-long
 test-long: $(READY) ## Run the tests that take minutes, the 500 histories of `make torture` among them
 	$(BIN)/python -m pytest -m long --timeout 1800 --ignore tests/torture $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --timeout 1800 --hypothesis-profile deep -m "not long and not slow" tests/unit tests/semantics $(ARGS)
 	@$(MAKE) --no-print-directory torture
 
 .PHONY: torture

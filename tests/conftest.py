@@ -19,6 +19,8 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import Phase
+from hypothesis import settings as hypothesis_settings
 
 from detektor_pipelines.settings import Settings, get_settings
 from detektor_pipelines.stack.servers import embedded, postgres
@@ -30,6 +32,11 @@ if TYPE_CHECKING:
 
 TEMPLATE = "detektor_template"
 _numbers = count(1)
+
+hypothesis_settings.register_profile("ci", max_examples=40)
+hypothesis_settings.register_profile("deep", max_examples=300)
+hypothesis_settings.register_profile("edit", max_examples=40, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+hypothesis_settings.load_profile("ci")
 
 
 def pytest_configure() -> None:

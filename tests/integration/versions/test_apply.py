@@ -79,6 +79,7 @@ def test_a_half_written_file_is_not_carried_out(installation: Installation) -> N
     assert "code_reviewer.py, line" in refused.stderr
 
 
+@pytest.mark.long
 def test_killed_in_the_middle_the_same_command_goes_on(installation: Installation) -> None:
     with subprocess.Popen(installation.words("apply", "--yes"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as begun:
         deadline = time.monotonic() + 120
