@@ -56,6 +56,7 @@ def _shadow(view: FeatureView) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=key,
+        backfill_policy=dg.BackfillPolicy.single_run(),
         deps=[RAW_LOG],
         check_specs=[
             dg.AssetCheckSpec(
