@@ -217,10 +217,9 @@ def released(agent: str, version: str | None) -> tuple[FeatureView, ...]:
         UserError: There is no such agent or version, or this release cannot compute it.
 
     """
-    from detektor_pipelines.catalog import labels_of, view_named
+    from detektor_pipelines.training.sets import own_view
 
-    labels_of(agent)  # says which agents there are
-    view = view_named(agent)
+    view = own_view(agent)
     if version is None or version == view.version:
         return ()
     return (History().version(view.name, version).view(),)

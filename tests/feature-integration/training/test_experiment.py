@@ -16,7 +16,6 @@ from typer.testing import CliRunner
 
 from detektor_pipelines.catalog import view_named
 from detektor_pipelines.cli import build_app
-from detektor_pipelines.cli_commands import experiment as experiment_command
 from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.hashes import data_hash
@@ -30,6 +29,7 @@ from detektor_pipelines.training import lineage, references, tracking
 from detektor_pipelines.training.experiment import Experiment, run
 from detektor_pipelines.training.reproduction import reproduce
 from detektor_pipelines.training.tracking import Logged, client, log
+from detektor_pipelines.versions.lock import released
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -290,8 +290,8 @@ def test_an_earlier_version_is_learnt_from_by_its_own_definition(installation: S
     """The catalogue has gone on; the version before it lies among those released."""
     monkeypatch.setenv("DETEKTOR_NOW", NOW)
     monkeypatch.setattr(references, "VIEWS", (replace(VIEW, version="9.0.0", features=VIEW.features[:3]), CODER))
-    definitions = experiment_command._earlier("code-reviewer", VIEW.version)
+    definitions = released("code-reviewer", VIEW.version)
     assert [data_hash(each) for each in definitions] == [data_hash(VIEW)]
-    assert experiment_command._earlier("code-reviewer", "9.0.0") == ()
+    assert released("code-reviewer", "9.0.0") == ()
     made = run(installation, agent="code-reviewer", version=VIEW.version, definitions=definitions)
     assert [(each.version, each.data_hash) for each in made.found.views] == [(VIEW.version, data_hash(VIEW))]

@@ -71,9 +71,9 @@ def feature_server(redis_server: embedded.RedisServer, tmp_path_factory: pytest.
 
 
 @pytest.fixture(autouse=True)
-def published(redis_server: embedded.RedisServer, tmp_path: Path) -> None:
-    """Publish some rows before each test: others of the same process empty the Redis between two of these."""
-    settings = Settings(home=tmp_path / "home", external_redis_url=redis_server.url())
+def published(redis_db: Settings) -> None:
+    """Publish some rows to an empty Redis before each test: others of the same process write to it, and empty it, between two of these."""
+    settings = redis_db
     now = clock.now_us()
     with online.redis_client(settings) as redis:
         for view, agents in ((VIEW, (AGENT, "code-reviewer")), (CODER, ("detektor-coder@a", "detektor-coder"))):
