@@ -62,6 +62,7 @@ def test_a_backfill_outlives_its_daemon(operating_stack: OperatingStack, referen
     assert {run["status"] for run in backfill.runs} == {"SUCCESS"}
 
 
+@pytest.mark.long
 def test_a_killed_run_is_taken_up_where_it_was(operating_stack: OperatingStack, reference: States) -> None:
     days = closed_days(operating_stack)
     standing = days[:100]

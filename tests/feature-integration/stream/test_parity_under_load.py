@@ -56,6 +56,7 @@ def writing(live: Live) -> Iterator[threading.Event]:
         thread.join(30)
 
 
+@pytest.mark.long
 def test_a_healthy_worker_under_load_raises_no_alarm(live: Live) -> None:
     for _ in range(2):
         live.start_worker()

@@ -25,7 +25,6 @@ def test_it_is_in_the_percent_format() -> None:
     assert set(cells) == {"# %%", "# %% [markdown]"}
 
 
-@pytest.mark.long
 @pytest.mark.slow
 def test_it_runs_from_labels_to_a_served_model(servers: Settings, mlflow_uri: str, tmp_path: Path) -> None:
     addresses = {

@@ -152,6 +152,7 @@ def _retire(installation: Installation, settings: Settings, server: Server) -> N
     assert (again["rows"], again["days"], again["online_values"]) == (0, 0, 0), "what is gone is no error"
 
 
+@pytest.mark.long
 def test_killed_after_the_pin_the_same_command_goes_on(installation: Installation) -> None:
     installation.done("apply", "--yes")
     installation.copy.add_a_feature()
