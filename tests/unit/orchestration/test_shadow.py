@@ -18,7 +18,7 @@ from detektor_pipelines.training.shadow import Shadow
 if TYPE_CHECKING:
     from types import ModuleType
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Parameter `backfill_policy`")]
 
 VIEW = view_named("detektor-coder")
 FIGURES = Figures(50, 0.4, 0.5, 0.6, 0.7, 0.4, 0.6, 0.65)
