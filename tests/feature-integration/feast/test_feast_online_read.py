@@ -137,7 +137,7 @@ references = st.one_of(
 )
 
 
-@hypothesis_settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@hypothesis_settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(features=references, rows=entities, full_feature_names=st.booleans(), versions=st.booleans())
 def test_both_ways_give_the_same(ways: Ways, features: Any, rows: Any, full_feature_names: Any, versions: Any) -> None:
     more = {"full_feature_names": full_feature_names, "include_feature_view_version_metadata": versions}

@@ -42,7 +42,7 @@ slow_checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
 # Shrinking a failure takes minutes: the `long` tests do it.
 at_once = (Phase.explicit, Phase.reuse, Phase.generate)
 few = settings(max_examples=4, deadline=None, suppress_health_check=slow_checks, phases=at_once)
-many = settings(max_examples=200, deadline=None, suppress_health_check=slow_checks)
+many = settings(max_examples=80, deadline=None, suppress_health_check=slow_checks)
 
 filters = st.sampled_from(tuple((name,) for name in FILTERS))
 several = st.lists(histories(size=10), min_size=5, max_size=5)

@@ -85,7 +85,7 @@ def client(redis_db: Settings) -> Iterator[Redis]:
         yield client
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(values, min_size=2, max_size=12), st.sampled_from(("at once", "one by one")))
 def test_random_writes_leave_what_knows_most(client: Redis, written: list[Value], how: str) -> None:
     client.flushall()
