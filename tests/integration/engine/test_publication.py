@@ -46,11 +46,11 @@ LENGTH = 60
 DAYS = [FIRST + dt.timedelta(days=number) for number in range(LENGTH)]
 END = ORIGIN + LENGTH * DAY
 patient = hypothesis_settings(
-    max_examples=12,
+    max_examples=5,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
 )
-fewer = hypothesis_settings(patient, max_examples=4, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+fewer = hypothesis_settings(patient, max_examples=3, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 
 
 @pytest.fixture(scope="module")
