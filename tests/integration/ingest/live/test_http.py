@@ -167,7 +167,8 @@ def test_pages_that_are_not_there(server: Server) -> None:
     answer = server.post("/v2/events", [])
     assert (answer.status, answer.headers["content-type"]) == (404, "application/problem+json")
     answer = server.post("/healthz", [])
-    assert (answer.status, answer.json["title"], answer.headers["allow"]) == (405, "Method not allowed", "GET, HEAD")
+    assert (answer.status, answer.json["title"]) == (405, "Method not allowed")
+    assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
 
 
 def logs(*ids: str) -> dict[str, Any]:
