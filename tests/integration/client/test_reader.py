@@ -37,6 +37,7 @@ REJECTED_AT = 1_772_704_800_000_000
 
 @pytest.fixture(autouse=True)
 def no_connections_left() -> Iterator[None]:
+    connections.close_all()  # of other tests of the process
     connections.connections.cache_clear()
     yield
     connections.close_all()
