@@ -24,7 +24,7 @@ from detektor_pipelines.language.windows import DAY, HOUR
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-few = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+few = settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 KEYS = ("code-reviewer", "code-reviewer@p", "code-reviewer@q", "code-reviewer@nobody")
 Moment = tuple[str, int, str | None]
 MOMENTS = st.lists(

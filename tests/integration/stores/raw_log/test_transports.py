@@ -117,7 +117,7 @@ def everything(settings: Settings) -> dict[str, list[tuple[Any, ...]]]:
     return found
 
 
-@hypothesis_settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(given_batches=batches)
 def test_both_transports_leave_one_log_and_say_the_same(
     module_database: Settings, monkeypatch: pytest.MonkeyPatch, given_batches: list[Batch]
