@@ -270,7 +270,7 @@ def _learn(settings: Settings, say: _Steps) -> None:
             try:
                 made = run(settings, agent=agent, label=label.name)
             except UserError as error:
-                problem = problem or f"{agent}, {label.name}: {error.what}"
+                problem = problem or f"{agent}, {label.name}: {error.what.rstrip('.')}"
                 continue
             logged = log(settings, made)
             say.result(f"{agent}, {label.name}: models:/{logged.model}/{logged.version}")
