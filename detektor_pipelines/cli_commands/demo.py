@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from detektor_pipelines.language.labels import Label
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.orchestration.backfill import Batch
     from detektor_pipelines.settings import Settings
@@ -263,9 +264,12 @@ def _learn(settings: Settings, say: _Steps) -> None:
     from detektor_pipelines.training.tracking import log
 
     problem = ""
-    firsts = {label.agent: label for label in reversed(LABELS) if label.value_type == "bool"}
+    firsts: dict[str, Label] = {}
+    for each in LABELS:
+        if each.value_type == "bool":
+            firsts.setdefault(each.agent, each)
     with say.step("Model") as step:
-        for agent, label in reversed(firsts.items()):
+        for agent, label in firsts.items():
             step.update(f"{agent}, {label.name}")
             try:
                 made = run(settings, agent=agent, label=label.name)

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from detektor_pipelines.cli_commands.instants import instant_of
 from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table
-from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
     from detektor_pipelines.training.experiment import Experiment
     from detektor_pipelines.training.sets import Progress
@@ -66,8 +65,8 @@ def experiment(  # noqa: PLR0913  each is an option of the command
             label=_given(labels) if labels is not None else label,
             features=references or None,
             version=version,
-            start=_instant(start, "--from"),
-            end=_instant(end, "--to"),
+            start=instant_of(start, "--from"),
+            end=instant_of(end, "--to"),
             definitions=released(agent, version),
             seed=SEED if seed is None else seed,
             progress=advance,
@@ -112,17 +111,6 @@ def _given(file: Path) -> Any:
     from detektor_pipelines.training.labels import read_label_file
 
     return read_label_file(file)
-
-
-def _instant(text: str | None, option: str) -> datetime | None:
-    from detektor_pipelines.clock import from_us, parse_instant
-
-    if text is None:
-        return None
-    try:
-        return from_us(parse_instant(text))
-    except (ValueError, OverflowError) as error:
-        raise UserError(f"{error}.", where=option) from None
 
 
 @contextmanager

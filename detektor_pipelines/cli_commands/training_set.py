@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from detektor_pipelines.cli_commands.instants import instant_of
 from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table
 from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import datetime
 
     from detektor_pipelines.training.sets import Progress, TrainingSet
 
@@ -73,8 +73,8 @@ def make(  # noqa: PLR0913  each is an option of the command
             features=references or None,
             version=version,
             definitions=released(agent, version),
-            start=_instant(start, "--from"),
-            end=_instant(end, "--to"),
+            start=instant_of(start, "--from"),
+            end=instant_of(end, "--to"),
             snapshot=snapshot,
             progress=on_step,
         )
@@ -126,17 +126,6 @@ def _progress() -> Iterator[Progress]:
     with Progress(*columns, console=errors_console(), transient=True) as progress:
         task = progress.add_task("Reading the log", total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total, description="Computing features")
-
-
-def _instant(text: str | None, option: str) -> datetime | None:
-    from detektor_pipelines.clock import from_us, parse_instant
-
-    if text is None:
-        return None
-    try:
-        return from_us(parse_instant(text))
-    except (ValueError, OverflowError) as error:
-        raise UserError(f"{error}.", where=option) from None
 
 
 def _facts(made: TrainingSet, out: Path | None) -> dict[str, Any]:

@@ -5,19 +5,16 @@ Who changes it holds a lock, and the file is replaced as a whole. Programs learn
 
 from __future__ import annotations
 
-import fcntl
-import os
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from detektor_pipelines.catalog import DECLARED
 from detektor_pipelines.catalog.chosen import FILE, Chosen, read
+from detektor_pipelines.files import replace_file, turn
 from detektor_pipelines.language.hashes import data_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable
 
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
@@ -72,7 +69,7 @@ def _without(now: Chosen, name: str, digest: str) -> tuple[FeatureView, ...]:
 def _change(settings: Settings, change: Callable[[Chosen], Chosen]) -> None:
     file = settings.home / FILE
     file.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(file):
+    with turn(file.with_name(f".{file.name}.lock"), wait=True):
         before = read(file)
         after = change(before)
         if after == before:
@@ -80,16 +77,4 @@ def _change(settings: Settings, change: Callable[[Chosen], Chosen]) -> None:
         if after == Chosen():
             file.unlink()
             return
-        beside = file.with_name(f".{file.name}.{os.getpid()}")
-        with beside.open("w", encoding="utf-8") as stream:
-            stream.write(after.as_text())
-            stream.flush()
-            os.fsync(stream.fileno())
-        beside.replace(file)
-
-
-@contextmanager
-def _alone(file: Path) -> Iterator[None]:
-    with file.with_name(f".{file.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        replace_file(file, after.as_text(), durable=True)

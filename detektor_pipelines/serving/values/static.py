@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines import clock
+from detektor_pipelines.files import replace_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,9 +57,7 @@ def switch(settings: Settings, *, on: bool) -> bool:
     if on == file.exists():
         return False
     if on:
-        beside = file.with_name(f".{file.name}")
-        beside.write_text(json.dumps({"since": clock.to_text(clock.now_us())}) + "\n", encoding="utf-8")
-        beside.replace(file)
+        replace_file(file, json.dumps({"since": clock.to_text(clock.now_us())}) + "\n")
     else:
         file.unlink(missing_ok=True)
     return True
