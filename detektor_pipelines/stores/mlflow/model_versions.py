@@ -7,14 +7,12 @@ whatever either says is searched for a hash; a hash is 64 hexadecimal digits, an
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 from detektor_pipelines.stores.mlflow.rest import Rest
 
 if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
-
-_A_PAGE: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ def model_versions(settings: Settings) -> list[ModelVersion]:
     """
     rest = Rest(settings.mlflow_uri)
     try:
-        found = _registered(rest)
+        found = rest.pages("GET", "model-versions/search", "model_versions", {})
         runs = {run: _said_by_run(rest, run) for run in {str(each.get("run_id") or "") for each in found} if run}
     finally:
         rest.close()
@@ -74,17 +72,6 @@ def version_with_alias(settings: Settings, name: str, alias: str) -> ModelVersio
         return ModelVersion(name, version, f"{_pairs(found.get('tags'))}\n{_said_by_run(rest, run) if run else ''}", run)
     finally:
         rest.close()
-
-
-def _registered(rest: Rest) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    question: dict[str, Any] = {"max_results": _A_PAGE}
-    while True:
-        answer = rest.answer("GET", "model-versions/search", question)
-        found += answer.get("model_versions", [])
-        if not answer.get("next_page_token"):
-            return found
-        question["page_token"] = answer["next_page_token"]
 
 
 def _said_by_run(rest: Rest, run: str) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _SECONDS: Final = (3.0, 30.0)
 """For a connection, for an answer."""
 
+_A_PAGE: Final = 1_000
 _OK: Final = 200
 
 
@@ -49,6 +50,23 @@ class Rest:
 
         """
         return self.call(method, endpoint, body) or {}
+
+    def pages(self, method: str, endpoint: str, what: str, question: dict[str, Any], *, most: int | None = None) -> list[dict[str, Any]]:
+        """Return what a search finds, of all its pages; with `most`, of no further page once so many are found.
+
+        Raises:
+            TrackingUnavailableError: As `answer`.
+
+        """
+        found: list[dict[str, Any]] = []
+        token: dict[str, str] = {}
+        while most is None or len(found) < most:
+            answer = self.answer(method, endpoint, question | token | {"max_results": _A_PAGE})
+            found += answer.get(what, [])
+            if not answer.get("next_page_token"):
+                break
+            token = {"page_token": answer["next_page_token"]}
+        return found
 
     def call(self, method: str, endpoint: str, body: dict[str, Any], *, absent_is_none: bool = False) -> dict[str, Any] | None:
         """Do the same; None for a thing that does not exist, when that is not an error to the caller."""

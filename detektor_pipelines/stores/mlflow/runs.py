@@ -10,7 +10,6 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.stores.mlflow.rest import Rest
 
-_A_PAGE: Final = 1_000
 _MOST: Final = 10_000
 
 
@@ -43,21 +42,9 @@ def runs_where(rest: Rest, where: str) -> list[MlflowRun]:
         TrackingUnavailableError: MLflow does not answer.
 
     """
-    experiments = [each["experiment_id"] for each in _pages(rest, "experiments/search", "experiments", {})]
+    experiments = [each["experiment_id"] for each in rest.pages("POST", "experiments/search", "experiments", {}, most=_MOST)]
     question = {"experiment_ids": experiments, "filter": where, "order_by": ["attributes.start_time DESC"]}
-    return [_run(rest, each) for each in _pages(rest, "runs/search", "runs", question)] if experiments else []
-
-
-def _pages(rest: Rest, endpoint: str, what: str, question: dict[str, Any]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    token: dict[str, str] = {}
-    while len(found) < _MOST:
-        answer = rest.answer("POST", endpoint, question | token | {"max_results": _A_PAGE})
-        found += answer.get(what, [])
-        if not answer.get("next_page_token"):
-            break
-        token = {"page_token": answer["next_page_token"]}
-    return found
+    return [_run(rest, each) for each in rest.pages("POST", "runs/search", "runs", question, most=_MOST)] if experiments else []
 
 
 def _run(rest: Rest, run: dict[str, Any]) -> MlflowRun:
