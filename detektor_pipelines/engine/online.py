@@ -95,9 +95,10 @@ def publish_online(settings: Settings, view: FeatureView, *, writer: str | None 
 
     The values are true up to the end of what the published days cover (`stores.offline.coverage`), and know what the oldest day from the
     row's on knew. Where a row is followed by a gap in which something may have entered or left its windows, and where only a gap holds the
-    events of an agent_id, no row says what the value is: it is computed from the log, for now. One that does not pass the gate is withheld:
-    its row's value is true up to the gap. A value that the guard refuses is computed again from the log; one that is refused even so is
-    lost, and counts as such: `valid_through` of its shard stays where it is.
+    events of an agent_id, no row says what the value is: it is computed from the log, for now. So is one of which `valid_through` would say
+    too much: the stream moves it past the last full hour, and what the row's value knows may enter or leave in between. One that does not
+    pass the gate is withheld: its row's value is true up to the gap. A value that the guard refuses is computed again from the log; one
+    that is refused even so is lost, and counts as such: `valid_through` of its shard stays where it is.
 
     Args:
         settings: Where the servers are.
@@ -188,6 +189,7 @@ class _Publication:
         known = _Knowledge(days, stale)
         gap_after, unsaid, strangers = self._gaps(rows, intervals)
         unsaid |= known.mixed(rows)
+        unsaid |= self._outrun(rows, instant)
         whole = rows.filter(~unsaid) if unsaid.any() else rows
         self.keys = rows.num_rows + len(strangers)
         self._write(whole, instant, known.snapshots(whole))
@@ -199,14 +201,33 @@ class _Publication:
         self._distrust_withheld(instant)
         move_valid_through(self._client, self._project, self._view, instant, without_shards_of(self._open))
 
-    def from_log(self, agent_ids: Sequence[str], instant: int) -> set[str]:
-        """Write values as the log gives them at `instant`; returns the agent_ids whose values do not pass the gate."""
+    def from_log(self, agent_ids: Sequence[str], now: int) -> set[str]:
+        """Write values as the log gives them, for `now` at least; returns the agent_ids whose values do not pass the gate."""
+        self._computed += len(agent_ids)
+        failed, _ = self._write_from_log(agent_ids, now, now)
+        return failed
+
+    def _write_from_log(self, agent_ids: Sequence[str], now: int, instant: int, *, again: bool = False) -> tuple[set[str], int]:
+        """Write values as the log gives them for `instant`, or for `valid_through` where that is later and not far ahead of the clock.
+
+        It speaks of what is written at once, and nobody has asked what of this log happens until there. Far ahead, it is not trusted to
+        speak of anything: the values are true up to their own instant only.
+
+        Returns:
+            The agent_ids whose values do not pass the gate, and how many values passed.
+
+        """
+        from detektor_pipelines.stores.online.values import distrust
+
+        through = self._through()
+        instant = max(instant, through if through <= now + clock.AHEAD_LIMIT_US else instant)
         rows, snapshot = _values_from_log(self._connection, self._view, agent_ids, instant)
         passed, failed = _gated(self._view, rows)
-        self._computed += len(agent_ids)
         self._withheld |= failed
-        self._write(passed, instant, snapshot)
-        return failed
+        self._write(passed, instant, snapshot, again=again)
+        if through > instant:
+            distrust(self._client, self._project, self._view, passed["agent_id"].to_pylist(), instant)
+        return failed, passed.num_rows
 
     def make_good(self) -> None:
         """Compute the refused values again, with all that is known now, for an instant that is not before that of what stands there."""
@@ -219,12 +240,9 @@ class _Publication:
             if not again:
                 break
             instant = max(now, *(self._open.pop(agent_id).as_of for agent_id in again))
-            rows, snapshot = _values_from_log(self._connection, self._view, again, instant)
-            passed, failed = _gated(self._view, rows)
-            self._withheld |= failed
             before = set(self._open)
-            self._write(passed, instant, snapshot, again=True)
-            self._made_good += passed.num_rows - len(set(self._open) - before)
+            _, passed = self._write_from_log(again, now, instant, again=True)
+            self._made_good += passed - len(set(self._open) - before)
         if self._open:
             limit = clock.now_us() + clock.AHEAD_LIMIT_US
             self._ahead = sum(each.as_of > limit for each in self._open.values())
@@ -274,6 +292,42 @@ class _Publication:
         (through,) = shard_instants(self._client, self._project, [self._view]) if self._withheld else ({},)
         behind = [agent_id for agent_id in sorted(self._withheld) if through.get(shard_of(agent_id), 0) < instant]  # else the stream speaks
         distrust(self._client, self._project, self._view, behind, instant)
+
+    def _through(self) -> int:
+        """Return the furthest instant (µs UTC) that `valid_through` of the view's shards says; 0 when nobody has spoken yet."""
+        from detektor_pipelines.stores.online.values import shard_instants
+
+        (instants,) = shard_instants(self._client, self._project, [self._view])
+        return max(instants.values(), default=0)
+
+    def _outrun(self, rows: pa.Table, instant: int) -> NDArray[np.bool_]:
+        """Tell of each row whether `valid_through` would say too much of its value, true at `instant`, if it were written.
+
+        It stands later than `instant` while a worker runs and after it was killed. That was said of the values that stood there, by
+        somebody who may not have seen the event that came late or left by now, and it would be read of this one. A stored value of after
+        `instant` is no matter: the guard keeps it, or refuses this one.
+        """
+        import numpy as np
+
+        from detektor_pipelines.stores.online.values import read
+
+        agent_ids = rows["agent_id"].to_pylist()
+        newest = _by_agent_id(self._view.agent, self._changing(instant, self._through()))
+        some = [agent_id for agent_id in agent_ids if agent_id in newest]
+        stored = read(self._client, self._project, self._view, some) if some else []
+        ours = {row.agent_id for row in stored if row is not None and row.snapshot and row.epoch == self._life and row.as_of > instant}
+        outrun = set(some) - ours
+        return np.array([agent_id in outrun for agent_id in agent_ids], dtype=bool)
+
+    def _changing(self, start: int, end: int) -> list[tuple[str | None, int]]:
+        """Return (project, newest occurred_at) of the events that enter a window, or leave one, in (start, end]."""
+        if end <= start:
+            return []
+        leaving = [
+            (floor_to(start - window.size, window.hop), floor_to(end - window.size, window.hop))  # rule 9, solved for occurred_at
+            for window in self._view.windows
+        ]
+        return newest_by_project(self._connection, self._view.agent, [(start, end), *leaving])
 
     def _gaps(self, rows: pa.Table, intervals: Sequence[tuple[int, int]]) -> tuple[NDArray[np.int64], NDArray[np.bool_], list[str]]:
         """Return for each row where the first gap after it begins and whether its value is unsaid for it, and agent_ids that have no row.

@@ -160,3 +160,83 @@ def test_22_what_is_published_with_the_clock_ahead_says_nothing_of_what_is_to_co
     row = read(stack)
     assert row is not None
     assert (row.values["recent"], row.as_of, row.valid_through) == (1, *[parse_instant("2026-03-06T12:00")] * 2)
+
+
+def test_22_the_run_after_an_event_that_the_stream_has_not_heard_of_counts_it(
+    stack: Settings, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The idle key's last value is of the morning, and the stream says it is complete up to now: it spoke of a value without the event."""
+    insert(stack, [happened("2026-03-06 09:00", event_id="old")])
+    hourly(stack, monkeypatch, "2026-03-06T17:00:00Z", "2026-03-05", "2026-03-06")
+    stream(worker, monkeypatch, "2026-03-06T17:01:00Z")
+    stream(worker, monkeypatch, "2026-03-06T18:04:00Z")
+    insert(stack, [happened("2026-03-06 18:02", event_id="new")])
+
+    hourly(stack, monkeypatch, "2026-03-06T18:05:00Z", "2026-03-06")
+
+    assert values(stack) == (1, 2, "PRESENT")
+    assert_parity(stack)
+
+
+def test_22_a_late_event_that_has_left_since_the_full_hour_is_not_counted(
+    stack: Settings, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It came after the stream's last tick. At 18:00 it was in the window of six hours, at 18:20 no more."""
+    insert(stack, [happened("2026-03-02 09:00", event_id="old")])
+    hourly(stack, monkeypatch, "2026-03-06T17:00:00Z", "2026-03-05", "2026-03-06")
+    stream(worker, monkeypatch, "2026-03-06T17:01:00Z")
+    stream(worker, monkeypatch, "2026-03-06T18:30:00Z")
+    insert(stack, [happened("2026-03-06 12:20", event_id="late")])
+
+    hourly(stack, monkeypatch, "2026-03-06T18:31:00Z", "2026-03-06")
+
+    assert values(stack) == (0, 2, "PRESENT")
+    assert_parity(stack)
+
+
+def test_22_what_redis_lost_comes_back_as_it_is_by_now(stack: Settings, worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A review leaves at 18:20, the stream counts that and is killed; its value is evicted."""
+    insert(stack, [happened("2026-03-06 12:20")])
+    hourly(stack, monkeypatch, "2026-03-06T17:00:00Z", "2026-03-05", "2026-03-06")
+    stream(worker, monkeypatch, "2026-03-06T18:30:00Z")
+    with online.redis_client(stack) as client:
+        client.delete(online.value_key(stack.project, VIEW, AGENT))
+
+    hourly(stack, monkeypatch, "2026-03-06T18:31:00Z", "2026-03-06")
+
+    assert values(stack) == (0, 1, "PRESENT")
+    assert_parity(stack)
+
+
+def test_22_what_is_computed_from_the_log_is_computed_for_where_the_stream_stands(
+    stack: Settings, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker's clock is ten seconds ahead of the run's, and in between an event leaves: the day before was never published."""
+    insert(stack, [happened("2026-03-02 09:00", event_id="old")])
+    hourly(stack, monkeypatch, "2026-03-06T17:00:00Z", "2026-03-06")
+    stream(worker, monkeypatch, "2026-03-06T17:01:00Z")
+    stream(worker, monkeypatch, "2026-03-06T18:20:08Z")
+    insert(stack, [happened("2026-03-06 12:20", event_id="late")])
+
+    hourly(stack, monkeypatch, "2026-03-06T18:19:58Z")
+
+    assert values(stack) == (0, 2, "PRESENT")
+    assert_parity(stack)
+
+
+def test_22_a_value_is_not_said_to_be_complete_by_a_clock_that_was_far_ahead(
+    stack: Settings, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another agent's values were published with the clock at 23:05. When it is 23:05 indeed, the review of 12:20 has left its window."""
+    del worker
+    insert(stack, [happened("2026-03-02 09:00", event_id="old")])
+    hourly(stack, monkeypatch, "2026-03-06T23:05:00Z", "2026-03-05", "2026-03-06")
+    insert(stack, [happened("2026-03-06 12:20", event_id="new", project="new")])
+    hourly(stack, monkeypatch, "2026-03-06T17:05:00Z", "2026-03-06")
+    assert values(stack, f"{AGENT}@new") == (1, 1, "PRESENT")
+
+    monkeypatch.setenv("DETEKTOR_NOW", "2026-03-06T23:05:00Z")
+
+    row = read(stack, f"{AGENT}@new")
+    assert row is not None
+    assert row.true_up_to == parse_instant("2026-03-06T17:05:00Z")
