@@ -129,7 +129,8 @@ def shutdown(settings: Settings) -> None:
         return
     with suppress(OSError):
         _call(settings, "supervisor.shutdown")
-    _wait_until(lambda: not _alive(pid))
+    # It looks after one program a turn, stopped ones too, and a turn is a second unless somebody knocks.
+    _wait_until(lambda: not _listens(settings) and not _alive(pid))
     if (path := socket_path(settings)).parent != settings.home:
         with suppress(OSError):  # another command may just be starting
             path.unlink(missing_ok=True)
