@@ -50,7 +50,7 @@ def backfill(
     from detektor_pipelines.settings import get_settings
 
     settings = get_settings()
-    views = _views(view)
+    views = views_of(view)
     span = _span(settings, first, last)
     wanted = _wanted(settings, views, span, everything=everything)
     if not wanted:
@@ -71,7 +71,8 @@ def backfill(
         raise typer.Exit(_FAILED)
 
 
-def _views(names: list[str] | None) -> list[FeatureView]:
+def views_of(names: list[str] | None) -> list[FeatureView]:
+    """Return the views of `--view`, all of them without one."""
     from detektor_pipelines.catalog import VIEWS, view_named
 
     try:
@@ -83,7 +84,7 @@ def _views(names: list[str] | None) -> list[FeatureView]:
 def _span(settings: Settings, first: str | None, last: str | None) -> tuple[date, date]:
     from detektor_pipelines.quality.freshness_report import history
 
-    given = _day(first, "--from"), _day(last, "--to")
+    given = day_of(first, "--from"), day_of(last, "--to")
     known = history(settings)
     if known is None:
         raise UserError("The log holds no event.", fix="Run detektor ingest PATH, or detektor simulate.")
@@ -95,7 +96,8 @@ def _span(settings: Settings, first: str | None, last: str | None) -> tuple[date
     return span
 
 
-def _day(text: str | None, option: str) -> date | None:
+def day_of(text: str | None, option: str) -> date | None:
+    """Return the day that an option gives, None without one."""
     from datetime import date
 
     if text is None:

@@ -102,6 +102,13 @@ VERSION: Final = Check(
     "WARN, with the command of the backfill: earlier rows stay readable as what they are, and recomputing months is a person's decision.",
 )
 
+DRIFT: Final = Check(
+    "values_have_not_drifted",
+    "Each feature's values of the last seven published days against a pinned reference, once a day: population stability index, and what of"
+    " it chance does not explain. The share of nulls is judged apart. `detektor drift` shows the figures.",
+    "WARN above 0.2 beyond chance: the rows are right either way, but a model that learnt from the reference may no longer hold.",
+)
+
 BESIDE_THE_GATE: Final = (FRESH, VERSION, VOLUME, NULLS, UNIQUE, BOUNDS, SHRINK)
 """Computed after each publication, in this order."""
 
