@@ -34,6 +34,7 @@ from detektor_pipelines.cli_commands import (
     status,
     stream,
     training_set,
+    validate,
 )
 from detektor_pipelines.cli_commands.failures import as_user_error
 from detektor_pipelines.errors import UserError
@@ -54,6 +55,7 @@ GROUPS = (
     rollback,
     features,
     training_set,
+    validate,
     experiment,
     shadow,
     online,
