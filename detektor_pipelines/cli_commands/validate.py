@@ -51,7 +51,9 @@ def validate(
         found = check.validate(get_settings(), VIEWS, on_check=on_check)
     passed = all(each.passed for each in found)
     if as_json:
-        print_json({"passed": passed, "seconds": round(sum(each.seconds for each in found), 3), "checks": [each.as_data() for each in found]})
+        print_json(
+            {"passed": passed, "seconds": round(sum(each.seconds for each in found), 3), "checks": [each.as_data() for each in found]}
+        )
     else:
         _print(console, found)
         typer.echo(PASSED if passed else _failed(found))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Self, cast
 from detektor_pipelines.clock import now_us
 from detektor_pipelines.ingest.checks import problem
 from detektor_pipelines.ingest.files import STANDARD_INPUT, Journal, find_logs
+from detektor_pipelines.ingest.last_run import remember
 from detektor_pipelines.ingest.masking import excerpt
 from detektor_pipelines.ingest.readers.interface import ReadContext
 from detektor_pipelines.language.events import UNMAPPED
@@ -133,6 +134,7 @@ def ingest(settings: Settings, paths: Sequence[str | Path], options: IngestOptio
         report.lines = journal.lines
     report.counts = background.counts
     report.seconds = time.perf_counter() - started
+    remember(settings.home, paths, report)
     return report
 
 

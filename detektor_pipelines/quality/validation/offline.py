@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from detektor_pipelines import clock
 from detektor_pipelines.engine.gate import failures_by_day
@@ -11,7 +11,7 @@ from detektor_pipelines.quality.freshness_report import history
 from detektor_pipelines.stores.offline.rows import hashes_by_day, row_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from datetime import date
 
     from detektor_pipelines.quality.validation.outcomes import Outcome
@@ -49,10 +49,11 @@ def schema(stage: Stage, outcome: Outcome) -> None:
             continue  # the registry check says what the table lacks
         outcome.compared += each.written_last.num_rows
         for day, cases in sorted(failures_by_day(each.view, each.written_last).items()):
-            first = cases[0]
-            what = f"{each.view.name}.{first['column'] or 'row'} is {first['value']}, and must be: {first['check']}."
-            where = f"{dated(day)}: {first['agent_id']} at {first['event_timestamp']}" + _more(len(cases))
-            outcome.add(what, where, f"{_again(each, dated(day))}; a bound that is too narrow stands in catalog/{each.view.group}.py.")
+            for (column, must), some in _by_rule(cases).items():
+                first = some[0]
+                what = f"{each.view.name}.{column or 'row'} is {first['value']}, and must be: {must}."
+                where = f"{dated(day)}: {first['agent_id']} at {first['event_timestamp']}" + _more(len(some))
+                outcome.add(what, where, f"{_again(each, dated(day))}; a bound that is too narrow stands in catalog/{each.view.group}.py.")
 
 
 def recorded(stage: Stage, outcome: Outcome) -> None:
@@ -70,6 +71,13 @@ def recorded(stage: Stage, outcome: Outcome) -> None:
                 outcome.add(f"Rows of {each.view.name} are not those that were published.", where, _again(each, day))
         _of_no_day(each, outcome)
         _twice(each, outcome)
+
+
+def _by_rule(cases: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
+    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for case in cases:
+        found.setdefault((case["column"], case["check"]), []).append(case)
+    return found
 
 
 def _of_no_day(each: Published, outcome: Outcome) -> None:

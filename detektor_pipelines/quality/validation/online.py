@@ -96,14 +96,18 @@ def _of_view(project: str, client: Redis, each: Published, outcome: Outcome) -> 
     for agent_id in ids:
         if agent_id not in known:
             key = online.value_key(project, view, agent_id)
-            outcome.add(f"A value of {view.name} is online for {agent_id}, of which there is no event and no row.", key, f"redis-cli DEL {key}")
+            outcome.add(
+                f"A value of {view.name} is online for {agent_id}, of which there is no event and no row.", key, f"redis-cli DEL {key}"
+            )
     for agent_id in sorted(each.agent_ids - set(ids)):
         outcome.add(f"{view.name} of {agent_id} has rows, and no value online.", online.value_key(project, view, agent_id), _REPAIR)
     readable = _readable(project, client, view, ids, outcome)
     if readable:
         for cases in failures_by_day(view, _table(view, readable)).values():
             for case in cases:
-                what = f"{view.name}.{case['column'] or 'row'} of {case['agent_id']} is {case['value']} online, and must be: {case['check']}."
+                what = (
+                    f"{view.name}.{case['column'] or 'row'} of {case['agent_id']} is {case['value']} online, and must be: {case['check']}."
+                )
                 outcome.add(what, f"row of {case['event_timestamp']}", _REPAIR)
 
 
@@ -166,9 +170,7 @@ def _plain(rows: pa.Table) -> list[dict[str, object]]:
     """Return rows with timestamps as µs UTC."""
     import pyarrow as pa
 
-    columns = {
-        name: rows[name].cast(pa.int64()) if pa.types.is_timestamp(rows[name].type) else rows[name] for name in rows.column_names
-    }
+    columns = {name: rows[name].cast(pa.int64()) if pa.types.is_timestamp(rows[name].type) else rows[name] for name in rows.column_names}
     found: list[dict[str, object]] = pa.table(columns).to_pylist()
     return found
 

@@ -123,8 +123,7 @@ def _rows(connection: Connection, view: FeatureView) -> pa.Table | None:
     table = row_table(view)
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT attname FROM pg_attribute WHERE attnum > 0 AND NOT attisdropped"
-            f" AND attrelid = to_regclass('{SCHEMA}.\"{table}\"')"
+            f"SELECT attname FROM pg_attribute WHERE attnum > 0 AND NOT attisdropped AND attrelid = to_regclass('{SCHEMA}.\"{table}\"')"
         )
         present = {name for (name,) in cursor.fetchall()}
         if not present.issuperset([*STAMPS, *(each.name for each in view.features)]):
@@ -148,4 +147,3 @@ def _like_the_next(rows: pa.Table, key: Sequence[str]) -> NDArray[np.bool_]:
         for name in key:
             same[:-1] &= pc.equal(rows[name].slice(0, size - 1), rows[name].slice(1)).to_numpy()
     return same
-
