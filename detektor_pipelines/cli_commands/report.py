@@ -28,7 +28,9 @@ def register(app: typer.Typer) -> None:
 def report(
     *,
     out: Annotated[Path, typer.Option(help="The file to write.")] = DEFAULT,
-    first: Annotated[str | None, typer.Option("--from", help="First day (UTC); by default that of the first event.", show_default=False)] = None,
+    first: Annotated[
+        str | None, typer.Option("--from", help="First day (UTC); by default that of the first event.", show_default=False)
+    ] = None,
     last: Annotated[str | None, typer.Option("--to", help="Last day (UTC); by default today's.", show_default=False)] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -74,7 +76,9 @@ def write(found: Report, out: Path) -> int:
         replace_file(out, page, mode=_READABLE)
     except OSError as error:
         raise UserError(
-            f"The report cannot be written: {error.strerror or error}.", where=str(out), fix="Give --out a file in a directory that is there."
+            f"The report cannot be written: {error.strerror or error}.",
+            where=str(out),
+            fix="Give --out a file in a directory that is there.",
         ) from error
     return len(page.encode())
 

@@ -9,34 +9,17 @@ from detektor_pipelines.clock import from_us, now_us
 from detektor_pipelines.files import replace_file
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from detektor_pipelines.ingest.run import IngestReport
-
 FILE: Final = "last-ingest.json"
-_SKIPPED: Final = 50
-"""Files that are named; the count is of all."""
 
 
-def remember(home: Path, paths: Sequence[str | Path], report: IngestReport) -> None:
-    """Keep what a run read; that it cannot be kept is no reason to fail."""
-    counts = report.counts
-    said = {
-        "at": from_us(now_us()).isoformat(),
-        "paths": [str(path) for path in paths],
-        "files": dict(report.files),
-        "skipped_files": len(report.skipped),
-        "skipped": report.skipped[:_SKIPPED],
-        "lines": report.lines,
-        "bytes": report.size,
-        "added": counts.added,
-        "known": counts.known + counts.also_seen,
-        "rejected": sum(report.rejected.values()),
-    }
+def remember(home: Path, said: Mapping[str, Any]) -> None:
+    """Keep what a run said of itself; that it cannot be kept is no reason to fail."""
     try:
         home.mkdir(parents=True, exist_ok=True)
-        replace_file(home / FILE, json.dumps(said, indent=1))
+        replace_file(home / FILE, json.dumps({"at": from_us(now_us()).isoformat(), **said}, indent=1))
     except OSError:
         return
 

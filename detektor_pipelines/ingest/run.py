@@ -41,6 +41,8 @@ READERS: Final[dict[ReaderName, str]] = {
 """Reader name → its module, imported when a file needs it."""
 
 BATCH_EVENTS: Final = 20_000
+_NAMED: Final = 50
+"""Skipped files that are named later; the count is of all."""
 
 
 @dataclass(slots=True)
@@ -82,6 +84,20 @@ class IngestReport:
         at = event.occurred_at
         self.first_at = at if self.first_at is None or at < self.first_at else self.first_at
         self.last_at = at if self.last_at is None or at > self.last_at else self.last_at
+
+    def as_kept(self, paths: Sequence[str | Path]) -> dict[str, object]:
+        """Return what is told of the run later (`last_run`)."""
+        return {
+            "paths": [str(path) for path in paths],
+            "files": dict(self.files),
+            "skipped_files": len(self.skipped),
+            "skipped": self.skipped[:_NAMED],
+            "lines": self.lines,
+            "bytes": self.size,
+            "added": self.counts.added,
+            "known": self.counts.known + self.counts.also_seen,
+            "rejected": sum(self.rejected.values()),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +150,7 @@ def ingest(settings: Settings, paths: Sequence[str | Path], options: IngestOptio
         report.lines = journal.lines
     report.counts = background.counts
     report.seconds = time.perf_counter() - started
-    remember(settings.home, paths, report)
+    remember(settings.home, report.as_kept(paths))
     return report
 
 

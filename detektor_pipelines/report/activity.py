@@ -17,6 +17,17 @@ if TYPE_CHECKING:
     from detektor_pipelines.report.contents import Period
     from detektor_pipelines.report.events import Events
 
+WORK: Final = {
+    "review": ("review", "reviews"),
+    "deploy": ("deployment", "deployments"),
+    "implement": ("implementation", "implementations"),
+    "document": ("documentation check", "documentation checks"),
+    "advise": ("advice", "pieces of advice"),
+    "diagnose": ("diagnosis", "diagnoses"),
+    "research": ("research pack", "research packs"),
+}
+"""An agent's own work in words: of one, of several."""
+
 _BY_DAY: Final = """
 SELECT who, mapped, day, operation, count(*), count(*) FILTER (WHERE outcome = 'failure') FROM live GROUP BY ALL ORDER BY ALL
 """
@@ -25,14 +36,15 @@ _DISTINCT: Final = "SELECT who, count(DISTINCT session_id), count(DISTINCT task_
 # Of one task the answers, the call and the summary each tell of the same tokens
 TASK_TOKENS: Final = """
 WITH kinds AS (
-    SELECT who, max(session_id) AS session_id, coalesce(task_id, event_id) AS task, min(day) AS day, sum(coalesce(input_tokens, 0)) AS sent,
+    SELECT who, max(session_id) AS session_id, coalesce(task_id, event_id) AS task, min(day) AS day,
+           sum(coalesce(input_tokens, 0)) AS sent,
            sum(coalesce(output_tokens, 0)) AS produced, sum(coalesce(cache_read_tokens, 0)) AS cache_read,
            sum(coalesce(cache_creation_tokens, 0)) AS cache_written
     FROM live WHERE coalesce(input_tokens, output_tokens, cache_read_tokens, cache_creation_tokens) IS NOT NULL
     GROUP BY who, task, CASE WHEN operation IN ('chat', 'invoke_agent') THEN operation ELSE '' END
 ), tasks AS (
-    SELECT who, max(session_id) AS session_id, task, min(day) AS day, max(sent) AS sent, max(produced) AS produced, max(cache_read) AS cache_read,
-           max(cache_written) AS cache_written
+    SELECT who, max(session_id) AS session_id, task, min(day) AS day, max(sent) AS sent, max(produced) AS produced,
+           max(cache_read) AS cache_read, max(cache_written) AS cache_written
     FROM kinds GROUP BY who, task
 )
 """
@@ -72,7 +84,7 @@ def idle(did: tuple[Did, ...]) -> tuple[str, ...]:
 
 
 def _nothing(who: str, days: int, *, mapped: bool) -> Did:
-    work = views_operation(who) if mapped else "events"
+    work = WORK[views_operation(who)][1] if mapped else "events"
     return Did(who, mapped, work_name=work, work=[0] * days, failed=[0] * days, tokens_by_day=[0] * days)
 
 

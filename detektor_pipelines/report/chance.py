@@ -1,10 +1,11 @@
 """What changed beyond chance: one change in each of many measures, judged together by shuffling the period's weeks (or days).
 
-A measure is a ratio of sums by unit of time: failures by ended work, issues by reviews, events by week. For each split of the period in two,
-the ratio behind it is held against the one before it, in spreads of the same split over shuffled units. The largest over all splits is what
-a measure comes to. Chance is asked of all measures at once: in how many shuffles does any measure come to as much? (Westfall and Young 1993,
-single-step max-T; the units are shuffled whole and all measures alike, so dependence within a unit and between measures is kept.) If nothing
-changed, so that the units could have come in any order, one report in twenty at most names anything, however many measures there are.
+A measure is a ratio of sums by unit of time: failures by ended work, issues by reviews, events by week. For each split of the period
+in two, the ratio behind it is held against the one before it, in spreads of the same split over shuffled units. The largest over all
+splits is what a measure comes to. Chance is asked of all measures at once: in how many shuffles does any measure come to as much?
+(Westfall and Young 1993, single-step max-T; the units are shuffled whole and all measures alike, so dependence within a unit and between
+measures is kept.) If nothing changed, so that the units could have come in any order, one report in twenty at most names anything,
+however many measures there are.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Small charts as inline SVG: compact, readable without colour, and said in words for who does not see them.
 
-Belongs here: the drawing of numbers. A value is a line, a null a hatched stretch, a day that was not computed a dotted one; bars of failures
-are hatched. Colours are the page's (`currentColor` and CSS classes), patterns are defined once by `PATTERNS`.
+Belongs here: the drawing of numbers. A value is a line, a null a hatched stretch, a day that was not computed a dotted one; bars of
+failures are hatched. Colours are the page's (CSS classes), patterns are defined once by `PATTERNS`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from detektor_pipelines.report.contents import MISSING, NULL
 
@@ -45,14 +45,14 @@ def sparkline(series: Series, days: Sequence[date], identity: str) -> Markup:
     for kind, first, last in _stretches(series.values):
         if kind in {NULL, MISSING}:
             name = "null" if kind == NULL else "missing"
-            parts.append(
-                f'<rect class="{name}" x="{first * step:.1f}" y="0" width="{(last - first) * step:.1f}" height="{HEIGHT}" fill="url(#{name})"/>'
-            )
+            x, width = first * step, (last - first) * step
+            parts.append(f'<rect class="{name}" x="{x:.1f}" y="0" width="{width:.1f}" height="{HEIGHT}" fill="url(#{name})"/>')
         else:
-            points = [_y(float(each), low, high) for each in series.values[first:last]]  # type: ignore[arg-type]
+            points = [_y(float(each), low, high) for each in series.values[first:last]]
             parts.append(f'<path class="line" d="{_steps(points, first, step)}"/>')
     if known and not isinstance(series.values[-1], str):
-        parts.append(f'<circle class="end" cx="{WIDTH - 2}" cy="{_y(float(series.values[-1]), low, high):.1f}" r="2.5"/>')
+        # A stroke of no length: its round cap stays round, however wide the chart is drawn
+        parts.append(f'<path class="end" d="M{WIDTH - 2} {_y(float(series.values[-1]), low, high):.1f}h.01"/>')
     return _svg(identity, f"{series.feature} over time", in_words(series, days), "".join(parts), HEIGHT)
 
 
@@ -62,9 +62,7 @@ def in_words(series: Series, days: Sequence[date]) -> str:
     said = [f"{len(days)} days from {days[0]} to {days[-1]}"]
     if known:
         first, last = known[0], known[-1]
-        said.append(
-            f"from {number(first)} to {number(last)} {series.unit}, at least {number(min(known))}, at most {number(max(known))}"
-        )
+        said.append(f"from {number(first)} to {number(last)} {series.unit}, at least {number(min(known))}, at most {number(max(known))}")
     if nulls:
         said.append(f"null on {nulls} of them, which means: {series.null_means}")
     if missing:
@@ -80,12 +78,12 @@ def bars(done: Sequence[int], failed: Sequence[int], labels: Sequence[str], iden
     for position, (number_, bad) in enumerate(zip(done, failed, strict=True)):
         if not number_:
             continue
-        height, above = number_ / most * (_BOTTOM - _TOP), bad / most * (_BOTTOM - _TOP)
+        height, top = number_ / most * (_BOTTOM - _TOP), bad / most * (_BOTTOM - _TOP)
         x, width = position * step + step * 0.1, max(step * 0.8, 0.6)
-        parts.append(f'<rect class="bar" x="{x:.1f}" y="{_BOTTOM - height + above:.1f}" width="{width:.1f}" height="{height - above:.1f}"/>')
+        parts.append(f'<rect class="bar" x="{x:.1f}" y="{_BOTTOM - height + top:.1f}" width="{width:.1f}" height="{height - top:.1f}"/>')
         if bad:
             parts.append(
-                f'<rect class="failed" x="{x:.1f}" y="{_BOTTOM - height:.1f}" width="{width:.1f}" height="{above:.1f}" fill="url(#failed)"/>'
+                f'<rect class="failed" x="{x:.1f}" y="{_BOTTOM - height:.1f}" width="{width:.1f}" height="{top:.1f}" fill="url(#failed)"/>'
             )
     parts.append(f'<line class="axis" x1="0" y1="{_BOTTOM}" x2="{WIDTH}" y2="{_BOTTOM}"/>')
     busiest = max(range(len(done)), key=lambda position: done[position], default=0)
@@ -116,11 +114,11 @@ def number(value: float) -> str:
 
 
 def _svg(identity: str, title: str, words: str, body: str, height: int) -> Markup:
-    name = escape(identity)
-    return Markup(
-        f'<svg role="img" aria-labelledby="{name}-t {name}-d" viewBox="0 0 {WIDTH} {height}" preserveAspectRatio="none">'
-        f'<title id="{name}-t">{escape(title)}</title><desc id="{name}-d">{escape(words)}</desc>{body}</svg>'
-    )
+    head = Markup(
+        '<svg role="img" aria-labelledby="{name}-t {name}-d" viewBox="0 0 {width} {height}" preserveAspectRatio="none">'
+        '<title id="{name}-t">{title}</title><desc id="{name}-d">{words}</desc>'
+    ).format(name=identity, width=WIDTH, height=height, title=title, words=words)
+    return head + Markup(body) + Markup("</svg>")  # noqa: S704  numbers and names of this module
 
 
 def _stretches(values: Sequence[float | int | str]) -> Iterator[tuple[str, int, int]]:
@@ -128,7 +126,7 @@ def _stretches(values: Sequence[float | int | str]) -> Iterator[tuple[str, int, 
     position = 0
     for kind, some in groupby(values, key=lambda value: value if isinstance(value, str) else "value"):
         length = len(list(some))
-        yield kind, position, position + length
+        yield str(kind), position, position + length
         position += length
 
 

@@ -32,9 +32,9 @@ WHERE occurred_at > '{{start}}' AND occurred_at <= '{{end}}' AND NOT retracted A
 class Events:
     """The events of a period as a table `live` that SQL is asked of.
 
-    An event is there once, at its highest revision, and not if that retracts it. `who` is one of the eight agents, or the name in the logs of
-    one that maps to none of them (`mapped` is false then); `own` the operation that is the agent's own work; `at_us` µs UTC; `day` the number
-    of the owning day in the period, from 0.
+    An event is there once, at its highest revision, and not if that retracts it. `who` is one of the eight agents, or the name in the
+    logs of one that maps to none of them (`mapped` is false then); `own` the operation that is the agent's own work; `at_us` µs UTC;
+    `day` the number of the owning day in the period, from 0.
     """
 
     def __init__(self, database: Any) -> None:
@@ -56,9 +56,7 @@ def events_of(connection: Connection, period: Period) -> Iterator[Events]:
     """
     import duckdb
 
-    statement = _STATEMENT.format(
-        first=number(period.first), start=start(period.first).isoformat(), end=end(period.last).isoformat()
-    )
+    statement = _STATEMENT.format(first=number(period.first), start=start(period.first).isoformat(), end=end(period.last).isoformat())
     with connection.cursor() as cursor:
         cursor.execute(statement)
         table = cursor.fetch_arrow_table()

@@ -69,8 +69,8 @@ def buckets_of(days: Sequence[date]) -> Buckets:
     size = _WEEK if len(days) >= _WEEKLY_FROM else 1
     ends = sorted(range(len(days), 0, -size))
     spans = tuple((max(0, end - size), end) for end in ends)
-    label = (lambda first, last: f"{days[first]} to {days[last - 1]}") if size > 1 else (lambda first, _last: str(days[first]))
-    return Buckets(tuple(label(*span) for span in spans), spans, size > 1)
+    labels = tuple(f"{days[first]} to {days[last - 1]}" if size > 1 else str(days[first]) for first, last in spans)
+    return Buckets(labels, spans, size > 1)
 
 
 def _agent(report: Report, did: Did, buckets: Buckets) -> dict[str, Any]:
@@ -124,6 +124,12 @@ def said(value: float | str) -> str:
     return value if isinstance(value, str) else charts.number(float(value))
 
 
+def with_code(text: str) -> Markup:
+    """Return a text, escaped, in which what stands between backticks is code."""
+    parts = text.split("`")
+    return Markup("").join(Markup("<code>{}</code>").format(part) if position % 2 else part for position, part in enumerate(parts))
+
+
 def _drift(found: Sequence[Drifted] | None) -> dict[str, Any] | None:
     """Return counts by level over features (each by its furthest method), those to look at, and the rest."""
     if found is None:
@@ -147,6 +153,7 @@ def _template() -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["figure"] = lambda value: f"{value:,}"
     environment.filters["value"] = said
+    environment.filters["code"] = with_code
     return environment.from_string(_text("page.html"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from detektor_pipelines import clock
+from detektor_pipelines.engine.as_of import values_of_nothing
 from detektor_pipelines.language.calendar import end_us, owner, owner_sql
 from detektor_pipelines.language.events import AGENTS
 from detektor_pipelines.language.windows import DAY
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
 def series_of(connection: Connection, view: FeatureView, period: Period) -> ViewSeries:
     """Return the view's features for its agent across all projects.
 
-    A row is true until the next one, so a day without a row has the value of the day before; a day that is not published has none.
+    A row is true until the next one, so a day without a row has the value of the day before, and one before all rows that of empty windows;
+    a day that is not published has none.
     """
     published = {each.day for each in published_days(connection, view)}
     rows = _last_rows(connection, view) if published else []
     at_ends: list[dict[str, Any] | None] = []
-    last, position = None, 0
+    last, position = dict(zip((each.name for each in view.features), values_of_nothing(view), strict=True)), 0
     for day in period.days:
         while position < len(rows) and rows[position]["event_timestamp"] <= end_us(day):
             last, position = rows[position], position + 1
@@ -46,10 +48,7 @@ def _last_rows(connection: Connection, view: FeatureView) -> list[dict[str, Any]
     import pyarrow as pa
 
     names = ", ".join(f'"{each.name}"' for each in view.features)
-    source = (
-        f"(SELECT *, {owner_sql('event_timestamp')} AS day FROM {SCHEMA}.\"{row_table(view)}\""
-        f" WHERE agent_id = '{view.agent}') AS own"
-    )
+    source = f"(SELECT *, {owner_sql('event_timestamp')} AS day FROM {SCHEMA}.\"{row_table(view)}\" WHERE agent_id = '{view.agent}') AS own"
     with connection.cursor() as cursor:
         cursor.execute(newest_of_each(f"event_timestamp, {names}", source, ("day",), ROW))
         table = cursor.fetch_arrow_table()
@@ -59,7 +58,7 @@ def _last_rows(connection: Connection, view: FeatureView) -> list[dict[str, Any]
 
 
 def _series(feature: Feature, days: Sequence[date], at_ends: Sequence[dict[str, Any] | None]) -> Series:
-    """Return one feature's values. Before an agent's first event there is no row: a count is 0 then, all else null."""
+    """Return one feature's values."""
     values: list[float | int | str] = []
     now = clock.now_us()
     for day, row in zip(days, at_ends, strict=True):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines.clock import from_us
 from detektor_pipelines.language.events import AGENT_TYPES, views_operation
-from detektor_pipelines.report.activity import TASK_TOKENS
+from detektor_pipelines.report.activity import TASK_TOKENS, WORK
 from detektor_pipelines.report.chance import ALPHA, FEWEST_UNITS, SHUFFLES, changes
 from detektor_pipelines.report.contents import EventBehind, Looked, StandsOut
 
@@ -70,9 +69,9 @@ def _mean(name: str, events: str, column: str, unit: str) -> Measure:
 
 OWN: Final = "operation = own"
 MEASURES: Final = (
-    Measure("{work}s a week", OWN, "count(*)", "count(*)", "true", unit="a week", amount=True),
-    _share("share of {work}s that fail", OWN, "outcome = 'failure'", "outcome IN ('success', 'failure')"),
-    _share("share of {work}s that reject", OWN, "verdict = 'rejected'", "verdict IS NOT NULL"),
+    Measure("{works} a week", OWN, "count(*)", "count(*)", "true", unit="a week", amount=True),
+    _share("share of {works} that fail", OWN, "outcome = 'failure'", "outcome IN ('success', 'failure')"),
+    _share("share of {works} that reject", OWN, "verdict = 'rejected'", "verdict IS NOT NULL"),
     _share("share of tool calls that fail", "operation = 'tool_call'", "outcome = 'failure'", "outcome IN ('success', 'failure')"),
     _share("share of test runs that fail", "operation = 'test_run'", "outcome = 'failure'", "outcome IN ('success', 'failure')"),
     _typical("typical duration of a {work}", OWN, "duration_ms", "ms"),
@@ -133,8 +132,8 @@ def _said(events: Events, period: Period, unit: int, change: Change) -> StandsOu
     agent, measure = change.measure[0], MEASURES[change.measure[1]]
     units = period.length // unit
     day = period.last - timedelta(days=(units - change.split) * unit - 1)
-    work = views_operation(agent) if agent in AGENT_TYPES else "event"
-    name = measure.name.format(work=work)
+    one, several = WORK[views_operation(agent)] if agent in AGENT_TYPES else ("event", "events")
+    name = measure.name.format(work=one, works=several)
     sides = [_ratio(measure, *side) for side in (change.before, change.after)]
     rose = sides[1][0] > sides[0][0]
     first = period.length - (units - change.split) * unit
@@ -204,8 +203,8 @@ def _behind(events: Events, condition: str, order: str, **parameters: Any) -> tu
 def _words(texts: Sequence[str | None], duration: int | None, tokens: int | None, issues: int | None) -> str:
     said = [each for each in texts if each]
     said += [] if duration is None else [_duration(duration)]
-    said += [] if tokens is None else [f"{tokens:,} tokens produced"]
-    return ", ".join(said + ([] if issues is None else [f"{issues} issues"]))
+    said += [] if tokens is None else [f"{tokens:,} {'token' if tokens == 1 else 'tokens'} produced"]
+    return ", ".join(said + ([] if issues is None else [f"{issues} {'issue' if issues == 1 else 'issues'}"]))
 
 
 def _records(events: Events) -> list[StandsOut]:
@@ -230,7 +229,7 @@ def _longest_failures(events: Events) -> StandsOut | None:
     behind, in_all = _behind(events, condition, "at_us", who=who)
     return StandsOut(
         f"{who}: {number} failures in a row",
-        f"The longest run of failures without a success between them, from {_instant(first)} to {_instant(last)}.",
+        f"The longest run of failures without a success between them, {_between(first, last)}.",
         tested=False,
         agent=who,
         events=behind,
@@ -253,7 +252,7 @@ def _largest_session(events: Events) -> StandsOut | None:
         f"One session produced {share} of all tokens: {tokens:,}",
         f"Session {session} of {', '.join(sorted(agents))}. No other session produced more.",
         tested=False,
-        agent=sorted(agents)[0],
+        agent=min(agents),
         events=behind,
         events_in_all=in_all,
     )
@@ -272,6 +271,11 @@ def _longest_work(events: Events) -> StandsOut | None:
         events=behind,
         events_in_all=in_all,
     )
+
+
+def _between(first: int, last: int) -> str:
+    begin, end = _instant(first), _instant(last)
+    return f"on {begin}" if begin == end else f"from {begin} to {end}"
 
 
 def _instant(us: int) -> str:

@@ -44,7 +44,7 @@ def read_view(proto: bytes) -> RegisteredView:
     for spec in _of(proto, _SPEC):
         for each in _of(spec, _FEATURES):
             fields = dict(_fields(each))
-            features[_text(fields.get(1))] = int(fields.get(2, 0))  # type: ignore[arg-type]
+            features[_text(fields.get(1))] = int(fields.get(2, 0))
         for each in _of(spec, _TAGS):
             fields = dict(_fields(each))
             tags[_text(fields.get(1))] = _text(fields.get(2))

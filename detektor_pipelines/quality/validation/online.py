@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines import clock
 from detektor_pipelines.compile.plan import plan
@@ -166,17 +166,17 @@ def _of_log(stage: Stage, view: FeatureView, instants: Mapping[str, int]) -> dic
     return {agent_id: dict(zip(names, found.get(agent_id, nothing), strict=True)) for agent_id in instants}
 
 
-def _plain(rows: pa.Table) -> list[dict[str, object]]:
+def _plain(rows: pa.Table) -> list[dict[str, Any]]:
     """Return rows with timestamps as µs UTC."""
     import pyarrow as pa
 
     columns = {name: rows[name].cast(pa.int64()) if pa.types.is_timestamp(rows[name].type) else rows[name] for name in rows.column_names}
-    found: list[dict[str, object]] = pa.table(columns).to_pylist()
+    found: list[dict[str, Any]] = pa.table(columns).to_pylist()
     return found
 
 
-def _features(view: FeatureView, row: Mapping[str, object]) -> Features:
-    return {each.name: row[each.name] for each in view.features}  # type: ignore[misc]
+def _features(view: FeatureView, row: Mapping[str, Any]) -> Features:
+    return {each.name: row[each.name] for each in view.features}
 
 
 def _beside() -> tuple[FeatureView, ...]:
