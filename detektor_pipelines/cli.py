@@ -26,6 +26,7 @@ from detektor_pipelines.cli_commands import (
     lineage,
     logs,
     online,
+    report,
     restart,
     rollback,
     serve,
@@ -35,6 +36,7 @@ from detektor_pipelines.cli_commands import (
     status,
     stream,
     training_set,
+    validate,
 )
 from detektor_pipelines.cli_commands.failures import as_user_error
 from detektor_pipelines.errors import UserError
@@ -44,6 +46,8 @@ GROUPS = (
     stack,
     restart,
     status,
+    report,
+    validate,
     doctor,
     logs,
     emit,

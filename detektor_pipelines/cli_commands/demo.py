@@ -29,6 +29,7 @@ SIMULATED_DAYS = 184
 NAMED = ("postgres", "redis", "mlflow")
 PROJECTS = 8
 EVENTS = 200_000
+REPORT = "report.html"
 
 
 def register(app: typer.Typer) -> None:
@@ -80,7 +81,8 @@ def demo(
         say.result(f"{len(apply(settings).changed)} views registered or changed")
     if due:
         _learn(settings, say)
-    _summary(settings, VIEWS, time.monotonic() - started, as_json=as_json)
+    page = _report(settings, say)
+    _summary(settings, VIEWS, time.monotonic() - started, page, as_json=as_json)
 
 
 class _Steps:
@@ -285,12 +287,23 @@ def _learn(settings: Settings, say: _Steps) -> None:
     say.line("Found", made.summary())
 
 
-def _summary(settings: Settings, views: Sequence[FeatureView], seconds: float, *, as_json: bool) -> None:
+def _report(settings: Settings, say: _Steps) -> Path:
+    """Write the report of the whole history into the state directory."""
+    from detektor_pipelines.cli_commands.report import gathered, write
+
+    page = settings.home / REPORT
+    with say.step("Report"):
+        size = write(gathered(settings), page)
+        say.result(f"{page}, {size / 1_000_000:.1f} MB")
+    return page
+
+
+def _summary(settings: Settings, views: Sequence[FeatureView], seconds: float, page: Path, *, as_json: bool) -> None:
     from detektor_pipelines.quality.overview import overview
 
     rows = overview(settings, views)
     if as_json:
-        print_json({"seconds": round(seconds, 1), "views": [each.as_data() for each in rows]})
+        print_json({"seconds": round(seconds, 1), "report": str(page), "views": [each.as_data() for each in rows]})
         return
     print_table(
         ("view", "features", "events", "offline", "online", "hash"),
@@ -307,14 +320,16 @@ def _summary(settings: Settings, views: Sequence[FeatureView], seconds: float, *
         typer.echo(f"No activity in these logs: {', '.join(idle)}.")
     if clock := os.environ.get("DETEKTOR_NOW"):
         typer.echo(f"The clock stands at the logs' end; for what follows: export DETEKTOR_NOW={clock}")
-    _print_next(settings)
+    _print_next(settings, page)
 
 
-def _print_next(settings: Settings) -> None:
+def _print_next(settings: Settings, page: Path) -> None:
     commands = (
+        (page.absolute().as_uri(), "the report: what the agents did, open it in a browser; detektor report makes it again"),
         ("detektor features get code_review_features --agent-id code-reviewer", "what is served"),
         ("detektor features explain code_review_features:rejection_rate --agent-id code-reviewer", "the events behind a value"),
         ("detektor status", "what is fresh, stale or rejected"),
+        ("detektor validate --check-all", "log, rows, registry, online values and readers held against each other"),
         ("detektor up", f"then the Dagster UI at {settings.dagster_url}: backfills, schedules, what is late"),
         (
             "detektor experiment --agent code-reviewer --label rejected",

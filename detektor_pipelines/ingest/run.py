@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Self, cast
 from detektor_pipelines.clock import now_us
 from detektor_pipelines.ingest.checks import problem
 from detektor_pipelines.ingest.files import STANDARD_INPUT, Journal, find_logs
+from detektor_pipelines.ingest.last_run import remember
 from detektor_pipelines.ingest.masking import excerpt
 from detektor_pipelines.ingest.readers.interface import ReadContext
 from detektor_pipelines.language.events import UNMAPPED
@@ -40,6 +41,8 @@ READERS: Final[dict[ReaderName, str]] = {
 """Reader name → its module, imported when a file needs it."""
 
 BATCH_EVENTS: Final = 20_000
+_NAMED: Final = 50
+"""Skipped files that are named later; the count is of all."""
 
 
 @dataclass(slots=True)
@@ -81,6 +84,20 @@ class IngestReport:
         at = event.occurred_at
         self.first_at = at if self.first_at is None or at < self.first_at else self.first_at
         self.last_at = at if self.last_at is None or at > self.last_at else self.last_at
+
+    def as_kept(self, paths: Sequence[str | Path]) -> dict[str, object]:
+        """Return what is told of the run later (`last_run`)."""
+        return {
+            "paths": [str(path) for path in paths],
+            "files": dict(self.files),
+            "skipped_files": len(self.skipped),
+            "skipped": self.skipped[:_NAMED],
+            "lines": self.lines,
+            "bytes": self.size,
+            "added": self.counts.added,
+            "known": self.counts.known + self.counts.also_seen,
+            "rejected": sum(self.rejected.values()),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +150,7 @@ def ingest(settings: Settings, paths: Sequence[str | Path], options: IngestOptio
         report.lines = journal.lines
     report.counts = background.counts
     report.seconds = time.perf_counter() - started
+    remember(settings.home, report.as_kept(paths))
     return report
 
 
