@@ -118,6 +118,7 @@ def report(health: Health) -> dict[str, Any]:
         "rejected": health.rejected,
         "loads": health.loads,
         "load_seconds": round(health.load_seconds, 3),
+        "beat": health.beat,
         "definitions": definitions(),
         "beside": [phrase(view) for view in BESIDE],
     }

@@ -79,6 +79,7 @@ class Health:
         rejected: Events that could not be counted.
         loads: How often it started again.
         load_seconds: How long the last beginning took.
+        beat: When it last finished a round, whatever came of it; Unix time, by the machine's clock.
 
     """
 
@@ -99,6 +100,7 @@ class Health:
     rejected: int = 0
     loads: int = 0
     load_seconds: float = 0.0
+    beat: float = field(default_factory=time.time)
 
 
 class Worker:
@@ -172,6 +174,7 @@ class Worker:
             except Exception:
                 self._disconnect()
                 raise
+        self.health.beat = time.time()
         return rows
 
     def _count(self, connection: psycopg.Connection) -> int:
