@@ -223,6 +223,23 @@ PROGRAMS: dict[str, Program] = {
             needs=("postgres", "redis"),
         ),
         Program(
+            name="alertmanager",
+            title="Alertmanager",
+            port_field="alertmanager_port",
+            command=lambda _: [binaries.script("detektor"), "monitoring", "alertmanager"],
+            environment=lambda settings: {"DETEKTOR_HOME": str(settings.home)},
+            ready=lambda settings: ports.http_answers(settings.alertmanager_port, "/-/ready"),
+        ),
+        Program(
+            name="prometheus",
+            title="Prometheus",
+            port_field="prometheus_port",
+            command=lambda _: [binaries.script("detektor"), "monitoring", "prometheus"],
+            environment=lambda settings: {"DETEKTOR_HOME": str(settings.home)},
+            ready=lambda settings: ports.http_answers(settings.prometheus_port, "/-/ready"),
+            needs=("alertmanager",),
+        ),
+        Program(
             name="dagster-code",
             title="Dagster code server",
             port_field="dagster_code_port",
