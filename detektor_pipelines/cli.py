@@ -20,6 +20,7 @@ from detektor_pipelines.cli_commands import (
     drift,
     emit,
     experiment,
+    exporter,
     features,
     generate,
     hook,
@@ -68,6 +69,7 @@ GROUPS = (
     about,
     stream,
     serve,
+    exporter,
 )
 
 _FAILED = 1

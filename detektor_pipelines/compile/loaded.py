@@ -14,16 +14,26 @@ from typing import TYPE_CHECKING, Any, Final
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.language.hashes import SHORT, metadata_hash, short_hash
+from detektor_pipelines.metric import Metric
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from detektor_pipelines.language.views import FeatureView
 
-INFO: Final = "detektor_definitions_info"
-INFO_TEXT: Final = "1 for each feature view's definition that this process has loaded."
-COMBINED: Final = "detektor_definitions_combined_info"
-COMBINED_TEXT: Final = "1 for the hash over all definitions that this process has loaded, their texts and bounds too."
+INFO: Final = Metric(
+    "detektor_definitions_info",
+    "gauge",
+    "1 for each feature view's definition that this process has loaded. Two hashes of a view: detektor restart.",
+    ("view", "version", "hash"),
+)
+COMBINED: Final = Metric(
+    "detektor_definitions_combined_info",
+    "gauge",
+    "1 for the hash over all definitions that this process has loaded, their texts and bounds too. Two hashes: detektor restart.",
+    ("hash",),
+)
+METRICS: Final = (INFO, COMBINED)
 
 _SINCE: Final = clock.to_text(int(time.time() * 1_000_000))
 """By the machine's clock, whatever DETEKTOR_NOW says: it tells one start of a process from the next."""
@@ -47,14 +57,8 @@ def definitions(views: Sequence[FeatureView] = VIEWS) -> dict[str, Any]:
 
 def families() -> Iterator[Any]:
     """Yield the metrics, for a collector of prometheus_client that is asked at each scrape."""
-    from prometheus_client.core import GaugeMetricFamily
-
-    each = GaugeMetricFamily(INFO, INFO_TEXT, labels=["view", "version", "hash"])
-    for view in VIEWS:
-        each.add_metric([view.name, view.version, short_hash(view)], 1)
-    combined = GaugeMetricFamily(COMBINED, COMBINED_TEXT, labels=["hash"])
-    combined.add_metric([combined_hash()], 1)
-    yield from (each, combined)
+    yield INFO.family(((view.name, view.version, short_hash(view)), 1) for view in VIEWS)
+    yield COMBINED.family([((combined_hash(),), 1)])
 
 
 def phrase(view: FeatureView) -> str:

@@ -9,10 +9,16 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines.compile import loaded
+from detektor_pipelines.monitoring import metrics
 from detektor_pipelines.web.listening import SHARED_METRICS
+
+if TYPE_CHECKING:
+    from prometheus_client import Gauge
+
+    from detektor_pipelines.metric import Metric
 
 _ITS_OWN: Final = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -28,40 +34,36 @@ class ServerMetrics:
             os.environ[_ITS_OWN] = directory
         elif "prometheus_client" not in sys.modules:  # which reads it when it is imported, and from then on needs what it has read
             os.environ.pop(_ITS_OWN, None)
-        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+        from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 
+        # When a series began would be one more series for each, and nobody asks
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
-        self.latency = Histogram(
-            "feast_online_serving_latency",
-            "Seconds from a request's arrival to its answer, /get-online-features.",
-            buckets=BUCKETS,
-            registry=self._registry,
+        text, registry = metrics.LATENCY.text, self._registry
+        self.latency = Histogram(metrics.LATENCY.declared, text, buckets=BUCKETS, registry=registry)
+        self._requests, self.agents, self.fallback, self.late = (
+            Counter(each.declared, each.text, each.labels, registry=registry)
+            for each in (metrics.REQUESTS, metrics.AGENTS, metrics.FALLBACK, metrics.LATE)
         )
-        self._requests = Counter("feast_online_requests", "Answers of /get-online-features.", ["status"], registry=self._registry)
-        self.agents = Counter("feast_online_agents", "Agents asked for.", registry=self._registry)
-        self.fallback = Counter("feast_online_fallback", "Answers from values kept earlier, with Redis away.", registry=self._registry)
-        self.late = Counter("feast_online_late", "Of these, the ones that Redis was late for.", registry=self._registry)
-        self.redis_up = Gauge(
-            "feast_online_redis_up", "1 while Redis answers the server.", registry=self._registry, multiprocess_mode="livemin"
-        )
-        self.ahead = Gauge(
-            "feast_online_ahead_seconds",
-            "By how much what is online lies ahead of the clock: then nobody trusts it.",
-            registry=self._registry,
-            multiprocess_mode="mostrecent",
+        self.redis_up = self._gauge(metrics.REDIS_UP, "livemin")
+        self.ahead, self.age, self.fresh = (
+            self._gauge(each, "mostrecent") for each in (metrics.AHEAD, metrics.ONLINE_AGE, metrics.ONLINE_FRESH)
         )
         self._note_definitions()
         self._by_status = {status: self._requests.labels(str(status)) for status in (200, 503)}
 
-    def _note_definitions(self) -> None:
-        """Say which definitions the process has loaded; while workers are replaced, those of the old ones and of the new ones."""
+    def _gauge(self, metric: Metric, of_workers: Any) -> Gauge:
+        """Make a gauge; `of_workers` says what its value is where several workers have one."""
         from prometheus_client import Gauge
 
-        options: dict[str, Any] = {"registry": self._registry, "multiprocess_mode": "livemax"}
-        each = Gauge(loaded.INFO, loaded.INFO_TEXT, ["view", "version", "hash"], **options)
+        return Gauge(metric.declared, metric.text, metric.labels, registry=self._registry, multiprocess_mode=of_workers)
+
+    def _note_definitions(self) -> None:
+        """Say which definitions the process has loaded; while workers are replaced, those of the old ones and of the new ones."""
+        each = self._gauge(loaded.INFO, "livemax")
         for name, view in loaded.definitions()["views"].items():
             each.labels(name, view["version"], view["hash"]).set(1)
-        Gauge(loaded.COMBINED, loaded.COMBINED_TEXT, ["hash"], **options).labels(loaded.combined_hash()).set(1)
+        self._gauge(loaded.COMBINED, "livemax").labels(loaded.combined_hash()).set(1)
 
     def count(self, status: int, seconds: float) -> None:
         """Note an answer."""
