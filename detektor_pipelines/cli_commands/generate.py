@@ -30,7 +30,8 @@ def generate(
     *,
     check: Annotated[bool, typer.Option("--check", help="Change nothing; exit 1 if a file differs.")] = False,
 ) -> None:
-    """Write what is made from the definitions: docs, JSON Schema, Feast repository, the client's types, the lock of versions.
+    """Write what is made from the definitions: docs, JSON Schema, Feast repository, the client's types, the lock of versions,
+    Grafana's dashboard.
 
     Refuses when the numbers of a view have changed and its version has not followed: it says which features, and which bump they need.
 
@@ -57,6 +58,7 @@ def render() -> dict[str, str]:
     """Return every generated file's text by its path from the repository's root."""
     from detektor_pipelines.compile import client, docs, feast_repo
     from detektor_pipelines.ingest import schema
+    from detektor_pipelines.monitoring import dashboard
     from detektor_pipelines.versions import lock
 
     return {
@@ -64,6 +66,7 @@ def render() -> dict[str, str]:
         **feast_repo.render(),
         **client.render(),
         **lock.render(),
+        **dashboard.render(),
         "docs/agent-events.schema.json": schema.render(),
     }
 
