@@ -19,6 +19,7 @@ from detektor_pipelines.cli_commands import (
     doctor,
     emit,
     experiment,
+    exporter,
     features,
     generate,
     hook,
@@ -62,6 +63,7 @@ GROUPS = (
     about,
     stream,
     serve,
+    exporter,
 )
 
 _FAILED = 1

@@ -60,6 +60,7 @@ class Settings(BaseSettings):
     project: str = "detektor"
     start_date: date | None = None
     now: str | None = None
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     source_url: str | None = None  # where a browser shows this repository's files: https://<host>/<owner>/<name>/blob/main
 
     postgres_host: str = "127.0.0.1"
@@ -81,6 +82,11 @@ class Settings(BaseSettings):
     serve_redis_timeout_ms: int = Field(default=150, ge=1)  # how long a read waits for Redis
     serve_redis_late_ms: float = Field(default=12, ge=0)  # from when on a read is answered from recently kept values instead; 0: never
     serve_fallback_seconds: float = Field(default=60, ge=0.1)  # how often the last known values are kept for when Redis is away
+    serve_stale_seconds: float | None = Field(
+        default=None, gt=0
+    )  # from when on /health says STALE; by default 5 where a stream worker has been, else 3 hours
+    serve_log_sample: float = Field(default=0.01, ge=0, le=1)  # share of good and quick answers with a line in the log; others always have
+    serve_log_slow_ms: float = Field(default=50, ge=0)  # from when on an answer is slow, and has a line
     serve_read_sample: float = Field(default=0.01, ge=0, le=1)  # share of the values read that is kept for `detektor parity`
     serve_host: str = "127.0.0.1"  # the feature server's address; beyond loopback only with access control
     serve_request_seconds: float = Field(default=20, gt=0)  # in which a request arrives whole, or an answer is taken further
@@ -99,6 +105,11 @@ class Settings(BaseSettings):
     collector_port: int = Field(default=4318, ge=1, le=65535)
     dagster_port: int = Field(default=3000, ge=1, le=65535)
     dagster_code_port: int = Field(default=3001, ge=1, le=65535)
+    exporter_port: int = Field(default=9466, ge=1, le=65535)
+    exporter_host: str = "127.0.0.1"
+    exporter_seconds: float = Field(default=15, gt=0)  # how often the exporter asks what changes quickly; the rest less often
+    prometheus_port: int = Field(default=9090, ge=1, le=65535)
+    alertmanager_port: int = Field(default=9093, ge=1, le=65535)
     stream_metrics_port: int = Field(default=9465, ge=0, le=65535)
     dagster_memory_mb: int = Field(default=1024, ge=256)
     postgres_wait_seconds: int = Field(default=0, ge=0)  # how long Dagster waits for PostgreSQL before it opens its storage

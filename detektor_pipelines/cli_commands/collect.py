@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated
 
 import typer
@@ -10,6 +11,8 @@ from detektor_pipelines.errors import UserError
 
 LOOPBACK = "127.0.0.1"
 _STOP_S = 10
+
+_log = logging.getLogger(__name__)
 
 
 def register(app: typer.Typer) -> None:
@@ -34,11 +37,14 @@ def collect(
 
     import uvicorn
 
+    from detektor_pipelines import log_lines
     from detektor_pipelines.ingest.live.http import app
     from detektor_pipelines.settings import get_settings
     from detektor_pipelines.stores.schema import migrate
+    from detektor_pipelines.web.request_log import RequestLog
 
     settings = get_settings()
+    log_lines.set_up("collect", settings.log_level)
     chosen = port if port is not None else settings.collector_port
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -52,6 +58,9 @@ def collect(
         ) from None
     with listener:
         migrate(settings)
-        typer.echo(f"Listening: http://{LOOPBACK}:{chosen}/v1/events and /v1/logs. Ctrl-C ends it.", err=True)
-        config = uvicorn.Config(app(settings, mix=mix), log_level="warning", timeout_graceful_shutdown=_STOP_S, server_header=False)
+        _log.info("Listening: http://%s:%d/v1/events and /v1/logs. Ctrl-C ends it.", LOOPBACK, chosen)
+        application = RequestLog(app(settings, mix=mix))
+        config = uvicorn.Config(
+            application, log_config=None, log_level="warning", access_log=False, timeout_graceful_shutdown=_STOP_S, server_header=False
+        )
         uvicorn.Server(config).run(sockets=[listener])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,8 @@ import typer
 
 if TYPE_CHECKING:
     from detektor_pipelines.web.listening import ListenAddress
+
+_log = logging.getLogger(__name__)
 
 Host = Annotated[
     str | None,
@@ -45,17 +48,19 @@ def serve(
     Example: [bold]curl -s localhost:6566/get-online-features -d '{"features": ["code_review_features:recent_reviews_count"],
     "entities": {"agent_id": ["code-reviewer"]}}'[/]
     """
+    from detektor_pipelines import log_lines
     from detektor_pipelines.serving.server import app
     from detektor_pipelines.settings import get_settings
     from detektor_pipelines.web import handover, listening
 
     settings = get_settings()
+    log_lines.set_up("serve", settings.log_level)
     settings = settings.model_copy(
         update={"serve_tls_cert": tls_cert or settings.serve_tls_cert, "serve_tls_key": tls_key or settings.serve_tls_key}
     )
     where = listening.listen_address(settings, host or settings.serve_host, port or settings.serve_port, insecure=insecure)
     with listening.listening_socket(where, option="--port or DETEKTOR_SERVE_PORT") as listener:
-        typer.echo(f"Listening: {where.url}/get-online-features, /health, /metrics and /openapi.json. Ctrl-C ends it.", err=True)
+        _log.info("Listening: %s/get-online-features, /health, /metrics and /openapi.json. Ctrl-C ends it.", where.url)
         _warn_of_plain_text(where)
         application = app(settings) if workers == 1 else "detektor_pipelines.serving.server:app"
         if listening.run(application, listener, where, workers=workers):
@@ -82,6 +87,7 @@ def registry(
 
     Example: [bold]curl -s "localhost:6567/api/v1/feature_views?project=detektor"[/]
     """
+    from detektor_pipelines import log_lines
     from detektor_pipelines.serving import registry as served
     from detektor_pipelines.settings import get_settings
     from detektor_pipelines.stores.feast.registry import closing_store
@@ -89,6 +95,7 @@ def registry(
     from detektor_pipelines.web.access import access_of
 
     settings = get_settings()
+    log_lines.set_up("registry", settings.log_level)
     settings = settings.model_copy(
         update={
             "registry_port": port or settings.registry_port,
@@ -104,7 +111,7 @@ def registry(
         remote.start()
         try:
             address = f"{listening.bracketed(where.host)}:{grpc}"
-            typer.echo(f"Listening: {where.url} and, for gRPC, {address}. Ctrl-C ends it.", err=True)
+            _log.info("Listening: %s and, for gRPC, %s. Ctrl-C ends it.", where.url, address)
             _warn_of_plain_text(where)
             again = listening.run(application, listener, where)
         finally:
@@ -142,4 +149,4 @@ def _warn_of_plain_text(where: ListenAddress) -> None:
     from detektor_pipelines.web import listening
 
     if where.certificate is None and not listening.is_loopback(where.host):
-        typer.echo("Without --tls-cert, tokens and values cross the network in plain text.", err=True)
+        _log.warning("Without --tls-cert, tokens and values cross the network in plain text.")

@@ -34,20 +34,20 @@ def stream(
 
     Examples: [bold]detektor stream[/], then in another terminal [bold]detektor emit --agent code-reviewer --action review[/]
     """
-    import logging
     import signal
     import sys
     import threading
 
+    from detektor_pipelines import log_lines
     from detektor_pipelines.catalog import BESIDE, VIEWS
     from detektor_pipelines.settings import get_settings
     from detektor_pipelines.stream.run import run
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     settings = get_settings()
+    log_lines.set_up("stream", settings.log_level)
     port = settings.stream_metrics_port if metrics_port is None else metrics_port
     run(settings, (*VIEWS, *BESIDE), stop, limit=limit, metrics_port=port, on_report=None if quiet or not sys.stderr.isatty() else _show)
 

@@ -11,10 +11,12 @@ connections, batches all that a run plans, and plans a check without partitions 
 from __future__ import annotations
 
 import os
+import sys
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 from weakref import WeakSet
 
@@ -25,6 +27,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 from tenacity import Retrying, retry_if_exception_type, wait_fixed
 
+from detektor_pipelines import log_lines
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.settings import get_settings
 
@@ -49,6 +52,8 @@ class _Pooled:
     _engine: Engine
 
     def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
+        if _is_dagsters_process():
+            log_lines.set_up_beside(Path(sys.argv[0]).name)
         _prepare(postgres_url)
         super().__init__(postgres_url, inst_data=inst_data)  # type: ignore[call-arg]
         self._engine = _pooled(postgres_url)
@@ -180,6 +185,11 @@ def _forget_inherited() -> None:
 
 _engines: WeakSet[Engine] = WeakSet()
 os.register_at_fork(after_in_child=_forget_inherited)
+
+
+def _is_dagsters_process() -> bool:
+    """Tell Dagster's servers and runs, whose lines go to a log file, from a command of ours, whose terminal is a person's."""
+    return any(part.startswith("dagster") for part in Path(sys.argv[0]).parts[-2:])
 
 
 @cache

@@ -22,6 +22,7 @@ from detektor_pipelines.errors import UserError
 from detektor_pipelines.stores.connections import connect
 from detektor_pipelines.web.access import KNOWN, Guard
 from detektor_pipelines.web.listening import bracketed
+from detektor_pipelines.web.request_log import RequestLog
 
 if TYPE_CHECKING:
     import grpc
@@ -51,13 +52,18 @@ def app(settings: Settings, store: FeatureStore, access: Access | None = None) -
         known = request.scope.get(KNOWN, True) is not None
         return await asyncio.to_thread(_health, settings, known=known)
 
-    application.router.routes.insert(0, Route("/health", health, methods=["GET"]))
+    async def live(_: Request) -> Response:
+        from starlette.responses import JSONResponse
+
+        return JSONResponse({"status": "ALIVE"})
+
+    application.router.routes[:0] = [Route("/health", health, methods=["GET"]), Route("/health/live", live, methods=["GET"])]
     if access is None:
-        return cast("ASGIApp", application)
+        return RequestLog(cast("ASGIApp", application))
     from detektor_pipelines.serving.registry_access import read_only, use_permissions
 
     use_permissions(store, access)  # after Feast's server has said that it has none
-    return Guard(read_only(application), access, ("/health",))
+    return RequestLog(Guard(read_only(application), access, ("/health", "/health/live")))
 
 
 def grpc_server(store: FeatureStore, where: ListenAddress, port: int, access: Access | None = None) -> grpc.Server:

@@ -2,8 +2,8 @@
 
     POST /get-online-features    as Feast's own server answers it, so that the SDK's remote online store works against it unchanged
     GET  /health                 200 while Redis answers, else 503, the reason, and what is left to answer from. {"status": "OK", …}, or
-                                 "AHEAD" and what to do when values lie ahead of the clock; "STATIC" while serving is switched to the
-                                 values kept last (`serving.values.static`)
+                                 what is not well and what to do about it (`serving.health`); with ?fresh, 503 for that too
+    GET  /health/live            200 while the process answers
     GET  /metrics                for Prometheus
     GET  /openapi.json           what all of these take and answer
 
@@ -20,16 +20,15 @@ from __future__ import annotations
 import gc
 import logging
 import time
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
 
-from detektor_pipelines import clock
-from detektor_pipelines.catalog import VIEWS
-from detektor_pipelines.compile.loaded import definitions
+from detektor_pipelines import log_lines
 from detektor_pipelines.serving.feature_services import FeatureServices
+from detektor_pipelines.serving.health import FRESH, ServerHealth
 from detektor_pipelines.serving.online_request import ServiceNeededError, VersionsNeededError, answer, check_others, parse
 from detektor_pipelines.serving.openapi import description
 from detektor_pipelines.serving.server_metrics import ServerMetrics
@@ -38,11 +37,12 @@ from detektor_pipelines.serving.values.sources import Sources
 from detektor_pipelines.serving.view_versions import ViewVersions
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError
 from detektor_pipelines.stores.online import values as online
-from detektor_pipelines.web.access import KNOWN, Guard, access_of
+from detektor_pipelines.web.access import DETAIL, KNOWN, Guard, access_of
 from detektor_pipelines.web.problems import MEDIA_TYPE, ProblemError
+from detektor_pipelines.web.request_log import RequestLog
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from starlette.applications import Starlette
     from starlette.requests import Request
@@ -56,11 +56,10 @@ if TYPE_CHECKING:
 AGE_HEADER: Final = "x-feature-age-seconds"
 SOURCE_HEADER: Final = "x-feature-source"
 _JSON: Final = b"application/json"
-_SECOND: Final = 1_000_000
-_ROUTES: Final = "POST /get-online-features, GET /health, GET /metrics and GET /openapi.json"
+_ROUTES: Final = "POST /get-online-features, GET /health, GET /health/live, GET /metrics and GET /openapi.json"
 _READ: Final = "/get-online-features"
-_FAILED: Final = "The request failed. The log file of `detektor serve` says why."
-_OPEN: Final = ("/health",)
+_FAILED: Final = "The request failed. The log file of `detektor serve` says why, under the X-Request-Id of this answer."
+_OPEN: Final = ("/health", "/health/live")
 """What anybody may ask, also where access is controlled: those who watch over a server have no token."""
 
 _BODY_TYPES: Final = (b"application/json", b"application/x-www-form-urlencoded")
@@ -78,9 +77,12 @@ def app(settings: Settings | None = None) -> Starlette:
     from detektor_pipelines.settings import get_settings
 
     chosen = settings or get_settings()
+    if settings is None:
+        log_lines.set_up("serve", chosen.log_level)
     metrics = ServerMetrics()  # before Feast, which may come with the next line and has metrics of its own
     access = access_of(chosen)
-    server = _Server(chosen, metrics, LastKnown(chosen), ViewVersions(chosen), FeatureServices(chosen))
+    kept = LastKnown(chosen)
+    server = _Server(chosen, metrics, kept, ViewVersions(chosen), FeatureServices(chosen), ServerHealth(chosen, metrics, kept))
     server.description = orjson.dumps(description(chosen, guarded=access is not None))
 
     @asynccontextmanager
@@ -95,12 +97,14 @@ def app(settings: Settings | None = None) -> Starlette:
     routes = [
         Route(_READ, _OnlineFeatures(server), methods=["POST"]),
         Route("/health", server.health, methods=["GET"]),
+        Route("/health/live", server.live, methods=["GET"]),
         Route("/metrics", server.exposition, methods=["GET"]),
         Route("/openapi.json", server.openapi, methods=["GET"]),
     ]
     handlers: dict[Any, Any] = {404: _not_found, 405: _not_found, 500: _failed}
     guard = [Middleware(Guard, access, _OPEN, server.metrics.refused)] if access else []
-    return Starlette(routes=routes, exception_handlers=handlers, lifespan=connected, middleware=guard)
+    lines = Middleware(RequestLog, sample=chosen.serve_log_sample, slow_ms=chosen.serve_log_slow_ms)
+    return Starlette(routes=routes, exception_handlers=handlers, lifespan=connected, middleware=[lines, *guard])
 
 
 @dataclass
@@ -112,6 +116,7 @@ class _Server:
     last_known: LastKnown
     versions: ViewVersions
     services: FeatureServices
+    judge: ServerHealth
     sources: Sources | None = None
     description: bytes = b""
 
@@ -172,49 +177,16 @@ class _Server:
 
     async def health(self, request: Request) -> Response:
         """Say how it is; to one who is not known, no more than that."""
-        answer = await self._state()
+        content, status = await self.judge.state(cast("Sources", self.sources))
+        if "fresh" in request.query_params and content["status"] not in FRESH:
+            status = 503
         if request.scope.get(KNOWN, True) is None:
-            return _response({"status": orjson.loads(answer.body)["status"]}, answer.status_code)
-        return answer
+            content = {"status": content["status"]}
+        return _response(content, status)
 
-    async def _state(self) -> Response:
-        """Say whether Redis answers, and up to when the values it holds are complete, for each view's agent across projects."""
-        if cast("Sources", self.sources).static.on and self.last_known:
-            return self._static()
-        try:
-            instants = await self._instants()
-        except OnlineStoreDownError as error:
-            left = {"written_at": self.last_known.written_at, "values": len(self.last_known)} if self.last_known else None
-            status = "FALLBACK" if left else "DOWN"
-            away = {"status": status, "redis": "down", "reason": error.what, "where": error.where, "fallback": left}
-            return _response(away | {"definitions": definitions()}, 503)
-        through = {view.name: each.get(online.shard_of(view.agent)) for view, each in zip(VIEWS, instants, strict=True)}
-        newest = max((each for each in through.values() if each is not None), default=None)
-        content: dict[str, Any] = {"status": "OK", "redis": "up", "newest_valid_through": _text(newest), "definitions": definitions()}
-        if (
-            ahead := _ahead(instants) / _SECOND
-        ):  # what else is asked for may be well, so it is not a reason to take this server out of service
-            reason = f"Values lie up to {ahead:,.0f} s ahead of the clock: they are OUTSIDE_MAX_AGE, and nothing newer replaces them."
-            fix = "Set the clocks right, then run `detektor online repair`."
-            content |= {"status": "AHEAD", "reason": reason, "fix": fix, "ahead_seconds": ahead}
-        return _response(content | {"valid_through": {name: _text(each) for name, each in through.items()}})
-
-    def _static(self) -> Response:
-        """Say that somebody has switched to the values kept last: all is as wished, so the answer is 200."""
-        kept = {"written_at": self.last_known.written_at, "values": len(self.last_known)}
-        content = {"status": "STATIC", "since": cast("Sources", self.sources).static.since, "fallback": kept}
-        fix = "`detektor rollback --live` serves the values of Redis again."
-        return _response(content | {"fix": fix, "definitions": definitions()})
-
-    async def _instants(self) -> list[Mapping[int, int]]:
-        """Return by view and shard up to when the values are complete."""
-        keys = [online.valid_through_key(self.settings.project, view) for view in VIEWS]
-        return [online.instants_of(answer) for answer in await cast("Sources", self.sources).live.get(keys)]
-
-    async def _measure_ahead(self) -> None:
-        """Put into the metrics by how much the values lie ahead of the clock; while Redis does not answer, they keep what they say."""
-        with suppress(OnlineStoreDownError):
-            self.metrics.ahead.set(_ahead(await self._instants()) / _SECOND)
+    async def live(self, _: Request) -> Response:
+        """Answer while the process does."""
+        return _response({"status": "ALIVE"})
 
     async def openapi(self, _: Request) -> Response:
         """Return the description of all this."""
@@ -226,8 +198,7 @@ class _Server:
         """Return the metrics."""
         from starlette.responses import Response
 
-        self.metrics.redis_up.set(cast("Sources", self.sources).live.down is None)
-        await self._measure_ahead()
+        await self.judge.measure(cast("Sources", self.sources))
         content, media_type = self.metrics.exposition()
         return Response(content, media_type=media_type)
 
@@ -249,6 +220,7 @@ class _OnlineFeatures:
             content, headers = await self._server.read(body)
         except Exception as error:  # noqa: BLE001 - `_problem_of` logs what it does not know
             problem = _problem_of(error)
+            scope[DETAIL] = problem.detail
             status, media_type, content, headers = problem.status, MEDIA_TYPE.encode(), problem.body(), problem.headers
         raw = [(b"content-type", media_type), (b"content-length", b"%d" % len(content))]
         raw += [(name.encode(), value.encode()) for name, value in headers.items()]
@@ -303,16 +275,6 @@ def _problem_of(error: Exception) -> ProblemError:
         return error
     _log.error("A request failed", exc_info=error)
     return ProblemError(500, _FAILED)
-
-
-def _ahead(instants: Iterable[Mapping[int, int]]) -> int:
-    """Return by how much the furthest of some shards lies ahead of the clock, µs; 0 within what clocks may differ by."""
-    ahead = max((each for shards in instants for each in shards.values()), default=0) - clock.now_us()
-    return ahead if ahead > clock.AHEAD_LIMIT_US else 0
-
-
-def _text(instant: int | None) -> str | None:
-    return None if instant is None else clock.to_text(instant)
 
 
 async def _not_found(request: Request, error: Exception) -> Response:

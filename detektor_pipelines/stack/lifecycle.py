@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
     from detektor_pipelines.stack.program import Program
 
-DEFAULT_SERVICES = ("postgres", "redis", "mlflow", "stream", "serve", "registry", "dagster-code", "dagster", "dagster-daemon")
+DEFAULT_SERVICES = ("postgres", "redis", "mlflow", "stream", "serve", "registry", "exporter", "dagster-code", "dagster", "dagster-daemon")
 
 
 @dataclass(frozen=True)

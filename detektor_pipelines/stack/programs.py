@@ -128,6 +128,10 @@ def _registry_command(settings: Settings) -> list[str]:
     return [binaries.script("detektor"), "registry", *where]
 
 
+def _exporter_command(settings: Settings) -> list[str]:
+    return [binaries.script("detektor"), "exporter", "--port", str(settings.exporter_port)]
+
+
 def _is_healthy(settings: Settings, host: str, port: int) -> bool:
     return ports.http_answers(port, "/health", host, tls=settings.serve_tls_cert is not None)
 
@@ -194,6 +198,15 @@ PROGRAMS: dict[str, Program] = {
             ready=lambda settings: _is_healthy(settings, settings.registry_host, settings.registry_port),
             needs=("postgres",),
             start_seconds=180,  # it imports Feast
+        ),
+        Program(
+            name="exporter",
+            title="Metrics exporter",
+            port_field="exporter_port",
+            command=_exporter_command,
+            environment=lambda settings: {"DETEKTOR_HOME": str(settings.home)},
+            ready=lambda settings: ports.http_answers(settings.exporter_port, "/health"),
+            needs=("postgres", "redis"),
         ),
         Program(
             name="dagster-code",

@@ -12,13 +12,13 @@ Started by `lifecycle.up` beside the code server, ended by `down`: `python -m de
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 
+from detektor_pipelines import log_lines
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.stack import supervisor
 from detektor_pipelines.stack.servers import dagster as dagster_servers
@@ -105,8 +105,9 @@ def main() -> None:
     """Look every few seconds until the process manager ends."""
     from detektor_pipelines.settings import get_settings
 
-    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO, stream=sys.stdout)
-    watchdog = Watchdog(get_settings())
+    settings = get_settings()
+    log_lines.set_up("watchdog", settings.log_level)
+    watchdog = Watchdog(settings)
     going = True
     while going:
         time.sleep(_SECONDS)

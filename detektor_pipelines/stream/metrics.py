@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import logging
+import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines.compile import loaded
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.metric import Metric
+from detektor_pipelines.stream.report import report
+from detektor_pipelines.web.exposition import serving
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from wsgiref.simple_server import WSGIServer
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from detektor_pipelines.settings import Settings
+    from detektor_pipelines.stream.worker import Health
 
 _LAG: Final = Metric(
     "detektor_stream_lag_seconds",
@@ -111,34 +116,52 @@ METRICS: Final = (
 )
 """What a worker answers at /metrics."""
 
+HUNG_S: Final = 90
+"""A round that takes longer is none: its statements are ended after 60 s."""
+
+STALE_S: Final = 5
+
 _SECOND: Final = 1_000_000
 _logger = logging.getLogger(__name__)
 
 
-def serve(settings: Settings, state: Callable[[], dict[str, Any]], port: int) -> WSGIServer | None:
-    """Answer `GET /metrics` on loopback; None, with a word in the log file, when the port is taken by another worker."""
-    from prometheus_client import CollectorRegistry, start_http_server
-
-    registry = CollectorRegistry()
-    registry.register(_Metrics(settings, state))
+def serve(settings: Settings, health: Health, port: int) -> AbstractContextManager[None]:
+    """Answer `GET /metrics` and `GET /health` on loopback while open; not, with a word in the log file, when another has the port."""
     try:
-        server, _ = start_http_server(port, addr="127.0.0.1", registry=registry)
+        return serving(port, _Metrics(settings, health), lambda: health_page(health))
     except OSError as error:
         _logger.warning("No metrics: port %d: %s. Give another one by --metrics-port.", port, error)
-        return None
-    return server
+        return nullcontext()
+
+
+def health_page(health: Health) -> tuple[int, dict[str, Any]]:
+    """Return the status and the body of /health.
+
+    503 means that a new start helps: rounds have stopped. A worker that cannot write is no better for it, so that is 200, and `STALE`.
+    """
+    state = report(health)
+    silent, lag = time.time() - health.beat, state["lag_us"] / _SECOND
+    if health.loading:
+        return 200, {"status": "LOADING", "reason": "It reads the events of the longest windows."} | state
+    if silent > HUNG_S:
+        fix = "The watchdog ends it; by hand: detektor restart stream"
+        return 503, {"status": "HUNG", "reason": f"No round was finished for {silent:.0f} s.", "fix": fix} | state
+    if lag > STALE_S:
+        fix = "Its log file says what it waits for: PostgreSQL or Redis, see detektor status"
+        return 200, {"status": "STALE", "reason": f"The newest values are {lag:.0f} s old.", "fix": fix} | state
+    return 200, {"status": "OK"} | state
 
 
 class _Metrics:
     """A collector of prometheus_client: asked at each scrape."""
 
-    def __init__(self, settings: Settings, state: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, settings: Settings, health: Health) -> None:
         self._settings = settings
-        self._state = state
+        self._health = health
 
     def collect(self) -> Iterator[Any]:
         """Yield the metrics."""
-        state = self._state()
+        state = report(self._health)
         yield _LAG.family([((), state["lag_us"] / _SECOND)])
         yield _AHEAD.family([((), state["ahead_us"] / _SECOND)])
         yield _LOAD.family([((), state["load_seconds"])])

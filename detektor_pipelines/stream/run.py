@@ -10,13 +10,12 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
-from detektor_pipelines import clock
-from detektor_pipelines.catalog import BESIDE
-from detektor_pipelines.compile.loaded import definitions, phrase
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError, escaped, mget, redis_client, redis_errors
+from detektor_pipelines.stores.online.worker_mark import WorkerMark, leave_mark
 from detektor_pipelines.stream import metrics
 from detektor_pipelines.stream.drainer import draining
+from detektor_pipelines.stream.report import report
 from detektor_pipelines.stream.worker import LIMIT, Worker
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
-    from detektor_pipelines.stream.worker import Health
 
 QUICK_S: Final = 0.002
 """Between two polls while events come."""
@@ -61,10 +59,8 @@ def run(
     """
     pause, reported, complaint = QUICK_S, 0.0, ""
     with Worker(settings, views, limit=limit) as worker, draining(settings), ExitStack() as stack:
-        server = metrics.serve(settings, lambda: report(worker.health), metrics_port) if metrics_port else None
-        if server is not None:
-            stack.callback(server.server_close)
-            stack.callback(server.shutdown)
+        if metrics_port:
+            stack.enter_context(metrics.serve(settings, worker.health, metrics_port))
         while not stop.is_set():
             try:
                 rows = worker.tick()
@@ -89,39 +85,6 @@ def run(
                 pause = QUICK_S if rows else min(pause * _SLOWER, SLOW_S)
                 stop.wait(pause)
     _tell(settings, None)
-
-
-def report(health: Health) -> dict[str, Any]:
-    """Return what a worker says of itself, as data for JSON; instants are µs UTC.
-
-    `lag_us`: how far the newest tick that left nothing unread or unwritten lies behind the clock. `horizon`: transactions of the log that
-    were still running. `beside`: earlier versions that it keeps fresh too.
-    """
-    return {
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "at": clock.now_us(),
-        "as_of": health.as_of,
-        "lag_us": max(clock.now_us() - health.complete, 0),
-        "horizon": len(health.snapshot.running),
-        "behind": health.behind,
-        "shards": sorted(health.shards),
-        "keys": health.keys,
-        "waiting": health.waiting,
-        "pending": health.pending,
-        "unresolved": health.unresolved,
-        "events": health.events,
-        "values": health.values,
-        "refused": health.refused,
-        "lost": health.lost,
-        "ahead_us": health.ahead,
-        "rejected": health.rejected,
-        "loads": health.loads,
-        "load_seconds": round(health.load_seconds, 3),
-        "beat": health.beat,
-        "definitions": definitions(),
-        "beside": [phrase(view) for view in BESIDE],
-    }
 
 
 def workers(settings: Settings) -> list[dict[str, Any]]:
@@ -150,6 +113,7 @@ def _tell(settings: Settings, state: dict[str, Any] | None) -> None:
                 client.delete(key)
             else:
                 client.set(key, json.dumps(state), ex=_REPORT_LIVES_S)
+                leave_mark(client, settings.project, WorkerMark(state["beat"], state["lost_at"]))
     except OnlineStoreDownError:
         _logger.debug("Redis is away: no report")
     finally:

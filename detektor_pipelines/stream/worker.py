@@ -75,10 +75,12 @@ class Health:
         values: Written since the start.
         refused: Of those that were not, the ones that the guard refused, because what stood there knew something else.
         lost: Values that Redis no longer had though they had been there; each is written again.
+        lost_at: When it last found such; Unix time, 0 for never.
         ahead: By how much something online lies ahead of the clock, µs; 0 within what clocks may differ by.
         rejected: Events that could not be counted.
         loads: How often it started again.
         load_seconds: How long the last beginning took.
+        loading: Whether one is under way: it may take a minute, and no round is finished meanwhile.
         beat: When it last finished a round, whatever came of it; Unix time, by the machine's clock.
 
     """
@@ -96,10 +98,12 @@ class Health:
     values: int = 0
     refused: int = 0
     lost: int = 0
+    lost_at: float = 0.0
     ahead: int = 0
     rejected: int = 0
     loads: int = 0
     load_seconds: float = 0.0
+    loading: bool = False
     beat: float = field(default_factory=time.time)
 
 
@@ -224,7 +228,11 @@ class Worker:
         if shards != before:
             self._forget()
             if shards:
-                self._load(shards)
+                self.health.loading = True
+                try:
+                    self._load(shards)
+                finally:
+                    self.health.loading = False
         self._balanced = time.monotonic()
         return self._connection
 
@@ -319,6 +327,7 @@ class Worker:
                 if now >= self._moved + LOOK_S and self.health.shards:
                     lost = self._move()
                     self._moved = self._moved if lost else now
+                    self.health.lost_at = time.time() if lost else self.health.lost_at
                     self._refill(lost)
         except OnlineStoreDownError as error:
             self._redis_down_until = now + _REDIS_AGAIN_S
@@ -351,6 +360,7 @@ class Worker:
         lost = self._publisher.move([view.stored for view in self._views], self.health.as_of, self.health.shards, look)
         if found is not None and (absent := self._publisher.absent):
             self.health.lost += len(absent)
+            self.health.lost_at = time.time()
             found[0].again(absent)
             text = "Redis has lost %d values of %s, for example of %s; they are written again. If it evicts, see `detektor doctor`"
             self._rarely.say(logging.WARNING, text, len(absent), found[0].view.name, absent[0])

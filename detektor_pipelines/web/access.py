@@ -32,6 +32,9 @@ REMEMBERED_S: Final = 300
 KNOWN: Final = "detektor.caller"
 """Key of a request's scope: who asks; None on an open page for one who is not known. Absent when there is no access control."""
 
+DETAIL: Final = "detektor.detail"
+"""Key of a request's scope: what was wrong with it, for its line in the log (`request_log`)."""
+
 _REMEMBERED: Final = 10_000
 _REFUSED_S: Final = 2
 _LONGEST: Final = 16_384
@@ -124,6 +127,7 @@ class Guard:
                 if scope["path"] not in self._open:
                     if self._refused is not None:
                         self._refused(problem.status)
+                    scope[DETAIL] = problem.detail
                     await answer(problem, send)
                     return
                 scope[KNOWN] = None

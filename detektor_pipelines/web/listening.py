@@ -141,6 +141,7 @@ def run(application: ASGIApp | str, listener: socket.socket, where: ListenAddres
 
     options: dict[str, Any] = {
         "factory": isinstance(application, str),
+        "log_config": None,  # its lines are written as ours are
         "log_level": "warning",
         "access_log": False,
         "timeout_graceful_shutdown": STOP_S,

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 LOCATION: Final = "detektor_pipelines"
 """The name of the code location, as dagster_home/workspace.yaml and the addresses of pages have it."""
 
+_LINES: Final = ("--log-format", "json")
+"""As `log_lines` writes ours."""
+
 _PING: Final = "/api.DagsterApi/Ping"
 _PING_SECONDS: Final = 2
 _RELOAD: Final = "/api.DagsterApi/ReloadCode"
@@ -39,18 +42,18 @@ def code_server_command(settings: Settings) -> list[str]:
     """Return the command line of the code server."""
     where = ["--host", ports.LOOPBACK, "--port", str(settings.dagster_code_port)]
     what = ["--module-name", "detektor_pipelines.definitions", "--location-name", LOCATION]
-    return [binaries.script("dagster"), "code-server", "start", *where, *what]
+    return [binaries.script("dagster"), "code-server", "start", *where, *what, *_LINES]
 
 
 def webserver_command(settings: Settings) -> list[str]:
     """Return the command line of the webserver."""
     where = ["--host", ports.LOOPBACK, "--port", str(settings.dagster_port)]
-    return [binaries.script("dagster-webserver"), *where, "--workspace", _workspace(settings)]
+    return [binaries.script("dagster-webserver"), *where, "--workspace", _workspace(settings), *_LINES]
 
 
 def daemon_command(settings: Settings) -> list[str]:
     """Return the command line of the daemon."""
-    return [binaries.script("dagster-daemon"), "run", "--workspace", _workspace(settings)]
+    return [binaries.script("dagster-daemon"), "run", "--workspace", _workspace(settings), *_LINES]
 
 
 def environment(settings: Settings) -> dict[str, str]:
