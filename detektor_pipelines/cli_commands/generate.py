@@ -30,8 +30,7 @@ def generate(
     *,
     check: Annotated[bool, typer.Option("--check", help="Change nothing; exit 1 if a file differs.")] = False,
 ) -> None:
-    """Write what is made from the definitions: docs, JSON Schema, Feast repository, the client's types, the lock of versions,
-    Grafana's dashboard.
+    """Write what is made from the definitions: docs, JSON Schema, Feast repository, client's types, versions, dashboard.
 
     Refuses when the numbers of a view have changed and its version has not followed: it says which features, and which bump they need.
 

@@ -144,21 +144,32 @@ def misfits(value: Any, expected: Any, path: str) -> typing.Iterator[str]:
     """Yield where a value is not of the type that Grafana's schema, as the SDK was made from it, gives its place."""
     origin, parts = typing.get_origin(expected), typing.get_args(expected)
     if origin in (typing.Union, types.UnionType):
-        found = [list(misfits(value, part, path)) for part in parts]
-        yield from min(found, key=lambda some: (len(some), -sum(each.count(".") for each in some)))
-    elif origin is typing.Literal:
-        yield from () if value in parts else (f"{path}: {value!r}",)
+        yield from misfits_of_all(value, parts, path)
     elif origin is list or origin is dict:
         if not isinstance(value, origin):
             yield f"{path}: {value!r}"
             return
         for key, each in value.items() if isinstance(value, dict) else enumerate(value):
             yield from misfits(each, parts[-1], f"{path}.{key}")
-    elif inspect.isclass(expected) and issubclass(expected, enum.Enum):
-        yield from () if value in {each.value for each in expected} else (f"{path}: {value!r}",)
-    elif inspect.isclass(expected) and hasattr(expected, "from_json") and isinstance(value, expected):
-        hints = typing.get_type_hints(type(value))
-        for name, hint in hints.items():
-            yield from misfits(getattr(value, name), hint, f"{path}.{name}")
-    elif expected not in (Any, object) and not isinstance(value, int if expected is float and isinstance(value, int) else expected):
+    elif hasattr(expected, "from_json") and isinstance(value, expected | dict):
+        read = expected.from_json(value) if isinstance(value, dict) else value  # the SDK leaves some, as links, unread
+        for name, hint in typing.get_type_hints(type(read)).items():
+            yield from misfits(getattr(read, name), hint, f"{path}.{name}")
+    elif not fits(value, expected, parts):
         yield f"{path}: {value!r}"
+
+
+def misfits_of_all(value: Any, parts: tuple[Any, ...], path: str) -> list[str]:
+    """Return the fewest misfits that any of the types gives, those of the value's own kind first."""
+    if value is None and type(None) in parts:
+        return []
+    own = [part for part in parts if (typing.get_origin(part) or part) is type(value)]
+    return min((list(misfits(value, part, path)) for part in own or parts if part is not type(None)), key=len)
+
+
+def fits(value: Any, expected: Any, parts: tuple[Any, ...]) -> bool:
+    if typing.get_origin(expected) is typing.Literal:
+        return value in parts
+    if inspect.isclass(expected) and issubclass(expected, enum.Enum):
+        return value in {each.value for each in expected}
+    return expected in (Any, object) or isinstance(value, int | float if expected is float else expected)
