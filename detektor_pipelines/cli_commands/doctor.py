@@ -31,7 +31,7 @@ def doctor(*, as_json: JsonOption = False) -> None:
     from detektor_pipelines.stack.checks import all_checks
 
     settings = get_settings()
-    checks = [*all_checks(settings), _tables(), _definitions(settings), _log(), *_online(settings)]
+    checks = [*all_checks(settings), _tables(), _definitions(settings), _log(), _served(settings), *_online(settings)]
     where = origins(settings)
     if as_json:
         print_json({"checks": [_as_json(check) for check in checks], "settings": where})
@@ -59,6 +59,20 @@ def _tables() -> Check:
     if found.startswith(expected):
         return Check("tables", "ok", f"revision {found}")
     return Check("tables", "failed", f"revision {found}, this code wants {expected}", "detektor up")
+
+
+def _served(settings: Settings) -> Check:
+    """Check that what is served is as fresh as it ought to be."""
+    from detektor_pipelines.stack.checks import Check
+    from detektor_pipelines.versions.processes import server_health
+
+    said = server_health(settings)
+    if said is None:
+        return Check("served values", "warning", "the feature server does not run, or does not answer", "detektor up serve")
+    status = str(said.get("status", ""))
+    if status in {"OK", "STATIC"}:
+        return Check("served values", "ok", status)
+    return Check("served values", "failed", f"{status}: {said.get('reason', '')}", str(said.get("fix") or "detektor up redis"))
 
 
 def _online(settings: Settings) -> Iterator[Check]:

@@ -1,4 +1,4 @@
-"""`detektor exporter`: metrics of what no server knows."""
+"""`detektor exporter`: metrics of what no server knows; `detektor monitoring`: Prometheus and Alertmanager that ask for all of them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
     app.command("exporter")(exporter)
+    app.command("monitoring")(monitoring)
 
 
 def exporter(
@@ -43,3 +44,22 @@ def exporter(
     where = host or settings.exporter_host
     chosen = port or settings.exporter_port
     run(settings, stop, host=where, port=chosen)
+
+
+def monitoring(
+    name: Annotated[str, typer.Argument(help="prometheus or alertmanager.", show_default=False)],
+) -> None:
+    """Run Prometheus or Alertmanager, where it is installed, with our rules and for the ports in use, until Ctrl-C.
+
+    `detektor up --monitoring` keeps both running: http://127.0.0.1:9090 and 9093, or DETEKTOR_PROMETHEUS_PORT and
+    DETEKTOR_ALERTMANAGER_PORT.
+
+    Example: [bold]detektor monitoring prometheus[/]
+    """
+    from detektor_pipelines.errors import UserError
+    from detektor_pipelines.monitoring import started
+    from detektor_pipelines.settings import get_settings
+
+    if name not in {"prometheus", "alertmanager"}:
+        raise UserError(f"There is no program {name!r}.", fix="Choose from: prometheus, alertmanager.")
+    started.become(get_settings(), name)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
-OWNED: Final = ("docs/self-learning-agents/*.md",)
+OWNED: Final = ("docs/self-learning-agents/*.md", "docs/runbooks/*.md", "monitoring/prometheus/**/*.yml")
 """Directories that hold nothing but generated files: one that nothing renders any more is deleted."""
 
 _DIFF_LINES: Final = 12
@@ -30,7 +30,7 @@ def generate(
     *,
     check: Annotated[bool, typer.Option("--check", help="Change nothing; exit 1 if a file differs.")] = False,
 ) -> None:
-    """Write what is made from the definitions: docs, JSON Schema, Feast repository, client's types, versions, dashboard.
+    """Write what is made from the definitions: docs, JSON Schema, Feast repository, client, lock of versions, monitoring, runbooks.
 
     Refuses when the numbers of a view have changed and its version has not followed: it says which features, and which bump they need.
 
@@ -57,7 +57,8 @@ def render() -> dict[str, str]:
     """Return every generated file's text by its path from the repository's root."""
     from detektor_pipelines.compile import client, docs, feast_repo
     from detektor_pipelines.ingest import schema
-    from detektor_pipelines.monitoring import dashboard
+    from detektor_pipelines.monitoring import dashboard, pages, prometheus
+    from detektor_pipelines.settings import Settings
     from detektor_pipelines.versions import lock
 
     return {
@@ -66,6 +67,8 @@ def render() -> dict[str, str]:
         **client.render(),
         **lock.render(),
         **dashboard.render(),
+        **pages.render(),
+        **{f"monitoring/prometheus/{name}": text for name, text in prometheus.render(Settings.model_construct()).items()},
         "docs/agent-events.schema.json": schema.render(),
     }
 

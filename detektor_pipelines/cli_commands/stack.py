@@ -26,9 +26,12 @@ def up(
     ] = None,
     *,
     free_ports: Annotated[bool, typer.Option("--free-ports", help="Take another port for one that is taken, and say which.")] = False,
+    monitoring: Annotated[
+        bool, typer.Option("--monitoring", help="Prometheus and Alertmanager too, where they are installed on this machine.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Start the servers that do not run yet: PostgreSQL, Redis, MLflow, the stream worker, the feature and the registry server, Dagster.
+    """Start the servers that do not run yet: PostgreSQL, Redis, MLflow, stream worker, feature and registry server, exporter, Dagster.
 
     Harmless when they run. A server of your own is used instead when you give its address:
 
@@ -46,6 +49,9 @@ def up(
         console.print(text, style="dim", highlight=False)
 
     names = tuple(services or DEFAULT_SERVICES)
+    if monitoring:
+        _check_monitoring()
+        names = (*names, "alertmanager", "prometheus")
     storage = tuple(name for name in names if name in {"postgres", "redis"})
     before_dagster = tuple(name for name in names if not name.startswith("dagster"))
     if before_dagster != names:  # its definitions ask for the oldest event: the tables come first
@@ -86,6 +92,16 @@ def _print_pages(status: StackStatus) -> None:
         typer.echo(f"Dagster UI: {status.settings.dagster_url}")
     if status["mlflow"].ready:
         typer.echo(f"MLflow: {status.settings.mlflow_uri}")
+    if status["prometheus"].ready:
+        typer.echo(f"Prometheus: http://{status['prometheus'].address}, alerts at http://{status['alertmanager'].address}")
+
+
+def _check_monitoring() -> None:
+    """Say before anything starts what is not installed."""
+    from detektor_pipelines.monitoring import started
+
+    for name in ("prometheus", "alertmanager"):
+        started.program(name)
 
 
 def _migrate(settings: Settings) -> None:

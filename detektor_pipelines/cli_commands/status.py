@@ -86,6 +86,20 @@ def online(settings: Settings) -> Section:
     return Section("online", title, columns, rows, data, ("detektor online repair",) if found else ())
 
 
+def served(settings: Settings) -> Section:
+    """Whether what the feature server serves is as fresh as it ought to be."""
+    from detektor_pipelines.versions.processes import server_health
+
+    said = server_health(settings)
+    if said is None:
+        return Section("served", "The feature server does not run, or does not answer", (), (), None)
+    status, reason, fix = (str(said.get(name, "")) for name in ("status", "reason", "fix"))
+    data = {"status": status, "reason": reason or None, "fix": fix or None}
+    if not reason:
+        return Section("served", f"The feature server says {status}", (), (), data)
+    return Section("served", f"The feature server says {status}: {reason}", (), (), data, (fix,) if fix else ())
+
+
 def definitions(settings: Settings) -> Section:
     """Which definitions each process has loaded, beside those of this command."""
     from detektor_pipelines.compile.loaded import combined_hash
@@ -122,12 +136,21 @@ def versions(settings: Settings) -> Section:
     return Section("versions", title, ("view", "version", ""), tuple(rows), data, tuple(commands))
 
 
-SECTIONS: tuple[Callable[[Settings], Section], ...] = (views, rejected, log, definitions, versions, online)
+SECTIONS: tuple[Callable[[Settings], Section], ...] = (views, served, rejected, log, definitions, versions, online)
 """What is asked once PostgreSQL is ready, in order."""
 
-_WITHOUT_POSTGRES: tuple[Callable[[Settings], Section], ...] = (definitions, versions)
+_WITHOUT_POSTGRES: tuple[Callable[[Settings], Section], ...] = (served, definitions, versions)
 
-_COLOURS = {"running": "green", "external": "green", "starting": "yellow", "failed": "red", "unreachable": "red", "stopped": "dim"}
+_COLOURS = {
+    "running": "green",
+    "external": "green",
+    "starting": "yellow",
+    "hung": "red",
+    "unwell": "red",
+    "failed": "red",
+    "unreachable": "red",
+    "stopped": "dim",
+}
 
 
 def register(app: typer.Typer) -> None:

@@ -149,5 +149,17 @@ def _server(settings: Settings, service: ServiceStatus) -> Check:
         return Check(service.title, "failed", f"yours at {service.address} does not answer", "Start it, or correct its address")
     if service.state == "failed":
         return Check(service.title, "failed", "failed", f"Read {service.log}; detektor up {service.name}")
+    if found := _unwell(service):
+        return found
     result = "warning" if service.name in lifecycle.DEFAULT_SERVICES else "ok"
     return Check(service.title, result, service.state, f"detektor up {service.name}" if service.state == "stopped" else "")
+
+
+def _unwell(service: ServiceStatus) -> Check | None:
+    """Say what is wrong with a process that runs; None when nothing is, or it is starting."""
+    if service.state == "hung":
+        fix = f"The watchdog ends it within a minute, and it starts anew; by hand: detektor restart {service.name}. Read {service.log}"
+        return Check(service.title, "failed", f"hangs: its process runs since {service.seconds} s and does not answer", fix)
+    if service.state == "unwell":
+        return Check(service.title, "failed", "answers that it is not ready", f"See what else failed here; read {service.log}")
+    return None

@@ -30,8 +30,8 @@ class ServiceStatus:
     Attributes:
         name: What commands call it.
         title: What a person reads.
-        state: `running`, `starting` (the process runs, it does not answer yet), `failed`, `stopped`, `external` or
-            `unreachable` (external, no answer).
+        state: `running`, `starting` (the process runs, it does not answer yet), `hung` (it has had time to and does not), `unwell` (it
+            answers that it is not ready), `failed`, `stopped`, `external` or `unreachable` (external, no answer).
         address: Host and port, without credentials.
         pid: Of our process, or None.
         seconds: Since its start, or None.
@@ -225,7 +225,7 @@ def _start_in_order(settings: Settings, programs: list[Program], tell: Callable[
         if program.finish is not None:
             _wait(settings, (program.name,), tell)
             program.finish(settings)
-    if PROGRAMS["dagster-code"] in programs:
+    if any(program.alive for program in programs) or PROGRAMS["dagster-code"] in programs:
         supervisor.start(settings, WATCHDOG.name)
 
 
@@ -275,6 +275,15 @@ def _service(settings: Settings, program: Program, states: dict[str, dict[str, o
         return ServiceStatus(program.name, program.title, "failed", address, log=log)
     if name not in supervisor.ALIVE:
         return ServiceStatus(program.name, program.title, "stopped", address, log=log)
-    state = "running" if name in {"STARTING", "RUNNING"} and program.ready(settings) else "starting"
     seconds = int(str(row["now"])) - int(str(row["start"]))
+    state = _state(program, settings, seconds) if name in {"STARTING", "RUNNING"} else "starting"
     return ServiceStatus(program.name, program.title, state, address, int(str(row["pid"])) or None, seconds, log)
+
+
+def _state(program: Program, settings: Settings, seconds: int) -> str:
+    """Return the state of a program whose process runs since `seconds`."""
+    if program.ready(settings):
+        return "running"
+    if seconds <= program.start_seconds:
+        return "starting"
+    return "unwell" if program.alive is None or program.alive(settings) else "hung"

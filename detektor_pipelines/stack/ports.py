@@ -37,7 +37,15 @@ def answers(port: int, host: str = LOOPBACK, timeout: float = 1.0) -> bool:
 
 
 def http_answers(port: int, path: str, host: str = LOOPBACK, *, tls: bool = False) -> bool:
-    """Tell whether `GET path` answers with status 200; whose certificate it is does not matter here, it is a server of this machine."""
+    """Tell whether `GET path` answers with status 200."""
+    return http_status(port, path, host, tls=tls) == http.HTTPStatus.OK
+
+
+def http_status(port: int, path: str, host: str = LOOPBACK, *, tls: bool = False) -> int | None:
+    """Return the status of `GET path`, None without an answer within 2 s.
+
+    Whose certificate it is does not matter here, it is a server of this machine.
+    """
     host = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104 - asks one of every address
     if tls:
         context = ssl.create_default_context()
@@ -47,9 +55,9 @@ def http_answers(port: int, path: str, host: str = LOOPBACK, *, tls: bool = Fals
         connection = http.client.HTTPConnection(host, port, timeout=2)
     try:
         connection.request("GET", path)
-        return connection.getresponse().status == http.HTTPStatus.OK
+        return connection.getresponse().status
     except (OSError, http.client.HTTPException):
-        return False
+        return None
     finally:
         connection.close()
 

@@ -40,6 +40,9 @@ class Program:
         environment: Its variables beside the inherited ones; secrets belong here, not on the command line.
         needs: The programs that are ready before it starts.
         stop_signal: What ends it cleanly.
+        alive: Whether its process does its work, however the servers are that it needs; the watchdog ends one that did and does no more.
+            None: nobody looks.
+        silent_seconds: For how long it may be silent before that.
         start_seconds: How long it may take until it is ready.
         stop_seconds: How long it may take to end before it is killed.
 
@@ -55,6 +58,8 @@ class Program:
     finish: Callable[[Settings], None] | None = None
     environment: Callable[[Settings], dict[str, str]] = _no_variables
     needs: tuple[str, ...] = ()
+    alive: Callable[[Settings], bool] | None = None
+    silent_seconds: int = 15
     stop_signal: str = "TERM"
     start_seconds: int = 60
     stop_seconds: int = 30

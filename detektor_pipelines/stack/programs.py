@@ -55,6 +55,10 @@ def _postgres_login(settings: Settings) -> postgres.Login:
     return postgres.Login(settings.postgres_user, password, settings.postgres_port, settings.postgres_host)
 
 
+def _postgres_ready(settings: Settings) -> bool:
+    return postgres.is_ready(_postgres_login(settings))
+
+
 def _finish_postgres(settings: Settings) -> None:
     if not settings.external_postgres_url:
         postgres.create_database(_postgres_login(settings).dsn("postgres"), settings.postgres_database)
@@ -132,6 +136,10 @@ def _exporter_command(settings: Settings) -> list[str]:
     return [binaries.script("detektor"), "exporter", "--port", str(settings.exporter_port)]
 
 
+def _is_alive(settings: Settings, host: str, port: int) -> bool:
+    return ports.http_answers(port, "/health/live", host, tls=settings.serve_tls_cert is not None)
+
+
 def _is_healthy(settings: Settings, host: str, port: int) -> bool:
     return ports.http_answers(port, "/health", host, tls=settings.serve_tls_cert is not None)
 
@@ -146,7 +154,7 @@ PROGRAMS: dict[str, Program] = {
             external=lambda settings: settings.external_postgres_url,
             prepare=lambda settings: postgres.initialise(_postgres_data(settings), _postgres_login(settings)),
             command=lambda settings: postgres.command(_postgres_data(settings), settings.postgres_port),
-            ready=lambda settings: postgres.is_ready(_postgres_login(settings)),
+            ready=_postgres_ready,
             finish=_finish_postgres,
             stop_signal="INT",  # fast shutdown: open transactions are rolled back instead of waited for
         ),
@@ -176,7 +184,8 @@ PROGRAMS: dict[str, Program] = {
             port_field="stream_metrics_port",
             command=_stream_command,
             environment=lambda settings: {"DETEKTOR_HOME": str(settings.home)},
-            ready=lambda settings: ports.http_answers(settings.stream_metrics_port, "/metrics"),
+            ready=lambda settings: ports.http_answers(settings.stream_metrics_port, "/health"),
+            alive=lambda settings: ports.http_answers(settings.stream_metrics_port, "/health"),
             needs=("postgres", "redis"),
             start_seconds=60,
         ),
@@ -187,6 +196,7 @@ PROGRAMS: dict[str, Program] = {
             command=_serve_command,
             environment=lambda settings: {"DETEKTOR_HOME": str(settings.home)},
             ready=lambda settings: _is_healthy(settings, settings.serve_host, settings.serve_port),
+            alive=lambda settings: _is_alive(settings, settings.serve_host, settings.serve_port),
             needs=("redis",),
         ),
         Program(
@@ -196,6 +206,8 @@ PROGRAMS: dict[str, Program] = {
             command=_registry_command,
             environment=lambda settings: {"DETEKTOR_HOME": str(settings.home)},
             ready=lambda settings: _is_healthy(settings, settings.registry_host, settings.registry_port),
+            alive=lambda settings: _is_alive(settings, settings.registry_host, settings.registry_port),
+            silent_seconds=30,
             needs=("postgres",),
             start_seconds=180,  # it imports Feast
         ),
@@ -206,7 +218,26 @@ PROGRAMS: dict[str, Program] = {
             command=_exporter_command,
             environment=lambda settings: {"DETEKTOR_HOME": str(settings.home)},
             ready=lambda settings: ports.http_answers(settings.exporter_port, "/health"),
+            alive=lambda settings: ports.http_answers(settings.exporter_port, "/health"),
+            silent_seconds=30,
             needs=("postgres", "redis"),
+        ),
+        Program(
+            name="alertmanager",
+            title="Alertmanager",
+            port_field="alertmanager_port",
+            command=lambda _: [binaries.script("detektor"), "monitoring", "alertmanager"],
+            environment=lambda settings: {"DETEKTOR_HOME": str(settings.home)},
+            ready=lambda settings: ports.http_answers(settings.alertmanager_port, "/-/ready"),
+        ),
+        Program(
+            name="prometheus",
+            title="Prometheus",
+            port_field="prometheus_port",
+            command=lambda _: [binaries.script("detektor"), "monitoring", "prometheus"],
+            environment=lambda settings: {"DETEKTOR_HOME": str(settings.home)},
+            ready=lambda settings: ports.http_answers(settings.prometheus_port, "/-/ready"),
+            needs=("alertmanager",),
         ),
         Program(
             name="dagster-code",
@@ -225,6 +256,8 @@ PROGRAMS: dict[str, Program] = {
             command=dagster_servers.webserver_command,
             environment=dagster_servers.environment,
             ready=dagster_servers.webserver_ready,
+            alive=dagster_servers.webserver_ready,
+            silent_seconds=60,
             needs=("postgres", "dagster-code"),
             start_seconds=180,
             stop_seconds=10,  # all that it knows is in PostgreSQL
@@ -236,6 +269,8 @@ PROGRAMS: dict[str, Program] = {
             command=dagster_servers.daemon_command,
             environment=dagster_servers.environment,
             ready=dagster_servers.daemon_ready,
+            alive=lambda settings: dagster_servers.daemon_ready(settings) or not _postgres_ready(settings),
+            silent_seconds=60,  # after a minute and a quarter without a beat
             needs=("postgres", "dagster-code"),
             start_seconds=180,
             stop_seconds=10,  # all that it knows is in PostgreSQL
@@ -251,4 +286,4 @@ WATCHDOG = Program(
     environment=dagster_servers.environment,
     ready=lambda _: True,
 )
-"""No server, so not in the table: it runs beside the code server and fixes what the process manager does not see."""
+"""No server, so not in the table: it runs beside those it watches and fixes what the process manager does not see."""

@@ -1,4 +1,7 @@
-"""Watches what the process manager cannot see: Dagster programs that grew, and a code server that lost the process behind it.
+"""Watches what the process manager cannot see: programs that hang, Dagster's that grew, a code server that lost the process behind it.
+
+A program that has answered and no longer does (`Program.alive`) is killed, with the processes that it started; the process manager starts
+it anew. A stream worker that hangs holds the locks of its shards for ever: nobody else moves their values on.
 
 Dagster's daemon leaks. The kernel's limits do not fit: one on the address space counts what is only reserved, a cgroup needs root. So a
 program above `DETEKTOR_DAGSTER_MEMORY_MB` is ended cleanly here and started again; runs are other processes and go on.
@@ -6,13 +9,16 @@ program above `DETEKTOR_DAGSTER_MEMORY_MB` is ended cleanly here and started aga
 The code server is two processes: one that listens, and a loader that holds the definitions and starts the runs. When the loader dies
 (out of memory, for example) the other goes on listening and answers with errors for ever; a reload gives it a new loader.
 
-Started by `lifecycle.up` beside the code server, ended by `down`: `python -m detektor_pipelines.stack.watchdog`.
+Started by `lifecycle.up` beside what it watches, ended by `down`: `python -m detektor_pipelines.stack.watchdog`.
 """
 
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,10 +27,12 @@ import psutil
 from detektor_pipelines import log_lines
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.stack import supervisor
+from detektor_pipelines.stack.programs import PROGRAMS
 from detektor_pipelines.stack.servers import dagster as dagster_servers
 
 if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
+    from detektor_pipelines.stack.program import Program
 
 _SECONDS: Final = 5
 _TRIES: Final = 5
@@ -46,12 +54,16 @@ class Watchdog:
         settings: Where the stack is.
         restarted: Programs in order, each time one was ended for its size.
         reloads: Reloads in a row that gave the code server no loader.
+        killed: Programs in order, each time one was ended because it hung.
 
     """
 
     settings: Settings
     restarted: list[str] = field(default_factory=list)
     reloads: int = 0
+    killed: list[str] = field(default_factory=list)
+    _heard: dict[str, tuple[int, float]] = field(default_factory=dict)
+    """By program its process, and when that last answered."""
     _lost: int | None = None
     _small_for: set[str] = field(default_factory=set)
 
@@ -60,6 +72,9 @@ class Watchdog:
         rows = supervisor.states(self.settings)
         if not rows:
             return False
+        for program in PROGRAMS.values():
+            if program.alive is not None and (process := _process(rows, program.name)):
+                self._look_whether_alive(program, process.pid)
         for name in _GROWING:
             if (process := _process(rows, name)) and self._too_large(process, name):
                 supervisor.stop(self.settings, name)
@@ -68,6 +83,21 @@ class Watchdog:
         if listener := _process(rows, _CODE_SERVER):
             self._look_at_loader(listener)
         return True
+
+    def _look_whether_alive(self, program: Program, pid: int) -> None:
+        now = time.monotonic()
+        if program.alive is not None and program.alive(self.settings):
+            self._heard[program.name] = pid, now
+            return
+        heard, at = self._heard.get(program.name, (0, now))
+        if heard != pid:  # it has not answered yet: however long its start takes, it is left to it
+            return
+        if now - at >= program.silent_seconds:
+            _logger.error("%s (process %d) has not answered for %.0f s: it is ended, and starts anew", program.title, pid, now - at)
+            self.killed.append(program.name)
+            del self._heard[program.name]
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)  # the process manager makes each program the leader of a group
 
     def _look_at_loader(self, listener: psutil.Process) -> None:
         loaders = sorted(listener.children(), key=lambda child: float(child.create_time()))

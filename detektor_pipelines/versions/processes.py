@@ -118,9 +118,14 @@ def _runs_here(settings: Settings, name: str) -> bool:
     return bool(os.environ.get(PROGRAMS[name].port_variable)) or (row is not None and row["statename"] in supervisor.ALIVE)
 
 
+def server_health(settings: Settings) -> dict[str, Any] | None:
+    """Return what the feature server of this stack says at /health, None when none runs or answers."""
+    return _health(settings, "serve", settings.serve_host, settings.serve_port)
+
+
 def server_status(settings: Settings) -> str | None:
     """Return what the feature server of this stack says of itself in one word, None when none runs or answers."""
-    said = _health(settings, "serve", settings.serve_host, settings.serve_port)
+    said = server_health(settings)
     return None if said is None else str(said.get("status", ""))
 
 
