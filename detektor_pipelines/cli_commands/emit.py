@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -63,6 +64,9 @@ def emit(**given: Any) -> None:
     settings = get_settings()
     event = _event(given)
     with LiveWriter(settings, mix=given["mix"]) as writer:
+        if not (event.simulated or given["mix"]) and writer.holds_simulated_events_only():
+            event = replace(event, simulated=True)
+            typer.echo("This log is simulated, so the event is marked as simulated too.", err=True)
         if given["at"] is None:
             (outcome,) = writer.write([event])
         else:
@@ -72,7 +76,7 @@ def emit(**given: Any) -> None:
         raise UserError(
             f"The event was not added: {outcome.reason}.",
             where=f"event_id {event.event_id}; it is kept in ml_learning.rejected_events",
-            fix="Add --simulated or --mix if you mean this log; give another --event-id if it is another event.",
+            fix="Add --mix if simulated and real events may share this log; give another --event-id if it is another event.",
         )
     if given["as_json"]:
         print_json({"event_id": event.event_id, "status": outcome.status, "agent_type": event.agent_type, "project": event.project})
@@ -203,7 +207,7 @@ def _signature() -> inspect.Signature:
             None,
         ),
         "simulated": (
-            Annotated[bool, typer.Option("--simulated", help="It never happened: for a log of `detektor simulate` or the demo.")],
+            Annotated[bool, typer.Option("--simulated", help="It never happened; on a log of simulated events that goes without saying.")],
             False,
         ),
         "mix": (Annotated[bool, typer.Option("--mix", help="Allow simulated events beside real ones.")], False),

@@ -30,7 +30,7 @@ def generate(
     *,
     check: Annotated[bool, typer.Option("--check", help="Change nothing; exit 1 if a file differs.")] = False,
 ) -> None:
-    """Write what is made from the definitions: docs, JSON Schema, Feast repository, client, lock of versions, Prometheus' files, runbooks.
+    """Write what is made from the definitions: docs, JSON Schema, Feast repository, client, lock of versions, monitoring, runbooks.
 
     Refuses when the numbers of a view have changed and its version has not followed: it says which features, and which bump they need.
 
@@ -57,7 +57,7 @@ def render() -> dict[str, str]:
     """Return every generated file's text by its path from the repository's root."""
     from detektor_pipelines.compile import client, docs, feast_repo
     from detektor_pipelines.ingest import schema
-    from detektor_pipelines.monitoring import pages, prometheus
+    from detektor_pipelines.monitoring import dashboard, pages, prometheus
     from detektor_pipelines.settings import Settings
     from detektor_pipelines.versions import lock
 
@@ -66,6 +66,7 @@ def render() -> dict[str, str]:
         **feast_repo.render(),
         **client.render(),
         **lock.render(),
+        **dashboard.render(),
         **pages.render(),
         **{f"monitoring/prometheus/{name}": text for name, text in prometheus.render(Settings.model_construct()).items()},
         "docs/agent-events.schema.json": schema.render(),

@@ -2,8 +2,8 @@
 
 docs/metrics.md is made from this list, the exposition of each server is held to it by tests, rules and dashboards take names from it. A
 name is never changed: `feast_online_serving_latency` and `feast_feature_drift_score` are what others already ask for, all further ones
-begin with `detektor_` and end in their unit. Labels are views, features, states and the like, which the definitions bound; never an
-agent_id, an address or a text.
+begin with `detektor_` and end in their unit. Labels are views, features, states and the like, which the definitions bound, and twenty
+projects; never an agent_id, an address or a text.
 
 Prometheus finds a server by the job of the same name: `detektor-serve`, `detektor-stream`, `detektor-exporter`.
 """
@@ -128,6 +128,13 @@ LOG_EVENTS: Final = Metric(
     "Rows of the raw log by agent, revisions among them, as PostgreSQL's statistics estimate them; for how it grows.",
     ("agent",),
 )
+PROJECT_EVENTS: Final = Metric(
+    "detektor_project_events",
+    "gauge",
+    "Rows of the raw log of the last seven days by the agent's view and project, the busiest twenty by name; a project that falls"
+    " silent: docs/runbooks/silent-log.md.",
+    ("view", "project"),
+)
 REJECTED: Final = Metric(
     "detektor_log_rejected_events_total",
     "counter",
@@ -236,6 +243,7 @@ EXPORTER: Final = (
     NULL_RATIO,
     LOG_AGE,
     LOG_EVENTS,
+    PROJECT_EVENTS,
     REJECTED,
     BACKFILL_RUNNING,
     BACKFILL_LAST,

@@ -83,6 +83,26 @@ class LiveWriter:
             stored = iter(self._store(events, rejections))
         return [next(stored) if outcome is None else outcome for outcome in outcomes]
 
+    def holds_simulated_events_only(self) -> bool:
+        """Whether the log is one of simulated events, into which no real one may come.
+
+        Raises:
+            UserError: PostgreSQL does not answer.
+
+        """
+        with self._lock, postgres_errors(self._settings):
+            return self._connected().holds_simulated_events_only()
+
+    def retract(self, event_ids: Sequence[str]) -> int:
+        """Take events back, so that they count no more; returns how many counted until now.
+
+        Raises:
+            UserError: PostgreSQL does not answer or refuses.
+
+        """
+        with self._lock, postgres_errors(self._settings):
+            return self._connected().retract(event_ids)
+
     def _store(self, events: Sequence[AgentEvent], rejections: Sequence[Rejection]) -> list[Outcome]:
         try:
             return self._append(events, rejections)

@@ -30,6 +30,7 @@ QUESTIONS: Final = (
     Question("registry", 4, registry.registry),
     Question("drift", 4, drift.drift),
     Question("events", 20, log.events),
+    Question("projects", 20, log.projects),
     Question("nulls", 20, published.nulls),
 )
 """Turns are DETEKTOR_EXPORTER_SECONDS long, 15 s by default: the first ones are asked four times a minute, the last every five minutes."""

@@ -69,6 +69,12 @@ revised AS (SELECT event_id, body_hash, occurred_at, revision FROM records WHERE
 counting AS ({statements.UPDATE_IDENTITIES})
 INSERT INTO ml_learning.agent_events ({_COLUMN_LIST}) SELECT {_COLUMN_LIST} FROM records
 """
+_RETRACT: Final = f"""
+{_RECORDS},
+revised AS (SELECT event_id, body_hash, occurred_at, revision FROM records),
+counting AS ({statements.UPDATE_IDENTITIES})
+INSERT INTO ml_learning.agent_events ({_COLUMN_LIST}) SELECT {_COLUMN_LIST} FROM records
+"""
 _REJECT: Final = f"""
 WITH refused AS (
     SELECT source, line, reason, excerpt, event_id, %(at)s::timestamptz AS rejected_at
@@ -135,6 +141,29 @@ class LiveLog:
         names = ("source", "line", "reason", "excerpt", "event_id")
         columns = {name: [_storable(value) for value in values] for name, values in zip(names, zip(*kept, strict=True), strict=True)}
         return self._connection.execute(_REJECT, {**columns, "at": from_us(now_us())}).rowcount
+
+    def holds_simulated_events_only(self) -> bool:
+        """Whether the log is one of simulated events, into which no real one may come."""
+        return self._connection.execute(statements.SELECT_ORIGIN).fetchone() == (True, False)
+
+    def retract(self, event_ids: Sequence[str]) -> int:
+        """Take events back: from now on none of their revisions counts; returns how many counted until now.
+
+        The log stays append-only: each gets one more revision that says so, known from now on.
+
+        Raises:
+            psycopg.Error: The server cannot be reached or refuses.
+
+        """
+        now, ids = now_us(), list(event_ids)
+        with self._connection.transaction():
+            self._connection.execute(_LOCK, (ids,))
+            stored = [_row_of_stored(row) for row in self._connection.execute(_STORED, (ids,)).fetchall()]
+            counting = [row for row in stored if not row["retracted"]]
+            rows = [{**row, "revision": row["revision"] + 1, "retracted": True, "known_at": now, "ingested_at": now} for row in counting]
+            if rows:
+                self._connection.execute(_RETRACT, _parameters(rows, [body_hash(row) for row in rows]))
+        return len(rows)
 
     def _append(self, rows: Sequence[Row]) -> list[Outcome]:
         self._ensure_months(rows)
