@@ -120,6 +120,11 @@ class Settings(BaseSettings):
     dagster_public_url: str | None = None  # where people reach Dagster's pages, for links in alerts; by default this machine's port
     alert_webhook: SecretStr | None = Field(default=None, repr=False)
 
+    backup_url: str | None = Field(default=None, repr=False)  # where backups are kept: a directory or any URL of fsspec
+    backup_recipients: str | None = None  # age1…,age1… or a file of them: to whom backups are encrypted
+    backup_identity_file: Path | None = None  # private keys of age, a line each; only for who opens a backup
+    backup_identity: SecretStr | None = Field(default=None, repr=False)
+
     external_postgres_url: str | None = Field(default=None, repr=False)
     external_redis_url: str | None = Field(default=None, repr=False)
 

@@ -195,7 +195,8 @@ class Judge:
         """Rule 22: a run puts every key online that it can know of, true up to the end of what is covered."""
         stage, view = self._stage, version.view
         parts = {day: each.covers(day, view.grain) for day, each in version.published.items()}
-        instant = min(stage.now, max((end for day, end in parts.items() if end > midnight(day)), default=0))
+        last = stage.now - stage.now % view.grain  # what a clock that was ahead published of the days to come is not covered yet
+        instant = max((min(end, last) for day, end in parts.items() if min(end, last) > midnight(day)), default=0)
         for key, row in rows.items():
             if row is not None:
                 if row.snapshot is not None and true_up_to(row) < instant:

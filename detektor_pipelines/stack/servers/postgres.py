@@ -114,15 +114,25 @@ def run_sql(dsn: str, sql: str, **variables: str) -> str:
     environment = os.environ | {"PGOPTIONS": "-c client_min_messages=warning", "PGCONNECT_TIMEOUT": "10"}
     # The URL holds the password: in the environment only its owner can read it, on the command line everybody.
     done = subprocess.run(
-        [*words, "-d", _without_password(dsn, environment)], input=sql, env=environment, capture_output=True, text=True, check=False
+        [*words, "-d", without_password(dsn, environment)], input=sql, env=environment, capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
         raise UserError(
             f"PostgreSQL refused: {_last_line(done.stderr)}",
-            where=_without_password(dsn, {}),
+            where=without_password(dsn, {}),
             fix="`detektor doctor` says whether the server answers and whether the login is right.",
         )
     return done.stdout
+
+
+def without_password(dsn: str, environment: dict[str, str]) -> str:
+    """Return the URL without its password, which goes into `environment` as PGPASSWORD: everybody can read command lines."""
+    parts = urlsplit(dsn)
+    if parts.password is None:
+        return dsn
+    environment["PGPASSWORD"] = unquote(parts.password)
+    credentials, _, address = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{credentials.partition(':')[0]}@{address}"))
 
 
 def create_database(login_dsn: str, database: str) -> None:
@@ -181,16 +191,6 @@ def _remove_half_made(data: Path) -> None:
             fix="Move it away, or set DETEKTOR_HOME to another directory.",
         )
     shutil.rmtree(data)
-
-
-def _without_password(dsn: str, environment: dict[str, str]) -> str:
-    """Move the URL's password into `environment` as PGPASSWORD."""
-    parts = urlsplit(dsn)
-    if parts.password is None:
-        return dsn
-    environment["PGPASSWORD"] = unquote(parts.password)
-    credentials, _, address = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{credentials.partition(':')[0]}@{address}"))
 
 
 def _last_line(text: str) -> str:
