@@ -95,12 +95,15 @@ def read_events(
     import pyarrow as pa
 
     revised = any_revised(connection)
-    with connection.cursor() as cursor:
-        text = events_sql(agent, columns, start, end, revised=revised, snapshot=snapshot)
-        cursor.execute(text if where is None else f"SELECT * FROM ({text}) raw WHERE {where}")
-        table = cursor.fetch_arrow_table()
-    types = {"ts": pa.int64(), "known": pa.int64(), "until": pa.int64(), "live": pa.bool_()}
     names = ["ts", "known", "until", "event_id", "live", "project", *columns]
+    read = names if revised else [name for name in names if name != "until"]  # a column of nulls costs as much as any other
+    text = events_sql(agent, columns, start, end, revised=revised, snapshot=snapshot)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {', '.join(read)} FROM ({text}) raw{'' if where is None else f' WHERE {where}'}")
+        table = cursor.fetch_arrow_table()
+    if not revised:
+        table = table.append_column("until", pa.nulls(table.num_rows, pa.int64()))
+    types = {"ts": pa.int64(), "known": pa.int64(), "until": pa.int64(), "live": pa.bool_()}
     wanted = pa.schema([(name, types.get(name, pa.int64() if name in MEASURES else pa.string())) for name in names])
     return table.select(names).cast(wanted)
 
