@@ -172,7 +172,7 @@ def test_get_and_explain_say_the_same_of_a_moment(history, at):
     append(history, [replace(late, known_at=to_us(datetime(2026, 3, 6, 9, tzinfo=UTC)))])
     for known in ((), ("--known", "2026-03-05T10:30"), ("--known", "2026-03-06T09:00")):
         got = json.loads(call("features", "get", "code-reviewer", "--at", at, *known, "--json").stdout)
-        for value in got["values"]:
+        for value in got["values"][:: 4 if known else 1]:
             words = ("features", "explain", f"code_review_features:{value['name']}", "--at", at, *known, "--json")
             explained = json.loads(call(*words).stdout)
             assert (explained["value"], explained["source"]) == (value["value"], "log"), value["name"]

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from support.engine_cases import ORIGIN, comparable, everything, histories, revised_histories
+from support.examples import examples
 from support.log_rows import clear, insert, partition_log
 from support.oracle import Event, resolved, rows, values
 
@@ -47,11 +48,11 @@ LENGTH = 60
 DAYS = [FIRST + dt.timedelta(days=number) for number in range(LENGTH)]
 END = ORIGIN + LENGTH * DAY
 patient = hypothesis_settings(
-    max_examples=5,
+    max_examples=examples(4),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
 )
-fewer = hypothesis_settings(patient, max_examples=3, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+fewer = hypothesis_settings(patient, max_examples=examples(3), phases=(Phase.explicit, Phase.reuse, Phase.generate))
 
 
 @pytest.fixture(scope="module")

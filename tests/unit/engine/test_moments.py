@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.engine_cases import HISTORY, ORIGIN, WINDOWS, crafted, event_table, everything, histories, instants_strategy, revised_histories
+from support.examples import examples
 from support.oracle import Event, Value, resolved, values
 from support.rule_views import view_of
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.language import Window
 
-few = settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+few = settings(max_examples=examples(4), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 KEYS = ("code-reviewer", "code-reviewer@p", "code-reviewer@q", "code-reviewer@nobody")
 Moment = tuple[str, int, str | None]
 MOMENTS = st.lists(
