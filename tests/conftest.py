@@ -47,7 +47,7 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(trylast=True)  # after what is not asked for is left out
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the modules whose tests take longest, by their marks, so that no core waits for one at the end; each stays in one piece."""
+    """Begin with the modules whose tests take longest, by their marks: no core waits for one at the end. A module stays in one piece."""
     first: dict[object, int] = {}
     for item in items:
         rank = 0 if item.get_closest_marker("timeout") else 1 if item.get_closest_marker("slow") else 2
