@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 from hypothesis import Phase
 from hypothesis import settings as hypothesis_settings
@@ -42,6 +43,20 @@ hypothesis_settings.load_profile("ci")
 def pytest_configure() -> None:
     """Have the catalogue, which tests load before any fixture, find no version that somebody has rolled back to in this checkout."""
     os.environ["DETEKTOR_HOME"] = "/nowhere/detektor"
+
+
+@pytest.hookimpl(trylast=True)  # after what is not asked for is left out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the modules whose tests take longest, by their marks: no core waits for one at the end. A module stays in one piece."""
+    first: dict[object, int] = {}
+    for item in items:
+        rank = 0 if item.get_closest_marker("timeout") else 1 if item.get_closest_marker("slow") else 2
+        first[_module(item)] = min(rank, first.get(_module(item), rank))
+    items.sort(key=lambda item: first[_module(item)])
+
+
+def _module(item: pytest.Item) -> object:
+    return item.getparent(pytest.Module)
 
 
 @pytest.fixture(autouse=True)
@@ -133,8 +148,14 @@ def servers(database: Settings, redis_db: Settings) -> Settings:
 @contextmanager
 def _cloned(server: embedded.PostgresServer, template: str) -> Iterator[str]:
     name = f"test_{next(_numbers)}"
-    server.sql(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    _say(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
     try:
         yield name
     finally:
-        server.sql(f"DROP DATABASE {name} WITH (FORCE)")
+        _say(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _say(server: embedded.PostgresServer, statement: str) -> None:
+    """Run a statement by a driver that is loaded anyway: a psql process for each test would cost a minute in all."""
+    with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        connection.execute(statement)

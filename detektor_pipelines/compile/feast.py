@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines.catalog import LABELS, VIEWS, view_named
+from detektor_pipelines.compile import feast_import  # noqa: F401  before Feast
 from detektor_pipelines.language.hashes import data_hash, label_hash, metadata_hash, short_hash
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from detektor_pipelines.compile import feast_import  # noqa: F401  before Feast
 from detektor_pipelines.compile.loaded import definitions
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.stores.connections import connect

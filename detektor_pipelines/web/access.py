@@ -152,6 +152,7 @@ def access_of(settings: Settings) -> Access | None:
     provider: Provider | None = None
     if settings.serve_oidc_discovery_url:
         check_provider(settings)
+        from detektor_pipelines.compile import feast_import  # noqa: F401  before Feast
         from detektor_pipelines.web.oidc import Provider as OidcProvider
 
         provider = OidcProvider(settings)

@@ -61,7 +61,7 @@ def test_every_benchmark_has_its_section() -> None:
     assert [script.name for script in BENCHMARKS.glob("bench_*.py") if f"benchmarks/{script.name}" not in readme] == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_way_to_a_training_set_gives_a_row_a_label() -> None:
     sizes = ("--events", "5000", "--projects", "3", "--labels", "100", "--rows", "1840", "--frames", "10", "--stock-frames", "10")
     found = figures("training.py", *sizes, "--turns", "1")
@@ -70,7 +70,7 @@ def test_every_way_to_a_training_set_gives_a_row_a_label() -> None:
     assert found["ours_over_stock_10"] > 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_parity_finds_the_one_value_that_was_planted() -> None:
     found = figures("bench_parity.py", "--history", "3000", "--keys", "40", "--turns", "1")
     assert found["healthy_compared"] == found["later_compared"] > 40

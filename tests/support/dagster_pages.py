@@ -25,7 +25,7 @@ _NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
 _PATIENCE_MS: Final = 30_000
 """How long a page may take on a busy machine; nothing is slept for, so a quick one costs nothing."""
 _DAEMON_SECONDS: Final = 120
-"""A backfill waits for the daemon's tick (30 s at most), perhaps for another backfill, and for its run."""
+"""A backfill waits for the daemon's tick (5 s at most), perhaps for another backfill, and for its run."""
 
 
 def chromium() -> str | None:

@@ -9,6 +9,8 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+import psycopg
+
 from detektor_pipelines.settings import Settings
 from detektor_pipelines.stack import ports
 from detektor_pipelines.stack.programs import PROGRAMS
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from detektor_pipelines.stack.servers import embedded
 
 MLFLOW = PROGRAMS["mlflow"]
+_MADE_AT_FIRST = {"alembic_version", "experiments", "workspaces"}
 
 
 @contextmanager
@@ -45,6 +48,15 @@ def mlflow_server(postgres_server: embedded.PostgresServer, home: Path) -> Itera
     finally:
         stop_group(process)
         postgres_server.sql("DROP DATABASE mlflow_of_tests WITH (FORCE)")
+
+
+def forget(postgres_server: embedded.PostgresServer) -> None:
+    """Leave the server's database as its first start made it."""
+    with psycopg.connect(postgres_server.dsn("mlflow_of_tests")) as connection:
+        rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'mlflow'").fetchall()
+        own = ", ".join(f'mlflow."{name}"' for (name,) in rows if name not in _MADE_AT_FIRST)
+        connection.execute(f"TRUNCATE {own}")
+        connection.execute("DELETE FROM mlflow.experiments WHERE experiment_id <> 0")
 
 
 def stop_group(process: subprocess.Popen[bytes]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines.errors import UserError
@@ -53,7 +54,7 @@ def webserver_command(settings: Settings) -> list[str]:
 
 def daemon_command(settings: Settings) -> list[str]:
     """Return the command line of the daemon."""
-    return [binaries.script("dagster-daemon"), "run", "--workspace", _workspace(settings), *_LINES]
+    return [sys.executable, "-m", "detektor_pipelines.orchestration.daemon", "run", "--workspace", _workspace(settings), *_LINES]
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -4,3 +4,5 @@ Belongs here: whatever Feast calls, and whoever calls Feast. Importing its store
 the values themselves (`stores.online`, `stores.offline`), which never import Feast; Feast's objects made from definitions
 (`compile.feast`).
 """
+
+from detektor_pipelines.compile import feast_import  # noqa: F401  before Feast

@@ -166,13 +166,13 @@ def test_explain_shows_the_live_value_and_its_events_not_the_last_hours(history,
     assert served["weekly_reviews_count"] == 3
 
 
-@pytest.mark.parametrize("at", ["2026-03-05T10:20:00.000001", "2026-03-07T11:59:59"])
+@pytest.mark.parametrize("at", ["2026-03-05T10:20:00.000001", pytest.param("2026-03-07T11:59:59", marks=pytest.mark.long)])
 def test_get_and_explain_say_the_same_of_a_moment(history, at):
     late = review(3, datetime(2026, 3, 5, 10, 5, tzinfo=UTC), verdict="rejected", issues_found=1)
     append(history, [replace(late, known_at=to_us(datetime(2026, 3, 6, 9, tzinfo=UTC)))])
     for known in ((), ("--known", "2026-03-05T10:30"), ("--known", "2026-03-06T09:00")):
         got = json.loads(call("features", "get", "code-reviewer", "--at", at, *known, "--json").stdout)
-        for value in got["values"]:
+        for value in got["values"][:: 4 if known else 1]:
             words = ("features", "explain", f"code_review_features:{value['name']}", "--at", at, *known, "--json")
             explained = json.loads(call(*words).stdout)
             assert (explained["value"], explained["source"]) == (value["value"], "log"), value["name"]

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from support.engine_cases import ORIGIN, everything, histories
+from support.examples import examples
 from support.log_rows import clear, insert, partition_log
 from support.oracle import Event, values
 from support.rule_log import run
@@ -47,7 +48,7 @@ SMALL = FeatureView(
     ),
 )
 patient = hypothesis_settings(
-    max_examples=4,
+    max_examples=examples(3),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
     phases=(Phase.explicit, Phase.reuse, Phase.generate),

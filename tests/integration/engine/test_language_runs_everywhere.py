@@ -162,10 +162,10 @@ ACCEPTED: Final = list(accepted())
 
 
 def views() -> list[FeatureView]:
-    """All of it in views of 40 features, each with a derived one."""
+    """All of it in views of 20 features, each with a derived one."""
     found = []
-    for number, start in enumerate(range(0, len(ACCEPTED), 40)):
-        some = tuple(ACCEPTED[start : start + 40])
+    for number, start in enumerate(range(0, len(ACCEPTED), 20)):
+        some = tuple(ACCEPTED[start : start + 20])
         derived = made("derived", feature(some[0].name) / feature(some[-1].name) - 1.5, description="A ratio.")
         name = f"every{number}_".ljust(MAXIMUM_VIEW_NAME, "x")
         found.append(FeatureView(name, "code-reviewer", "1.0.0", "x", "All of it.", (*some, derived)))

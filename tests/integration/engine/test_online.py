@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from support.engine_cases import event_table
+from support.examples import examples
 from support.log_rows import clear, insert, partition_log
 from support.oracle import Event
 from support.rule_log import published
@@ -229,7 +230,7 @@ def test_a_value_of_the_gate_is_not_kept_true_by_valid_through(log: Settings, mo
 
 
 @pytest.mark.slow
-@hypothesis_settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=examples(6), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     hours=st.lists(st.tuples(st.integers(0, 12 * 24 - 1), st.sampled_from("pq")), min_size=1, max_size=8),
     chosen=st.sets(st.sampled_from(DAYS), min_size=1),

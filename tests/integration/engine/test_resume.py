@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from support.engine_cases import ORIGIN, comparable, crafted, everything, histories, side_by_side
+from support.examples import examples
 from support.log_rows import clear, insert, partition_log
 from support.oracle import Event, rows
 
@@ -94,7 +95,7 @@ def late(name: str, day: int) -> Event:
 
 
 @pytest.mark.slow
-@hypothesis_settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@hypothesis_settings(max_examples=examples(3), deadline=None, suppress_health_check=list(HealthCheck))
 @given(batches=st.lists(histories(size=10), min_size=1, max_size=3), limit=st.integers(1, 12))
 def test_chunks_publish_what_one_run_publishes(log: Settings, batches: list[list[Event]], limit: int) -> None:
     forget(log)

@@ -229,7 +229,7 @@ def test_a_mistake_is_said_in_words(history: Settings, words: tuple[str, ...], s
     assert published(history) == {}
 
 
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("end", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_ctrl_c_cancels_publishes_nothing_by_half_and_says_how_to_go_on(history: Settings, end: signal.Signals) -> None:
     whole = undisturbed(history)
     with held(history, SOME[1]) as wait_for_it:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from support.engine_cases import ORIGIN, everything, histories
+from support.examples import examples
 from support.log_rows import clear, insert, partition_log
 from support.oracle import values as oracle_values
 from support.planted import AGENT, VIEW, Planting, at, reviews
@@ -70,7 +71,7 @@ def test_a_sample_is_another_one_each_time_and_the_same_for_a_seed(log: Settings
 
 
 @pytest.mark.slow
-@settings(checked, max_examples=6, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@settings(checked, max_examples=examples(4), phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(histories(size=30), st.data())
 def test_whatever_is_planted_is_found(log: Settings, monkeypatch: pytest.MonkeyPatch, events: list[Event], data: Any) -> None:
     plant_and_look(log, monkeypatch, events, data)

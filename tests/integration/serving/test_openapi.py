@@ -30,7 +30,7 @@ expected-statuses = [400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 428, 429]
 """
 
 
-@pytest.fixture(params=["open", "guarded"], scope="module")
+@pytest.fixture(params=["guarded", pytest.param("open", marks=pytest.mark.long)], scope="module")
 def served(
     request: pytest.FixtureRequest,
     module_database: Settings,

@@ -78,7 +78,7 @@ def test_no_password_is_on_a_command_line(running: OperatingStack) -> None:
         assert secret.get_secret_value() not in " ".join(psutil.Process(pid).cmdline())
 
 
-@pytest.mark.parametrize("program", ["dagster-daemon", "dagster", "dagster-code"])
+@pytest.mark.parametrize("program", ["dagster-daemon", pytest.param("dagster", marks=pytest.mark.long), "dagster-code"])
 def test_a_killed_program_comes_back(running: OperatingStack, program: str) -> None:
     before = running.kill(program)
     running.wait_for(lambda: stack.status(running.settings)[program].pid not in {None, before})

@@ -288,7 +288,12 @@ def test_a_long_path_with_odd_characters(isolated_environment: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
 @pytest.mark.parametrize(
-    "become", [("runuser", "-u", "nobody"), ("unshare", "--user", "--map-user=1000", "--map-group=1000")], ids=lambda words: words[0]
+    "become",
+    [
+        ("runuser", "-u", "nobody"),
+        pytest.param(("unshare", "--user", "--map-user=1000", "--map-group=1000"), marks=pytest.mark.long),
+    ],
+    ids=lambda words: words[0],
 )
 def test_an_ordinary_user_can_do_it_too(become: tuple[str, ...]) -> None:
     with tempfile.TemporaryDirectory(prefix="detektor-user-") as directory:

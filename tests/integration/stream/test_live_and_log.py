@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.log_rows import clear, partition_log
 
 from detektor_pipelines import clock
@@ -69,7 +70,9 @@ def review(number: int, at: int, project: str | None, **fields: Any) -> AgentEve
 
 
 @pytest.mark.slow
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@settings(
+    max_examples=examples(5), deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.explicit, Phase.reuse, Phase.generate)
+)
 @given(STEPS)
 def test_whatever_was_served_the_log_says_the_same_of_that_moment(
     stack: Settings, client: Redis, monkeypatch: pytest.MonkeyPatch, steps: list[tuple[str, int, str | None, int, str]]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from support.engine_cases import ORIGIN, everything, histories
+from support.examples import examples
 from support.log_rows import clear, insert, partition_log
 from support.oracle import Event
 
@@ -87,7 +88,7 @@ checked = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.slow
-@settings(checked, max_examples=6, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@settings(checked, max_examples=examples(4), phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(histories(size=40), actions, st.data())
 def test_random_interleavings_equal_batch(stack: Settings, client: Redis, monkeypatch, events, acts, data) -> None:
     interleave(stack, client, monkeypatch, events, acts, data)

@@ -65,7 +65,9 @@ def plain(value: Any) -> Any:
     return (value - EPOCH) // timedelta(microseconds=1) if isinstance(value, datetime) else value
 
 
-@pytest.mark.parametrize(("agent", "label"), [("code-reviewer", "rejected"), ("detektor-coder", "reworked")])
+@pytest.mark.parametrize(
+    ("agent", "label"), [("code-reviewer", "rejected"), pytest.param("detektor-coder", "reworked", marks=pytest.mark.long)]
+)
 def test_each_row_equals_the_read_of_its_moment_without_its_task(at_the_end: Settings, agent: str, label: str) -> None:
     made, view = training_set(at_the_end, agent=agent, label=label), view_named(agent)
     rows = made.table.to_pylist()

@@ -6,13 +6,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.engine_cases import HISTORY, ORIGIN, WINDOWS, crafted, event_table, everything, histories, instants_strategy, revised_histories
+from support.examples import examples
 from support.oracle import Event, resolved, values
 
 from detektor_pipelines.engine.as_of import values_at
 from detektor_pipelines.language import FeatureView, days
 from detektor_pipelines.language.windows import DAY, HOUR
 
-few = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+few = settings(max_examples=examples(6), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 def assert_same(

@@ -26,6 +26,7 @@ from support.engine_cases import (
     revised_histories,
     side_by_side,
 )
+from support.examples import examples
 from support.oracle import Event, resolved, rows
 
 from detektor_pipelines.catalog import VIEWS
@@ -41,7 +42,7 @@ END = ORIGIN + (HISTORY + 45) * DAY
 slow_checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
 # Shrinking a failure takes minutes: the `long` tests do it.
 at_once = (Phase.explicit, Phase.reuse, Phase.generate)
-few = settings(max_examples=4, deadline=None, suppress_health_check=slow_checks, phases=at_once)
+few = settings(max_examples=examples(3), deadline=None, suppress_health_check=slow_checks, phases=at_once)
 many = settings(max_examples=80, deadline=None, suppress_health_check=slow_checks)
 
 filters = st.sampled_from(tuple((name,) for name in FILTERS))

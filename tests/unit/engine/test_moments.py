@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.engine_cases import HISTORY, ORIGIN, WINDOWS, crafted, event_table, everything, histories, instants_strategy, revised_histories
+from support.examples import examples
 from support.oracle import Event, Value, resolved, values
 from support.rule_views import view_of
 
@@ -24,7 +25,9 @@ from detektor_pipelines.language.windows import DAY, HOUR
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-few = settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+    from detektor_pipelines.language import Window
+
+few = settings(max_examples=examples(4), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 KEYS = ("code-reviewer", "code-reviewer@p", "code-reviewer@q", "code-reviewer@nobody")
 Moment = tuple[str, int, str | None]
 MOMENTS = st.lists(
@@ -96,10 +99,11 @@ def test_with_revisions_too(history: list[Event], window, moments: list[Moment])
 
 
 @pytest.mark.slow
-def test_all_windows_at_every_boundary_of_a_crafted_history() -> None:
+@pytest.mark.parametrize("window", WINDOWS, ids=lambda window: window.label)
+def test_every_boundary_of_a_crafted_history(window: Window) -> None:
     instants = sorted({instant + by for each in crafted() for instant in (each.occurred_at, each.known_at) for by in (-1, 0, 1)})
     moments = [(key, instant, task) for instant in instants for key in KEYS[:2] for task in (None, "a")]
-    assert_as_the_oracle(everything(), crafted(), moments)
+    assert_as_the_oracle(everything((window,)), crafted(), moments)
 
 
 @pytest.mark.slow
@@ -107,10 +111,10 @@ def test_all_windows_at_every_boundary_of_a_crafted_history() -> None:
 @given(revised_histories(size=15), st.lists(instants_strategy(), min_size=1, max_size=6))
 def test_they_equal_one_read_a_moment(history: list[Event], instants: list[int]) -> None:
     view, known = everything((WINDOWS[2],)), resolved(history)
+    alone = {instant: values_at(view, event_table(view, known), instant, known=instant) for instant in instants}
     moments = [(key, instant, None) for key in KEYS[:3] for instant in instants]
     for (key, instant, _), row in zip(moments, computed(view, known, moments), strict=True):
-        alone = values_at(view, event_table(view, known), instant, known=instant)
-        assert row == alone.get(key, values(view, [], instant, as_served=False))
+        assert row == alone[instant].get(key, values(view, [], instant, as_served=False))
 
 
 def test_moments_come_back_in_their_own_order() -> None:

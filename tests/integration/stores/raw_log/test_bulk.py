@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.errors import UserError
@@ -201,7 +202,7 @@ bodies = st.sampled_from([review(), CUT, review(project="other"), review(measure
 histories = st.lists(st.lists(st.builds(lambda name, body: replace(body, event_id=name), identifiers, bodies), max_size=6), max_size=4)
 
 
-@hypothesis_settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=examples(10), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches=histories)
 def test_whatever_was_ingested_ingesting_it_again_changes_nothing(module_database: Settings, batches: list[list[AgentEvent]]) -> None:
     with connect(module_database) as connection:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.language.records import AgentEvent, Rejection
@@ -117,7 +118,7 @@ def everything(settings: Settings) -> dict[str, list[tuple[Any, ...]]]:
     return found
 
 
-@hypothesis_settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=examples(8), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(given_batches=batches)
 def test_both_transports_leave_one_log_and_say_the_same(
     module_database: Settings, monkeypatch: pytest.MonkeyPatch, given_batches: list[Batch]
