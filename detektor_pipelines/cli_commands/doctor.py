@@ -31,7 +31,7 @@ def doctor(*, as_json: JsonOption = False) -> None:
     from detektor_pipelines.stack.checks import all_checks
 
     settings = get_settings()
-    checks = [*all_checks(settings), _tables(), _definitions(settings), _log(), *_online(settings)]
+    checks = [*all_checks(settings), _tables(), _definitions(settings), _log(), *_restore(settings), *_online(settings)]
     where = origins(settings)
     if as_json:
         print_json({"checks": [_as_json(check) for check in checks], "settings": where})
@@ -59,6 +59,15 @@ def _tables() -> Check:
     if found.startswith(expected):
         return Check("tables", "ok", f"revision {found}")
     return Check("tables", "failed", f"revision {found}, this code wants {expected}", "detektor up")
+
+
+def _restore(settings: Settings) -> Iterator[Check]:
+    """Name a restore that did not come to its end."""
+    from detektor_pipelines.recovery.restore import interrupted
+    from detektor_pipelines.stack.checks import Check
+
+    if again := interrupted(settings):
+        yield Check("restore", "failed", "interrupted before its end", again)
 
 
 def _online(settings: Settings) -> Iterator[Check]:
