@@ -28,6 +28,7 @@ from .conftest import VIEWS, events, rows
 
 if TYPE_CHECKING:
     from conftest import Platform
+
     from detektor_pipelines.settings import Settings
     from detektor_pipelines.stack.servers.embedded import PostgresServer
 
@@ -89,10 +90,10 @@ def test_something_that_is_there_is_lost_only_when_that_is_said(platform: Platfo
     here = platform.settings
     publish_online(here, VIEW)
     life = epoch(here)
-    with pytest.raises(UserError, match="Something is there already: .*agent_events.*"):
+    with pytest.raises(UserError, match=r"Something is there already: .*agent_events"):
         platform.restore(here)
     assert len(events(here)) == 401
-    with psycopg.connect(here.postgres_dsn, application_name="psql of Eva"), pytest.raises(UserError, match="connected .*psql of Eva"):
+    with psycopg.connect(here.postgres_dsn, application_name="psql of Eva"), pytest.raises(UserError, match=r"connected .*psql of Eva"):
         platform.restore(here, replace=True)
     assert len(events(here)) == 401
     (here.home / FILE).write_text(Chosen({VIEW.name: VIEW}).as_text())
@@ -114,17 +115,19 @@ def test_an_interrupted_restore_has_touched_nothing_and_says_what_to_do(platform
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(restoring, "_swap", killed)
-        platform.restore(here, replace=True)
+        with pytest.raises(KeyboardInterrupt):
+            platform.restore(here, replace=True)
     assert len(events(here)) == 401
     (check_,) = examined(here)
     assert (check_.result, check_.fix) == ("failed", restoring.interrupted(here))
     assert check_.fix.startswith("detektor backup restore --backup 2")
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(restoring, "begin_life", killed)
-        platform.restore(here, replace=True)
+        with pytest.raises(KeyboardInterrupt):
+            platform.restore(here, replace=True)
     assert len(events(here)) == 400
     with pytest.raises(UserError, match="interrupted after it had put its database in place"):
         platform.restore(here)
