@@ -90,12 +90,12 @@ def list_backups(target: TargetArgument = None, *, as_json: JsonOption = False) 
     if as_json:
         print_json(found)
         return
-    columns = ("backup", "made", "events", "rows besides", "files of MLflow", "size", "of it new", "encrypted to")
+    columns = ("backup", "events", "other rows", "size", "new", "encrypted to")
     print_table(
         columns,
         [
             (
-                *(each["backup"], each["made_at"], f"{each['events']:,}", f"{each['rows']:,}", each["artifacts"]),
+                *(each["backup"], f"{each['events']:,}", f"{each['rows']:,}"),
                 *(_bytes(each["bytes"]), _bytes(each["bytes_own"]), ", ".join(each["recipients"])),
             )
             for each in found

@@ -31,7 +31,7 @@ def doctor(*, as_json: JsonOption = False) -> None:
     from detektor_pipelines.stack.checks import all_checks
 
     settings = get_settings()
-    checks = [*all_checks(settings), _tables(), _definitions(settings), _log(), _served(settings), *_online(settings)]
+    checks = [*all_checks(settings), _tables(), _definitions(settings), _log(), _served(settings), *_restore(settings), *_online(settings)]
     where = origins(settings)
     if as_json:
         print_json({"checks": [_as_json(check) for check in checks], "settings": where})
@@ -73,6 +73,15 @@ def _served(settings: Settings) -> Check:
     if status in {"OK", "STATIC"}:
         return Check("served values", "ok", status)
     return Check("served values", "failed", f"{status}: {said.get('reason', '')}", str(said.get("fix") or "detektor up redis"))
+
+
+def _restore(settings: Settings) -> Iterator[Check]:
+    """Name a restore that did not come to its end."""
+    from detektor_pipelines.recovery.restore import interrupted
+    from detektor_pipelines.stack.checks import Check
+
+    if again := interrupted(settings):
+        yield Check("restore", "failed", "interrupted before its end", again)
 
 
 def _online(settings: Settings) -> Iterator[Check]:

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
+    from detektor_pipelines.stack.program import Program
     from detektor_pipelines.stack.restart import Restarted
     from detektor_pipelines.versions.processes import Process
 
 _OURS: Final = ("stream", "serve", "registry", "dagster-code", "feast")
+_HOLDING: Final = ("stream", "serve", "registry", "dagster-code")
 _BY_HAND: Final = " (started by hand: end it and start it again)"
 
 _COMPLETE_S: Final = 120
@@ -36,6 +38,9 @@ def restart(
     *,
     definitions: Annotated[
         bool, typer.Option("--definitions", help="Only what has definitions loaded: Dagster's pages and daemon ask its code server.")
+    ] = False,
+    same_code: Annotated[
+        bool, typer.Option("--same-code", hidden=True, help="Programs that began after the code's last change need no proof that it loads.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -58,14 +63,10 @@ def restart(
     among = restarting.HOLDING if definitions else restarting.RESTARTABLE
     programs = restarting.chosen(settings, tuple(names or ()), among)
     with console.status("Restarting"):
-        present = code_on_disk.definitions(code_on_disk.PROGRAMS)
+        proven = same_code and _all_began_after(settings, programs, code_on_disk.changed_at())
+        present = code_on_disk.definitions(code_on_disk.CATALOG if proven else code_on_disk.PROGRAMS)
         tell(f"The definitions on disk can be loaded: {present['hash']}")
-        done = []
-        for each in restarting.restart(settings, programs, tell):
-            done.append(each)
-            if each.name == "stream" and each.problem is None:
-                _await_values(settings, present["hash"], tell)
-        registered = [] if names else _register(settings)
+        done, registered = _restarted(settings, programs, present["hash"], tell, register=not names)
         left = _left(settings, [each.name for each in done], names)
     problems = [f"{each.title}: {each.problem}" for each in done if each.problem]
     problems += [f"{each.title} at {each.where}: {each.words}{'' if each.name in _OURS else _BY_HAND}" for each in left]
@@ -84,13 +85,46 @@ def restart(
         raise typer.Exit(1)
 
 
-def follow(settings: Settings, views: Sequence[FeatureView], tell: Callable[[str], None]) -> bool:
+def _restarted(
+    settings: Settings, programs: list[Program], wanted: str, tell: Callable[[str], None], *, register: bool
+) -> tuple[list[Restarted], list[str]]:
+    """Restart the programs, and register with Feast beside it, once the stream worker has written what is served then."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from detektor_pipelines.stack import restart as restarting
+
+    done: list[Restarted] = []
+    with ThreadPoolExecutor(1) as beside:
+        registering = None
+        for each in restarting.restart(settings, programs, tell):
+            done.append(each)
+            if each.name == "stream" and each.problem is None:
+                _await_values(settings, wanted, tell)
+            if register and registering is None:
+                registering = beside.submit(_register, settings)  # it imports Feast, as the registry server does meanwhile
+        registered = registering.result() if registering else []
+    return done, registered
+
+
+def _all_began_after(settings: Settings, programs: list[Program], instant: float) -> bool:
+    """Whether every one of the programs that holds definitions says that it has loaded them after an instant (seconds since 1970)."""
+    from detektor_pipelines import clock
+    from detektor_pipelines.versions.processes import processes
+
+    said = [(each.name, each.since) for each in processes(settings) if each.name in _HOLDING]
+    if not {program.name for program in programs if program.name in _HOLDING} <= {name for name, _ in said}:
+        return False  # one does not answer
+    return all(since is not None and clock.parse_instant(since) > instant * 1_000_000 for _, since in said)
+
+
+def follow(settings: Settings, views: Sequence[FeatureView], tell: Callable[[str], None], *, same_code: bool = False) -> bool:
     """Bring all programs that run, and Feast's registry, to the definitions that are on disk now, which need not be those loaded here.
 
     Args:
         settings: Where everything is.
         views: What is in force on disk now.
         tell: Hears of each step.
+        same_code: Whether only what was chosen has changed, not the code: then it need not prove once more that it can be loaded.
 
     Returns:
         Whether all of it went well; a program that did not come back has said so on standard error.
@@ -110,7 +144,7 @@ def follow(settings: Settings, views: Sequence[FeatureView], tell: Callable[[str
     well = True
     if running.intersection(HOLDING):
         # A process of its own: this one has loaded what was in force before
-        words = [sys.executable, "-P", "-m", "detektor_pipelines", "restart", "--definitions"]
+        words = [sys.executable, "-P", "-m", "detektor_pipelines", "restart", "--definitions", *(["--same-code"] if same_code else [])]
         well = subprocess.run(words, check=False, stdout=sys.stderr.fileno(), stdin=subprocess.DEVNULL).returncode == 0
     else:
         tell("No program of ours runs: each loads the definitions when it starts")

@@ -69,7 +69,7 @@ def _to_version(settings: Settings, name: str, version: str | None, *, as_json: 
     prepared = _prepared(settings, view)
     ready = time.monotonic()
     views = rolling.put_in_force(settings, chosen)
-    told = follow(settings, views, _tell)
+    told = follow(settings, views, _tell, same_code=True)
     ended = time.monotonic()
     if as_json:
         print_json(

@@ -11,6 +11,7 @@ from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.orchestration.assets.features import all_assets
 from detektor_pipelines.orchestration.assets.online import hourly_parity, online_state, watch_stream
 from detektor_pipelines.orchestration.assets.shadow import hourly_shadow, shadow_assets
+from detektor_pipelines.orchestration.backups import back_up, nightly_backup
 from detektor_pipelines.orchestration.checks.freshness import log_freshness_check, watch_freshness
 from detektor_pipelines.orchestration.housekeeping import trim_event_log, weekly_trim
 from detektor_pipelines.orchestration.partitions import daily_partitions
@@ -48,6 +49,7 @@ def build_definitions(
         days = partitions or daily_partitions(given)
         assets = [*all_assets(views, days, source_url=given.source_url), online_state(views, settings), *shadow_assets(views)]
     trim = trim_event_log()
+    backup = back_up(settings) if given.backup_url else None
     return dg.Definitions(
         assets=assets,
         asset_checks=[log_freshness_check()],
@@ -59,11 +61,12 @@ def build_definitions(
             watch_freshness(views, settings),
             watch_stream(settings),
         ],
-        jobs=[trim],
+        jobs=[trim, *([backup] if backup else [])],
         schedules=[
             hourly_open_day(views, days, settings),
             nightly_close(views, days, settings),
             weekly_trim(trim),
+            *([nightly_backup(backup)] if backup else []),
             hourly_parity(),
             *hourly_shadow(views),
         ],

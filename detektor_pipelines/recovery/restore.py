@@ -45,6 +45,7 @@ REPLACED: Final = "_replaced"
 
 _SERVERS: Final = ("postgres", "redis")
 _FETCHERS: Final = 4
+_NAMED: Final = 4
 _PLATFORM: Final = r"""
 SELECT format('%I.%I', space.nspname, class.relname) FROM pg_class AS class JOIN pg_namespace AS space ON space.oid = class.relnamespace
 WHERE class.relkind = 'r' AND (
@@ -136,7 +137,7 @@ def restore(
     with working_directory(settings) as work:
         steps.begin("check", "Looking what is there")
         check_fits(manifest, settings.postgres_dsn)
-        _check_free(settings, manifest, mark, replace=replace)
+        _check_free(settings, replace=replace)
         replace_file(mark, json.dumps({"backup": manifest.backup, "target": target.name}), durable=True)
         fetch = Fetch(target, manifest, work, opener)
         filled = settings.postgres_database + BESIDE
@@ -166,12 +167,12 @@ def restore(
 
 
 def interrupted(settings: Settings) -> str | None:
-    """Return what to do about a restore that did not come to its end; None when there is none."""
+    """Return the command that does a restore again which did not come to its end; None when there is none."""
     try:
         said = json.loads((settings.home / MARK).read_bytes())
     except (OSError, ValueError):
         return None
-    return f"detektor backup restore --backup {said['backup']} {said['target']}"
+    return f"detektor backup restore --backup {said['backup']} --replace {said['target']}"
 
 
 def check_fits(manifest: Manifest, dsn: str) -> None:
@@ -309,33 +310,26 @@ def _load(dsn: str, manifest: Manifest, fetch: Fetch, work: Path, number: int) -
     return chunk.contents.rows
 
 
-def _check_free(settings: Settings, manifest: Manifest, mark: Path, *, replace: bool) -> None:
+def _check_free(settings: Settings, *, replace: bool) -> None:
     """Check that nothing is in the way."""
     running = [name for name, row in supervisor.states(settings).items() if row["statename"] in supervisor.ALIVE]
     if busy := [PROGRAMS[name].title for name in running if name in PROGRAMS and name not in _SERVERS]:
         raise UserError(
             f"Programs run that use the database: {', '.join(busy)}.", where=str(settings.home), fix="`detektor down`, then the same again."
         )
-    if replace or _begun(mark) == manifest.backup:
+    if replace:
         return
     there = _there(settings)
     artifacts = settings.home.joinpath(*ARTIFACTS)
     if artifacts.is_dir() and any(artifacts.iterdir()):
         there.append(str(artifacts))
     if there:
+        before = " A restore was interrupted after it had put its database in place." if interrupted(settings) else ""
         raise UserError(
-            f"Something is there already: {', '.join(there[:4])}{' and more' if there[4:] else ''}.",
+            f"Something is there already: {', '.join(there[:_NAMED])}{' and more' if there[_NAMED:] else ''}.{before}",
             where=f"PostgreSQL at {settings.postgres_host}:{settings.postgres_port}, database {settings.postgres_database}",
             fix="To lose it, and to have the backup in its place: the same with --replace.",
         )
-
-
-def _begun(mark: Path) -> str | None:
-    """Return the backup whose restore was interrupted."""
-    try:
-        return str(json.loads(mark.read_bytes())["backup"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _there(settings: Settings) -> list[str]:
@@ -351,7 +345,7 @@ def _there(settings: Settings) -> list[str]:
 def _check_same(found: Sequence[str], target: Target) -> None:
     if found:
         raise UserError(
-            f"What was restored is not what was backed up: {'; '.join(found[:3])}{'; and more' if found[3:] else ''}.",
+            f"What was restored is not what was backed up: {'; '.join(found[:_NAMED])}{'; and more' if found[_NAMED:] else ''}.",
             where=target.name,
             fix="Nothing that was there was touched. Take another backup: `detektor backup list`.",
         )

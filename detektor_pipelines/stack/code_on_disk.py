@@ -61,6 +61,11 @@ def fingerprint() -> frozenset[tuple[str, int, int]]:
     return frozenset((str(file), stat.st_mtime_ns, stat.st_size) for file, stat in stats)
 
 
+def changed_at() -> float:
+    """Return when a file of the package was last written, in seconds since 1970."""
+    return max(nanoseconds for _, nanoseconds, _ in fingerprint()) / 1e9
+
+
 def explain(error: BaseException, within: str = "catalog") -> UserError | None:
     """Say what an error of loading means for a person; None when no file of this part of the package has to do with it."""
     where = _place(error, _PACKAGE / within)

@@ -1,4 +1,4 @@
-"""Bringing the programs that run our code to the code that is on disk now, one after the other.
+"""Bringing the programs that run our code to the code that is on disk now: one after the other, but for two that wait for imports together.
 
     feature server, registry server   SIGHUP: restart in place and keep their port; who connects meanwhile waits
     code server                       loads the definitions again; runs under way end in the process that they were started in
@@ -10,6 +10,7 @@ Nothing is touched before the code on disk has proved to load. The databases and
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -32,6 +33,7 @@ RESTARTABLE: Final = ("stream", "serve", "registry", "dagster-code", "dagster", 
 HOLDING: Final = ("stream", "serve", "registry", "dagster-code")
 """Of these, what has definitions loaded: Dagster's pages and daemon ask the code server."""
 
+_TOGETHER: Final = ("registry", "dagster-code")
 _IN_PLACE: Final = ("serve", "registry")
 _BEGUN: Final = "DETEKTOR_BEGUN"  # serving.handover counts in it
 _HANG_UP_SECONDS: Final = 30
@@ -71,16 +73,36 @@ def chosen(settings: Settings, names: tuple[str, ...], among: tuple[str, ...] = 
 
 
 def restart(settings: Settings, programs: list[Program], tell: Callable[[str], None]) -> Iterator[Restarted]:
-    """Restart one program after the other, and wait until each answers; what did not come back is said, and the next one's turn comes."""
+    """Restart the programs in their order, and wait until each answers; what did not come back is said, and the next one's turn comes.
+
+    The registry server and the code server, which nobody's reads wait for, are restarted at the same time.
+    """
     with remembered.locked(settings):
-        for program in programs:
-            tell(f"Restarting {program.title}")
-            started = time.monotonic()
-            done, problem = _restart(settings, program)
-            yield Restarted(program.name, program.title, done, problem, time.monotonic() - started)
+        for group in _groups(programs):
+            for program in group:
+                tell(f"Restarting {program.title}")
+            with ThreadPoolExecutor(len(group)) as pool:
+                yield from pool.map(lambda program: _timed(settings, program), group)
         if any(program.name == "dagster-code" for program in programs):
             supervisor.stop(settings, WATCHDOG.name)
             supervisor.start(settings, WATCHDOG.name)
+
+
+def _groups(programs: list[Program]) -> list[list[Program]]:
+    """Return the programs in their order, those that may be restarted together in one group."""
+    found: list[list[Program]] = []
+    for program in programs:
+        if found and program.name in _TOGETHER and found[-1][0].name in _TOGETHER:
+            found[-1].append(program)
+        else:
+            found.append([program])
+    return found
+
+
+def _timed(settings: Settings, program: Program) -> Restarted:
+    started = time.monotonic()
+    done, problem = _restart(settings, program)
+    return Restarted(program.name, program.title, done, problem, time.monotonic() - started)
 
 
 def _restart(settings: Settings, program: Program) -> tuple[str, str | None]:

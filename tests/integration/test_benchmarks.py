@@ -42,6 +42,7 @@ def test_a_backfill_through_dagster_publishes_the_same() -> None:
     [
         ("bench_ingest.py", ("no-such-log.jsonl", "--events", "3000", "--turns", "1"), "append_s"),
         ("bench_startup.py", ("--turns", "1"), "help_s"),
+        ("bench_backup.py", ("--events", "3000", "--encrypt"), "first_read_s"),
         ("bench_hook.py", ("--turns", "2"), "quick_call_p50_ms"),
         ("bench_dagster.py", ("--days", "2"), "ours_range_s"),
         ("bench_online_write.py", ("--agents", "20", "--turns", "1"), "rows_per_second"),
