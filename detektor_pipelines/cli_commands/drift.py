@@ -80,9 +80,7 @@ def _pin(settings: Settings, views: Sequence[FeatureView], first: str | None, la
 
     from detektor_pipelines.quality.drift.references import pin
 
-    pinned = [
-        pin(settings, each, *_days(settings, each, first, last), by=f"detektor drift --pin, {getpass.getuser()}") for each in views
-    ]
+    pinned = [pin(settings, each, *_days(settings, each, first, last), by=f"detektor drift --pin, {getpass.getuser()}") for each in views]
     if as_json:
         print_json([_of_reference(each) for each in pinned])
         return

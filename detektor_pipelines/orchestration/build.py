@@ -11,6 +11,7 @@ from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.orchestration.assets.features import all_assets
 from detektor_pipelines.orchestration.assets.online import hourly_parity, online_state, watch_stream
 from detektor_pipelines.orchestration.assets.shadow import hourly_shadow, shadow_assets
+from detektor_pipelines.orchestration.checks.drift import daily_drift, drift_job
 from detektor_pipelines.orchestration.checks.freshness import log_freshness_check, watch_freshness
 from detektor_pipelines.orchestration.housekeeping import trim_event_log, weekly_trim
 from detektor_pipelines.orchestration.partitions import daily_partitions
@@ -47,7 +48,7 @@ def build_definitions(
         given = settings or get_settings()
         days = partitions or daily_partitions(given)
         assets = [*all_assets(views, days, source_url=given.source_url), online_state(views, settings), *shadow_assets(views)]
-    trim = trim_event_log()
+    trim, drift = trim_event_log(), drift_job(views, settings)
     return dg.Definitions(
         assets=assets,
         asset_checks=[log_freshness_check()],
@@ -59,12 +60,13 @@ def build_definitions(
             watch_freshness(views, settings),
             watch_stream(settings),
         ],
-        jobs=[trim],
+        jobs=[trim, drift],
         schedules=[
             hourly_open_day(views, days, settings),
             nightly_close(views, days, settings),
             weekly_trim(trim),
             hourly_parity(),
+            daily_drift(drift),
             *hourly_shadow(views),
         ],
         resources=default_resources(settings) | dict(resource_overrides or {}),
