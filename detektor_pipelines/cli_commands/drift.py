@@ -80,9 +80,7 @@ def _pin(settings: Settings, views: Sequence[FeatureView], first: str | None, la
 
     from detektor_pipelines.quality.drift.references import pin
 
-    pinned = [
-        pin(settings, each, *_days(settings, each, first, last), by=f"detektor drift --pin, {getpass.getuser()}") for each in views
-    ]
+    pinned = [pin(settings, each, *_days(settings, each, first, last), by=f"detektor drift --pin, {getpass.getuser()}") for each in views]
     if as_json:
         print_json([_of_reference(each) for each in pinned])
         return
@@ -164,7 +162,8 @@ def _say(found: Sequence[Look], plot: Path | None) -> None:
     drifted = [f"{each.view}:{each.feature}" for one in found for each in one.results if each.level == "alert" and each.method == "psi"]
     compared = sum(len(_by_feature(each.results)) for each in found)
     if compared:
-        typer.echo("beyond: PSI that chance does not explain, 0.1 is calm and 0.2 alerts; JS, p: of values; nulls: PSI of their share")
+        typer.echo("beyond: PSI that chance does not explain; 0.1 is calm, 0.2 alerts.")
+        typer.echo("JS: Jensen-Shannon distance; p: chi-square test; nulls: the same of their share.")
         typer.echo(f"{len(drifted)} of {compared} features drifted" + (f": {', '.join(drifted)}" if drifted else "."))
     if plot:
         typer.echo(f"Drawn: {plot}")

@@ -13,7 +13,7 @@ import typer
 from detektor_pipelines.cli_commands.output import JsonOption, print_json, print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from detektor_pipelines.settings import Settings
     from detektor_pipelines.stack import StackStatus
@@ -109,9 +109,17 @@ def definitions(settings: Settings) -> Section:
     rows = tuple((each.title, each.where, each.hash, each.since, each.words) for each in found)
     differing = [each for each in found if each.differs]
     title = f"Definitions: {combined_hash()} on disk" + ("" if differing or not found else ", and in every process")
+    if differing:
+        title += f"; reload {_number(differing)}: {', '.join(dict.fromkeys(each.title for each in differing))}"
     columns = ("process", "where", "definitions", "since", "")
     data = {"hash": combined_hash(), "processes": [each.as_data() for each in found], "same": not differing}
     return Section("definitions", title, columns, rows if differing else (), data, (RESTART,) if differing else ())
+
+
+def _number(differing: Sequence[object]) -> str:
+    """Say how many there are: `this one`, `these three`, `these 12`."""
+    words = ("this one", "these two", "these three", "these four", "these five", "these six")
+    return words[len(differing) - 1] if len(differing) <= len(words) else f"these {len(differing)}"
 
 
 def versions(settings: Settings) -> Section:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
@@ -20,7 +20,7 @@ from detektor_pipelines.engine.chunks import chunks
 from detektor_pipelines.engine.compute import compute
 from detektor_pipelines.engine.gate import failures_by_day
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.language.calendar import dated, end_us, number, owner_numbers, start_us
+from detektor_pipelines.language.calendar import dated, end_us, number, owner_number, owner_numbers, start_us
 from detektor_pipelines.language.windows import DAY
 from detektor_pipelines.stores.connections import connect, connect_arrow
 from detektor_pipelines.stores.offline.rows import DayRows, NewerKnowledgeError, ensure_tables, hashes_by_day, publish, states
@@ -49,7 +49,8 @@ class DayResult:
 
     A `kept` day was published earlier and still says what the log says: it was not computed.
     `null_rates`: share of nulls by feature, None without rows and for a kept day. `failures`: the rows that broke the gate (agent_id,
-    event_timestamp, column, check, value), None for a day that passed.
+    event_timestamp, column, check, value), None for a day that passed. `events`: how many happened on the day itself, from the first to the
+    last in `event_range`; its windows reach further back. None of a kept day.
     """
 
     day: date
@@ -59,6 +60,8 @@ class DayResult:
     written: int
     null_rates: dict[str, float] | None
     failures: list[dict[str, Any]] | None = None
+    events: int = 0
+    event_range: tuple[datetime, datetime] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +172,12 @@ def _publish(connection: Connection, view: FeatureView, days: list[date]) -> Mat
     published = publish(connection, view, good, _of_days(rows, good) if failed else rows, snapshot, at=now) if good else {}
     rates = _null_rates(view, rows, days)
     computed = hashes_by_day(rows, list(failed)) if failed else {}
+    happened = _happened(events)
     results = tuple(
-        _failed(day, computed[day], rates[day], failed[day]) if day in failed else _published(day, published[day], rates[day])
+        replace(
+            _failed(day, computed[day], rates[day], failed[day]) if day in failed else _published(day, published[day], rates[day]),
+            **happened.get(day, {}),
+        )
         for day in days
     )
     return Materialization(results, snapshot, events.num_rows, _range(events), time.perf_counter() - started)
@@ -232,6 +239,24 @@ def _range(events: pa.Table) -> tuple[datetime, datetime] | None:
         return None
     ends = pc.min_max(events["ts"]).as_py()
     return clock.from_us(ends["min"]), clock.from_us(ends["max"])
+
+
+def _happened(events: pa.Table) -> dict[date, dict[str, Any]]:
+    """Return number, first and last instant of the events of each day that has some, as `DayResult` has them."""
+    import numpy as np
+
+    if not events.num_rows:
+        return {}
+    stamps = np.sort(events["ts"].to_numpy())
+    numbers, places = np.unique(owner_number(stamps), return_index=True)
+    ends = [*places[1:], len(stamps)]
+    return {
+        dated(int(day)): {
+            "events": int(end - begin),
+            "event_range": (clock.from_us(int(stamps[begin])), clock.from_us(int(stamps[end - 1]))),
+        }
+        for day, begin, end in zip(numbers, places, ends, strict=True)
+    }
 
 
 def _published(day: date, done: DayRows, rates: dict[str, float] | None) -> DayResult:

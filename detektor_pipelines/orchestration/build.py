@@ -12,6 +12,7 @@ from detektor_pipelines.orchestration.assets.features import all_assets
 from detektor_pipelines.orchestration.assets.online import hourly_parity, online_state, watch_stream
 from detektor_pipelines.orchestration.assets.shadow import hourly_shadow, shadow_assets
 from detektor_pipelines.orchestration.backups import back_up, nightly_backup
+from detektor_pipelines.orchestration.checks.drift import daily_drift, drift_job
 from detektor_pipelines.orchestration.checks.freshness import log_freshness_check, watch_freshness
 from detektor_pipelines.orchestration.housekeeping import trim_event_log, weekly_trim
 from detektor_pipelines.orchestration.partitions import daily_partitions
@@ -48,7 +49,7 @@ def build_definitions(
         given = settings or get_settings()
         days = partitions or daily_partitions(given)
         assets = [*all_assets(views, days, source_url=given.source_url), online_state(views, settings), *shadow_assets(views)]
-    trim = trim_event_log()
+    trim, drift = trim_event_log(), drift_job(views, settings)
     backup = back_up(settings) if given.backup_url else None
     return dg.Definitions(
         assets=assets,
@@ -61,13 +62,14 @@ def build_definitions(
             watch_freshness(views, settings),
             watch_stream(settings),
         ],
-        jobs=[trim, *([backup] if backup else [])],
+        jobs=[trim, drift, *([backup] if backup else [])],
         schedules=[
             hourly_open_day(views, days, settings),
             nightly_close(views, days, settings),
             weekly_trim(trim),
             *([nightly_backup(backup)] if backup else []),
             hourly_parity(),
+            daily_drift(drift),
             *hourly_shadow(views),
         ],
         resources=default_resources(settings) | dict(resource_overrides or {}),

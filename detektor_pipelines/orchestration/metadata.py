@@ -40,22 +40,22 @@ def of_definition(view: FeatureView) -> Metadata:
 
 
 def of_run(view: FeatureView, result: Materialization) -> Metadata:
-    """Return what all days of one run share: what was read, when it was computed, by which definition."""
-    first, last = result.event_range or (None, None)
-    events = f"{first} … {last}" if first else "none"
+    """Return what all days of one run share: how much was read, with what their windows reach back to, and by which definition."""
     return {
         "feature_version": f"v{view.version}",
         "data_hash": data_hash(view),
         "events_read": result.event_count,
-        "event_range": events,
         "snapshot": str(result.snapshot),
         "run_seconds": round(result.seconds, 3),
     }
 
 
 def of_day(day: DayResult) -> Metadata:
-    """Return what differs between the days of a run."""
+    """Return what differs between the days of a run: the events are those of the day itself."""
+    first, last = day.event_range or (None, None)
     return {
+        "events": day.events,
+        "event_range": f"{first} … {last}" if first else "none",
         "dagster/row_count": day.rows,
         "rows_written": day.written,
         "rows_hash": day.hash,

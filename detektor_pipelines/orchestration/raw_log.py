@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import dagster as dg
-from dagster._core.definitions.data_version import DATA_VERSION_IS_USER_PROVIDED_TAG, DATA_VERSION_TAG
+from dagster._core.definitions.data_version import DATA_VERSION_IS_USER_PROVIDED_TAG, DATA_VERSION_TAG, DEFAULT_DATA_VERSION
 
 from detektor_pipelines.clock import to_us
 from detektor_pipelines.compile.loaded import definitions
@@ -19,6 +19,13 @@ from detektor_pipelines.stores.raw_log.volume import AgentVolume, CommittedTotal
 
 DEFINITIONS: Final = "definitions"
 """Metadata of the asset: which definitions the code location has loaded."""
+
+LOG_VERSION: Final = DEFAULT_DATA_VERSION.value
+"""The log's data version, always: that of an asset which nobody has observed yet.
+
+Were it another one after each event, Dagster would call every day of every view out of date, of which an event reaches few or none. Which
+days it reaches, `partition_state` knows and the sensor `repair_late_data` computes again.
+"""
 
 _SETTLED: Final = "settled"
 """Metadata of an observation: the totals that the next one goes on from."""
@@ -44,7 +51,8 @@ def raw_log() -> dg.AssetsDefinition:
         RAW_LOG,
         group_name="raw_logs",
         description="What the agents did: table ml_learning.agent_events, append-only, written by `detektor ingest` and the hooks.\n\n"
-        "An observation tells how much each agent wrote and how new it is. Its data version changes when something arrives.",
+        "An observation tells how much each agent wrote and how new it is. Which days of the views late"
+        " events reach is known apart from it: `detektor status` counts them, `repair_late_data` computes them.",
         kinds={"postgres"},
         owners=["team:ml-platform"],
         tags={"detektor/layer": "raw"},
@@ -58,7 +66,7 @@ def raw_log() -> dg.AssetsDefinition:
     @dg.multi_observable_source_asset(specs=[spec], name="agent_events")  # type: ignore[untyped-decorator]  # Dagster's own
     def agent_events(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[dg.ObserveResult]:
         volume = platform.ask(log_volume, last_totals(context.instance))
-        yield dg.ObserveResult(asset_key=RAW_LOG, data_version=dg.DataVersion(volume.version), metadata=of_volume(volume))
+        yield dg.ObserveResult(asset_key=RAW_LOG, data_version=dg.DataVersion(LOG_VERSION), metadata=of_volume(volume))
 
     observed: dg.AssetsDefinition = agent_events
     return observed
@@ -66,7 +74,7 @@ def raw_log() -> dg.AssetsDefinition:
 
 def observation(volume: LogVolume) -> dg.AssetObservation:
     """Return an observation that no run makes."""
-    tags = {DATA_VERSION_TAG: volume.version, DATA_VERSION_IS_USER_PROVIDED_TAG: "true"}
+    tags = {DATA_VERSION_TAG: LOG_VERSION, DATA_VERSION_IS_USER_PROVIDED_TAG: "true"}
     return dg.AssetObservation(RAW_LOG, metadata=of_volume(volume), tags=tags)
 
 
@@ -98,6 +106,7 @@ def of_volume(volume: LogVolume) -> Mapping[str, Any]:
     figures = {
         "dagster/row_count": total,
         "events": total,
+        "log_version": volume.version,
         "events_last_day": sum(each.last_day for each in volume.agents),
         "events_last_7_days": sum(each.last_week for each in volume.agents),
         "rejected_last_7_days": volume.rejected_last_week,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines import clock
 from detektor_pipelines.quality import freshness, nulls, rows, versions, volume
+from detektor_pipelines.quality.drift.finding import last_found
 from detektor_pipelines.quality.published import day_facts, day_states
 from detektor_pipelines.stores.connections import connect
 
@@ -46,6 +47,7 @@ def examine(settings: Settings, view: FeatureView, days: Sequence[date]) -> tupl
             versions.of_view(connection, view),
             volume.usual(events, watched, now=now),
             nulls.usual(facts, judged, published),
+            last_found(connection, view),
             rows.unique(connection, view, ours),
             rows.in_bounds(connection, view, ours),
             rows.not_shrunk(settings, connection, view, {day: states[day] for day in judged}, ours),

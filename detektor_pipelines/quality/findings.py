@@ -104,12 +104,13 @@ VERSION: Final = Check(
 
 DRIFT: Final = Check(
     "values_have_not_drifted",
-    "Each feature's values of the last seven published days against a pinned reference, once a day: population stability index, and what of"
-    " it chance does not explain. The share of nulls is judged apart. `detektor drift` shows the figures.",
+    "Each feature's values of the last seven published days against a pinned reference: population stability index, and what of it chance"
+    " does not explain; the share of nulls is judged apart. It is looked at once a day, a publication says again what was found last."
+    " `detektor drift` shows the figures.",
     "WARN above 0.2 beyond chance: the rows are right either way, but a model that learnt from the reference may no longer hold.",
 )
 
-BESIDE_THE_GATE: Final = (FRESH, VERSION, VOLUME, NULLS, UNIQUE, BOUNDS, SHRINK)
+BESIDE_THE_GATE: Final = (FRESH, VERSION, VOLUME, NULLS, DRIFT, UNIQUE, BOUNDS, SHRINK)
 """Computed after each publication, in this order."""
 
 

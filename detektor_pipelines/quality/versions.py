@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from detektor_pipelines.language.hashes import data_hash
+from detektor_pipelines.catalog.chosen import FILE, home
+from detektor_pipelines.errors import UserError
+from detektor_pipelines.language.hashes import data_hash, short_hash
 from detektor_pipelines.quality.findings import VERSION, Figure, Finding
 from detektor_pipelines.stores.connections import connect
 from detektor_pipelines.stores.offline.upkeep import other_versions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import date
 
     import psycopg
@@ -37,8 +41,40 @@ def of_view(connection: psycopg.Connection, view: FeatureView) -> Finding:
     if not others:
         summary = "All published days are of the view's present definition."
         return Finding(VERSION.name, passed=True, summary=summary, figures={"data_hash": present})
+    on_disk = _on_disk(view)
+    if on_disk not in (None, short_hash(view)):  # what is loaded here is behind, whatever the registry and the tables' age say
+        others = [replace(each, later=True) if each.data_hash.startswith(str(on_disk)) else each for each in others]
     later = [each for each in others if each.later]
     return _behind(view, later) if later else _waiting(view, others)
+
+
+def _on_disk(view: FeatureView) -> str | None:
+    """Return the first digits of the view's data hash by the code on disk; None where that has no such view, or cannot be loaded."""
+    from detektor_pipelines.stack.code_on_disk import fingerprint
+
+    found = _definitions(fingerprint(), _chosen()).get(view.name)
+    return str(found["hash"]) if found else None
+
+
+@lru_cache(maxsize=1)
+def _definitions(files: object, versions: object) -> Mapping[str, Mapping[str, str]]:
+    """Ask a process of its own, once for each state of the files and of what was chosen beside them."""
+    del files, versions
+    from detektor_pipelines.stack.code_on_disk import definitions
+
+    try:
+        found: Mapping[str, Mapping[str, str]] = definitions()["views"]
+    except UserError:
+        return {}
+    return found
+
+
+def _chosen() -> bytes:
+    """Return the file that pins versions, as it is."""
+    try:
+        return (home() / FILE).read_bytes()
+    except OSError:
+        return b""
 
 
 def _behind(view: FeatureView, later: Sequence[OtherVersion]) -> Finding:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 import dagster as dg
-from dagster._core.definitions.data_version import CODE_VERSION_TAG, DATA_VERSION_IS_USER_PROVIDED_TAG, DATA_VERSION_TAG
+from dagster._core.definitions.data_version import (
+    CODE_VERSION_TAG,
+    DATA_VERSION_IS_USER_PROVIDED_TAG,
+    DATA_VERSION_TAG,
+    NULL_EVENT_POINTER,
+    get_input_data_version_tag,
+    get_input_event_pointer_tag,
+)
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata
 from dagster._core.storage.tags import BACKFILL_ID_TAG, PARENT_BACKFILL_ID_TAG
@@ -19,6 +26,8 @@ from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.hashes import data_hash
 from detektor_pipelines.orchestration import checks, metadata
 from detektor_pipelines.orchestration.assets import lineage
+from detektor_pipelines.orchestration.keys import RAW_LOG
+from detektor_pipelines.orchestration.raw_log import LOG_VERSION
 from detektor_pipelines.settings import get_settings
 from detektor_pipelines.stores.connections import PostgresAwayError, postgres_errors
 from detektor_pipelines.stores.offline.preview import newest_rows
@@ -125,7 +134,9 @@ class _Recorder:
         self._context, self._key, self._view, self._platform, self._mlflow = context, key, view, platform, mlflow
         self._started = time.time_ns()
         backfill = context.run.tags.get(BACKFILL_ID_TAG)
-        self._tags = {CODE_VERSION_TAG: data_hash(view)} | ({BACKFILL_ID_TAG: backfill} if backfill else {})
+        # Dagster writes these by itself for a step's own result, and takes a materialization without them for one with a new dependency
+        read = {get_input_data_version_tag(RAW_LOG): LOG_VERSION, get_input_event_pointer_tag(RAW_LOG): NULL_EVENT_POINTER}
+        self._tags = {CODE_VERSION_TAG: data_hash(view)} | read | ({BACKFILL_ID_TAG: backfill} if backfill else {})
 
     def part(self, part: Materialization) -> None:
         """Record the days of `part` that passed."""
@@ -154,7 +165,8 @@ class _Recorder:
         tags = self._tags | {DATA_VERSION_TAG: day.hash, DATA_VERSION_IS_USER_PROVIDED_TAG: "true"}
         details = metadata.of_day(day)
         if day.status == "kept":
-            del details["null_rates"]  # they were counted by the run that computed the day
+            for counted in ("null_rates", "events", "event_range"):  # by the run that computed the day
+                del details[counted]
         return dg.AssetMaterialization(self._key, partition=day.day.isoformat(), metadata=shared | details, tags=tags)
 
 

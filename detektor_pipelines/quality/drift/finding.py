@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from detektor_pipelines.quality.drift.look import look
+from detektor_pipelines.quality.drift.look import Look, look, of_view
+from detektor_pipelines.quality.drift.references import newest
 from detektor_pipelines.quality.drift.results import ALERT
 from detektor_pipelines.quality.findings import DRIFT, SHOWN, Finding, listed
 
 if TYPE_CHECKING:
+    import psycopg
+
     from detektor_pipelines.language.views import FeatureView
-    from detektor_pipelines.quality.drift.look import Look
     from detektor_pipelines.quality.drift.results import Result
     from detektor_pipelines.quality.findings import Case
     from detektor_pipelines.settings import Settings
@@ -26,10 +28,17 @@ def drift(settings: Settings, view: FeatureView) -> Finding:
     return judged(look(settings, view))
 
 
+def last_found(connection: psycopg.Connection, view: FeatureView) -> Finding:
+    """Judge what was found last, and compute nothing."""
+    reference = newest(connection, view)
+    results = tuple(of_view(connection, view)) if reference else ()
+    return judged(Look(view.name, reference, results, "" if results else "no look has found anything yet; `detektor drift` looks."))
+
+
 def judged(found: Look) -> Finding:
     """Return the verdict of what was found: features with an alert by PSI, of their values or of their nulls, do not pass."""
     if not found.results:
-        return Finding(DRIFT.name, passed=True, summary=f"Not judged: {found.reason}")
+        return Finding(DRIFT.name, passed=True, summary=f"Not judged: {found.reason[:1].lower()}{found.reason[1:]}")
     first, last = found.results[0].window
     drifted = [each for each in found.results if each.level == "alert" and each.method in ("psi", "null_share")]
     features = {each.feature for each in found.results}

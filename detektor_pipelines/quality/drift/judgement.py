@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from detektor_pipelines.quality.drift.samples import Sample
     from detektor_pipelines.quality.drift.statistics import Chance
 
+
+_NAMED: Final = 3
+
+
 def window_days(view: FeatureView) -> dict[str, float]:
     """Return how many days of events a value of each feature is about; of a derived one, those of the view's longest window."""
     return {each.name: (each.over or view.longest).size / DAY for each in view.features}
@@ -62,7 +66,9 @@ def judge(
         each
         for feature in view.features
         if feature.name in kept
-        for each in _measured(feature.name, kept[feature.name], window_counts(kept[feature.name], sample, feature.name, agent_ids), spans[feature.name])
+        for each in _measured(
+            feature.name, kept[feature.name], window_counts(kept[feature.name], sample, feature.name, agent_ids), spans[feature.name]
+        )
     ]
     return list(_results(view, reference, day, _note(agent_ids, sample), measured))
 
@@ -150,9 +156,13 @@ def _overlap(weeks: int, span: float) -> NDArray[np.float64]:
 def _note(agent_ids: Sequence[str], sample: Sample) -> str:
     here = {name for name, present in zip(sample.agent_ids, sample.present.any(axis=1), strict=True) if present}
     new, gone = sorted(here - set(agent_ids)), sorted(set(agent_ids) - here)
-    said = [f"{len(new)} agent_ids are new and not compared: {_few(new)}" if new else "", f"{len(gone)} were not at work: {_few(gone)}" if gone else ""]
+    said = [f"{_many(new)} new and not compared: {_few(new)}" if new else "", f"{_many(gone)} not at work: {_few(gone)}" if gone else ""]
     return "; ".join(each for each in said if each)
 
 
+def _many(names: Sequence[str]) -> str:
+    return "1 agent_id is" if len(names) == 1 else f"{len(names)} agent_ids are"
+
+
 def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+    return ", ".join([*names[:_NAMED], *(["…"] if len(names) > _NAMED else [])])

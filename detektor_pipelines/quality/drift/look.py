@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
 
+    import psycopg
+
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.quality.drift.results import Reference
     from detektor_pipelines.settings import Settings
@@ -69,7 +71,9 @@ def look(settings: Settings, view: FeatureView, at: date | None = None, *, keep:
     _check(view, reference, day, known)
     results = look_at(settings, view, reference, [day], keep=keep)
     changed = references.has_changed(reference, known)
-    reason = f"Days of the {reference.words} were published again since it was pinned; what is compared is what was pinned." if changed else ""
+    reason = (
+        f"Days of the {reference.words} were published again since it was pinned; what is compared is what was pinned." if changed else ""
+    )
     return Look(view.name, reference, tuple(results), reason, pinned)
 
 
@@ -110,8 +114,14 @@ def latest(settings: Settings, views: Sequence[FeatureView] | None = None) -> li
     from detektor_pipelines.catalog import VIEWS
 
     with connect(settings) as connection:
-        rows = [row for view in (VIEWS if views is None else views) for row in table.latest(connection, view)]
-    return sorted((_result(row) for row in rows), key=lambda each: (each.view, each.feature, METHODS.index(each.method)))
+        return [each for view in (VIEWS if views is None else views) for each in of_view(connection, view)]
+
+
+def of_view(connection: psycopg.Connection, view: FeatureView) -> list[Result]:
+    """Return what was last found of a view against the reference that counts, in the order of its features and of `METHODS`."""
+    order = {each.name: place for place, each in enumerate(view.features)}
+    found = [Result(**row._asdict()) for row in table.latest(connection, view)]
+    return sorted(found, key=lambda each: (order[each.feature], METHODS.index(each.method)))
 
 
 def _row(each: Result) -> table.ResultRow:
@@ -130,10 +140,6 @@ def _row(each: Result) -> table.ResultRow:
         each.level,
         each.note,
     )
-
-
-def _result(row: table.ResultRow) -> Result:
-    return Result(**row._asdict())
 
 
 def _too_early(view: FeatureView, known: Mapping[date, str]) -> str:

@@ -59,13 +59,15 @@ def pictures(settings: Settings, view: FeatureView, found: Look) -> list[Picture
     with connect_arrow(settings) as arrow:
         sample = read(arrow, view, day - timedelta(days=WINDOW_DAYS - 1), day)
     made = []
-    for name, profile in kept.items():
+    for name in dict.fromkeys(each.feature for each in found.results):
+        profile = kept[name]
         both = shares(profile.cells, window_counts(profile, sample, name, agent_ids))
         if both is None:
             continue
         said = {each.method: each for each in found.results if each.feature == name}
         alert = "alert" in (said["psi"].level, said["null_share"].level)
-        words = f"{name}\n{said['psi'].level}: {said['psi'].score:.2f} of {said['psi'].observed:.2f}"
+        level = said["psi"].level.replace("_", " ")
+        words = f"{name}\n{level}: {said['psi'].score:.2f} of {said['psi'].observed:.2f}"
         made.append(Picture((*profile.bins.labels(), "null"), both.reference, both.current, words, alert))
     return made
 

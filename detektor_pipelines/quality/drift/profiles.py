@@ -55,8 +55,8 @@ class Bins:
     def labels(self) -> list[str]:
         """Return what a person calls the bins."""
         if self.exact:
-            return [*(f"{each:g}" for each in self.edges), "other"]
-        return [*(f"≤ {each:.3g}" for each in self.edges), f"> {self.edges[-1]:.3g}"]
+            return [*(_number(each) for each in self.edges), "other"]
+        return [*(f"≤ {_number(each)}" for each in self.edges), f"> {_number(self.edges[-1])}"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,8 @@ def to_data(agent_ids: Sequence[str], found: Mapping[str, Profile]) -> dict[str,
     return {
         "agent_ids": list(agent_ids),
         "features": {
-            name: {"edges": each.bins.edges.tolist(), "exact": each.bins.exact, "cells": each.cells.tolist()} for name, each in found.items()
+            name: {"edges": each.bins.edges.tolist(), "exact": each.bins.exact, "cells": each.cells.tolist()}
+            for name, each in found.items()
         },
     }
 
@@ -126,3 +127,7 @@ def from_data(data: Mapping[str, Any]) -> tuple[tuple[str, ...], dict[str, Profi
         for name, each in data["features"].items()
     }
     return tuple(data["agent_ids"]), found
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"  # noqa: PLR2004  three digits say enough of what is less

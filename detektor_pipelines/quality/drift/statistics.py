@@ -11,9 +11,9 @@
    days that two windows have in common), and the variance is corrected by it.
 3. `noise`: under no change, sum (q-p)^2/p is about `mean` times an F variable (Rao and Scott 1981, Thomas and Rao 1987: chi-square tests of
    clustered samples, with Satterthwaite's degrees of freedom). Its quantile is what chance reaches.
-4. `bounds`: with a change, it is a noncentral F variable, and the interval holds the true sums of which the observed one is no rare outcome.
-   All three distances are functions of that sum as long as the difference is small: PSI is about the sum, the square of the Jensen-Shannon
-   distance (base 2) an (8 ln 2)th of it, that of Cramér's V a quarter.
+4. `bounds`: with a change, it is a noncentral F variable, and the interval holds the true sums of which the observed one is no rare
+   outcome. All three distances are functions of that sum as long as the difference is small: PSI is about the sum, the square of the
+   Jensen-Shannon distance (base 2) an (8 ln 2)th of it, that of Cramér's V a quarter.
 """
 
 from __future__ import annotations

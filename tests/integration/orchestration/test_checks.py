@@ -67,6 +67,7 @@ def test_a_run_evaluates_all_checks_and_finds_what_a_hand_did_meanwhile(history:
         "values_are_in_bounds",
         "rows_did_not_shrink",
         "nulls_are_usual",
+        "values_have_not_drifted",
     )
     run(history)
     assert [newest(instance, name, ["code_reviewer", "features"]).passed for name in names] == [True] * len(names)

@@ -10,7 +10,7 @@ import pytest
 from support.automation import publish, span
 
 from detektor_pipelines.catalog import VIEWS, view_named
-from detektor_pipelines.language.hashes import data_hash
+from detektor_pipelines.language.hashes import data_hash, short_hash
 from detektor_pipelines.stores.offline.row_tables import ensure_tables
 
 if TYPE_CHECKING:
@@ -107,7 +107,31 @@ def test_days_that_both_versions_have_are_no_gap(sensor: Sensor) -> None:
     assert sensor.alerts == []
 
 
-def test_which_of_two_versions_is_the_later_one_is_said_right(sensor: Sensor) -> None:
+def on_disk(monkeypatch: pytest.MonkeyPatch, view: FeatureView) -> None:
+    """Let the files hold that definition: a process may have another one loaded."""
+    from detektor_pipelines.quality import versions
+
+    assert versions._on_disk(REVIEWS) == short_hash(REVIEWS)
+    monkeypatch.setattr(versions, "_on_disk", lambda _: short_hash(view))
+
+
+def test_who_is_behind_the_files_is_told_so_whatever_the_registry_holds(sensor: Sensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody edited a file and ran `detektor backfill`: the registered definition is the earlier one, and the server has it loaded."""
+    from detektor_pipelines.stores.feast import registry as feast_repo
+
+    later = replace(REVIEWS, version="2.0.0", features=REVIEWS.features[:-1])
+    for view in (REVIEWS, later):
+        ensure_tables(sensor.settings, (view,))
+    feast_repo.apply(sensor.settings)
+    publish(sensor.settings, later, DAYS)
+    on_disk(monkeypatch, later)
+    (event,) = sensor.tick()
+    assert event.metadata["later_data_hash"].value == data_hash(later)
+    assert "detektor restart" in event.metadata["what_to_do"].value
+    assert sensor.alerts[0][1]["reason"] == "an earlier definition is loaded"
+
+
+def test_which_of_two_versions_is_the_later_one_is_said_right(sensor: Sensor, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ways round: a process that still has the earlier definition loaded, and one that has the later one."""
     later = replace(REVIEWS, version="2.0.0", features=REVIEWS.features[:-1])
     for view in (REVIEWS, later):
@@ -121,6 +145,7 @@ def test_which_of_two_versions_is_the_later_one_is_said_right(sensor: Sensor) ->
     assert details["reason"] == "an earlier definition is loaded"
 
     publish(sensor.settings, REVIEWS, [*DAYS, date(2026, 5, 11)])
+    on_disk(monkeypatch, later)
     (event,) = sensor.tick((later, *VIEWS[1:]))
     assert event.metadata["old_data_hash"].value == data_hash(REVIEWS)
     text, details = sensor.alerts[-1]

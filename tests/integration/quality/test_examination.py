@@ -33,6 +33,7 @@ ALL = [
     "rows_are_of_this_version",
     "volume_is_usual",
     "nulls_are_usual",
+    "values_have_not_drifted",
     "rows_are_unique",
     "values_are_in_bounds",
     "rows_did_not_shrink",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from detektor_pipelines.engine.online import OnlinePublication
-from detektor_pipelines.quality.findings import BESIDE_THE_GATE, FRESH, VERSION, Finding
+from detektor_pipelines.quality.findings import BESIDE_THE_GATE, DRIFT, FRESH, VERSION, Finding
 from detektor_pipelines.stores.raw_log.volume import AgentVolume, CommittedTotals, LogVolume
 
 if TYPE_CHECKING:
@@ -101,6 +101,9 @@ class FakeEngine:
         usual = {check.name: Finding(check.name, passed=True, summary="As it should be.") for check in BESIDE_THE_GATE}
         return list((usual | self.findings).values())
 
+    def drift(self, view: FeatureView) -> Finding:
+        return self.findings.get(DRIFT.name) or Finding(DRIFT.name, passed=True, summary=f"{view.name} is as it was.")
+
     def views_freshness(self, views: Sequence[FeatureView]) -> dict[str, Finding]:
         if self.blind:
             raise self.blind
@@ -120,7 +123,9 @@ class FakeEngine:
         return Finding(FRESH.name, passed=late is None, summary="Late." if late else "Fresh.", severity=late or "warn")
 
     def _kept(self, day: date) -> SimpleNamespace:
-        return SimpleNamespace(day=day, status="kept", rows=24, hash=f"hash-of-{day}", written=0, null_rates=None, failures=None)
+        return SimpleNamespace(
+            day=day, status="kept", rows=24, hash=f"hash-of-{day}", written=0, null_rates=None, failures=None, events=0, event_range=None
+        )
 
     def _day(self, view: FeatureView, day: date) -> SimpleNamespace:
         bad = day in self.bad
@@ -131,6 +136,8 @@ class FakeEngine:
             hash=f"hash-of-{day}",
             written=0 if bad else 24,
             null_rates={each.name: 0.25 for each in view.features if each.nullable},
+            events=10,
+            event_range=(datetime(day.year, day.month, day.day, 8, tzinfo=UTC), datetime(day.year, day.month, day.day, 17, tzinfo=UTC)),
             failures=[{"agent_id": view.agent, "column": view.features[0].name, "value": "-1", "check": "at least 0"}] if bad else None,
         )
 

@@ -70,6 +70,7 @@ def test_each_check_says_what_it_looks_at_and_why_it_is_an_error_or_a_warning() 
         "rows_are_of_this_version",
         "volume_is_usual",
         "nulls_are_usual",
+        "values_have_not_drifted",
         "rows_are_unique",
         "values_are_in_bounds",
         "rows_did_not_shrink",
@@ -319,3 +320,17 @@ def test_with_the_database_down_the_sensor_skips_and_keeps_what_it_knows(
     assert "PostgreSQL does not answer" in result.skip_message
     assert not result.asset_events
     assert result.cursor == cursor
+
+
+def test_drift_is_looked_at_by_a_job_that_shows_what_it_found(engine: Any, instance: Any) -> None:
+    import dagster as dg
+
+    from detektor_pipelines.orchestration.checks.drift import drift_job
+    from detektor_pipelines.orchestration.keys import features_key
+
+    engine.findings["values_have_not_drifted"] = Finding("values_have_not_drifted", passed=False, summary="They have.", fix="Look.")
+    assert drift_job((VIEW, OTHER), platform=engine).execute_in_process(instance=instance).success
+    keys = [dg.AssetCheckKey(features_key(view), "values_have_not_drifted") for view in (VIEW, OTHER)]
+    shown = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    assert [shown[key].evaluation.description for key in keys] == ["They have. Look.", "They have. Look."]
+    assert not any(shown[key].evaluation.passed for key in keys)

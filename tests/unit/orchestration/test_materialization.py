@@ -201,3 +201,49 @@ def test_a_retried_run_goes_on(instance: Any, dg: ModuleType) -> None:
     again = dg.DagsterRun(job_name="x", run_id=make_new_run_id(), parent_run_id=first.run_id, root_run_id=first.run_id)
     assert not resumes(instance, first)
     assert resumes(instance, again)
+
+
+def staleness(instance: Any, engine: Any, days: Any, view: Any = VIEW) -> dict[str, list[str]]:
+    """Return why Dagster calls each day out of date, by the day: what its pages show as "Unsynced"."""
+    from dagster import AssetKey
+    from dagster._core.definitions.data_version import CachingStaleStatusResolver
+    from dagster._core.loader import LoadingContextForTest
+
+    from detektor_pipelines.orchestration.build import build_definitions
+
+    graph = build_definitions({"engine": engine, "platform": engine}, views=(view,)).resolve_asset_graph()
+    resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
+    key = AssetKey(KEY)
+    found = {day.isoformat(): resolver.get_stale_causes(key, day.isoformat()) for day in days}
+    assert {resolver.get_status(key, day) == resolver.get_status(key, day).FRESH for day, causes in found.items() if not causes} <= {True}
+    return {day: [f"{cause.category.value}: {cause.reason}" for cause in causes] for day, causes in found.items()}
+
+
+def test_a_published_day_is_in_sync_whatever_arrives_in_the_log_later(engine: Any, instance: Any) -> None:
+    from dataclasses import replace
+
+    from detektor_pipelines.orchestration.raw_log import observation
+
+    assert run(engine, instance).success
+    nothing = {day.isoformat(): [] for day in DAYS}
+    assert staleness(instance, engine, DAYS) == nothing
+    volume = engine.log_volume()
+    for version in ("771-1234", "771-1235"):
+        instance.report_runless_asset_event(observation(replace(volume, version=version)))
+        assert staleness(instance, engine, DAYS) == nothing
+
+
+def test_a_day_of_an_earlier_definition_is_not_in_sync(engine: Any, instance: Any) -> None:
+    from dataclasses import replace
+
+    assert run(engine, instance).success
+    changed = replace(VIEW, version="9.0.0", features=VIEW.features[:-1])
+    assert staleness(instance, engine, DAYS[:1], changed) == {DAYS[0].isoformat(): ["CODE: has a new code version"]}
+
+
+def test_a_day_shows_its_own_events_and_the_run_what_it_read(engine: Any, instance: Any) -> None:
+    events = recorded(instance, run(engine, instance).run_id)
+    shown = {day: event.metadata["event_range"].value for day, event in events.items()}
+    assert shown == {str(day): f"{day} 08:00:00+00:00 … {day} 17:00:00+00:00" for day in DAYS}
+    assert {event.metadata["events"].value for event in events.values()} == {10}
+    assert {event.metadata["events_read"].value for event in events.values()} == {10 * len(DAYS)}

@@ -46,7 +46,8 @@ def test_an_observation_tells_volume_and_age_of_each_agent(engine: Any, instance
     plotted = ("events", "events_last_day", "events_last_7_days", "rejected_last_7_days", "newest_event_age_hours")
     assert [shown[name] for name in plotted] == [1234, 5, 60, 3, 0.67]
     assert shown["events_last_day/code-reviewer"] == 5
-    assert seen.data_version == "771-1234"
+    assert shown["log_version"] == "771-1234"
+    assert seen.data_version == "INITIAL"  # of what nobody has observed: no day of a view is out of date because the log grew
 
 
 def test_the_next_observation_goes_on_from_the_totals_of_the_last_one(engine: Any, instance: Any) -> None:
