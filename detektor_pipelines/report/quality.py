@@ -62,16 +62,12 @@ def quality(settings: Settings, views: Sequence[FeatureView], series: Mapping[st
 
 def drift(settings: Settings) -> tuple[tuple[Drifted, ...] | None, str]:
     """Return the latest drift of each feature, the furthest first; None, and what computes it, where it was not computed."""
-    note = f"Not computed yet. `{DRIFT_COMMAND}` computes it; then make this report again."
-    if find_spec(DRIFT) is None:
-        return None, note
-    latest: Any = getattr(import_module(DRIFT), "latest", None)
     try:
-        found = list(latest(settings)) if latest is not None else []
+        found = _latest(settings)
     except UserError as error:
         return None, f"{error.what} `{DRIFT_COMMAND}` computes it."
     if not found:
-        return None, note
+        return None, f"Not computed yet. `{DRIFT_COMMAND}` computes it; then make this report again."
     drifted = [
         Drifted(
             each.view,
@@ -88,6 +84,13 @@ def drift(settings: Settings) -> tuple[tuple[Drifted, ...] | None, str]:
     ]
     order = {level: number for number, level in enumerate(_LEVELS)}
     return tuple(sorted(drifted, key=lambda each: (order.get(each.level, len(order)), -(each.score or 0), each.view, each.feature))), ""
+
+
+def _latest(settings: Settings) -> list[Any]:
+    """Return what the drift check found last; imported by name, for it is not needed for the rest."""
+    if find_spec(DRIFT) is None:
+        return []
+    return list(import_module(DRIFT).latest(settings))
 
 
 def _interval(ends: Any) -> str:

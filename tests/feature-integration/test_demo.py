@@ -42,6 +42,9 @@ def test_simulated_history_is_served_and_a_second_run_computes_nothing(run):
     assert len(views) == 8
     assert sum(each["events"] for each in views.values()) > 3_500
     assert all(each["offline_rows"] and each["online_keys"] for each in views.values())
+    page = Path(first["report"]).read_text(encoding="utf-8")
+    assert "What the agents did" in page
+    assert all(f'id="agent-{agent}"' in page for agent in {each["agent"] for each in views.values()})
     second = run("demo", "--json")
     assert "nothing to compute" in second.stderr
     assert {each["view"]: each["offline_rows"] for each in json.loads(second.stdout)["views"]} == {
@@ -49,6 +52,7 @@ def test_simulated_history_is_served_and_a_second_run_computes_nothing(run):
     }
     served = json.loads(run("features", "get", "code-reviewer", "--json").stdout)
     assert served["age_seconds"] < 7_200
+    assert run("validate", "--check-all").stdout == "All validations passed\n"
     status = json.loads(run("status", "--json").stdout)
     assert not any(each["stale"] or each["missing"] for each in status["views"])
     transcripts = run("ingest", str(Path(__file__).parent), expect=1)

@@ -50,6 +50,7 @@ def test_a_backfill_through_dagster_publishes_the_same() -> None:
         ("bench_stream.py", ("--history", "3000", "--keys", "50", "--burst", "500"), "burst_events_s"),
         ("serving.py", ("--requests", "40", "--seconds", "0.5", "--turns", "1"), "requests_per_second"),
         ("soak_serving.py", ("--minutes", "0.1", "--share", "0.3"), "requests"),
+        ("bench_report.py", ("--events", "3000", "--projects", "2", "--turns", "1"), "report_mb"),
         ("bench_operating.py", ("--events", "3000", "--days", "3", "--no-browser"), "online_s"),
     ],
 )
