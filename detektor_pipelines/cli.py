@@ -12,6 +12,7 @@ import typer
 
 from detektor_pipelines.cli_commands import (
     about,
+    acceptance,
     apply,
     backfill,
     collect,
@@ -60,6 +61,7 @@ GROUPS = (
     online,
     lineage,
     generate,
+    acceptance,
     about,
     stream,
     serve,
