@@ -70,7 +70,7 @@ def drift(settings: Settings, _: Say) -> Iterator[Part]:
     silent = [view.name for view in VIEWS if not few.get(view.name) and not any(name == view.name for name, _ in scores)]
     text = f"{metrics.DRIFT.name} of {len(scores)} features in {len({view for view, _ in scores})} views"
     yield judged(not silent, text + (f"; none of {', '.join(silent)}" if silent else ""), "detektor drift")
-    calm = len([score for score in scores.values() if score < CALM])
+    calm = calm
     yield passed(
         f"{calm} calm (below 0.1), {len([score for score in scores.values() if score > DRIFTED])} above 0.2, {sum(few.values())} too few rows"
     )
