@@ -12,6 +12,7 @@ import typer
 
 from detektor_pipelines.cli_commands import (
     about,
+    acceptance,
     apply,
     backfill,
     backup,
@@ -68,6 +69,7 @@ GROUPS = (
     online,
     lineage,
     generate,
+    acceptance,
     about,
     stream,
     serve,

@@ -92,9 +92,7 @@ def connected(url: str) -> Iterator[http.client.HTTPConnection]:
         connection.close()
 
 
-def ask(
-    connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None = None
-) -> tuple[int, Mapping[str, str], bytes]:
+def ask(connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None = None) -> tuple[int, Mapping[str, str], bytes]:
     """Ask once; returns status, headers by lower-case name, and body. A token of DETEKTOR_SERVE_TOKEN goes along."""
     token = os.environ.get("DETEKTOR_SERVE_TOKEN")
     connection.request(method, path, body, {"Authorization": f"Bearer {token}"} if token else {})

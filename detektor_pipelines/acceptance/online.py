@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines.acceptance import commands
-from detektor_pipelines.acceptance.findings import failed, judged, passed, unchecked
+from detektor_pipelines.acceptance.findings import failed, judged
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.stack import binaries, ports
 
@@ -96,6 +96,12 @@ def fallback(settings: Settings, say: Say) -> Iterator[Part]:
     if status == _OK:
         yield judged(AGENT.encode() in body, f"with values of {headers.get('x-feature-age', 'earlier')}", "docs/serving.md")
     yield judged(health["status"] == "FALLBACK", f"GET /health says {health['status']}", "docs/serving.md")
+
+
+def read_once(settings: Settings) -> None:
+    """Read one feature, for load; raises as `commands.connected`."""
+    with commands.connected(settings.serve_url) as server:
+        commands.ask(server, "POST", "/get-online-features", _READ)
 
 
 def _reads(settings: Settings) -> Part:
@@ -222,7 +228,9 @@ def _server_without_redis(home: Path) -> Iterator[str]:
         deadline = time.monotonic() + _START_S
         while not ports.answers(port):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise UserError("A feature server of its own did not start.", where=_tail(home / "serve.log"), fix="detektor serve --port 0")
+                raise UserError(
+                    "A feature server of its own did not start.", where=_tail(home / "serve.log"), fix="detektor serve --port 0"
+                )
             time.sleep(0.05)
         yield f"http://127.0.0.1:{port}"
     finally:

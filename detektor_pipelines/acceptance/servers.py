@@ -36,7 +36,9 @@ def healthy(settings: Settings, _: Say) -> Iterator[Part]:
         status, text = commands.get(url, "/health")
         holds = status == 200 and '"OK"' in text  # noqa: PLR2004 - HTTP's
         shown = text.strip().replace("\n", " ")[:60]
-        yield judged(holds, f"{title}, port {url.rpartition(':')[2]}: {status} {shown}", f"curl {url}/health says what is wrong and what to do")
+        yield judged(
+            holds, f"{title}, port {url.rpartition(':')[2]}: {status} {shown}", f"curl {url}/health says what is wrong and what to do"
+        )
 
 
 def registry(settings: Settings, _: Say) -> Iterator[Part]:

@@ -49,7 +49,9 @@ def views(settings: Settings, say: Say) -> Iterator[Part]:
     numbers = {view.name: len(view.features) for view in VIEWS}
     fits = numbers.keys() == FEATURES.keys() and all(numbers[name] in FEATURES[name] for name in FEATURES)
     total = sum(numbers.values())
-    yield judged(fits and total >= LEAST_FEATURES, f"{len(numbers)} views with {total} features", "detektor_pipelines/catalog declares them")
+    yield judged(
+        fits and total >= LEAST_FEATURES, f"{len(numbers)} views with {total} features", "detektor_pipelines/catalog declares them"
+    )
     there = {f"{view.name}:{feature.name}" for view in VIEWS for feature in view.features}
     yield judged(set(NAMED) <= there, f"{', '.join(name.partition(':')[2] for name in NAMED)} among them", "the catalogue declares them")
     say("feast feature-views list, get-online-features, get-historical-features")
@@ -87,7 +89,9 @@ def history(settings: Settings, _: Say) -> Iterator[Part]:
     with connect(settings) as connection:
         row = connection.execute("SELECT count(*) FROM feast.agent_features_historical").fetchone()
     rows = row[0] if row else 0
-    yield judged(rows >= LEAST_ROWS, f"feast.agent_features_historical holds {rows:,} rows", "detektor backfill; a log of a few days has fewer")
+    yield judged(
+        rows >= LEAST_ROWS, f"feast.agent_features_historical holds {rows:,} rows", "detektor backfill; a log of a few days has fewer"
+    )
 
 
 def validated(settings: Settings, say: Say) -> Iterator[Part]:
@@ -106,11 +110,13 @@ def validated(settings: Settings, say: Say) -> Iterator[Part]:
 
 def _newest(settings: Settings) -> str:
     """Return the newest published instant of the view that is read."""
+    from psycopg import sql
+
     from detektor_pipelines import clock
     from detektor_pipelines.stores.offline.rows import row_table
 
-    table = row_table(view_named(_READ.partition(":")[0]))
+    view = view_named(_READ.partition(":")[0])
     with connect(settings) as connection:
-        row = connection.execute(f"SELECT max(event_timestamp) FROM feast.{table}").fetchone()
+        row = connection.execute(sql.SQL("SELECT max(event_timestamp) FROM feast.{}").format(sql.Identifier(row_table(view)))).fetchone()
     at = row[0] if row and row[0] else clock.from_us(clock.now_us())
     return str(at.strftime("%Y-%m-%dT%H:%M:%S"))

@@ -6,6 +6,7 @@ same into its home directory for the ports that are used. Tests render a variant
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -28,21 +29,40 @@ _HEADER: Final = "# Made by `detektor generate` from detektor_pipelines/monitori
 _LOOPBACK: Final = "127.0.0.1"
 
 
-def render(settings: Settings, *, scale: float = 1.0, runbooks: str = "docs/runbooks", token_file: Path | None = None) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast everything goes; for tests, which cannot wait for hours.
+
+    Attributes:
+        windows: What ranges of rules are multiplied with.
+        lasting: What the time is multiplied with for which a condition must hold.
+        seconds: Between two scrapes, and between two evaluations.
+
+    """
+
+    windows: float = 1.0
+    lasting: float = 1.0
+    seconds: float = SCRAPE_S
+
+
+USUAL: Final = Pace()
+
+
+def render(settings: Settings, *, pace: Pace = USUAL, runbooks: str = "docs/runbooks", token_file: Path | None = None) -> dict[str, str]:
     """Return the files' texts by their path within Prometheus' directory.
 
     Args:
         settings: Where the servers are.
-        scale: What all windows and intervals are multiplied with; for tests.
+        pace: How fast everything goes.
         runbooks: What the addresses of runbooks begin with.
         token_file: A file with a token of the feature server, where access is controlled.
 
     """
     return {
-        CONFIGURATION: _text(_configuration(settings, scale, token_file)),
-        RECORDING_RULES: _text(_recordings(scale)),
-        ALERT_RULES: _text(_alerts(scale, runbooks)),
-        ALERTMANAGER: _text(_alertmanager(settings, scale)),
+        CONFIGURATION: _text(_configuration(settings, pace, token_file)),
+        RECORDING_RULES: _text(_recordings(pace)),
+        ALERT_RULES: _text(_alerts(pace, runbooks)),
+        ALERTMANAGER: _text(_alertmanager(settings, pace)),
     }
 
 
@@ -55,15 +75,15 @@ def write(directory: Path, files: Mapping[str, str]) -> None:
         file.write_text(text, encoding="utf-8")
 
 
-def _configuration(settings: Settings, scale: float, token_file: Path | None) -> dict[str, Any]:
-    interval = scaled(f"${int(SCRAPE_S)}s", scale)
+def _configuration(settings: Settings, pace: Pace, token_file: Path | None) -> dict[str, Any]:
+    interval = f"{round(pace.seconds * 1_000)}ms"
     jobs = (
         _serving(settings, token_file),
         _job("detektor-stream", f"{_LOOPBACK}:{settings.stream_metrics_port}"),
         _job("detektor-exporter", f"{_LOOPBACK}:{settings.exporter_port}"),
     )
     return {
-        "global": {"scrape_interval": interval, "scrape_timeout": scaled("$10s", scale), "evaluation_interval": interval},
+        "global": {"scrape_interval": interval, "scrape_timeout": f"{round(pace.seconds * 800)}ms", "evaluation_interval": interval},
         "rule_files": [RECORDING_RULES, ALERT_RULES],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [f"{_LOOPBACK}:{settings.alertmanager_port}"]}]}]},
         "scrape_configs": list(jobs),
@@ -84,17 +104,17 @@ def _job(name: str, target: str) -> dict[str, Any]:
     return {"job_name": name, "static_configs": [{"targets": [target]}]}
 
 
-def _recordings(scale: float) -> dict[str, Any]:
-    rules = [{"record": each.name, "expr": scaled(each.value, scale)} for each in RECORDINGS]
+def _recordings(pace: Pace) -> dict[str, Any]:
+    rules = [{"record": each.name, "expr": scaled(each.value, pace.windows)} for each in RECORDINGS]
     return {"groups": [{"name": "detektor-recordings", "rules": rules}]}
 
 
-def _alerts(scale: float, runbooks: str) -> dict[str, Any]:
+def _alerts(pace: Pace, runbooks: str) -> dict[str, Any]:
     rules = [
         {
             "alert": each.name,
-            "expr": scaled(each.when, scale),
-            "for": scaled(each.lasting, scale),
+            "expr": scaled(each.when, pace.windows),
+            "for": scaled(each.lasting, pace.lasting),
             "labels": {"severity": each.severity},
             "annotations": {"summary": each.says, "runbook_url": f"{runbooks}/{each.page}.md"},
         }
@@ -103,7 +123,7 @@ def _alerts(scale: float, runbooks: str) -> dict[str, Any]:
     return {"groups": [{"name": "detektor-alerts", "rules": rules}]}
 
 
-def _alertmanager(settings: Settings, scale: float) -> dict[str, Any]:
+def _alertmanager(settings: Settings, pace: Pace) -> dict[str, Any]:
     """Group by alert, tell once and again after four hours, and be silent about what follows from a server that is down."""
     receiver: dict[str, Any] = {"name": "people"}
     if settings.alert_webhook is not None:
@@ -112,8 +132,8 @@ def _alertmanager(settings: Settings, scale: float) -> dict[str, Any]:
         "route": {
             "receiver": "people",
             "group_by": ["alertname"],
-            "group_wait": scaled("$10s", scale),
-            "group_interval": scaled("$1m", scale),
+            "group_wait": scaled("$10s", pace.lasting),
+            "group_interval": scaled("$1m", pace.lasting),
             "repeat_interval": "4h",
         },
         "receivers": [receiver],

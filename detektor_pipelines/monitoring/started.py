@@ -37,7 +37,7 @@ def program(name: str) -> str:
     return found
 
 
-def command(settings: Settings, name: str, directory: Path) -> list[str]:
+def command(settings: Settings, name: str, directory: Path, pace: prometheus.Pace = prometheus.USUAL) -> list[str]:
     """Write what a program reads into `directory`, and return its command line.
 
     Raises:
@@ -46,7 +46,7 @@ def command(settings: Settings, name: str, directory: Path) -> list[str]:
     """
     found = program(name)
     runbooks = f"{settings.source_url}/docs/runbooks" if settings.source_url else "docs/runbooks"
-    prometheus.write(directory, prometheus.render(settings, runbooks=runbooks, token_file=_token_file(directory)))
+    prometheus.write(directory, prometheus.render(settings, pace=pace, runbooks=runbooks, token_file=_token_file(directory)))
     log = ["--log.format=json"]
     if name == "alertmanager":
         where = f"{ports.LOOPBACK}:{settings.alertmanager_port}"

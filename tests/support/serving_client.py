@@ -76,10 +76,15 @@ class Server:
 
 @contextmanager
 def running(
-    directory: Path, command: str, *words: str, environment: dict[str, str] | None = None, context: ssl.SSLContext | None = None
+    directory: Path,
+    command: str,
+    *words: str,
+    environment: dict[str, str] | None = None,
+    context: ssl.SSLContext | None = None,
+    port: int | None = None,
 ) -> Iterator[Server]:
     """Run `detektor <command> --port …` until the block ends; ready when /health answers, whatever it says."""
-    port = ports.free_port()
+    port = port or ports.free_port()
     path = directory / f"{command}.log"
     with path.open("wb") as log:
         process = subprocess.Popen(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ import pytest
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.settings import Settings
 from detektor_pipelines.stack import watchdog
+from detektor_pipelines.stack.programs import PROGRAMS
 from detektor_pipelines.stack.servers import dagster as dagster_servers
 from detektor_pipelines.stack.watchdog import Watchdog
 
@@ -25,6 +28,7 @@ YOUNG, OLD = 60, 7200
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     made: list[str] = []
     rows = {name: {"statename": "RUNNING", "pid": 1} for name in ("dagster", "dagster-daemon", "dagster-code")}
+    monkeypatch.setattr(watchdog, "PROGRAMS", {})  # whether they answer is not the question here
     monkeypatch.setattr(watchdog.supervisor, "states", lambda _: rows)
     monkeypatch.setattr(watchdog.supervisor, "stop", lambda _, name: made.append(f"stop {name}"))
     monkeypatch.setattr(watchdog.supervisor, "start", lambda _, name: made.append(f"start {name}"))
@@ -76,6 +80,46 @@ def test_a_code_server_that_gets_no_loader_is_given_up(
         dog.look()
     assert calls == ["reload"] * 5
     assert len([line for line in caplog.messages if "detektor down, detektor up" in line]) == 1
+
+
+@pytest.fixture
+def stream(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace:
+    """A worker of one's own words: whether it answers, its process, the time, and the groups that were killed."""
+    made = SimpleNamespace(alive=True, pid=7, now=0.0, killed=[])
+    program = replace(PROGRAMS["stream"], alive=lambda _: made.alive)
+    monkeypatch.setattr(watchdog, "PROGRAMS", {"stream": program})
+    monkeypatch.setattr(watchdog.supervisor, "states", lambda _: {"stream": {"statename": "RUNNING", "pid": made.pid}})
+    monkeypatch.setattr(watchdog.psutil, "Process", lambda pid: SimpleNamespace(pid=pid))
+    monkeypatch.setattr(watchdog.time, "monotonic", lambda: made.now)
+    monkeypatch.setattr(watchdog.os, "killpg", lambda pid, number: made.killed.append((pid, number)))
+    dog = Watchdog(Settings(home=tmp_path))
+
+    def look(seconds: float, *, alive: bool) -> list[tuple[int, int]]:
+        made.now, made.alive = seconds, alive
+        assert dog.look()
+        return list(made.killed)
+
+    made.look = look
+    return made
+
+
+def test_what_hangs_is_killed_once(stream: SimpleNamespace) -> None:
+    assert stream.look(0, alive=True) == []
+    assert stream.look(14, alive=False) == []
+    assert stream.look(15, alive=False) == [(7, signal.SIGKILL)]
+    assert stream.look(99, alive=False) == [(7, signal.SIGKILL)], "the next one has not answered yet"
+
+
+def test_what_answers_now_and_then_lives(stream: SimpleNamespace) -> None:
+    for second in range(0, 200, 10):
+        assert stream.look(second, alive=second % 20 == 0) == []
+
+
+def test_a_start_takes_as_long_as_it_takes(stream: SimpleNamespace) -> None:
+    stream.look(0, alive=True)
+    stream.pid = 8
+    assert stream.look(1_000, alive=False) == []
+    assert stream.look(2_000, alive=False) == []
 
 
 def test_a_process_manager_that_ends_meanwhile_is_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,129 @@
+"""A Prometheus for a minute: scrapes a running stack every second, is asked, and leaves nothing behind.
+
+For whoever wants to know whether what the dashboard asks for is there: `detektor acceptance`, tests, and the dashboard's picture.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import time
+import urllib.parse
+import urllib.request
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from detektor_pipelines.errors import UserError
+from detektor_pipelines.monitoring import prometheus, started
+from detektor_pipelines.monitoring.panels import ROWS, asked
+from detektor_pipelines.stack import ports
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from detektor_pipelines.settings import Settings
+
+SCALE: Final = 1 / prometheus.SCRAPE_S
+"""A scrape a second instead of one in fifteen."""
+
+RATE: Final = "10s"
+"""What `$__rate_interval` is then."""
+
+_START_S: Final = 30.0
+_END_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One line of an answer: its labels, and (Unix time, value) in order; values may be NaN."""
+
+    labels: dict[str, str]
+    points: tuple[tuple[float, float], ...]
+
+    @property
+    def says_something(self) -> bool:
+        """Whether any of its values is a number."""
+        return any(math.isfinite(value) for _, value in self.points)
+
+
+@dataclass(frozen=True, slots=True)
+class Prometheus:
+    """A running Prometheus."""
+
+    url: str
+
+    def now(self, expr: str) -> list[Series]:
+        """Ask for a query's value now."""
+        found = self._ask("query", {"query": expr})
+        if found["resultType"] == "scalar":
+            return [Series({}, (_point(found["result"]),))]
+        return [Series(each["metric"], (_point(each["value"]),)) for each in found["result"]]
+
+    def over(self, expr: str, seconds: float, step: float = 1) -> list[Series]:
+        """Ask for a query's values over the last seconds."""
+        end = time.time()
+        found = self._ask("query_range", {"query": expr, "start": end - seconds, "end": end, "step": step})
+        return [Series(each["metric"], tuple(map(_point, each["values"]))) for each in found["result"]]
+
+    def targets_up(self) -> set[str]:
+        """Return the jobs whose target was reached when it was last scraped."""
+        return {each.labels["job"] for each in self.now("up") if each.points[-1][1] == 1}
+
+    def silent_panels(self, **values: str) -> list[str]:
+        """Return `panel: legend` of the dashboard's queries that return no number; `values` stand for Grafana's variables."""
+        return [
+            f"{panel.title}: {query.legend}"
+            for row in ROWS
+            for panel in row.panels
+            for query in panel.queries
+            if not any(series.says_something for series in self.now(asked(query.expr, **{"__rate_interval": RATE, **values})))
+        ]
+
+    def _ask(self, what: str, given: dict[str, Any]) -> dict[str, Any]:
+        address = f"{self.url}/api/v1/{what}?{urllib.parse.urlencode(given)}"
+        with urllib.request.urlopen(address, timeout=20) as answer:  # noqa: S310 - loopback
+            return dict(json.load(answer)["data"])
+
+
+@contextmanager
+def running(settings: Settings, directory: Path) -> Iterator[Prometheus]:
+    """Run one in `directory`, which is empty or absent, until the block ends; ready when it answers.
+
+    Raises:
+        UserError: It is not installed, or does not start.
+
+    """
+    settings = settings.model_copy(update={"prometheus_port": ports.free_port()})
+    words = started.command(settings, "prometheus", directory)
+    prometheus.write(directory, prometheus.render(settings, scale=SCALE))
+    with (directory / "prometheus.log").open("wb") as log:
+        process = subprocess.Popen(words, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+    try:
+        _await(settings.prometheus_port, process, directory)
+        yield Prometheus(f"http://{ports.LOOPBACK}:{settings.prometheus_port}")
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _await(port: int, process: subprocess.Popen[bytes], directory: Path) -> None:
+    deadline = time.monotonic() + _START_S
+    while not ports.http_answers(port, "/-/ready"):
+        if process.poll() is not None or time.monotonic() > deadline:
+            tail = (directory / "prometheus.log").read_text(encoding="utf-8", errors="replace")[-500:]
+            raise UserError(f"Prometheus did not start: {tail}", where=str(directory), fix="promtool check config says what is wrong.")
+        time.sleep(0.05)
+
+
+def _point(pair: list[Any]) -> tuple[float, float]:
+    return float(pair[0]), float(pair[1])
