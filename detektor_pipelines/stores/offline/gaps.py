@@ -66,20 +66,22 @@ def _outdated(cursor: Cursor, version: Version, days: Sequence[PublishedDay]) ->
     An earlier day's row may have no successor there only because nobody has written it, so such a day covers nothing. While no earlier day
     knows more, all of them tell the same older story, and that counts.
     """
-    suspects: list[PublishedDay] = []
-    most = Snapshot(0)
+    suspects: list[tuple[PublishedDay, str]] = []
+    """With the snapshot of the earlier day that knows most."""
+    most, text = Snapshot(0), ""
     for each in sorted(days, key=lambda day: day.day):
         snapshot = Snapshot.parse(each.snapshot)
         if snapshot.sees(most):
-            most = snapshot
+            most, text = snapshot, each.snapshot
         else:
-            suspects.append(each)
+            suspects.append((each, text))
     if not suspects:
         return set()
-    listed = ", ".join(f"('{each.day}'::date, '{each.snapshot}'::pg_snapshot)" for each in suspects)
+    listed = ", ".join(f"('{each.day}'::date, '{each.snapshot}'::pg_snapshot, '{known}'::pg_snapshot)" for each, known in suspects)
     cursor.execute(
-        f"SELECT day FROM (VALUES {listed}) AS suspect (day, snapshot) WHERE EXISTS (SELECT FROM ml_learning.agent_events AS event"
+        f"SELECT day FROM (VALUES {listed}) AS suspect (day, snapshot, most) WHERE EXISTS (SELECT FROM ml_learning.agent_events AS event"
         f" WHERE agent_type = {_text(version.agent)} AND xid >= pg_snapshot_xmin(snapshot) AND NOT pg_visible_in_snapshot(xid, snapshot)"
+        " AND pg_visible_in_snapshot(xid, most)"
         f" AND occurred_at > {start_sql('day')} - interval '{version.reach} microseconds'"
         f" AND occurred_at <= {end_sql('day')})"
     )

@@ -148,6 +148,17 @@ def test_a_repair_that_has_not_reached_the_later_days_leaves_no_old_row_in_force
     assert rows(log, f"{AGENT}@late", "03-01 09:30", "03-03 12:00", "03-07 23:00") == [(1, 1, 3), (0, 1, 3), (0, 1, 3)]
 
 
+def test_a_day_misses_nothing_that_no_earlier_day_knows_either(log: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last day was published a moment before those in front of it, then an event came: the rows are read, not the log."""
+    insert(log, [review("03-05 08:00", "p"), review("03-07 08:00", "p")])
+    run(log, SMALL, "2026-03-07")
+    run(log, SMALL, "2026-03-04", "2026-03-06")
+    insert(log, [review("03-07 10:00", "q")])
+    monkeypatch.setattr("detektor_pipelines.engine.explain.read_values", None)
+
+    assert rows(log, f"{AGENT}@p", "03-07 07:30", "03-07 23:00") == [(0, 1, 1), (1, 2, 2)]
+
+
 def test_a_day_published_while_it_was_open_says_nothing_of_the_night_that_follows(log: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine is off from 17:30 to 9:00; five events leave the day's window meanwhile, and nobody has written that down."""
     five = [replace(review(f"03-05 17:{10 + number}", "p"), event_id=f"x{number}") for number in range(5)]
