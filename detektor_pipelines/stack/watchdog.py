@@ -26,7 +26,7 @@ from detektor_pipelines.stack.servers import dagster as dagster_servers
 if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
 
-_SECONDS: Final = 5
+_SECONDS: Final = 2
 _TRIES: Final = 5
 _GROWING_SECONDS: Final = 600
 """A leak takes longer than this; and so nothing is started afresh more often."""
