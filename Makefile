@@ -15,6 +15,8 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 # Test processes; each starts servers of its own.
 WORKERS ?= 2
+# Tests of properties that draw few examples in `make test`.
+DEAR = $(shell grep -rl --include='test_*.py' 'support.examples' tests)
 # Further arguments for pytest.
 ARGS ?=
 
@@ -68,6 +70,7 @@ test: $(READY) ## Run the tests, on servers of their own
 test-long: $(READY) ## Run the tests that take minutes, the 500 histories of `make torture` among them
 	$(BIN)/python -m pytest -m long --timeout 1800 --ignore tests/torture $(ARGS)
 	$(BIN)/python -m pytest -n $(WORKERS) --timeout 1800 --hypothesis-profile deep -m "not long and not slow" tests/unit tests/semantics $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --timeout 1800 --hypothesis-profile deep -m "not long" $(DEAR) $(ARGS)
 	@$(MAKE) --no-print-directory torture
 
 .PHONY: torture

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
     from detektor_pipelines.stack.program import Program
 
-_SECONDS: Final = 5
+_SECONDS: Final = 2
 _TRIES: Final = 5
 _GROWING_SECONDS: Final = 600
 """A leak takes longer than this; and so nothing is started afresh more often."""

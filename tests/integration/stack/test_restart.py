@@ -91,8 +91,8 @@ def present(answer: Any) -> None:
     assert (status, value is not None and value >= 3) == ("PRESENT", True), answer
 
 
-def pids() -> dict[str, int]:
-    return {name: each["pid"] for name, each in json.loads(detektor("status", "--json").stdout)["servers"].items() if each["pid"]}
+def pids(settings: Settings) -> dict[str, int]:
+    return {each.name: each.pid for each in stack.status(settings).services if each.pid}
 
 
 def test_programs_are_brought_to_the_definitions_on_disk(copy: PackageCopy, running: StackStatus) -> None:
@@ -118,13 +118,13 @@ def test_programs_are_brought_to_the_definitions_on_disk(copy: PackageCopy, runn
         assert "detektor restart" in detektor("doctor").stdout
         assert f"Loaded here is code_review_features {VIEW.version}" in values(server, NEW)[0]
 
-        whole, before = copy.read(), pids()
+        whole, before = copy.read(), pids(settings)
         copy.write(whole[:1500])
         refused = detektor("restart")
         assert refused.returncode == 1
         assert "code_reviewer.py, line " in refused.stderr
         copy.write(whole)
-        assert pids() == before, "what ran goes on"
+        assert pids(settings) == before, "what ran goes on"
 
         over = threading.Event()
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -66,9 +67,27 @@ def free_port() -> int:
 
 @pytest.fixture
 def server(database: Settings, tmp_path: Path) -> Iterator[Server]:
+    """Run a server on a log of the test's own."""
+    with running(tmp_path, {}) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def refusing(module_database: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Run a server for requests that leave nothing in the log."""
+    directory = tmp_path_factory.mktemp("collect")
+    named = {"DETEKTOR_HOME": str(directory / "home"), "DETEKTOR_EXTERNAL_POSTGRES_URL": module_database.postgres_dsn}
+    with running(directory, named) as server:
+        yield server
+
+
+@contextmanager
+def running(directory: Path, environment: dict[str, str]) -> Iterator[Server]:
     port = free_port()
-    log = (tmp_path / "collect.log").open("wb")
-    process = subprocess.Popen([DETEKTOR, "collect", "--port", str(port)], stdout=log, stderr=log, start_new_session=True)
+    log = (directory / "collect.log").open("wb")
+    process = subprocess.Popen(
+        [DETEKTOR, "collect", "--port", str(port)], stdout=log, stderr=log, start_new_session=True, env=os.environ | environment
+    )
     try:
         deadline = time.monotonic() + 60
         while True:
@@ -76,7 +95,7 @@ def server(database: Settings, tmp_path: Path) -> Iterator[Server]:
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
                 break
             except OSError:
-                assert process.poll() is None, (tmp_path / "collect.log").read_text()
+                assert process.poll() is None, (directory / "collect.log").read_text()
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
         yield Server(port, process)
@@ -151,9 +170,9 @@ def test_many_clients_at_once(database: Settings, server: Server) -> None:
     ],
     ids=["torn", "text", "no-gzip", "cut-gzip", "type", "encoding", "browser", "bomb", "large", "many"],
 )
-def test_what_cannot_be_taken(server: Server, body: bytes, kind: str, headers: dict[str, str], status: int) -> None:
+def test_what_cannot_be_taken(refusing: Server, body: bytes, kind: str, headers: dict[str, str], status: int) -> None:
     try:
-        answer = server.post("/v1/events", body, kind, **headers)
+        answer = refusing.post("/v1/events", body, kind, **headers)
     except (BrokenPipeError, ConnectionResetError):
         assert status == 413  # it is answered before all was sent
         return
@@ -163,10 +182,10 @@ def test_what_cannot_be_taken(server: Server, body: bytes, kind: str, headers: d
     assert answer.json["title"] == TITLES[status]
 
 
-def test_pages_that_are_not_there(server: Server) -> None:
-    answer = server.post("/v2/events", [])
+def test_pages_that_are_not_there(refusing: Server) -> None:
+    answer = refusing.post("/v2/events", [])
     assert (answer.status, answer.headers["content-type"]) == (404, "application/problem+json")
-    answer = server.post("/healthz", [])
+    answer = refusing.post("/healthz", [])
     assert (answer.status, answer.json["title"]) == (405, "Method not allowed")
     assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
 
