@@ -201,9 +201,17 @@ def test_what_the_last_ingest_read_is_told(servers: Settings, tmp_path: Path) ->
         json.dumps({"agent": "code-reviewer", "operation": "review", "at": "2026-03-05T09:00:00Z", "id": "x"}) + "\nnot json\n"
     )
     (logs / "notes.txt").write_text("no log")
+    servers.home.mkdir()
     done = ingest(servers, [logs])
     last = gather(servers, VIEWS).reading.last
     assert last is not None
     assert last["paths"] == [str(logs)]
     assert (last["skipped_files"], last["lines"]) == (len(done.skipped), done.lines)
     assert sum(last["files"].values()) == 1
+
+
+def test_an_ingest_without_a_state_directory_is_not_told(servers: Settings, tmp_path: Path) -> None:
+    (tmp_path / "own.jsonl").write_text("{}\n")
+    ingest(servers, [tmp_path / "own.jsonl"])
+    assert not servers.home.exists()
+    assert gather(servers, VIEWS).reading.last is None
