@@ -16,9 +16,8 @@ FILE: Final = "last-ingest.json"
 
 
 def remember(home: Path, said: Mapping[str, Any]) -> None:
-    """Keep what a run said of itself; that it cannot be kept is no reason to fail."""
+    """Keep what a run said of itself; that it cannot be kept, as where no state directory is, is no reason to fail."""
     try:
-        home.mkdir(parents=True, exist_ok=True)
         replace_file(home / FILE, json.dumps({"at": from_us(now_us()).isoformat(), **said}, indent=1))
     except OSError:
         return

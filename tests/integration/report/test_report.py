@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 NOW = "2026-03-09T00:30:00Z"
 FIRST = datetime(2026, 3, 5, 9, tzinfo=UTC)
+OWN_FORMAT = json.dumps({"agent": "code-reviewer", "operation": "review", "at": "2026-03-05T09:00:00Z", "id": "x"}) + "\n"
 HOSTILE = "<script>alert('name')</script>"
 
 
@@ -197,13 +198,19 @@ def test_a_directory_that_is_not_there_is_said(found: Report, tmp_path: Path) ->
 def test_what_the_last_ingest_read_is_told(servers: Settings, tmp_path: Path) -> None:
     logs = tmp_path / "logs"
     logs.mkdir()
-    (logs / "own.jsonl").write_text(
-        json.dumps({"agent": "code-reviewer", "operation": "review", "at": "2026-03-05T09:00:00Z", "id": "x"}) + "\nnot json\n"
-    )
+    (logs / "own.jsonl").write_text(OWN_FORMAT + "not json\n")
     (logs / "notes.txt").write_text("no log")
+    servers.home.mkdir()
     done = ingest(servers, [logs])
     last = gather(servers, VIEWS).reading.last
     assert last is not None
     assert last["paths"] == [str(logs)]
     assert (last["skipped_files"], last["lines"]) == (len(done.skipped), done.lines)
     assert sum(last["files"].values()) == 1
+
+
+def test_an_ingest_without_a_state_directory_is_not_told(servers: Settings, tmp_path: Path) -> None:
+    (tmp_path / "own.jsonl").write_text(OWN_FORMAT)
+    ingest(servers, [tmp_path / "own.jsonl"])
+    assert not servers.home.exists()
+    assert gather(servers, VIEWS).reading.last is None
