@@ -34,6 +34,9 @@ _BACKFILL = "query ($id: String!) { partitionBackfillOrError(backfillId: $id) { 
 _PARTITIONS = """query ($keys: [AssetKeyInput!]!) { assetNodes(assetKeys: $keys) {
     assetKey { path } partitionStats { numMaterialized numFailed numMaterializing }
 } }"""
+_IN_SYNC = """query ($keys: [AssetKeyInput!]!, $days: [String!]!) { assetNodes(assetKeys: $keys) {
+    assetKey { path } staleStatusByPartition(partitions: $days)
+} }"""
 _RUNS = """query ($id: String!) { runsOrError(filter: {tags: [{key: "dagster/backfill", value: $id}]}) {
     ... on Runs { results { id status parentRunId } }
 } }"""
@@ -96,6 +99,14 @@ def partitions(stack: OperatingStack, views: Sequence[FeatureView] = VIEWS) -> d
     """Return how many partitions of each view's `features` Dagster shows as materialized, failed, materializing."""
     nodes = stack.graphql(_PARTITIONS, {"keys": [{"path": [view.group, "features"]} for view in views]})["assetNodes"]
     return {node["assetKey"]["path"][0]: node["partitionStats"] for node in nodes}
+
+
+def in_sync(stack: OperatingStack, days: Sequence[date], views: Sequence[FeatureView] = VIEWS) -> set[str]:
+    """Return what Dagster's pages say of the days: FRESH, STALE (which they call Unsynced), MISSING."""
+    given = {"keys": [{"path": [view.group, "features"]} for view in views], "days": [day.isoformat() for day in days]}
+    nodes = stack.graphql(_IN_SYNC, given)["assetNodes"]
+    assert len(nodes) == len(views)
+    return {status for node in nodes for status in node["staleStatusByPartition"]}
 
 
 def states(settings: Settings, days: Sequence[date]) -> States:

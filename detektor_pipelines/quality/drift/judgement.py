@@ -18,7 +18,6 @@ from detektor_pipelines.quality.drift.statistics import (
     distance_of,
     distances,
     level_of,
-    noise,
     of_one_view,
     overlap_of,
     shares,
@@ -91,14 +90,14 @@ def _results(view: FeatureView, reference: int, day: date, note: str, measured: 
     known = [(each, found) for (each, _), found in zip(possible, of_one_view([found for _, found in possible]), strict=True)]
     squares = np.array([squared(each.method, each.distance) for each, _ in known])
     mean, freedom, residual = (np.array([getattr(found, name) for _, found in known]) for name in ("mean", "freedom", "residual"))
-    low, high, p_values = bounds(squares, mean, freedom, residual)
-    told = {id(each): place for place, (each, _) in enumerate(known)}
+    told = bounds(squares, mean, freedom, residual)
+    places = {id(each): place for place, (each, _) in enumerate(known)}
     for each in measured:
         score, highest, p_value, level = 0.0, 1.0, 1.0, "too_few"
-        if (place := told.get(id(each))) is not None:
-            score, highest = (distance_of(each.method, float(side[place])) for side in (low, high))
-            p_value = float(p_values[place])
-            level = level_of(score, noise(known[place][1]), each.n_reference, each.n_current)
+        if (place := places.get(id(each))) is not None:
+            score, highest = (distance_of(each.method, float(side[place])) for side in (told.low, told.high))
+            p_value = float(told.p_values[place])
+            level = level_of(score, float(told.noise[place]), each.n_reference, each.n_current)
         yield Result(
             view=view.name,
             feature=each.feature,

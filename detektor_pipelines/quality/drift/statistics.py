@@ -174,13 +174,6 @@ def overlap_of(weeks: int, window_days: float, step_days: int = 7) -> Floats:
     return correlation
 
 
-def noise(found: Chance) -> float:
-    """Return what chance alone exceeds once in twenty times."""
-    from scipy.stats import f
-
-    return float(found.mean * f.ppf(UPPER, found.freedom, found.residual))
-
-
 def distances(reference: Floats, current: Floats) -> dict[Method, float]:
     """Return PSI, Jensen-Shannon distance and Cramér's V of two smoothed distributions."""
     from scipy.spatial.distance import jensenshannon
@@ -205,30 +198,39 @@ def distance_of(method: Method, square: float) -> float:
     return min(1.0, float(np.sqrt(square / (8 * LN2 if method == "jensen_shannon" else 4))))
 
 
-def bounds(squares: Floats, mean: Floats, freedom: Floats, residual: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return what the true sums lie between, and the p-values of none; all arrays are aligned.
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What true sums lie between, the p-values of none, and what chance alone exceeds once in twenty times."""
+
+    low: Floats
+    high: Floats
+    p_values: Floats
+    noise: Floats
+
+
+def bounds(squares: Floats, mean: Floats, freedom: Floats, residual: Floats) -> Bounds:
+    """Return the bounds of sums whose chance is `mean` times an F variable; all arrays are aligned.
 
     A sum over `mean` is a noncentral F variable; the bounds are those true sums of which the observed one is a quantile.
     """
-    from scipy.stats import f
+    from scipy.special import fdtrc, fdtri
 
     scaled = squares / mean
-    p_values = f.sf(scaled, freedom, residual)
     low = _noncentrality(scaled, freedom, residual, UPPER)
     high = _noncentrality(scaled, freedom, residual, 1 - UPPER)
-    return low * mean / freedom, high * mean / freedom, p_values
+    return Bounds(low * mean / freedom, high * mean / freedom, fdtrc(freedom, residual, scaled), mean * fdtri(freedom, residual, UPPER))
 
 
 def _noncentrality(scaled: Floats, freedom: Floats, residual: Floats, level: float) -> Floats:
     """Return of each the noncentrality with which it is the quantile `level`, by bisection; 0 where none is that great."""
-    from scipy.stats import f, ncf
+    from scipy.special import fdtr, ncfdtr
 
     least = np.zeros_like(scaled)
     most = freedom * (4 * scaled + 40) * (1 if level > 0.5 else 4)  # noqa: PLR2004  beyond any bound at this confidence
-    wanted = f.cdf(scaled, freedom, residual) > level
+    wanted = fdtr(freedom, residual, scaled) > level
     for _ in range(_HALVINGS):
         middle = (least + most) / 2
-        above = ncf.cdf(scaled, freedom, residual, middle) > level
+        above = ncfdtr(freedom, residual, middle, scaled) > level
         least, most = np.where(above, middle, least), np.where(above, most, middle)
     return np.where(wanted, least, 0.0)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from support.operating_backfill import States, closed_days, forget, held, launch, partitions, states, stored, undisturbed
+from support.operating_backfill import States, closed_days, forget, held, in_sync, launch, partitions, states, stored, undisturbed
 
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.engine.materialize import materialize
@@ -60,6 +61,19 @@ def test_a_backfill_outlives_its_daemon(operating_stack: OperatingStack, referen
     assert stored(operating_stack.settings, days) == reference
     assert {stats["numMaterialized"] for stats in partitions(operating_stack).values()} == {len(days)}
     assert {run["status"] for run in backfill.runs} == {"SUCCESS"}
+    assert in_sync(operating_stack, days) == {"FRESH"}  # as `detektor status` says: no day is stale
+    observe_the_log(operating_stack)
+    assert in_sync(operating_stack, days[-3:]) == {"FRESH"}
+
+
+def observe_the_log(stack: OperatingStack) -> None:
+    """Tell Dagster, as `watch_freshness` does, that the log has grown."""
+    from detektor_pipelines.orchestration.instance import persistent_instance
+    from detektor_pipelines.orchestration.raw_log import observation
+    from detektor_pipelines.stores.raw_log.volume import log_volume
+
+    with persistent_instance(stack.settings) as instance:
+        instance.report_runless_asset_event(observation(replace(log_volume(stack.settings), version="another")))
 
 
 @pytest.mark.long
