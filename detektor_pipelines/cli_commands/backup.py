@@ -184,6 +184,12 @@ def restore(
         print_json({**summary(done), "definitions": _other_definitions(done)})
     else:
         _say_restored(done, online=online)
+    if done.offline:
+        raise UserError(
+            f"The values online were not written: {done.offline.what}",
+            where=done.offline.where,
+            fix=f"All else is restored. {done.offline.fix or ''} `detektor up` fills the online store.".replace("  ", " "),
+        )
 
 
 def prune(

@@ -174,6 +174,7 @@ def _hold(connection: psycopg.Connection) -> tuple[list[str], str]:
         seen = contents.tables(connection)
         connection.rollback()
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")  # this one only holds the snapshot
         connection.execute(f"LOCK TABLE {', '.join([contents.LOG, *seen])} IN ACCESS SHARE MODE")
         row = connection.execute("SELECT pg_export_snapshot()").fetchone()
         if row and contents.tables(connection) == seen:

@@ -83,6 +83,8 @@ class Restored:
     online: dict[str, OnlinePublication] = field(default_factory=dict)
     trouble: list[str] = field(default_factory=list)
     """What a person has to look at, in words."""
+    offline: UserError | None = None
+    """Why the values online could not be written; all the rest is restored."""
 
 
 class Steps:
@@ -159,7 +161,10 @@ def restore(
         done = Restored(manifest, life, in_force(settings))
         if online:
             steps.begin("online", "Writing the values online")
-            publish(settings, done)
+            try:
+                publish(settings, done)
+            except UserError as error:  # Redis is away, or another copy's: the database is restored all the same
+                done.offline = error
         steps.end()
         done.seconds = steps.seconds
         mark.unlink()
@@ -393,5 +398,5 @@ def summary(done: Restored) -> dict[str, Any]:
         "life": done.life,
         "keys_online": {name: each.keys for name, each in done.online.items()},
         "seconds": done.seconds,
-        "trouble": done.trouble,
+        "trouble": [*done.trouble, *([str(done.offline)] if done.offline else [])],
     }

@@ -21,6 +21,7 @@ from detektor_pipelines.stores import cluster
 from detektor_pipelines.stores.connections import connect
 from detektor_pipelines.stores.connections_redis import redis_client
 from detektor_pipelines.stores.offline.staleness import stale_days
+from detektor_pipelines.stores.online import life
 from detektor_pipelines.stores.online.values import read
 from detektor_pipelines.stream.worker import Worker
 
@@ -89,7 +90,7 @@ def test_something_that_is_there_is_lost_only_when_that_is_said(platform: Platfo
     platform.add("since")
     here = platform.settings
     publish_online(here, VIEW)
-    life = epoch(here)
+    before = epoch(here)
     with pytest.raises(UserError, match=r"Something is there already: .*agent_events"):
         platform.restore(here)
     assert len(events(here)) == 401
@@ -100,7 +101,7 @@ def test_something_that_is_there_is_lost_only_when_that_is_said(platform: Platfo
     (here.home / "spool" / "waiting.jsonl").write_text("what came since")
     platform.restore(here, replace=True)
     assert len(events(here)) == 400
-    assert epoch(here) > life, "the same cluster, and yet another life: what is online may know of what is gone"
+    assert epoch(here) > before, "the same cluster, and yet another life: what is online may know of what is gone"
     assert not (here.home / FILE).exists(), "what was rolled back to since is no part of it"
     assert (here.home / "spool" / "waiting.jsonl").read_text() == "what came since"
     assert sum(each.errors for each in check(here, [VIEW])) == 0
@@ -134,6 +135,22 @@ def test_an_interrupted_restore_has_touched_nothing_and_says_what_to_do(platform
     platform.restore(here, replace=True)
     assert not list(examined(here))
     assert stale(here) == [[], []]
+
+
+def test_beside_a_copy_that_is_alive_all_but_the_online_store_is_restored(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(life, "ALIVE_S", 3_600)
+    platform.backup()
+    worker = Worker(platform.settings, [VIEW])
+    beside = platform.elsewhere.model_copy(update={"project": platform.settings.project})
+    try:
+        worker.tick()
+        done = platform.restore(beside)
+    finally:
+        worker.close()
+    assert done.offline is not None
+    assert "Another copy of the log keeps the online store fresh" in done.offline.what
+    assert events(beside) == events(platform.settings)
+    assert restoring.interrupted(beside) is None
 
 
 def test_what_was_rolled_back_to_is_in_force_again(platform: Platform) -> None:
