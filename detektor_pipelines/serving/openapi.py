@@ -46,6 +46,7 @@ def description(settings: Settings, *, guarded: bool) -> dict[str, Any]:
         "paths": {
             "/get-online-features": {"post": _read(guarded=guarded)},
             "/health": {"get": _health()},
+            "/health/live": {"get": _live()},
             "/metrics": {"get": _metrics(guarded=guarded)},
             "/openapi.json": {"get": _itself(guarded=guarded)},
         },
@@ -98,7 +99,7 @@ def _health() -> dict[str, Any]:
     schema = {
         "type": "object",
         "required": ["status"],
-        "properties": {"status": {"enum": ["OK", "AHEAD", "STATIC", "FALLBACK", "DOWN"]}},
+        "properties": {"status": {"enum": ["OK", "STALE", "DROPPED", "AHEAD", "STATIC", "FALLBACK", "DOWN"]}},
         "description": "Without a token, where one is needed, no more than the status.",
     }
     content = {"application/json": {"schema": schema}}
@@ -108,12 +109,22 @@ def _health() -> dict[str, Any]:
         "security": [],
         "responses": {
             "200": {
-                "description": "Redis answers; AHEAD: with values that lie ahead of the clock. STATIC: serving is switched to kept values.",
+                "description": "Redis answers; STALE, DROPPED, AHEAD: with values that are not as they should be. STATIC: kept values are served.",
                 "content": content,
             },
-            "503": {"description": "Redis does not answer; what is left to answer from.", "content": content},
+            "503": {"description": "Redis does not answer; what is left to answer from. With ?fresh, all but OK and STATIC.", "content": content},
             **_problems(408, 500),
         },
+    }
+
+
+def _live() -> dict[str, Any]:
+    content = {"application/json": {"schema": {"type": "object", "properties": {"status": {"enum": ["ALIVE"]}}}}}
+    return {
+        "operationId": "live",
+        "summary": "Whether the process answers; asks nobody",
+        "security": [],
+        "responses": {"200": {"description": "It does.", "content": content}, **_problems(408, 500)},
     }
 
 

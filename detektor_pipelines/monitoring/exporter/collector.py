@@ -66,6 +66,10 @@ class Collector:
             began = time.monotonic()
             self.turn()
             stop.wait(max(0.0, seconds - (time.monotonic() - began)))
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
         self._stores.forget()
 
     def turn(self) -> None:

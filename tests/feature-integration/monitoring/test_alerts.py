@@ -17,6 +17,7 @@ import time
 import urllib.parse
 import urllib.request
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -268,11 +269,13 @@ def the_data(stack: Stack, client: Redis) -> None:
         append(settings, (), [Rejection("test", next(numbers), "not JSON", "{") for _ in range(10)])
 
     with failing_dagster(settings), unreadable_table(settings):
-        key = online.value_key(settings.project, VIEW, AGENT)
-        client.delete(key)
+        wrong(settings, client)
         parity.check(settings, VIEWS)
         names = ("RowsStale", "DaysBehind", "LogSilent", "EventsRejected", "GateFailing", "BackfillSlow", "ExporterBlind", "ParityBroken")
-        stack.fire(*names, "ValuesMissing", meanwhile=reject)
+        stack.fire(*names, meanwhile=reject)
+        with stopped(stack.stream.pid):  # which would write it again
+            client.delete(online.value_key(settings.project, VIEW, AGENT))
+            stack.fire("ValuesMissing")
     parity.repair(settings, VIEWS, parity.check(settings, VIEWS))
     parity.check(settings, VIEWS)
     now = clock.now_us()
@@ -282,6 +285,15 @@ def the_data(stack: Stack, client: Redis) -> None:
         materialize(settings, view, between(today - timedelta(days=6), today))
         publish_online(settings, view)
     stack.end(*names, "ValuesMissing")
+
+
+def wrong(settings: Settings, client: Redis) -> None:
+    """Put another number in the place of one, with its stamps, as no program of ours does."""
+    (row,) = online.read(client, settings.project, VIEW, [AGENT])
+    assert row is not None
+    client.delete(online.value_key(settings.project, VIEW, AGENT))
+    values = {**row.values, "recent_reviews_count": 77}
+    online.write_values(client, settings.project, VIEW, [replace(row, values=values)], valid_through_us=None)
 
 
 @contextmanager
