@@ -26,7 +26,7 @@ WORKFLOW: Final = ".github/workflows/ci.yml"
 MINUTES: Final = 8
 
 _SHORTEST_SECRET: Final = 8
-_LAST_FAILED: Final = ".pytest_cache/v/cache/lastfailed"
+_PYTEST: Final = ".pytest_cache/v/cache"
 _A_CHECKOUT: Final = "Run it in a checkout of the repository"
 
 
@@ -103,16 +103,19 @@ def tests(settings: Settings, _: Say) -> Iterator[Part]:
     number = sum(_tests_in(file) for file in files)
     yield judged(number, f"{number} tests in {len(files)} files of {TESTS}", _A_CHECKOUT)
     run = "make test"
-    try:
-        last = (commands.REPOSITORY / _LAST_FAILED).read_text(encoding="utf-8")
-    except OSError:
-        if (commands.REPOSITORY / ".pytest_cache").is_dir():
-            yield passed("none of them failed when they last ran here")
-        else:
-            yield unchecked("how they ran: they have not run in this checkout", run)
+    if not any(name.startswith(TESTS) for name in _cached("nodeids")):
+        yield unchecked("how they ran: they have not run in this checkout", run)
         return
-    failing = [name for name in json.loads(last) if name.startswith(TESTS)]
+    failing = [name for name in _cached("lastfailed") if name.startswith(TESTS)]
     yield judged(not failing, f"{len(failing) or 'none'} of them failed when they last ran here", f"{run}: {', '.join(failing[:2])}")
+
+
+def _cached(what: str) -> list[str]:
+    """Return the tests that pytest has noted in this checkout: `nodeids` those that ran, `lastfailed` those that failed since."""
+    try:
+        return list(json.loads((commands.REPOSITORY / _PYTEST / what).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return []
 
 
 def _in_git(secret: str) -> bool:

@@ -73,7 +73,7 @@ def moves(settings: Settings, say: Say) -> Iterator[Part]:
         if took is None:
             yield failed(f"recent_reviews_count is still {before} after {_WAIT_S:.0f} s", _STREAM)
             return
-        yield judged(took <= UPDATE_S, f"recent_reviews_count {now}, online {took * 1000:.0f} ms after the event was stored", _STREAM)
+        yield judged(took <= UPDATE_S, f"recent_reviews_count {now}, online {took * 1000:.0f} ms after the command returned", _STREAM)
         say("the event is taken back")
         back = _until(server, lambda now: now <= before)
         yield judged(back is not None, f"the event was retracted, and it is {before} again", "detektor parity --repair")
@@ -94,7 +94,8 @@ def fallback(settings: Settings, say: Say) -> Iterator[Part]:
             health = json.loads(commands.ask(server, "GET", "/health")[2])
     yield judged(status == _OK and source == "fallback", f"answers {status}, X-Feature-Source: {source or 'none'}", "docs/serving.md")
     if status == _OK:
-        yield judged(AGENT.encode() in body, f"with values of {headers.get('x-feature-age', 'earlier')}", "docs/serving.md")
+        age = headers.get("x-feature-age-seconds", "unknown")
+        yield judged(AGENT.encode() in body and age != "unknown", f"with values that are {age} s old, as it says", "docs/serving.md")
     yield judged(health["status"] == "FALLBACK", f"GET /health says {health['status']}", "docs/serving.md")
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.settings import Settings
 
-SCALE: Final = 1 / prometheus.SCRAPE_S
+PACE: Final = prometheus.Pace(seconds=1.0)
 """A scrape a second instead of one in fifteen."""
 
 RATE: Final = "10s"
@@ -100,7 +100,8 @@ def running(settings: Settings, directory: Path) -> Iterator[Prometheus]:
     """
     settings = settings.model_copy(update={"prometheus_port": ports.free_port()})
     words = started.command(settings, "prometheus", directory)
-    prometheus.write(directory, prometheus.render(settings, scale=SCALE))
+    token = directory / "token"
+    prometheus.write(directory, prometheus.render(settings, pace=PACE, token_file=token if token.exists() else None))
     with (directory / "prometheus.log").open("wb") as log:
         process = subprocess.Popen(words, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
     try:

@@ -13,6 +13,10 @@ import pytest
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 COMMAND = Path(sys.executable).with_name("detektor")
+PASSED = ("T1", "T2", "T3", "T4", "T8", "T9", "T12", "T15", "T16", "T17", "T20")
+"""Rows of the list that need no more than this demo; T5 measures the machine, T6, T10, T11 and T18 have tests of their own."""
+
+TOO_SHORT = ("T13", "T14")
 TRANSCRIPT = (
     {"type": "assistant", "uuid": "a1", "message": {"id": "m1", "model": "x", "content": [
         {"type": "tool_use", "id": "t1", "name": "Task", "input": {"subagent_type": "code-reviewer", "prompt": "p"}}]}},
@@ -22,22 +26,32 @@ TRANSCRIPT = (
 )  # fmt: skip
 
 
+def detektor(home: Path, *words: str, expect: int | None = 0) -> subprocess.CompletedProcess[str]:
+    """Call `detektor` with a home of its own; `expect` is its exit code, None for any."""
+    environment = {**os.environ, "HOME": str(home.parent), "DETEKTOR_HOME": str(home)}
+    done = subprocess.run([COMMAND, *words], env=environment, cwd=home.parent, capture_output=True, text=True, timeout=800, check=False)
+    assert expect in (None, done.returncode), done.stdout + done.stderr
+    return done
+
+
 @pytest.fixture
 def run(tmp_path):
     """Call `detektor` with a home of its own; whatever it started is ended."""
-    environment = {**os.environ, "HOME": str(tmp_path), "DETEKTOR_HOME": str(tmp_path / "home")}
-
-    def call(*words: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run([COMMAND, *words], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
-        assert done.returncode == expect, done.stdout + done.stderr
-        return done
-
-    yield call
-    call("down")
+    home = tmp_path / "home"
+    yield lambda *words, expect=0: detektor(home, *words, expect=expect)
+    detektor(home, "down")
 
 
-def test_simulated_history_is_served_and_a_second_run_computes_nothing(run):
-    first = json.loads(run("demo", "--events", "4000", "--json").stdout)
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """Run the demo on a small simulated history; gives its home and what it printed, and ends what it started."""
+    home = tmp_path_factory.mktemp("demo") / "home"
+    yield home, json.loads(detektor(home, "demo", "--events", "4000", "--json").stdout)
+    detektor(home, "down")
+
+
+def test_simulated_history_is_served_and_a_second_run_computes_nothing(demo):
+    home, first = demo
     views = {each["view"]: each for each in first["views"]}
     assert len(views) == 8
     assert sum(each["events"] for each in views.values()) > 3_500
@@ -45,18 +59,38 @@ def test_simulated_history_is_served_and_a_second_run_computes_nothing(run):
     page = Path(first["report"]).read_text(encoding="utf-8")
     assert "What the agents did" in page
     assert all(f'id="agent-{agent}"' in page for agent in {each["agent"] for each in views.values()})
-    second = run("demo", "--json")
+    second = detektor(home, "demo", "--json")
     assert "nothing to compute" in second.stderr
     assert {each["view"]: each["offline_rows"] for each in json.loads(second.stdout)["views"]} == {
         name: each["offline_rows"] for name, each in views.items()
     }
-    served = json.loads(run("features", "get", "code-reviewer", "--json").stdout)
+    served = json.loads(detektor(home, "features", "get", "code-reviewer", "--json").stdout)
     assert served["age_seconds"] < 7_200
-    assert run("validate", "--check-all").stdout == "All validations passed\n"
-    status = json.loads(run("status", "--json").stdout)
+    assert detektor(home, "validate", "--check-all").stdout == "All validations passed\n"
+    status = json.loads(detektor(home, "status", "--json").stdout)
     assert not any(each["stale"] or each["missing"] for each in status["views"])
-    transcripts = run("ingest", str(Path(__file__).parent), expect=1)
+    transcripts = detektor(home, "ingest", str(Path(__file__).parent), expect=1)
     assert "Traceback" not in transcripts.stderr
+
+
+def test_acceptance_after_the_demo(demo):
+    """Each row is looked at on one stack; rows that this history is too short for, and figures of a busy machine, are not asked for."""
+    home, _ = demo
+    detektor(home, "up", "stream", "serve", "registry", "exporter", "--free-ports")
+    detektor(home, "parity", "--sample", "2", "--json")
+    before = counted(home)
+    done = detektor(home, "acceptance", "--only", ",".join((*PASSED, *TOO_SHORT)), "--json", expect=1)
+    assert "Traceback" not in done.stderr
+    rows = {each["row"]: each for each in json.loads(done.stdout)["rows"]}
+    assert {name: rows[name] for name in PASSED if rows[name]["state"] == "failed"} == {}
+    assert {rows[name]["state"] for name in TOO_SHORT} == {"failed"}, "no agent has decided enough to learn from"
+    assert all(part["what_to_do"] for row in rows.values() for part in row["parts"] if part["state"] != "passed")
+    assert counted(home) == before, "nothing that it emitted counts"
+
+
+def counted(home: Path) -> dict[str, int]:
+    """Return how many events count of each view's agent."""
+    return {each["view"]: each["events"] for each in json.loads(detektor(home, "demo", "--json").stdout)["views"]}
 
 
 def test_real_logs_set_the_clock_and_show_who_is_idle(run, tmp_path):

@@ -50,6 +50,21 @@ def test_the_same_event_id_is_one_event(database: Settings) -> None:
         emit("--simulated")
 
 
+def test_in_a_simulated_log_an_event_is_simulated_too(database: Settings) -> None:
+    emit("--simulated")
+    done = CliRunner().invoke(build_app(), [*EMIT, "--issues", "1"])
+    assert done.exit_code == 0
+    assert "marked as simulated" in done.stderr
+    with psycopg.connect(database.postgres_dsn) as connection:
+        rows = connection.execute(
+            "SELECT simulated, event_id = %s FROM ml_learning.agent_events ORDER BY ingested_at", (done.stdout.strip(),)
+        )
+        assert rows.fetchall() == [(True, False), (True, True)]
+    emit("--mix")
+    with psycopg.connect(database.postgres_dsn) as connection:
+        assert connection.execute("SELECT count(*) FROM ml_learning.agent_events WHERE NOT simulated").fetchone() == (1,)
+
+
 @pytest.mark.parametrize(
     ("options", "what", "fix"),
     [

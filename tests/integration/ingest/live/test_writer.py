@@ -15,6 +15,7 @@ from detektor_pipelines.language.records import AgentEvent, Rejection
 from detektor_pipelines.stores.raw_log.bulk import append
 from detektor_pipelines.stores.raw_log.duplicates import LIVE_REVISION
 from detektor_pipelines.stores.raw_log.live import LiveLog, body_hash, row_of
+from detektor_pipelines.stores.raw_log.state import event_counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,6 +128,17 @@ def test_a_rejection_is_kept_once(database: Settings, writer: LiveWriter) -> Non
     torn = Rejection("spool", None, "torn", 'NUL \x00 and half a pair \ud800 {"')
     assert statuses(writer, torn) == statuses(writer, torn) == ["rejected"]
     assert rejected(database) == [(None, "torn")]
+
+
+def test_an_event_that_is_taken_back_counts_no_more_and_stays_in_the_log(database: Settings, writer: LiveWriter) -> None:
+    writer.write([review("a"), review("b")])
+    assert writer.retract(["a", "never"]) == 1
+    assert writer.retract(["a"]) == 0
+    counting = "SELECT event_id FROM ml_learning.agent_events JOIN ml_learning.event_ids USING (event_id, revision) WHERE NOT retracted"
+    assert rows(database, counting) == [("b",)]
+    assert sum(each.events for each in event_counts(database)) == 1
+    assert stored(database) == [("a", 1, 3, "approved"), ("a", 2, 3, "approved"), ("b", 1, 3, "approved")]
+    assert statuses(writer, review("a", occurred_at=now_us() - 120_000_000)) == ["rejected"], "it is not a new event"
 
 
 def test_simulated_events_do_not_join_real_ones(database: Settings, writer: LiveWriter) -> None:
