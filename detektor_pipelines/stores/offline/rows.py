@@ -192,9 +192,10 @@ def _lock(connection: Connection, cursor: Cursor, view: FeatureView) -> None:
             return
 
 
-def publication_lock(view: FeatureView) -> int:
-    """Key of the advisory lock that a view's publication holds until it is committed."""
-    return int.from_bytes(hashlib.sha256(f"publish {view.name}".encode()).digest()[:8], "big", signed=True)
+def publication_lock(view: FeatureView | str) -> int:
+    """Key of the advisory lock that the publication of a view, which may be given by its name, holds until it is committed."""
+    name = view if isinstance(view, str) else view.name
+    return int.from_bytes(hashlib.sha256(f"publish {name}".encode()).digest()[:8], "big", signed=True)
 
 
 def _instants(days: Sequence[date]) -> tuple[datetime, datetime]:

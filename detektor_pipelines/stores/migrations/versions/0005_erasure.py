@@ -25,7 +25,7 @@ STATEMENTS = (
     "COMMENT ON TABLE ml_learning.erasures IS 'What was removed when; of whom it tells only to who knows the name and the key'",
     "COMMENT ON COLUMN ml_learning.erasures.digest IS 'HMAC-SHA256 of the name, with ml_learning.erasure_key'",
     "COMMENT ON COLUMN ml_learning.erasures.until IS 'Events of up to then are not taken in again; null for none ever'",
-    "COMMENT ON COLUMN ml_learning.erasures.xid IS 'The log''s number of the transaction that removed events: rows of who did not see it are refused'",
+    "COMMENT ON COLUMN ml_learning.erasures.xid IS 'The log''s number of the removing transaction: who did not see it publishes nothing'",
     "COMMENT ON COLUMN ml_learning.erasures.todo IS 'What is left to do, for the same command after a crash; empty when it is finished'",
     "COMMENT ON COLUMN ml_learning.erasures.removed IS 'How many of what went, by store'",
     """
@@ -53,7 +53,7 @@ STATEMENTS = (
         RAISE EXCEPTION 'predictions stay as they were written';
     END $$
     """,
-    "COMMENT ON FUNCTION ml_learning.predictions_stay() IS 'Predictions are never changed; `detektor erase` and `retention` may delete some'",
+    "COMMENT ON FUNCTION ml_learning.predictions_stay() IS 'Predictions are never changed; some may be erased'",
 )
 
 
