@@ -24,6 +24,7 @@ _NOT_ALL = 1
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
     app.command()(erase)
+    app.command()(retention)
 
 
 def erase(  # noqa: PLR0913 - one option for each kind of name
@@ -69,6 +70,47 @@ def erase(  # noqa: PLR0913 - one option for each kind of name
         raise typer.Exit(_NOT_ALL)
 
 
+def retention(
+    *,
+    wanted: Annotated[list[str] | None, typer.Option("--set", metavar="TABLE=DAYS", help="How long to keep; DAYS may be forever.")] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Remove now what is older; Dagster's job does it each night.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count what would be removed.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say, or set, how many days each table keeps, and remove what is older.
+
+    Feature rows stay as they were published when events that they were computed of go; nothing computes those days again.
+
+    Examples: [bold]detektor retention[/], [bold]detektor retention --set agent_events=400 --set predictions=730 --dry-run[/]
+    """
+    from detektor_pipelines.catalog import BESIDE, VIEWS
+    from detektor_pipelines.erasure import retention as keeping
+    from detektor_pipelines.settings import get_settings
+    from detektor_pipelines.stores.schema import migrate
+
+    settings = get_settings()
+    migrate(settings)
+    if wanted:
+        keeping.keep(settings, (*VIEWS, *BESIDE), dict(_days(each) for each in wanted))
+    found = keeping.apply(settings, dry_run=dry_run or not apply)
+    if as_json:
+        print_json({"removed": apply and not dry_run, "tables": [asdict(each) for each in found]})
+        return
+    print_table(
+        ("table", "what", "keeps", "removed" if apply and not dry_run else "older"),
+        [(each.name, keeping.HOLDS[each.name], f"{each.days:,} days" if each.days else "for ever", f"{each.rows:,}") for each in found],
+    )
+
+
+def _days(said: str) -> tuple[str, int | None]:
+    name, _, days = said.partition("=")
+    if days == "forever":
+        return name, None
+    if not days.isdigit() or not int(days):
+        raise UserError(f"{said!r} sets no retention.", where="--set", fix="Write TABLE=DAYS, such as agent_events=400, or TABLE=forever.")
+    return name, int(days)
+
+
 def _subject(given: dict[str, str | None]) -> Subject:
     from detektor_pipelines.erasure.subject import Subject
     from detektor_pipelines.stores.raw_log.erased import KINDS
@@ -98,9 +140,7 @@ def _print(found: Erasure, subject: Subject, *, as_json: bool, dry_run: bool) ->
     for view, failed in found.failed.items():
         typer.echo(f"{view}: {', '.join(failed)} do not pass the gate, and stay without rows: `detektor status` says more.")
     for version, gaps in found.gaps.items():
-        typer.echo(
-            f"{version}: there is no definition here; what its shared rows said from the event on went, {len(gaps):,} days are gaps."
-        )
+        typer.echo(f"{version}: {len(gaps):,} days cannot be computed again, for there is no definition or no log of then: they are gaps.")
     for note in found.notes:
         typer.echo(f"{note}.")
     _print_backups(found)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from detektor_pipelines.erasure import events, files, mentions, online, record
 from detektor_pipelines.erasure.events import Touched
 from detektor_pipelines.language.hashes import SHORT, data_hash
+from detektor_pipelines.stores import retention
 from detektor_pipelines.stores.connections import connect
 from detektor_pipelines.stores.raw_log.live import ASK_AGAIN_S
 
@@ -44,7 +45,7 @@ class Erasure:
         removed: How many of what went, by store; of a dry run, what is there.
         recomputed: Days computed again, by view.
         failed: Of these, days that do not pass the gate: they stay gaps.
-        gaps: Days of versions without a definition, by version: their shared rows went and are not computed again.
+        gaps: Days whose shared rows went and are not computed again, by version: there is no definition of it, or no events of then.
         remaining: What still names it, by store.
         backups: Backups that were made before and hold it still; None where nobody says where backups are.
         notes: What a person has to see to.
@@ -168,13 +169,18 @@ def _compute_again(settings: Settings, view: FeatureView, kept: Record, done: Er
 
     from detektor_pipelines.engine.materialize import materialize
 
-    days = [date.fromisoformat(day) for day in kept.todo.get("days", {}).get(_version(view), ())]
+    wanted = [date.fromisoformat(day) for day in kept.todo.get("days", {}).get(_version(view), ())]
+    with connect(settings) as connection:
+        days = retention.after(wanted, retention.first_day(connection, view))
+    if len(days) < len(wanted):
+        kept.todo.setdefault("gaps", {})[_version(view)] = sorted(day.isoformat() for day in {*wanted} - {*days})
     if days:
         made = materialize(settings, view, sorted(days))
         failed = [day.day.isoformat() for day in made.days if day.status == "failed"]
         done.recomputed[view.name] = len(days)
         if failed:
             done.failed[view.name] = failed
+    if wanted:
         kept.todo["days"].pop(_version(view))
 
 

@@ -18,7 +18,7 @@ from detektor_pipelines.stores.offline.rows import SCHEMA, publication_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from datetime import datetime
+    from datetime import date, datetime
 
     import psycopg
 
@@ -168,7 +168,7 @@ def _remove_rows(
     there = {agent_id for (agent_id,) in connection.execute(sql.SQL(_OTHERS_OWN).format(where)).fetchall()}
     own = sorted(agent_id for agent_id in there if subject.owns(agent_id) or agent_id in touched.own)
     view = next((each for each in views if data_hash(each) == table.data_hash), None)
-    days = {}
+    days: dict[date, int] = {}
     for condition, parameters in _conditions(own, touched, there, view):
         statement = sql.SQL("WITH gone AS (DELETE FROM {} WHERE {} RETURNING event_timestamp) SELECT {}, count(*) FROM gone GROUP BY 1")
         owner = sql.SQL(owner_sql("event_timestamp"))

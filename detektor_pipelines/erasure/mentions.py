@@ -70,12 +70,17 @@ class Column:
         """Whether it is part of an event: other events that name what is erased are not changed, for they are others' own."""
         return self.schema == _OURS and self.table.startswith(("agent_events", "event_ids"))
 
+    @property
+    def is_replaceable(self) -> bool:
+        """Whether a name in it may be replaced by another text."""
+        return not (self.is_key or self.is_of_the_log or self.where == _NEVER_CHANGED) and self.kind in _REPLACEABLE
+
 
 def remove(connection: psycopg.Connection, subject: Subject, touched: Touched, record: Record) -> None:
     """Remove rows that knew of it, and its name from texts; the caller commits."""
     _remove_rows(connection, subject, touched, record)
     for column in _columns(connection):
-        if subject.pattern and not column.is_key and not column.is_of_the_log and column.where != _NEVER_CHANGED and column.kind in _REPLACEABLE:
+        if subject.pattern and column.is_replaceable:
             record.went(f"mentions in {column.where}", _replace(connection, column, subject))
 
 

@@ -109,7 +109,7 @@ def _save(client: Redis) -> None:
     import redis
 
     try:
-        if client.config_get("save").get("save"):
+        if cast("dict[str, str]", client.config_get("save")).get("save"):
             client.bgsave()
     except redis.ResponseError:  # one is being written; its successor will be without it. Or it is a service without this command.
         return

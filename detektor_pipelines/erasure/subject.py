@@ -152,8 +152,13 @@ class Subject:
 
     @cached_property
     def needle(self) -> str | None:
-        """What a text must hold at least to name it; None for an agent, whose name is a role's and part of the definitions."""
-        return None if self.kind == "agent-id" and "@" not in self.name else self.name
+        """What a text must hold at least to name it: nothing, where JSON may write the name otherwise.
+
+        None for an agent, whose name is a role's and part of the definitions.
+        """
+        if self.kind == "agent-id" and "@" not in self.name:
+            return None
+        return self.name if json.dumps(self.name)[1:-1] == self.name else ""
 
     @cached_property
     def is_distinct(self) -> bool:

@@ -37,7 +37,6 @@ from detektor_pipelines.stores.raw_log.reader import begin_snapshot, read_events
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from detektor_pipelines.settings import Settings
 
@@ -151,7 +150,9 @@ def plant(settings: Settings, token: str, agent_id: str) -> None:
     artifacts = home / "servers" / "mlflow" / "artifacts" / "1" / "run" / "artifacts"
     (artifacts / "experiment.json").write_text(json.dumps({"labels": {"who": token}, "view": "code_review_features"}))
     at = pa.array([OF_THE_SESSION[1].occurred_at] * 2, pa.timestamp("us", "UTC"))
-    pq.write_table(pa.table({"agent_id": [agent_id, "pisarz"], "task_id": [token, "t"], "event_timestamp": at}), artifacts / "labels.parquet")
+    pq.write_table(
+        pa.table({"agent_id": [agent_id, "pisarz"], "task_id": [token, "t"], "event_timestamp": at}), artifacts / "labels.parquet"
+    )
     client = redis_client(settings)
     try:
         client.hset(online.refused_key(settings.project, VIEW), agent_id, "1,1,x")
@@ -213,3 +214,147 @@ def test_a_session_is_gone_from_every_store_and_shared_values_are_as_if_it_had_n
     assert json.loads((servers.home / "last-ingest.json").read_text())["paths"] == ["/logs/erased"]
     artifacts = servers.home / "servers" / "mlflow" / "artifacts" / "1" / "run" / "artifacts"
     assert pq.read_table(artifacts / "labels.parquet")["agent_id"].to_pylist() == ["pisarz"]
+
+
+def test_a_project_goes_with_its_agents_and_what_it_did_before_does_not_come_back(servers: Settings, module_database: Settings) -> None:
+    published(servers, [*OTHERS, *OF_THE_PROJECT])
+    plant(servers, PROJECT, f"code-reviewer@{PROJECT}")
+    looked = erasing.look(servers, Subject("project", PROJECT))
+    assert looked.removed["log: events"] == 3
+    assert f"code-reviewer@{PROJECT}" in online_values(servers)
+
+    done = erasing.erase(servers, Subject("project", PROJECT), [VIEW])
+
+    assert places_of(servers, PROJECT) == []
+    assert done.remaining == {}
+    assert sorted(online_values(servers)) == ["code-reviewer", "code-reviewer@cli"]
+    with connect(module_database) as connection:
+        connection.execute("TRUNCATE ml_learning.agent_events, ml_learning.event_ids, ml_learning.partition_state")
+        connection.execute(f'DROP TABLE IF EXISTS feast."{row_table(VIEW)}" CASCADE')
+    append(module_database, OTHERS)
+    materialize(module_database, VIEW, DAYS)
+    assert hashes(servers) == hashes(module_database)
+
+    later = review("p9", "2026-03-07T12:00:00.000001Z", project=PROJECT)
+    assert append(servers, [*OF_THE_PROJECT, later]) == IngestCounts(added=1, erased=3)
+
+
+def test_what_a_person_is_named_by_is_found_in_attributes_and_in_home_directories(servers: Settings) -> None:
+    at_home = review("u2", "2026-03-05T08:00:00Z", source="/home/zofia.kowalska@example.org/log.jsonl")
+    published(servers, [*OTHERS, *OF_THE_USER, at_home, review("u3", "2026-03-05T07:00:00Z", attributes={"by": f"{USER}.pl"})])
+
+    erasing.erase(servers, Subject("user", USER), [VIEW])
+
+    with connect(servers) as connection:
+        assert connection.execute("SELECT count(*) FROM ml_learning.agent_events WHERE event_id LIKE 'u%'").fetchone() == (1,)
+    assert append(servers, [*OF_THE_USER, at_home]) == IngestCounts(erased=2)
+
+
+def test_an_agent_of_a_project_goes_and_the_projects_other_agents_stay(servers: Settings) -> None:
+    coder = review(
+        "c1", "2026-03-05T08:00:00Z", agent_type="detektor-coder", operation="tool_call", measures={}, categories={"tool_name": "x"}
+    )
+    published(servers, [*OTHERS, *OF_THE_PROJECT, replace(coder, project=PROJECT)])
+
+    done = erasing.erase(servers, Subject("agent-id", f"code-reviewer@{PROJECT}"), [VIEW])
+
+    assert (done.removed["events"], done.remaining) == (3, {})
+    with connect(servers) as connection:
+        left = connection.execute("SELECT agent_type FROM ml_learning.agent_events WHERE project = %s", (PROJECT,)).fetchall()
+    assert left == [("detektor-coder",)]
+
+
+def test_a_live_writer_refuses_what_was_erased_and_what_names_it(servers: Settings) -> None:
+    published(servers, [*OTHERS, *OF_THE_SESSION])
+    erasing.erase(servers, Subject("session", SESSION), [VIEW])
+
+    with psycopg.connect(servers.postgres_dsn, autocommit=True) as connection:
+        log = LiveLog(connection)
+        outcomes = log.append([OF_THE_SESSION[0], review("new", "2026-03-06T10:00:00Z")])
+        assert [(each.status, each.reason) for each in outcomes] == [("rejected", ERASED), ("accepted", "")]
+        assert log.keep([Rejection(f"/logs/{SESSION}.jsonl", 1, "not JSON"), Rejection("/logs/x.jsonl", 1, "not JSON")]) == 1
+    assert append(servers, (), [Rejection("/logs/y.jsonl", 1, "cut off", f'{{"session_id":"{SESSION}"')]) == IngestCounts(erased=1)
+    assert places_of(servers, SESSION) == []
+
+
+def test_a_run_that_read_the_log_before_does_not_publish_what_it_knows(servers: Settings) -> None:
+    append(servers, [*OTHERS, *OF_THE_SESSION])
+    materialize(servers, VIEW, DAYS[:1])
+    with connect_arrow(servers) as connection:
+        snapshot = begin_snapshot(connection)
+        events = read_events(connection, VIEW.agent, ("issues_found",), 0, 2**52)
+        connection.rollback()
+        assert events.num_rows == 8
+
+        erasing.erase(servers, Subject("session", SESSION), [VIEW])
+
+        with connect_arrow(servers) as reader:
+            rows = compute_days(VIEW, _all_events(reader), DAYS[1:2], cutoff=None)
+        with pytest.raises(NewerKnowledgeError, match="was erased from the log"):
+            publish(connection, VIEW, DAYS[1:2], rows, snapshot)
+
+
+def _all_events(connection: Any) -> pa.Table:
+    from detektor_pipelines.compile.plan import plan
+
+    return read_events(connection, VIEW.agent, plan(VIEW).columns, 0, 2**52)
+
+
+@pytest.mark.parametrize("step", ["stream", "online", "files"])
+def test_a_kill_in_the_middle_leaves_an_erasure_that_the_same_command_ends(servers: Settings, step: str) -> None:
+    published(servers, [*OTHERS, *OF_THE_SESSION])
+    plant(servers, SESSION, "code-reviewer")
+    child = os.fork()
+    if not child:
+        erasing.erase(
+            servers, Subject("session", SESSION), [VIEW], tell=lambda now: os.kill(os.getpid(), signal.SIGKILL) if now == step else None
+        )
+        os._exit(0)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    assert places_of(servers, SESSION) != []
+    with connect(servers) as connection:
+        assert connection.execute("SELECT finished_at FROM ml_learning.erasures").fetchall() == [(None,)]
+
+    done = erasing.erase(servers, Subject("session", SESSION), [VIEW])
+
+    assert done.removed["events"] == 2
+    assert places_of(servers, SESSION) == []
+    with connect(servers) as connection:
+        assert connection.execute("SELECT finished_at IS NULL FROM ml_learning.erasures").fetchall() == [(False,)]
+        assert connection.execute("SELECT count(*) FROM ml_learning.partition_state").fetchone() == (len(DAYS),)
+
+
+def test_the_command_asks_first_says_what_it_would_do_and_what_it_did(servers: Settings) -> None:
+    append(servers, [*OTHERS, *OF_THE_SESSION])
+    words = [sys.executable, "-m", "detektor_pipelines", "erase", "--session", SESSION, "--json"]
+    looked = json.loads(subprocess.run([*words, "--dry-run"], capture_output=True, check=True, text=True).stdout)
+    assert (looked["dry_run"], looked["removed"]["log: events"], looked["backups"]) == (True, 2, None)
+    refused = subprocess.run(words, capture_output=True, check=False, text=True, stdin=subprocess.DEVNULL)
+    assert (refused.returncode, "--yes" in refused.stderr) == (1, True)
+    with connect(servers) as connection:
+        assert connection.execute("SELECT count(*) FROM ml_learning.agent_events").fetchone() == (8,)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "fits", "passes"),
+    [
+        ("project", "shop", "code-reviewer@shop", "code-reviewer@shop-2"),
+        ("project", "a.b", '{"project": "a.b"}', '{"project": "a.bc"}'),
+        ("project", "webshop", "in webshop.", "webshop.example"),
+        ("project", "label", '{\\"project\\": \\"label\\"}', '{"label": 1}'),
+        ("session", SESSION, f"/x/{SESSION}.jsonl", f"/x/{SESSION[:-1]}f.jsonl"),
+        ("user", "zoë.m", '"zo\\u00eb.m"', "zoë.mx"),
+        ("agent-id", "pisarz@shop", "pisarz@shop:", "pisarz@shopping"),
+    ],
+)
+def test_a_name_is_told_from_longer_ones_and_from_words_of_programs(kind: Any, name: str, fits: str, passes: str) -> None:
+    subject = Subject(kind, name)
+    assert (subject.is_in(fits), subject.is_in(passes)) == (True, False)
+    assert not subject.is_in(subject.without(fits))
+
+
+def test_a_name_that_cannot_be_meant_is_refused() -> None:
+    with pytest.raises(UserError, match="no agent reviewer"):
+        Subject("agent-id", "reviewer@cli")
+    with pytest.raises(UserError, match="is no name"):
+        Subject("project", " ")
