@@ -202,6 +202,7 @@ def _sentence(report: IngestReport) -> str:
         "contradicting a stored event, kept as rejected": counts.conflicts,
         "newly rejected": counts.rejected,
         "rejected before": counts.rejected_known,
+        "left out, for they belong to what was erased": counts.erased,
     }
     parts += [f"{label} {number:,}" for label, number in further.items() if number]
     files = sum(report.files.values())

@@ -6,6 +6,7 @@ published in one transaction, a day that does not publishes nothing. What is pub
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from detektor_pipelines.engine.gate import failures_by_day
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.calendar import dated, end_us, number, owner_number, owner_numbers, start_us
 from detektor_pipelines.language.windows import DAY
+from detektor_pipelines.stores import retention
 from detektor_pipelines.stores.connections import connect, connect_arrow
 from detektor_pipelines.stores.offline.rows import DayRows, NewerKnowledgeError, ensure_tables, hashes_by_day, publish, states
 from detektor_pipelines.stores.offline.staleness import days_to_materialize
@@ -41,6 +43,7 @@ CHUNK_EVENTS: Final = 1_000_000
 """Events that one chunk reads, about."""
 
 _TRIES: Final = 3
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +109,8 @@ def materialize(
         chunk_events: How many events a chunk reads, about.
 
     Raises:
-        UserError: No days, a missing server or table, or others publish the same days again and again meanwhile. Chunks that were
-            published before stand.
+        UserError: No days, none of which the log holds all events, a missing server or table, or others publish the same days again
+            and again meanwhile. Chunks that were published before stand.
 
     """
     if not days:
@@ -123,6 +126,9 @@ def materialize(
 
 
 def _parts(settings: Settings, view: FeatureView, days: list[date], *, resume: bool, chunk_events: int) -> Iterator[Materialization]:
+    days, before = _computable(settings, view, days)
+    if before:
+        yield Materialization(tuple(before), "", 0, None, 0.0)
     if resume:
         kept = _kept(settings, view, days)
         if kept:
@@ -132,6 +138,30 @@ def _parts(settings: Settings, view: FeatureView, days: list[date], *, resume: b
         with connect_arrow(settings, writes=True) as connection:
             for chunk in _chunks(connection, view, days, chunk_events):
                 yield _published_chunk(connection, view, chunk)
+
+
+def _computable(settings: Settings, view: FeatureView, days: list[date]) -> tuple[list[date], list[DayResult]]:
+    """Part the days into those that can be computed and, of the others, those that are published: they are kept as they are.
+
+    Raises:
+        UserError: None is of either kind.
+
+    """
+    with connect(settings) as connection:
+        first = retention.first_day(connection, view)
+        computable = retention.after(days, first)
+        others = [day for day in days if day not in set(computable)]
+        published = states(connection, view, others) if others else []
+    if not computable and not published:
+        raise UserError(
+            "The log no longer holds all events that these days are computed of.",
+            where=f"{view.name}, {days[0]} to {days[-1]}",
+            fix=f"Give days from {first} on: what is older went by `detektor retention`.",
+        )
+    unknown = sorted(set(others) - {each.day for each in published})
+    if unknown:
+        _log.warning("%s: %s to %s cannot be computed, for events of theirs went by retention", view.name, unknown[0], unknown[-1])
+    return computable, [DayResult(each.day, "kept", each.rows, each.hash, 0, None) for each in published]
 
 
 def _kept(settings: Settings, view: FeatureView, days: list[date]) -> list[DayResult]:
@@ -164,7 +194,13 @@ def _published_chunk(connection: Connection, view: FeatureView, days: list[date]
 def _publish(connection: Connection, view: FeatureView, days: list[date]) -> Materialization:
     started = time.perf_counter()
     now = clock.now_us()  # before the snapshot, and once: a day that ends while it is computed is still an open one
-    events, snapshot = _read(connection, view, days, now)
+    events, snapshot, first = _read(connection, view, days, now)
+    if first is not None and days[0] < first:  # events went between planning this chunk and reading it
+        raise UserError(
+            "Events of these days went by retention while they were computed.",
+            where=f"{view.name}, {days[0]} to {days[-1]}",
+            fix=f"Run it again for days from {first} on; what was published stays.",
+        )
     rows = compute_days(view, events, days, cutoff=now)
     failures = failures_by_day(view, rows) if rows.num_rows else {}
     failed = {dated(day): cases for day, cases in failures.items()}
@@ -197,13 +233,17 @@ def compute_days(view: FeatureView, events: pa.Table, days: Sequence[date], *, c
     return rows if len(days) == (days[-1] - days[0]).days + 1 else _of_days(rows, days)
 
 
-def _read(connection: Connection, view: FeatureView, days: Sequence[date], now: int) -> tuple[pa.Table, str]:
+def _read(connection: Connection, view: FeatureView, days: Sequence[date], now: int) -> tuple[pa.Table, str, date | None]:
+    """Return the events, the snapshot, and the first day that can be computed of what it sees."""
     compiled = plan(view)
     start, end = start_us(days[0]) - reach_back(compiled), end_us(days[-1])
     snapshot = begin_snapshot(connection)
     events = read_events(connection, view.agent, compiled.columns, start, min(end, now))
+    with connection.cursor() as cursor:
+        cursor.execute(retention.FLOORS)
+        first = retention.first_of(view, cursor.fetchall())
     connection.rollback()
-    return events, snapshot
+    return events, snapshot, first
 
 
 def _of_days(rows: pa.Table, days: Sequence[date]) -> pa.Table:

@@ -17,6 +17,7 @@ from detektor_pipelines.orchestration.checks.freshness import log_freshness_chec
 from detektor_pipelines.orchestration.housekeeping import trim_event_log, weekly_trim
 from detektor_pipelines.orchestration.partitions import daily_partitions
 from detektor_pipelines.orchestration.resources import default_resources
+from detektor_pipelines.orchestration.retention import apply_retention, nightly_retention
 from detektor_pipelines.orchestration.schedules import hourly_open_day, nightly_close
 from detektor_pipelines.orchestration.sensors import definition_changed, publish_online, repair_late_data, run_failed
 from detektor_pipelines.settings import get_settings
@@ -49,7 +50,7 @@ def build_definitions(
         given = settings or get_settings()
         days = partitions or daily_partitions(given)
         assets = [*all_assets(views, days, source_url=given.source_url), online_state(views, settings), *shadow_assets(views)]
-    trim, drift = trim_event_log(), drift_job(views, settings)
+    trim, drift, retention = trim_event_log(), drift_job(views, settings), apply_retention(settings)
     backup = back_up(settings) if given.backup_url else None
     return dg.Definitions(
         assets=assets,
@@ -62,11 +63,12 @@ def build_definitions(
             watch_freshness(views, settings),
             watch_stream(settings),
         ],
-        jobs=[trim, drift, *([backup] if backup else [])],
+        jobs=[trim, drift, retention, *([backup] if backup else [])],
         schedules=[
             hourly_open_day(views, days, settings),
             nightly_close(views, days, settings),
             weekly_trim(trim),
+            nightly_retention(retention),
             *([nightly_backup(backup)] if backup else []),
             hourly_parity(),
             daily_drift(drift),

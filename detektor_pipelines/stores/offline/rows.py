@@ -89,6 +89,7 @@ def publish(
         _lock(connection, cursor, view)
         known = _states(cursor, view, days)
         _refuse_older(view, known, snapshot)
+        _refuse_erased(cursor, view, snapshot)
         target = row_table(view)
         instant = clock.from_us(_written_at(cursor))
         span = _instants(days)
@@ -191,9 +192,10 @@ def _lock(connection: Connection, cursor: Cursor, view: FeatureView) -> None:
             return
 
 
-def publication_lock(view: FeatureView) -> int:
-    """Key of the advisory lock that a view's publication holds until it is committed."""
-    return int.from_bytes(hashlib.sha256(f"publish {view.name}".encode()).digest()[:8], "big", signed=True)
+def publication_lock(view: FeatureView | str) -> int:
+    """Key of the advisory lock that the publication of a view, which may be given by its name, holds until it is committed."""
+    name = view if isinstance(view, str) else view.name
+    return int.from_bytes(hashlib.sha256(f"publish {name}".encode()).digest()[:8], "big", signed=True)
 
 
 def _instants(days: Sequence[date]) -> tuple[datetime, datetime]:
@@ -218,6 +220,20 @@ def _refuse_older(view: FeatureView, known: Mapping[date, str], snapshot: str) -
             f"{view.name} {newer[0]} was published from newer knowledge than this run has; nothing of the run was published.",
             where=f"{len(newer)} of {len(known)} days, stored snapshot {known[newer[0]]}, this run's {snapshot}",
             fix="Run it again: it will read the newer events too.",
+        )
+
+
+def _refuse_erased(cursor: Cursor, view: FeatureView, snapshot: str) -> None:
+    """Refuse rows of a run that read the log before something was erased from it: they may know of that."""
+    cursor.execute(
+        f"SELECT EXISTS (SELECT FROM ml_learning.erasures WHERE xid >= pg_snapshot_xmin('{snapshot}')"
+        f" AND NOT pg_visible_in_snapshot(xid, '{snapshot}'))"
+    )
+    if cursor.fetchone() == (True,):
+        raise NewerKnowledgeError(
+            f"Something was erased from the log while {view.name} was computed; nothing of the run was published.",
+            where=f"this run's snapshot {snapshot}",
+            fix="Run it again: it will read what is left.",
         )
 
 

@@ -3,6 +3,8 @@
 An event reaches the days from the one that owns occurred_at to the one that owns its leave of the view's longest window. A day is stale
 when an event in its reach was committed after the day's snapshot: `xid >= pg_snapshot_xmin(s) AND NOT pg_visible_in_snapshot(xid, s)`.
 There is no other cursor, so an event that arrives late is found by its arrival, never missed by its time.
+
+Days of which the log no longer holds all events (`stores.retention`) are neither stale nor missing: they stay as they were published.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from detektor_pipelines import clock
 from detektor_pipelines.language.calendar import between, end_us, number_sql, owner_number_sql
 from detektor_pipelines.language.hashes import data_hash
+from detektor_pipelines.stores import retention
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,6 +78,7 @@ def unseen(
             SELECT partition, {number_sql("partition")} AS day,
                    CASE WHEN partition = ANY(%(verified_days)s) THEN %(verified)s::pg_snapshot ELSE snapshot END AS snapshot
             FROM ml_learning.partition_state WHERE view = %(view)s AND data_hash = %(hash)s
+              AND (%(first)s::date IS NULL OR partition >= %(first)s::date)
         ), instants AS MATERIALIZED (
             SELECT xid, (EXTRACT(EPOCH FROM occurred_at) * 1000000)::bigint AS ts FROM ml_learning.agent_events
             WHERE agent_type = %(agent)s AND (%(before)s::timestamptz IS NULL OR occurred_at <= %(before)s) AND xid >=
@@ -93,6 +97,7 @@ def unseen(
         {
             "view": view.name,
             "hash": data_hash(view),
+            "first": retention.first_day(connection, view),
             "agent": view.agent,
             "hop": view.longest.hop,
             "size": view.longest.size,
@@ -109,6 +114,7 @@ def days_to_materialize(connection: psycopg.Connection, view: FeatureView, days:
 
     The others say what the log says: a run that was interrupted goes on without them.
     """
+    days = retention.after(days, retention.first_day(connection, view))
     if not days:
         return []
     published = connection.execute(
@@ -130,7 +136,7 @@ def view_state(connection: psycopg.Connection, view: FeatureView, first: date, l
     stale = [day for day in stale_days(connection, view) if first <= day <= last]
     now = clock.now_us()
     done = {day for day, at in published if day in closed or clock.to_us(at) > now - OPEN_DAY_AGE}
-    missing = [day for day in between(first, last) if day not in done]
+    missing = [day for day in retention.after(between(first, last), retention.first_day(connection, view)) if day not in done]
     return ViewState(closed[-1] if closed else None, tuple(stale), tuple(missing))
 
 

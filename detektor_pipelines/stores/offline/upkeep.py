@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from detektor_pipelines.language.calendar import between, end_sql
 from detektor_pipelines.language.hashes import SHORT, data_hash
+from detektor_pipelines.stores import retention
 from detektor_pipelines.stores.offline.row_tables import first_seen
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def unclosed_days(connection: psycopg.Connection, view: FeatureView, first: date
         (view.name, data_hash(view), first, last),
     ).fetchall()
     done = {day for (day,) in closed}
-    return [day for day in between(first, last) if day not in done]
+    return [day for day in retention.after(between(first, last), retention.first_day(connection, view)) if day not in done]
 
 
 def other_versions(connection: psycopg.Connection, view: FeatureView) -> list[OtherVersion]:

@@ -50,6 +50,7 @@ class IngestCounts:
         conflicts: Contradict a stored event; among the rejected.
         rejected: Rejections kept by this run, conflicts included.
         rejected_known: Rejections kept by an earlier run.
+        erased: Belong to what was erased (`detektor erase`), and were not stored.
 
     """
 
@@ -61,6 +62,7 @@ class IngestCounts:
     conflicts: int = 0
     rejected: int = 0
     rejected_known: int = 0
+    erased: int = 0
 
     def __add__(self, other: IngestCounts) -> IngestCounts:
         return IngestCounts(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
@@ -179,11 +181,16 @@ class EventWriter:
     def _chunk(self, cursor: Cursor, parts: Sequence[pa.Table], identities: pa.Table) -> IngestCounts:
         import pyarrow as pa
 
+        parts, erased = chunk.without_erased(cursor, parts)
+        if not parts:
+            return IngestCounts(erased=erased)
+        if erased:
+            identities = chunk.only(identities, pa.concat_tables(parts)["event_id"].to_pylist())
         chunk.claim_origin(cursor, parts, mix=self._mix)
         known = self._claim(cursor, identities)
         for part in parts:
             chunk.copy_events(cursor, chunk.without(part, known) if known else part)
-        counts = IngestCounts(added=identities.num_rows - len(known))
+        counts = IngestCounts(added=identities.num_rows - len(known), erased=erased)
         return counts + self._compare(cursor, pa.concat_tables(parts), len(known)) if known else counts
 
     def _claim(self, cursor: Cursor, identities: pa.Table) -> list[str]:
@@ -238,5 +245,6 @@ class EventWriter:
 
 
 def _rejected(cursor: Cursor, rejections: Sequence[Rejection]) -> IngestCounts:
-    rejected, rejected_known = chunk.keep_rejections(cursor, rejections)
-    return IngestCounts(rejected=rejected, rejected_known=rejected_known)
+    kept = chunk.rejections_without_erased(cursor, rejections)
+    rejected, rejected_known = chunk.keep_rejections(cursor, kept)
+    return IngestCounts(rejected=rejected, rejected_known=rejected_known, erased=len(rejections) - len(kept))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from detektor_pipelines.clock import now_us
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.stores.raw_log import statements
+from detektor_pipelines.stores.raw_log.erased import ASKED, LOCK, SELECT, Erased
 from detektor_pipelines.stores.raw_log.statements import SCHEMA
 from detektor_pipelines.stores.raw_log.table import COLUMNS, INSTANTS, body_hashes, complete, layout, normalised_json
 
@@ -71,6 +72,29 @@ def claim_origin(cursor: Cursor, parts: Sequence[pa.Table], *, mix: bool) -> Non
             fix="Use another database (DETEKTOR_HOME=…), or repeat with --mix to store them together.",
         )
     cursor.execute(statements.MIX_ORIGINS)
+
+
+def without_erased(cursor: Cursor, parts: Sequence[pa.Table]) -> tuple[list[pa.Table], int]:
+    """Drop the events of what was erased; return the rest, and how many went. Asked under the log's lock: none is stored meanwhile."""
+    import pyarrow as pa
+
+    erased = _erased(cursor)
+    if not erased:
+        return list(parts), 0
+    kept = [part.filter(pa.array([not erased.covers(row) for row in rows_of(part.select(ASKED))], pa.bool_())) for part in parts]
+    return [part for part in kept if part.num_rows], sum(part.num_rows for part in parts) - sum(part.num_rows for part in kept)
+
+
+def rejections_without_erased(cursor: Cursor, rejections: Sequence[Rejection]) -> list[Rejection]:
+    """Drop the rejections that name what was erased."""
+    erased = _erased(cursor)
+    return [each for each in rejections if not erased.is_named_in(each.source, each.excerpt, each.reason, each.event_id or "")]
+
+
+def _erased(cursor: Cursor) -> Erased:
+    cursor.execute(LOCK)
+    cursor.execute(SELECT)
+    return Erased.of(cursor.fetchall())
 
 
 def identities(table: pa.Table) -> pa.Table:

@@ -8,6 +8,7 @@ what `stores.raw_log.duplicates` settles; the hashed text is the same.
 from __future__ import annotations
 
 import hashlib
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast, get_args
 from uuid import UUID
@@ -16,8 +17,10 @@ import orjson
 
 from detektor_pipelines.clock import from_us, now_us, to_us
 from detektor_pipelines.language.events import CATEGORIES, MEASURES
+from detektor_pipelines.stores.raw_log import erased as erased_before
 from detektor_pipelines.stores.raw_log import statements
 from detektor_pipelines.stores.raw_log.duplicates import Judgement, conflict, settle
+from detektor_pipelines.stores.raw_log.erased import Erased
 from detektor_pipelines.stores.raw_log.months import ensure_months
 from detektor_pipelines.stores.raw_log.table import BODY, COLUMNS, INSTANTS, json_text, normalised_json
 from detektor_pipelines.stores.retries import transactions
@@ -33,6 +36,12 @@ Row: TypeAlias = "dict[str, Any]"
 """One event in the layout of `agent_events`: COLUMNS, instants as int µs, attributes as JSON text."""
 
 Status: TypeAlias = Literal["accepted", "known", "reread", "rejected"]
+ERASED: Final = "it belongs to what was erased, and is not stored"
+"""Why an event was rejected that is not even kept among the rejected."""
+
+ASK_AGAIN_S: Final = 1.0
+"""How long a live writer goes by what it knows of erasures."""
+
 STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 _STATUS: Final[Mapping[Judgement, Status]] = {"conflict": "rejected", "reread": "reread"}
 """Of a judgement; of all others it is `known`."""
@@ -117,6 +126,8 @@ class LiveLog:
         self._connection = connection
         self._mix = mix
         self._months: set[str] = set()
+        self._erased = Erased()
+        self._asked = -ASK_AGAIN_S
 
     def append(self, events: Sequence[AgentEvent]) -> list[Outcome]:
         """Store checked events, each once, and commit; returns an outcome for each, in order.
@@ -127,15 +138,19 @@ class LiveLog:
             psycopg.Error: The server cannot be reached or refuses; what was committed before is found known when the same is repeated.
 
         """
-        now = now_us()
-        outcomes: list[Outcome] = []
-        for distinct in _without_repetitions([row_of(event, now) for event in events]):
-            outcomes += _again(self._append, distinct)
-        return outcomes
+        now, erased = now_us(), self._known_erasures()
+        rows = [row_of(event, now) for event in events]
+        if not erased:
+            return self._append_all(rows)
+        refused = [erased.covers(row) for row in rows]
+        stored = iter(self._append_all([row for row, gone in zip(rows, refused, strict=True) if not gone]))
+        return [Outcome(row["event_id"], "rejected", ERASED) if gone else next(stored) for row, gone in zip(rows, refused, strict=True)]
 
     def keep(self, rejections: Iterable[Rejection]) -> int:
         """Store rejections, each once however often it comes; returns how many are new."""
-        kept = [(each.source, each.line, each.reason, each.excerpt, each.event_id) for each in rejections]
+        erased = self._known_erasures()
+        named = [(each.source, each.line, each.reason, each.excerpt, each.event_id) for each in rejections]
+        kept = [each for each in named if not erased.is_named_in(*(str(text) for text in each if text is not None))]
         if not kept:
             return 0
         names = ("source", "line", "reason", "excerpt", "event_id")
@@ -164,6 +179,20 @@ class LiveLog:
             if rows:
                 self._connection.execute(_RETRACT, _parameters(rows, [body_hash(row) for row in rows]))
         return len(rows)
+
+    def _append_all(self, rows: Sequence[Row]) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for distinct in _without_repetitions(rows):
+            outcomes += _again(self._append, distinct)
+        return outcomes
+
+    def _known_erasures(self) -> Erased:
+        """Return what was erased, as it was known a second ago at most; what slips through in it, `detektor erase` looks for afterwards."""
+        now = time.monotonic()
+        if now >= self._asked + ASK_AGAIN_S:
+            self._erased = Erased.of(self._connection.execute(erased_before.SELECT).fetchall())
+            self._asked = now
+        return self._erased
 
     def _append(self, rows: Sequence[Row]) -> list[Outcome]:
         self._ensure_months(rows)
