@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from hypothesis import Phase
+from hypothesis import HealthCheck, Phase
 from hypothesis import settings as hypothesis_settings
 
 from detektor_pipelines.settings import Settings, get_settings
@@ -34,9 +34,11 @@ if TYPE_CHECKING:
 TEMPLATE = "detektor_template"
 _numbers = count(1)
 
-hypothesis_settings.register_profile("ci", max_examples=40)
-hypothesis_settings.register_profile("deep", max_examples=300)
-hypothesis_settings.register_profile("edit", max_examples=40, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+# How long an example takes says how busy the machine is, nothing of us.
+_untimed = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.register_profile("ci", _untimed, max_examples=40)
+hypothesis_settings.register_profile("deep", _untimed, max_examples=300)
+hypothesis_settings.register_profile("edit", _untimed, max_examples=40, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 hypothesis_settings.load_profile("ci")
 
 

@@ -250,7 +250,7 @@ def test_a_day_that_ends_during_its_run_is_still_open(log: Settings, monkeypatch
 
 
 def test_bad_day_publishes_nothing_and_the_others_stand(log: Settings) -> None:
-    bound = [replace(each, within=(0, 1)) if each.name == "count_1d_rejected" else each for each in VIEW.features]
+    bound = [replace(each, within=(0, 1)) if each.name == "count_rejected_1d" else each for each in VIEW.features]
     view = replace(VIEW, features=tuple(bound))
     fresh(log, view)
     insert(log, [Event(f"e{n}", ORIGIN + (0 if n == 0 else 3 * DAY) + HOUR, ORIGIN + DAY * 3, "p") for n in range(3)])
@@ -260,7 +260,7 @@ def test_bad_day_publishes_nothing_and_the_others_stand(log: Settings) -> None:
     assert by_day[DAYS[3]].status == "failed"
     failures = by_day[DAYS[3]].failures
     assert failures
-    assert failures[0]["column"] == "count_1d_rejected"
+    assert failures[0]["column"] == "count_rejected_1d"
     assert by_day[DAYS[0]].status == "published"
     assert DAYS[3] not in {each.day for each in states(log, view)}
     with connect(log) as connection:
