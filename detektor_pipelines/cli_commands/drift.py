@@ -163,7 +163,7 @@ def _say(found: Sequence[Look], plot: Path | None) -> None:
     compared = sum(len(_by_feature(each.results)) for each in found)
     if compared:
         typer.echo("beyond: PSI that chance does not explain; 0.1 is calm, 0.2 alerts.")
-        typer.echo("JS: Jensen-Shannon distance; p: chi-square test; nulls: the same of their share.")
+        typer.echo("JS: Jensen-Shannon distance; p: chi-square test; nulls: beyond, of their share.")
         typer.echo(f"{len(drifted)} of {compared} features drifted" + (f": {', '.join(drifted)}" if drifted else "."))
     if plot:
         typer.echo(f"Drawn: {plot}")

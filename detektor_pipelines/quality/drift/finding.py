@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.quality.drift.results import Result
-    from detektor_pipelines.quality.findings import Case
+    from detektor_pipelines.quality.findings import Case, Figure
     from detektor_pipelines.settings import Settings
 
 
@@ -43,7 +43,7 @@ def judged(found: Look) -> Finding:
     drifted = [each for each in found.results if each.level == "alert" and each.method in ("psi", "null_share")]
     features = {each.feature for each in found.results}
     words = found.reference.words if found.reference else ""
-    figures = {
+    figures: dict[str, Figure] = {
         "features": len(features),
         "drifted": len({each.feature for each in drifted}),
         "too_few": len({each.feature for each in found.results if each.level == "too_few" and each.method == "psi"}),

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.quality.drift.profiles import Profile
-    from detektor_pipelines.quality.drift.results import Method
+    from detektor_pipelines.quality.drift.results import Level, Method
     from detektor_pipelines.quality.drift.samples import Sample
     from detektor_pipelines.quality.drift.statistics import Chance
 
@@ -93,7 +93,8 @@ def _results(view: FeatureView, reference: int, day: date, note: str, measured: 
     told = bounds(squares, mean, freedom, residual)
     places = {id(each): place for place, (each, _) in enumerate(known)}
     for each in measured:
-        score, highest, p_value, level = 0.0, 1.0, 1.0, "too_few"
+        score, highest, p_value = 0.0, 1.0, 1.0
+        level: Level = "too_few"
         if (place := places.get(id(each))) is not None:
             score, highest = (distance_of(each.method, float(side[place])) for side in (told.low, told.high))
             p_value = float(told.p_values[place])
@@ -128,8 +129,12 @@ def window_counts(profile: Profile, sample: Sample, feature: str, agent_ids: Seq
 
 def _measured(feature: str, profile: Profile, window: NDArray[np.int64], span: float) -> Iterator[_Measured]:
     yield from _compared(feature, profile.cells[:, :, :-1], window[:, :-1], span, METHODS[:3])
-    nulls = (np.stack([each[..., :-1].sum(axis=-1), each[..., -1]], axis=-1) for each in (profile.cells, window))
-    yield from _compared(feature, *nulls, span, METHODS[3:])
+    yield from _compared(feature, _nulls(profile.cells), _nulls(window), span, METHODS[3:])
+
+
+def _nulls(counted: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return counts of values and of nulls instead of those by bin."""
+    return np.stack([counted[..., :-1].sum(axis=-1), counted[..., -1]], axis=-1)
 
 
 def _compared(
@@ -153,7 +158,7 @@ def _overlap(weeks: int, span: float) -> NDArray[np.float64]:
 
 
 def _note(agent_ids: Sequence[str], sample: Sample) -> str:
-    here = {name for name, present in zip(sample.agent_ids, sample.present.any(axis=1), strict=True) if present}
+    here = {name for name, present in zip(sample.agent_ids, sample.present, strict=True) if present.any()}
     new, gone = sorted(here - set(agent_ids)), sorted(set(agent_ids) - here)
     said = [f"{_many(new)} new and not compared: {_few(new)}" if new else "", f"{_many(gone)} not at work: {_few(gone)}" if gone else ""]
     return "; ".join(each for each in said if each)

@@ -100,7 +100,7 @@ def _column(table: pa.Table, name: str, kind: str, places: NDArray[np.intp], ins
     column = table[name]
     missing = column.is_null().to_numpy()
     numbers = column.cast("int64") if kind == "instant" else column
-    values = numbers.fill_null(0).to_numpy().astype(np.float64)[places]
+    values: NDArray[np.float64] = numbers.fill_null(0).to_numpy().astype(np.float64)[places]
     if kind == "instant":
         values = (instants[None, :] - values) / _HOUR
     values[missing[places]] = np.nan
