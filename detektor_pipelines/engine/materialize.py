@@ -194,13 +194,7 @@ def _published_chunk(connection: Connection, view: FeatureView, days: list[date]
 def _publish(connection: Connection, view: FeatureView, days: list[date]) -> Materialization:
     started = time.perf_counter()
     now = clock.now_us()  # before the snapshot, and once: a day that ends while it is computed is still an open one
-    events, snapshot, first = _read(connection, view, days, now)
-    if first is not None and days[0] < first:  # events went between planning this chunk and reading it
-        raise UserError(
-            "Events of these days went by retention while they were computed.",
-            where=f"{view.name}, {days[0]} to {days[-1]}",
-            fix=f"Run it again for days from {first} on; what was published stays.",
-        )
+    events, snapshot = _read(connection, view, days, now)
     rows = compute_days(view, events, days, cutoff=now)
     failures = failures_by_day(view, rows) if rows.num_rows else {}
     failed = {dated(day): cases for day, cases in failures.items()}
@@ -233,17 +227,13 @@ def compute_days(view: FeatureView, events: pa.Table, days: Sequence[date], *, c
     return rows if len(days) == (days[-1] - days[0]).days + 1 else _of_days(rows, days)
 
 
-def _read(connection: Connection, view: FeatureView, days: Sequence[date], now: int) -> tuple[pa.Table, str, date | None]:
-    """Return the events, the snapshot, and the first day that can be computed of what it sees."""
+def _read(connection: Connection, view: FeatureView, days: Sequence[date], now: int) -> tuple[pa.Table, str]:
     compiled = plan(view)
     start, end = start_us(days[0]) - reach_back(compiled), end_us(days[-1])
     snapshot = begin_snapshot(connection)
     events = read_events(connection, view.agent, compiled.columns, start, min(end, now))
-    with connection.cursor() as cursor:
-        cursor.execute(retention.FLOORS)
-        first = retention.first_of(view, cursor.fetchall())
     connection.rollback()
-    return events, snapshot, first
+    return events, snapshot
 
 
 def _of_days(rows: pa.Table, days: Sequence[date]) -> pa.Table:

@@ -73,7 +73,7 @@ def look(settings: Settings, subject: Subject) -> Erasure:
         found.removed = {f"log: {name}": number for name, number in events.count(connection, subject).items() if number}
         connection.rollback()
     found.removed |= search(settings, subject)
-    _say_what_is_elsewhere(settings, found)
+    _say_what_is_elsewhere(settings, subject, found)
     return found
 
 
@@ -139,7 +139,7 @@ def erase(
         kept.finish(connection)
         connection.commit()
         done.removed = dict(kept.removed)
-    _say_what_is_elsewhere(settings, done)
+    _say_what_is_elsewhere(settings, subject, done)
     return done
 
 
@@ -222,12 +222,14 @@ def _vacuum(settings: Settings, kept: Record, *, rewrite: bool) -> None:
         connection.autocommit = False
 
 
-def _say_what_is_elsewhere(settings: Settings, done: Erasure) -> None:
+def _say_what_is_elsewhere(settings: Settings, subject: Subject, done: Erasure) -> None:
     from detektor_pipelines.recovery.target import Target
 
     if settings.backup_url:
         done.backups = Target(settings.backup_url).backups()
     if settings.mlflow_tracking_uri:
         done.notes.append(f"MLflow is not this platform's own ({settings.mlflow_uri}): look there yourself")
+    if subject.kind == "project" and (settings.home / "servers" / "prometheus").is_dir():
+        done.notes.append("Prometheus keeps a project's name, as a label of figures, for its 30 days")
     if settings.openlineage_url:
         done.notes.append("lineage events were sent to DETEKTOR_OPENLINEAGE_URL: they hold dataset names and days, no agent_ids")

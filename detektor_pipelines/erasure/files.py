@@ -28,7 +28,11 @@ SPOOL: Final = "spool"
 SPOOL_STATE: Final = "drained.json"
 VALUES: Final = "static-features.json"
 REPORT: Final = "report.html"
-SERVERS_OWN: Final = (Path("servers") / "postgres", Path("servers") / "redis", Path("backup-work"), Path("backups"))
+SERVERS_OWN: Final = (
+    *(Path("servers") / name for name in ("postgres", "redis", "prometheus", "alertmanager")),
+    Path("backup-work"),
+    Path("backups"),
+)
 """Directories whose files are a server's or a backup's own: they are emptied through the server, or say what they hold themselves."""
 
 _NOT_OURS: Final = frozenset({"secrets.env", "stack.json", "supervisord.conf", "tokens"})

@@ -8,6 +8,7 @@ from detektor_pipelines import clock
 from detektor_pipelines.compile.plan import plan
 from detektor_pipelines.compile.sql import reach_back
 from detektor_pipelines.engine.materialize import compute_days
+from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.calendar import end_us, start_us
 from detektor_pipelines.quality.findings import BOUNDS, SHOWN, SHRINK, UNIQUE, Finding, listed
 from detektor_pipelines.quality.published import keys_of, repeated_rows, wrong_values
@@ -121,7 +122,10 @@ def _rows(settings: Settings, view: FeatureView, day: date, cutoff: datetime, he
         begin_snapshot(arrow)
         compiled = plan(view)
         until = min(end_us(day), clock.to_us(cutoff))
-        events = read_events(arrow, view.agent, compiled.columns, start_us(day) - reach_back(compiled), until)
+        try:
+            events = read_events(arrow, view.agent, compiled.columns, start_us(day) - reach_back(compiled), until)
+        except UserError:  # events of then went by retention
+            return []
     computed = compute_days(view, events, [day], cutoff=clock.to_us(cutoff))
     keys = set(zip(computed["agent_id"].to_pylist(), computed["event_timestamp"].to_pylist(), strict=True))
     whats = dict.fromkeys(keys - held, "computed, but gone from the table") | dict.fromkeys(

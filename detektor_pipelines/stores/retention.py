@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 EVENTS: Final = "agent_events"
 FEATURES: Final = "features"
-FLOORS: Final = f"""
+_FLOORS: Final = f"""
 SELECT name, (extract(epoch FROM floor) * 1000000)::bigint FROM ml_learning.retention
 WHERE floor IS NOT NULL AND name IN ('{EVENTS}', '{FEATURES}')
 """
@@ -64,13 +64,8 @@ def raise_floor(connection: psycopg.Connection, name: str, instant: Any) -> None
 
 def first_day(connection: psycopg.Connection, view: FeatureView) -> date | None:
     """Return the first day of a view that can be computed; None when all can."""
-    return first_of(view, connection.execute(FLOORS).fetchall())
-
-
-def first_of(view: FeatureView, floors: Sequence[tuple[str, int]]) -> date | None:
-    """The same, of the rows of FLOORS."""
     reach = {EVENTS: view.longest.size + view.longest.hop, FEATURES: 0}
-    days = [dated(-(-(floor + reach[name]) // DAY)) for name, floor in floors]
+    days = [dated(-(-(floor + reach[name]) // DAY)) for name, floor in connection.execute(_FLOORS).fetchall()]
     return max(days, default=None)
 
 

@@ -6,8 +6,10 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines import clock
+from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.calendar import owner_sql
 from detektor_pipelines.language.events import AGENT_TYPES, MEASURES, UNMAPPED
+from detektor_pipelines.stores import retention
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,9 +93,14 @@ def read_events(
 
     With a `snapshot`, PostgreSQL's text of one, the log is read as it was then. With `where`, only the revisions for which that SQL
     condition on `columns` is true.
+
+    Raises:
+        UserError: Events of the range went by retention: what is left would give wrong values.
+
     """
     import pyarrow as pa
 
+    _refuse_what_is_not_whole(connection, start)
     revised = any_revised(connection)
     names = ["ts", "known", "until", "event_id", "live", "project", *columns]
     read = names if revised else [name for name in names if name != "until"]  # a column of nulls costs as much as any other
@@ -106,6 +113,18 @@ def read_events(
     types = {"ts": pa.int64(), "known": pa.int64(), "until": pa.int64(), "live": pa.bool_()}
     wanted = pa.schema([(name, types.get(name, pa.int64() if name in MEASURES else pa.string())) for name in names])
     return table.select(names).cast(wanted)
+
+
+def _refuse_what_is_not_whole(connection: Connection, start: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT (EXTRACT(EPOCH FROM floor) * 1000000)::bigint FROM ml_learning.retention WHERE name = '{retention.EVENTS}'")
+        row = cursor.fetchone()
+    if row and row[0] is not None and start < row[0]:
+        raise UserError(
+            f"This takes events from {clock.to_text(start)} on, and those before {clock.to_text(row[0])} went by retention.",
+            where="ml_learning.agent_events",
+            fix="Ask for later instants. What was published of earlier ones stays readable through Feast.",
+        )
 
 
 def newest_instant(connection: Connection, snapshot: str | None = None) -> int | None:

@@ -20,6 +20,7 @@ import pytest
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import view_named
 from detektor_pipelines.clock import parse_instant
+from detektor_pipelines.engine.as_of import read_values
 from detektor_pipelines.engine.materialize import compute_days, materialize
 from detektor_pipelines.engine.online import publish_online
 from detektor_pipelines.erasure import erase as erasing
@@ -34,6 +35,7 @@ from detektor_pipelines.stores.online import values as online
 from detektor_pipelines.stores.raw_log.bulk import IngestCounts, append
 from detektor_pipelines.stores.raw_log.live import ERASED, LiveLog
 from detektor_pipelines.stores.raw_log.reader import begin_snapshot, read_events
+from detektor_pipelines.stream.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -358,3 +360,24 @@ def test_a_name_that_cannot_be_meant_is_refused() -> None:
         Subject("agent-id", "reviewer@cli")
     with pytest.raises(UserError, match="is no name"):
         Subject("project", " ")
+
+
+def test_a_stream_worker_forgets_what_it_had_counted(servers: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    published(servers, [*OTHERS, *OF_THE_SESSION])
+    with Worker(servers, [VIEW]) as worker:
+        worker.tick()
+        erasing.erase(servers, Subject("session", SESSION), [VIEW])
+        rightly = online_values(servers)
+        with pytest.raises(UserError):
+            worker.tick()
+        worker.tick()
+        append(servers, [review("after", "2026-03-07T11:59:00Z", measures={"issues_found": 1})])
+        monkeypatch.setenv("DETEKTOR_NOW", "2026-03-07T12:00:01Z")
+        for _ in range(3):
+            worker.tick()
+    with connect_arrow(servers) as connection:
+        wanted = dict(
+            zip((each.name for each in VIEW.features), read_values(connection, VIEW, clock.now_us())["code-reviewer"], strict=True)
+        )
+    assert online_values(servers)["code-reviewer"] == wanted
+    assert wanted != rightly["code-reviewer"]

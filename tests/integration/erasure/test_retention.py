@@ -9,6 +9,7 @@ import pytest
 
 from detektor_pipelines.catalog import view_named
 from detektor_pipelines.clock import parse_instant
+from detektor_pipelines.engine.as_of import read_values
 from detektor_pipelines.engine.materialize import materialize
 from detektor_pipelines.erasure import retention
 from detektor_pipelines.errors import UserError
@@ -99,10 +100,15 @@ def test_days_of_which_events_went_are_neither_stale_nor_missing_nor_computed_ag
         assert min(found.missing) > first
         assert min(unclosed_days(connection, VIEW, MARCH[0], MAY[-1])) == min(found.missing)
     made = materialize(may, VIEW, [*MARCH, *MAY])
-    assert [day.status for day in made.days] == ["kept"] * 3 + ["unchanged"] * 3
+    assert [day.status == "kept" for day in made.days] == [True] * 3 + [False] * 3
+    assert [day.written for day in made.days] == [0] * 6
     assert state(may) == before
     with pytest.raises(UserError, match="no longer holds all events"):
         materialize(may, VIEW, [date(2026, 4, 20)])
+    with connect_arrow(may) as connection:
+        assert read_values(connection, VIEW, parse_instant("2026-05-18T00:00:00Z"))["code-reviewer"]
+        with pytest.raises(UserError, match="before 2026-04-10T00:00:00Z went by retention"):
+            read_values(connection, VIEW, parse_instant("2026-04-11T00:00:00Z"))
 
 
 def test_of_old_rows_the_newest_of_each_agent_id_stays(may: Settings) -> None:
