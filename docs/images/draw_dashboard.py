@@ -1,8 +1,8 @@
 """Draw the dashboard's panels without Grafana: `make dashboard-picture` (three minutes; needs `detektor up` and Debian's prometheus).
 
-A Prometheus of its own scrapes the running stack of DETEKTOR_HOME every five seconds, while features are read and, on a simulated log, events come
-in (which are retracted at the end). Then each panel's queries are asked of it and drawn where the dashboard's grid has the panel. Grafana
-draws more beautifully; what is shown, from which query, with which limits, is the same.
+A Prometheus of its own scrapes the running stack of DETEKTOR_HOME every five seconds, while features are read and, on a simulated log,
+events come in (which are retracted at the end). Then each panel's queries are asked of it and drawn where the dashboard's grid has the
+panel. Grafana draws more beautifully; what is shown, from which query, with which limits, is the same.
 """
 
 from __future__ import annotations
