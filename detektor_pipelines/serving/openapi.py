@@ -109,10 +109,13 @@ def _health() -> dict[str, Any]:
         "security": [],
         "responses": {
             "200": {
-                "description": "Redis answers; STALE, DROPPED, AHEAD: with values that are not as they should be. STATIC: kept values are served.",
+                "description": "Redis answers. STALE, DROPPED, AHEAD: its values are not as they should be. STATIC: kept ones are served.",
                 "content": content,
             },
-            "503": {"description": "Redis does not answer; what is left to answer from. With ?fresh, all but OK and STATIC.", "content": content},
+            "503": {
+                "description": "Redis does not answer; what is left to answer from. With ?fresh, all but OK and STATIC.",
+                "content": content,
+            },
             **_problems(408, 500),
         },
     }

@@ -21,7 +21,7 @@ import gc
 import logging
 import time
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
@@ -81,8 +81,7 @@ def app(settings: Settings | None = None) -> Starlette:
         log_lines.set_up("serve", chosen.log_level)
     metrics = ServerMetrics()  # before Feast, which may come with the next line and has metrics of its own
     access = access_of(chosen)
-    kept = LastKnown(chosen)
-    server = _Server(chosen, metrics, kept, ViewVersions(chosen), FeatureServices(chosen), ServerHealth(chosen, metrics, kept))
+    server = _Server(chosen, metrics, LastKnown(chosen), ViewVersions(chosen), FeatureServices(chosen))
     server.description = orjson.dumps(description(chosen, guarded=access is not None))
 
     @asynccontextmanager
@@ -116,9 +115,12 @@ class _Server:
     last_known: LastKnown
     versions: ViewVersions
     services: FeatureServices
-    judge: ServerHealth
     sources: Sources | None = None
     description: bytes = b""
+    judge: ServerHealth = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.judge = ServerHealth(self.settings, self.metrics, self.last_known)
 
     async def read(self, body: bytes) -> tuple[bytes, dict[str, str]]:
         """Answer a read: the body and its headers.

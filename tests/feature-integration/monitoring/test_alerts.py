@@ -119,7 +119,13 @@ class Stack:
 
     def why(self) -> str:
         """Return what helps to see why."""
-        return f"firing: {sorted(self.firing())}; {self.query('up')}; health: {self.serve.get('/health').json if self.serve else None}"
+        up = {each["metric"]["job"]: each["value"][1] for each in self.query("up")}
+        try:
+            health = self.serve.get("/health").json
+        except OSError as error:
+            health = {"status": str(error)}
+        said = {name: health.get(name) for name in ("status", "reason")}
+        return f"firing: {sorted(self.firing())}; up: {up}; health: {said}"
 
 
 @pytest.fixture
@@ -228,16 +234,16 @@ def stopped(pid: int) -> Iterator[None]:
 
 
 @contextmanager
-def load(server: Server, wanted: dict[str, Any]) -> Iterator[None]:
-    """Read all the time, as `wanted` says then."""
+def load(server: Server) -> Iterator[None]:
+    """Read all the time."""
     going = threading.Event()
     going.set()
 
     def read() -> None:
         while going.is_set():
             with suppress(OSError):
-                server.read(wanted["features"], [AGENT])
-            time.sleep(wanted["pause"])
+                server.read([COUNT], [AGENT])
+            time.sleep(0.02)
 
     thread = threading.Thread(target=read, daemon=True)
     thread.start()
@@ -247,11 +253,10 @@ def load(server: Server, wanted: dict[str, Any]) -> Iterator[None]:
 
 
 def test_every_alert_fires_for_its_cause_and_ends_with_it(stack: Stack) -> None:
-    wanted: dict[str, Any] = {"features": [COUNT], "pause": 0.02}
-    with load(stack.serve, wanted), online.redis_client(stack.settings) as client:
+    with load(stack.serve), online.redis_client(stack.settings) as client:
         the_data(stack, client)
         slow_redis(stack, client)
-        redis_away(stack, wanted)
+        redis_away(stack)
         clocks_and_memory(stack, client)
         servers_away(stack)
     assert stack.seen >= {each.name for each in ALERTS} - ELSEWHERE
@@ -268,8 +273,9 @@ def the_data(stack: Stack, client: Redis) -> None:
     def reject() -> None:
         append(settings, (), [Rejection("test", next(numbers), "not JSON", "{") for _ in range(10)])
 
-    with failing_dagster(settings), unreadable_table(settings):
-        wrong(settings, client)
+    with failing_dagster(stack), unreadable_table(settings):
+        with stopped(stack.stream.pid):  # which would take it for lost between the two steps
+            wrong(settings, client)
         parity.check(settings, VIEWS)
         names = ("RowsStale", "DaysBehind", "LogSilent", "EventsRejected", "GateFailing", "BackfillSlow", "ExporterBlind", "ParityBroken")
         stack.fire(*names, meanwhile=reject)
@@ -297,7 +303,7 @@ def wrong(settings: Settings, client: Redis) -> None:
 
 
 @contextmanager
-def failing_dagster(settings: Settings) -> Iterator[None]:
+def failing_dagster(stack: Stack) -> Iterator[None]:
     """Have Dagster know of a gate that failed and of a backfill that has been under way for five hours; it ends with the block."""
     import dagster as dg
     from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
@@ -307,9 +313,10 @@ def failing_dagster(settings: Settings) -> Iterator[None]:
 
     began = (datetime.now(UTC) - timedelta(hours=5)).timestamp()
     backfill = PartitionBackfill("five-hour", BulkActionStatus.REQUESTED, False, {}, began)  # noqa: FBT003 - Dagster's
-    with persistent_instance(settings) as instance:
+    with persistent_instance(stack.settings) as instance:
         instance.add_backfill(backfill)
-        time.sleep(4 * 0.4 * 2)  # the counter stands at 0 for a scrape before it grows
+        # A counter that is first seen when it has grown has not grown for Prometheus
+        await_(lambda: stack.query("detektor_gate_failures_total == 0"), stack.why)
         instance.report_runless_asset_event(
             dg.AssetCheckEvaluation(asset_key=features_key(VIEW), check_name="values_are_valid", passed=False, metadata={})
         )
@@ -341,17 +348,13 @@ def slow_redis(stack: Stack, client: Redis) -> None:
     stack.end("ServingLatencyHigh")
 
 
-def redis_away(stack: Stack, wanted: dict[str, Any]) -> None:
-    """A Redis that does not answer: kept values are served, and what asks for a version that was not kept fails."""
+def redis_away(stack: Stack) -> None:
+    """A Redis that does not answer: kept values are served."""
     await_(lambda: stack.serve.read([COUNT], [AGENT]).status == 200, stack.why)
     time.sleep(1)  # values are kept each half second
-    names = ("RedisDown", "ServingFallback", "ErrorBudgetBurnsFast", "ErrorBudgetBurnsSlowly")
     with stopped(stack.redis.pid):
         stack.fire("RedisDown", "ServingFallback")
-        wanted["features"] = [f"{VIEW.name}@v1:recent_reviews_count"]
-        stack.fire(*names)
-    wanted["features"] = [COUNT]
-    stack.end(*names)
+    stack.end("RedisDown", "ServingFallback")
 
 
 def clocks_and_memory(stack: Stack, client: Redis) -> None:
@@ -377,7 +380,8 @@ def clocks_and_memory(stack: Stack, client: Redis) -> None:
 
 
 def servers_away(stack: Stack) -> None:
-    """A feature server and an exporter that hang."""
+    """A feature server and an exporter that hang: that burns the error budget, though no request fails."""
+    names = ("FeatureServerDown", "ServerDown", "ErrorBudgetBurnsFast", "ErrorBudgetBurnsSlowly")
     with stopped(stack.serve.process.pid), stopped(stack.exporter.process.pid):
-        stack.fire("FeatureServerDown", "ServerDown")
-    stack.end("FeatureServerDown", "ServerDown")
+        stack.fire(*names)
+    stack.end(*names)
