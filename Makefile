@@ -99,6 +99,10 @@ soak: $(READY) ## Half an hour of load on the feature server: errors, latency, m
 pictures: $(READY) ## Take the pictures of Dagster's pages in docs/images again (needs Chromium; ARGS="graph partitions")
 	@PYTHONPATH=tests $(BIN)/python docs/images/take_pictures.py $(ARGS)
 
+.PHONY: dashboard-picture
+dashboard-picture: $(READY) ## Draw the dashboard's panels again, from the running stack (needs Debian's prometheus)
+	@$(BIN)/python docs/images/draw_dashboard.py $(ARGS)
+
 .PHONY: clean
 clean: ## Remove .venv, build products and caches; the state in .detektor stays (demo FRESH=1 empties it)
 	@if [ -x $(BIN)/detektor ]; then $(BIN)/detektor down; fi
@@ -107,4 +111,4 @@ clean: ## Remove .venv, build products and caches; the state in .detektor stays 
 
 .PHONY: help
 help: ## Show this
-	@awk -F ':.*## ' '/^[a-z.-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z.-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.settings import Settings
 
-PACE: Final = prometheus.Pace(seconds=1.0)
-"""A scrape a second instead of one in fifteen."""
+SECONDS: Final = 1.0
+"""Between two scrapes, instead of fifteen."""
 
 RATE: Final = "10s"
 """What `$__rate_interval` is then."""
@@ -91,8 +91,8 @@ class Prometheus:
 
 
 @contextmanager
-def running(settings: Settings, directory: Path) -> Iterator[Prometheus]:
-    """Run one in `directory`, which is empty or absent, until the block ends; ready when it answers.
+def running(settings: Settings, directory: Path, seconds: float = SECONDS) -> Iterator[Prometheus]:
+    """Run one in `directory`, which is empty or absent, until the block ends; it scrapes every so many seconds. Ready when it answers.
 
     Raises:
         UserError: It is not installed, or does not start.
@@ -101,7 +101,9 @@ def running(settings: Settings, directory: Path) -> Iterator[Prometheus]:
     settings = settings.model_copy(update={"prometheus_port": ports.free_port()})
     words = started.command(settings, "prometheus", directory)
     token = directory / "token"
-    prometheus.write(directory, prometheus.render(settings, pace=PACE, token_file=token if token.exists() else None))
+    prometheus.write(
+        directory, prometheus.render(settings, pace=prometheus.Pace(seconds=seconds), token_file=token if token.exists() else None)
+    )
     with (directory / "prometheus.log").open("wb") as log:
         process = subprocess.Popen(words, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
     try:

@@ -1,8 +1,8 @@
 """Draw the dashboard's panels without Grafana: `make dashboard-picture` (three minutes; needs `detektor up` and Debian's prometheus).
 
-A Prometheus of its own scrapes the running stack of DETEKTOR_HOME each second, while features are read and, on a simulated log, events come
-in (which are retracted at the end). Then each panel's queries are asked of it and drawn where the dashboard's grid has the panel. Grafana
-draws more beautifully; what is shown, from which query, with which limits, is the same.
+A Prometheus of its own scrapes the running stack of DETEKTOR_HOME every five seconds, while features are read and, on a simulated log,
+events come in (which are retracted at the end). Then each panel's queries are asked of it and drawn where the dashboard's grid has the
+panel. Grafana draws more beautifully; what is shown, from which query, with which limits, is the same.
 """
 
 from __future__ import annotations
@@ -50,6 +50,10 @@ LINE: Final = "#d5d9de"
 COLUMN_IN, ROW_IN = 0.62, 0.34
 """Inches of the grid's columns and rows."""
 DPI: Final = 110
+SCRAPE_S: Final = 5.0
+RATE: Final = "20s"
+"""What `$__rate_interval` is then: four scrapes."""
+
 LEGEND_LINES: Final = 3
 CHARACTERS_AN_INCH: Final = 17
 """Of the legends' letters."""
@@ -64,7 +68,7 @@ def main() -> None:
     settings = get_settings()
     with (
         tempfile.TemporaryDirectory() as scratch,
-        throwaway.running(settings, Path(scratch) / "prometheus") as prometheus,
+        throwaway.running(settings, Path(scratch) / "prometheus", SCRAPE_S) as prometheus,
         _load(settings),
     ):
         time.sleep(arguments.seconds)
@@ -121,7 +125,7 @@ def _panel(figure: Figure, panel: Panel, box: tuple[float, float, float, float],
     found = [
         (re.sub(r"{{(\w+)}}", lambda match, of=each: of.labels.get(match.group(1), ""), query.legend), each)
         for query in panel.queries
-        for each in prometheus.over(asked(query.expr, __rate_interval=throwaway.RATE), seconds)
+        for each in prometheus.over(asked(query.expr, __rate_interval=RATE), seconds)
         if each.says_something
     ]
     indent = 0.075 if panel.kind == "state-timeline" else 0.042
@@ -137,7 +141,7 @@ def _panel(figure: Figure, panel: Panel, box: tuple[float, float, float, float],
 
 def _stat(axes: Axes, panel: Panel, prometheus: Prometheus) -> None:
     """A number on the colour of its limit."""
-    found = prometheus.now(asked(panel.queries[0].expr, __rate_interval=throwaway.RATE))
+    found = prometheus.now(asked(panel.queries[0].expr, __rate_interval=RATE))
     value = found[0].points[-1][1] if found else math.nan
     axes.set_facecolor(COLOURS[_colour(panel.limits, value)])
     axes.set(xticks=[], yticks=[])
@@ -175,7 +179,7 @@ def _lines(axes: Axes, panel: Panel, found: list[tuple[str, Series]]) -> None:
             axes.plot([], [], color="none", label=f"and {len(found) - shown} more")
         axes.legend(
             loc="upper left",
-            bbox_to_anchor=(-0.1, -0.14),
+            bbox_to_anchor=(-0.8 / panel.width, -0.14),
             ncols=columns,
             fontsize=6.5,
             frameon=False,

@@ -21,6 +21,8 @@ from support.serving_client import Server, running
 from support.training_sets import training_set_of
 
 from detektor_pipelines import clock
+from detektor_pipelines.acceptance import models
+from detektor_pipelines.acceptance import run as acceptance
 from detektor_pipelines.catalog import VIEWS, view_named
 from detektor_pipelines.client import AgentFeatures
 from detektor_pipelines.settings import Settings
@@ -171,6 +173,19 @@ def test_its_features_are_the_online_features(loaded: Any, served: Server) -> No
     assert {name: found[name] for name in own} == own
     assert found["avg_issues_per_review"] is None
     assert found["weekly_implementations_count"] == AgentFeatures("detektor-coder").get().weekly_implementations_count == 4
+
+
+def test_acceptance_finds_the_experiment_its_explanation_and_a_model_that_reads_online(
+    registered: Settings, loaded: Any, served: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = acceptance.chosen("T13,T14,T19")
+    stack = registered.model_copy(update={"serve_port": served.port})
+    found = list(acceptance.run(stack, rows, lambda *_: None))
+    assert {each.row.name: each.state for each in found} == dict.fromkeys(("T13", "T14", "T19"), "passed"), found
+    monkeypatch.setattr(models, "_read", lambda *_: {f"{VIEW.name}:rejection_rate": -1.0})
+    (other,) = acceptance.run(stack, acceptance.chosen("T14"), lambda *_: None)
+    assert other.state == "failed"
+    assert "rejection_rate differ" in other.parts[0].text
 
 
 def test_it_predicts_an_agent_as_it_predicts_the_agents_features(loaded: Any, served: Server, monkeypatch: pytest.MonkeyPatch) -> None:
