@@ -72,35 +72,11 @@ def feature_store(settings: Settings) -> FeatureStore:
 
     """
     import yaml
-
-    with _without_type_checks():
-        from feast import FeatureStore, RepoConfig
+    from feast import FeatureStore, RepoConfig
 
     text = Template(feast_repo.render()[feast_repo.STORE_FILE]).safe_substitute(environment(settings))
     with postgres_errors(settings):
         return FeatureStore(config=RepoConfig(**yaml.safe_load(text)))
-
-
-@contextmanager
-def _without_type_checks() -> Iterator[None]:
-    """Have Feast's classes imported as they are written.
-
-    Feast decorates them with typeguard, which parses and compiles each of their methods again: 5 of the 7 seconds of processor time that
-    importing Feast takes. What we give it is typed already, and what comes from elsewhere is protobuf's.
-    """
-    import typeguard
-
-    decorate = typeguard.typechecked
-    setattr(typeguard, "typechecked", _as_it_is)  # noqa: B010  type checkers know the decorator by its own type
-    try:
-        yield
-    finally:
-        setattr(typeguard, "typechecked", decorate)  # noqa: B010
-
-
-def _as_it_is(target: Any = None, **_: Any) -> Any:
-    """Stand in for the decorator, called with options or without."""
-    return _as_it_is if target is None else target
 
 
 @contextmanager
