@@ -26,6 +26,8 @@ from detektor_pipelines.stores.raw_log.live import ASK_AGAIN_S
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import psycopg
+
     from detektor_pipelines.erasure.record import Record
     from detektor_pipelines.erasure.subject import Subject
     from detektor_pipelines.language.views import FeatureView
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 
 _WORKERS: Final = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'detektor stream'
+"""
+_LIVE_WRITERS: Final = """
+SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'detektor live%')
 """
 _OURS: Final = ("agent_events", "event_ids", "rejected_events", "predictions", "partition_state", "drift_references", "erasures")
 
@@ -108,9 +113,10 @@ def erase(
         events.remove(connection, subject, kept, views)
         connection.commit()
         tell("stream")
-        connection.execute(_WORKERS)
+        _restart_workers(connection, done)
         connection.commit()
-        time.sleep(ASK_AGAIN_S)  # whoever writes live has asked for erasures since
+        if connection.execute(_LIVE_WRITERS).fetchone() == (True,):
+            time.sleep(ASK_AGAIN_S)  # whoever writes live has asked for erasures since
         events.remove(connection, subject, kept, views)
         connection.commit()
         touched = events.recalled(kept)
@@ -155,6 +161,17 @@ def search(settings: Settings, subject: Subject) -> dict[str, int]:
         connection.rollback()
     found |= {f"Redis: {name}": number for name, number in online.found(settings, subject, Touched()).items()}
     return found | {f"files: {name}": number for name, number in files.found(settings, subject, Touched()).items()}
+
+
+def _restart_workers(connection: psycopg.Connection, done: Erasure) -> None:
+    """End the sessions of stream workers: they start again, with what the log holds."""
+    import psycopg
+
+    try:
+        with connection.transaction():
+            connection.execute(_WORKERS)
+    except psycopg.errors.InsufficientPrivilege:
+        done.notes.append("this login may not have stream workers start again (GRANT pg_signal_backend): `detektor restart`")
 
 
 def _drain(settings: Settings) -> None:

@@ -52,8 +52,9 @@ def _locked_connection(settings: Settings) -> Iterator[Connection]:
     engine = create_engine(settings.sqlalchemy_url("ml_learning", driver="psycopg"), poolclass=NullPool)
     with engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
-        for schema in SCHEMAS:
-            connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {schema}"))
+        for schema in SCHEMAS:  # asked first: IF NOT EXISTS wants the right to make one even where it is there
+            if connection.execute(text("SELECT to_regnamespace(:name) IS NULL"), {"name": schema}).scalar():
+                connection.execute(text(f"CREATE SCHEMA {schema}"))
         connection.commit()
         yield connection
         connection.commit()

@@ -11,6 +11,7 @@ import sys
 from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pyarrow as pa
@@ -27,6 +28,7 @@ from detektor_pipelines.erasure import erase as erasing
 from detektor_pipelines.erasure.subject import Subject
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.records import AgentEvent, Rejection
+from detektor_pipelines.settings import Settings
 from detektor_pipelines.stack import binaries
 from detektor_pipelines.stores.connections import connect, connect_arrow
 from detektor_pipelines.stores.connections_redis import redis_client
@@ -39,8 +41,6 @@ from detektor_pipelines.stream.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from detektor_pipelines.settings import Settings
 
 VIEW = view_named("code_review_features")
 DAYS = [date(2026, 3, day) for day in (5, 6, 7)]
@@ -302,7 +302,9 @@ def _all_events(connection: Any) -> pa.Table:
     return read_events(connection, VIEW.agent, plan(VIEW).columns, 0, 2**52)
 
 
-@pytest.mark.parametrize("step", ["stream", "online", "files"])
+@pytest.mark.parametrize(
+    "step", ["online", *(pytest.param(step, marks=pytest.mark.long) for step in ("log", "stream", "days", "mentions", "files"))]
+)
 def test_a_kill_in_the_middle_leaves_an_erasure_that_the_same_command_ends(servers: Settings, step: str) -> None:
     published(servers, [*OTHERS, *OF_THE_SESSION])
     plant(servers, SESSION, "code-reviewer")
@@ -381,3 +383,18 @@ def test_a_stream_worker_forgets_what_it_had_counted(servers: Settings, monkeypa
         )
     assert online_values(servers)["code-reviewer"] == wanted
     assert wanted != rightly["code-reviewer"]
+
+
+def test_an_admin_who_owns_no_table_may_erase(servers: Settings) -> None:
+    published(servers, [*OTHERS, *OF_THE_SESSION])
+    with connect(servers) as connection:
+        connection.execute("CREATE ROLE eraser LOGIN PASSWORD 'throw-away' IN ROLE detektor_admin")
+    try:
+        parts = urlsplit(servers.postgres_dsn)
+        url = urlunsplit(parts._replace(netloc=f"eraser:throw-away@{parts.netloc.rpartition('@')[2]}"))
+        eraser = Settings(home=servers.home, external_postgres_url=url, external_redis_url=servers.external_redis_url)
+        done = erasing.erase(eraser, Subject("session", SESSION), [VIEW])
+    finally:
+        with connect(servers) as connection:
+            connection.execute("DROP ROLE eraser")
+    assert (done.removed["events"], done.remaining, places_of(servers, SESSION)) == (2, {}, [])
