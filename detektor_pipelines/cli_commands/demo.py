@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections import Counter
 from pathlib import Path  # noqa: TC003  typer reads annotations at run time
 from typing import TYPE_CHECKING, Annotated, Self
 
@@ -81,6 +82,7 @@ def demo(
         say.result(f"{len(apply(settings).changed)} views registered or changed")
     if due:
         _learn(settings, say)
+    _judge(settings, VIEWS, say)
     page = _report(settings, say)
     _summary(settings, VIEWS, time.monotonic() - started, page, as_json=as_json)
 
@@ -285,6 +287,22 @@ def _learn(settings: Settings, say: _Steps) -> None:
             say.result(f"none; no agent has decided enough to learn from ({problem})")
             return
     say.line("Found", made.summary())
+
+
+def _judge(settings: Settings, views: Sequence[FeatureView], say: _Steps) -> None:
+    """Hold the online values against the log and the last week against the reference: the report and the metrics say what was found."""
+    from detektor_pipelines.quality.drift import look
+    from detektor_pipelines.quality.parity.check import check
+
+    with say.step("Parity"):
+        compared = check(settings, views)
+        wrong = sum(each.errors for each in compared)
+        say.result(f"{sum(each.compared for each in compared)} online values computed again from the log, {wrong} of them not right")
+    with say.step("Drift"):
+        looks = [look(settings, view) for view in views]
+        levels = Counter(each.level for one in looks for each in one.results if each.method == "psi")
+        said = ", ".join(f"{number} {level.replace('_', ' ')}" for level, number in levels.most_common())
+        say.result(f"{levels.total()} features against their reference: {said}" if levels else f"not judged: {looks[0].reason}")
 
 
 def _report(settings: Settings, say: _Steps) -> Path:
