@@ -23,8 +23,8 @@ _NOT_ALL = 1
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(erase)
-    app.command()(retention)
+    app.command("erase")(erase)
+    app.command("retention")(retention)
 
 
 def erase(  # noqa: PLR0913 - one option for each kind of name
