@@ -42,6 +42,8 @@ class Publisher:
         """The latest instant, µs UTC, that our shards were found to be complete up to by the last `move`."""
         self.absent: list[str] = []
         """Of the agent_ids that the last `move` looked for, those that have no value."""
+        self.emptied: set[StoredView] = set()
+        """The views whose `valid_through` the last `move` did not find where an earlier one had put it."""
 
     @property
     def pending(self) -> int:
@@ -120,7 +122,8 @@ class Publisher:
 
         A view with refused values that are not made good does not move either. Redis lost some when `valid_through` stands before the
         instant it was last moved to, or was never set: it was emptied, or is an older copy. They are returned until `filled`.
-        In the same round trip some agent_ids of a view are looked for; `absent` are then those that have no value.
+        In the same round trip some agent_ids of a view are looked for; `absent` are then those that have no value. `emptied` are the
+        views among the lost that this worker had moved before: a store that nobody has filled yet has lost nothing.
 
         Raises:
             OnlineStoreDownError: Redis does not answer.
@@ -137,6 +140,7 @@ class Publisher:
         answers, there = found[1 : 2 * len(views) : 2], found[2 * len(views) :]
         self.absent = self.missing(*look) if look is not None and sum(there) < len(look[1]) else []
         lost = {view for view, (there, _) in zip(views, answers, strict=True) if not there}
+        self.emptied = {view for view in lost if self._through.get(view, online.FILLING) > online.FILLING}
         self.furthest = max((furthest for _, furthest in answers), default=0)
         self._through.update((view, instant) for view in views if view not in lost)
         return lost

@@ -327,7 +327,7 @@ class Worker:
                 if now >= self._moved + LOOK_S and self.health.shards:
                     lost = self._move()
                     self._moved = self._moved if lost else now
-                    self.health.lost_at = time.time() if lost else self.health.lost_at
+                    self.health.lost_at = time.time() if self._publisher.emptied else self.health.lost_at
                     self._refill(lost)
         except OnlineStoreDownError as error:
             self._redis_down_until = now + _REDIS_AGAIN_S

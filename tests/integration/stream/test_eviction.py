@@ -108,6 +108,17 @@ def test_values_evicted_while_no_worker_ran_are_written_by_the_next_one(stack: S
         assert values(stack, client)[:3] == [1, 0, 1]
 
 
+def test_a_store_that_nobody_has_filled_has_lost_nothing_and_one_that_was_emptied_has(stack: Settings, client: Redis) -> None:
+    insert(stack, [Event("p0", NOW - HOUR, NOW - HOUR, "p0")])
+    with Worker(stack, [VIEW]) as worker:
+        tick(worker)
+        assert worker.health.lost_at == 0
+        client.flushdb()
+        tick(worker)
+        assert worker.health.lost_at > 0
+        assert values(stack, client)[0] == 1
+
+
 def test_the_policy_is_told(client: Redis) -> None:
     assert eviction_policies(client) == {"allkeys-lru"}
 
