@@ -5,7 +5,7 @@ there 99.9 % of the time. What is worse of the two counts. It burns fast when a 
 it may), slowly when it would last five (6 times); both are looked at over a long and a short window, so that an alert ends when its cause
 does.
 
-Tested on Prometheus 2.42, and written for 3 as well: no feature flags, plain names, ranges long enough for either way of counting their ends.
+Tested on Prometheus 2.42 and written for 3 as well: no feature flags, plain names, ranges long enough for either way of counting ends.
 """
 
 from __future__ import annotations
