@@ -44,6 +44,9 @@ $(READY): requirements.txt pyproject.toml
 .PHONY: lock
 lock: $(READY) ## Resolve requirements.in into requirements.txt again, with hashes and without index addresses
 	$(BIN)/uv pip compile requirements.in -o requirements.txt --upgrade --generate-hashes --no-emit-index-url --python-version 3.11 -q
+	@for image in full serving; do \
+	  if [ $$image = full ]; then sed '/^# Development/,$$d' requirements.in; else cat docker/serving.in; fi | $(BIN)/uv pip compile - -c requirements.txt \
+	    -o docker/$$image.txt --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11 --custom-compile-command "make lock" -q; done
 	@! grep -nE '^(--|-i |-f )|https?://' requirements.txt || { echo "requirements.txt holds an address: not to be committed" >&2; exit 1; }
 
 # Using it --------------------------------------------------------------------------------------------------------------------

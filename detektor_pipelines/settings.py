@@ -29,6 +29,8 @@ ENV_PREFIX = "DETEKTOR_"
 HOME_VARIABLE = "DETEKTOR_HOME"
 STATE_FILE = "stack.json"
 SECRETS_FILE = "secrets.env"
+SECRETS_IN_FILES = ("postgres_password", "redis_password", "alert_webhook")
+"""What may also be given as a file's path, in a variable that ends in _FILE: an environment is shown by `docker inspect`, a file is not."""
 
 _REDIS_KINDS: dict[str, Literal["server", "sentinel", "cluster"]] = {
     "redis": "server",
@@ -67,11 +69,13 @@ class Settings(BaseSettings):
     postgres_port: int = Field(default=15432, ge=1, le=65535)
     postgres_user: str = "detektor"
     postgres_password: SecretStr | None = None
+    postgres_password_file: Path | None = None
     postgres_database: str = "detektor"
 
     redis_host: str = "127.0.0.1"
     redis_port: int = Field(default=16379, ge=1, le=65535)
     redis_password: SecretStr | None = None
+    redis_password_file: Path | None = None
     redis_db: int = Field(default=0, ge=0)
 
     mlflow_tracking_uri: str | None = Field(default=None, repr=False)
@@ -102,7 +106,9 @@ class Settings(BaseSettings):
     registry_host: str = "127.0.0.1"
     registry_port: int = Field(default=6567, ge=1, le=65535)
     registry_grpc_port: int | None = Field(default=None, ge=1, le=65535)
+    collector_host: str = "127.0.0.1"  # the event endpoint's address; beyond loopback only with tokens
     collector_port: int = Field(default=4318, ge=1, le=65535)
+    collector_tokens_file: Path | None = None  # as serve_tokens_file, for who may write events; used beyond loopback
     dagster_port: int = Field(default=3000, ge=1, le=65535)
     dagster_code_port: int = Field(default=3001, ge=1, le=65535)
     exporter_port: int = Field(default=9466, ge=1, le=65535)
@@ -111,6 +117,7 @@ class Settings(BaseSettings):
     prometheus_port: int = Field(default=9090, ge=1, le=65535)
     alertmanager_port: int = Field(default=9093, ge=1, le=65535)
     stream_metrics_port: int = Field(default=9465, ge=0, le=65535)
+    stream_metrics_host: str = "127.0.0.1"
     dagster_memory_mb: int = Field(default=1024, ge=256)
     postgres_wait_seconds: int = Field(default=0, ge=0)  # how long Dagster waits for PostgreSQL before it opens its storage
 
@@ -119,6 +126,7 @@ class Settings(BaseSettings):
     )  # where lineage events are sent to (Marquez, DataHub, …); none are by default
     dagster_public_url: str | None = None  # where people reach Dagster's pages, for links in alerts; by default this machine's port
     alert_webhook: SecretStr | None = Field(default=None, repr=False)
+    alert_webhook_file: Path | None = None
 
     backup_url: str | None = Field(default=None, repr=False)  # where backups are kept: a directory or any URL of fsspec
     backup_recipients: str | None = None  # age1…,age1… or a file of them: to whom backups are encrypted
@@ -143,6 +151,7 @@ class Settings(BaseSettings):
         return (
             init_settings,
             env_settings,
+            InitSettingsSource(settings_cls, init_kwargs=_secrets_in_files()),
             InitSettingsSource(settings_cls, init_kwargs=_remembered(home / STATE_FILE)),
             InitSettingsSource(settings_cls, init_kwargs=_secrets(home / SECRETS_FILE)),
         )
@@ -180,7 +189,7 @@ class Settings(BaseSettings):
     def redis_url(self) -> str:
         """The `redis://…` URL, or one of the kinds that `RedisAddress` describes; it holds the password."""
         if self.external_redis_url:
-            return self.external_redis_url
+            return _with_password(self.external_redis_url, self.redis_password)
         return f"redis://{_credentials('', self.redis_password)}{_host(self.redis_host)}:{self.redis_port}/{self.redis_db}"
 
     @property
@@ -329,6 +338,33 @@ def _secrets(file: Path) -> dict[str, Any]:
     return {name.removeprefix(ENV_PREFIX).lower(): value for name, _, value in pairs if name.startswith(ENV_PREFIX)}
 
 
+def _secrets_in_files() -> dict[str, str]:
+    return {name: secret for name in SECRETS_IN_FILES if (secret := _secret_in_file(f"{ENV_PREFIX}{name.upper()}"))}
+
+
+def _secret_in_file(variable: str) -> str | None:
+    """Return what the file holds that the variable with _FILE behind it names, without the end of its last line; None where there is none.
+
+    Raises:
+        UserError: It cannot be read or is empty, or the variable itself is set too.
+
+    """
+    pointer = f"{variable}_FILE"
+    path = os.environ.get(pointer)
+    if not path:
+        return None
+    if os.environ.get(variable):
+        raise UserError(f"{variable} and {pointer} are both set.", where=f"environment variable {pointer}", fix="Unset one of them.")
+    try:
+        secret = Path(path).expanduser().read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise UserError(f"{pointer} names a file that cannot be read: {why}.", where=path, fix="Give the path of a file with it.") from None
+    if not secret:
+        raise UserError(f"{pointer} names an empty file.", where=path, fix=f"Write the secret into it, or unset {pointer}.")
+    return secret
+
+
 def _postgres_fields(url: str | None) -> dict[str, Any]:
     if not url:
         return {}
@@ -417,7 +453,17 @@ def _split(url: str, schemes: tuple[str, ...], variable: str, example: str) -> S
 
 def _password_of(parts: SplitResult, variable: str) -> str | None:
     """Take the URL's password, else the environment's; never the embedded server's out of `secrets.env`."""
-    return unquote(parts.password) if parts.password else os.environ.get(variable)
+    return unquote(parts.password) if parts.password else os.environ.get(variable) or _secret_in_file(variable)
+
+
+def _with_password(url: str, password: SecretStr | None) -> str:
+    """Put a password that stands apart into a Redis URL that has none."""
+    scheme, _, rest = url.partition("://")
+    end = min((at for each in "/?" if (at := rest.find(each)) >= 0), default=len(rest))
+    user, _, hosts = rest[:end].rpartition("@")
+    if password is None or ":" in user:
+        return url
+    return f"{scheme}://{user}:{quote(password.get_secret_value(), safe='')}@{hosts}{rest[end:]}"
 
 
 def _query_of(url: str | None) -> dict[str, str]:

@@ -24,7 +24,7 @@ def stream(
     *,
     limit: Annotated[int, typer.Option(help="Events to count at once; a burst is worked off in such parts.", min=1)] = 2_000,
     metrics_port: Annotated[
-        int | None, typer.Option(help="Where Prometheus asks on loopback; 0 for nowhere. By default DETEKTOR_STREAM_METRICS_PORT, 9465.")
+        int | None, typer.Option(help="Where Prometheus asks; 0 for nowhere. By default DETEKTOR_STREAM_METRICS_PORT, 9465.")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Do not print progress.")] = False,
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.settings import Settings, default_home, get_settings, origins
+from detektor_pipelines.settings import SECRETS_IN_FILES, Settings, default_home, get_settings, origins
 
 
 def remember(home: Path, **settings: object) -> None:
@@ -97,6 +97,63 @@ def test_an_external_postgres_fills_its_fields(isolated_environment: Path) -> No
 def test_an_external_password_may_stand_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DETEKTOR_POSTGRES_PASSWORD", "apart")
     assert Settings(external_postgres_url="postgres://me@db:6543/x").postgres_dsn == "postgresql://me:apart@db:6543/x"
+
+
+@pytest.mark.parametrize("name", SECRETS_IN_FILES)
+def test_a_secret_may_be_given_as_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+    file = tmp_path / "secret"
+    file.write_text(" s3#\n")
+    monkeypatch.setenv(f"DETEKTOR_{name.upper()}_FILE", str(file))
+    settings = Settings()
+    assert getattr(settings, name) == SecretStr(" s3#"), "without the end of the line, and nothing else is taken away"
+    assert "s3#" not in repr(settings)
+    assert "s3#" not in json.dumps(origins(settings))
+
+
+def test_external_servers_take_their_passwords_from_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, isolated_environment: Path) -> None:
+    isolated_environment.mkdir()
+    (isolated_environment / "secrets.env").write_text("DETEKTOR_POSTGRES_PASSWORD=of-the-embedded-one\n")
+    (tmp_path / "one").write_text("p@1\n")
+    (tmp_path / "two").write_text("r/2\n")
+    monkeypatch.setenv("DETEKTOR_POSTGRES_PASSWORD_FILE", str(tmp_path / "one"))
+    monkeypatch.setenv("DETEKTOR_REDIS_PASSWORD_FILE", str(tmp_path / "two"))
+    settings = Settings(external_postgres_url="postgresql://me@db/x", external_redis_url="redis://cache:6379/0")
+    assert settings.postgres_dsn == "postgresql://me:p%401@db:5432/x"
+    assert settings.redis_url == "redis://:r%2F2@cache:6379/0"
+    assert settings.redis_connection_string == "cache:6379,db=0,password=r/2"
+    assert Settings(external_redis_url="redis://:own@cache/0").redis_url == "redis://:own@cache/0", "the URL's own comes first"
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("rediss://me@one:1/0?ssl_ca_certs=/ca", "rediss://me:p%40@one:1/0?ssl_ca_certs=/ca"),
+        ("redis+sentinel://one,two:7000/features/2", "redis+sentinel://:p%40@one,two:7000/features/2"),
+        ("redis+cluster://one?x=a@b", "redis+cluster://:p%40@one?x=a@b"),
+    ],
+)
+def test_a_password_apart_is_for_every_kind_of_redis(monkeypatch: pytest.MonkeyPatch, url: str, expected: str) -> None:
+    monkeypatch.setenv("DETEKTOR_REDIS_PASSWORD", "p@")
+    assert Settings(external_redis_url=url).redis_url == expected
+
+
+@pytest.mark.parametrize("content", [None, "", "\n", b"\xff"])
+def test_a_secret_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str | bytes | None) -> None:
+    file = tmp_path / "secret"
+    if content is not None:
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    monkeypatch.setenv("DETEKTOR_REDIS_PASSWORD_FILE", str(file))
+    with pytest.raises(UserError, match="DETEKTOR_REDIS_PASSWORD_FILE") as error:
+        get_settings()
+    assert error.value.where == str(file)
+
+
+def test_a_secret_and_its_file_together_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("one")
+    monkeypatch.setenv("DETEKTOR_REDIS_PASSWORD_FILE", str(tmp_path / "secret"))
+    monkeypatch.setenv("DETEKTOR_REDIS_PASSWORD", "another")
+    with pytest.raises(UserError, match="are both set"):
+        get_settings()
 
 
 def test_an_external_redis_fills_its_fields() -> None:

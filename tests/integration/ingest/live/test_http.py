@@ -20,6 +20,7 @@ import pytest
 from detektor_pipelines.clock import from_us, now_us
 from detektor_pipelines.ingest.live.http import BODY_LIMIT, EVENTS_LIMIT
 from detektor_pipelines.web.problems import TITLES
+from detektor_pipelines.web.tokens import add_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -250,3 +251,34 @@ def test_a_port_that_is_taken(database: Settings) -> None:
         done = subprocess.run([DETEKTOR, "collect", "--port", port], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
     assert f"127.0.0.1:{port}" in done.stderr
+
+
+# Reached by other machines ----------------------------------------------------------------------------------------------------
+
+
+def test_beyond_loopback_it_does_not_start_without_tokens(database: Settings) -> None:
+    done = subprocess.run([DETEKTOR, "collect", "--host", "0.0.0.0"], capture_output=True, text=True, check=False, timeout=60)  # noqa: S104
+    assert done.returncode == 1
+    assert "DETEKTOR_COLLECTOR_TOKENS_FILE" in done.stderr
+
+
+def test_beyond_loopback_only_those_with_a_token_write(database: Settings, tmp_path: Path) -> None:
+    writers, readers = tmp_path / "writers", tmp_path / "readers"
+    writer, reader = add_token(writers, "claude"), add_token(readers, "grafana")
+    named = {
+        "DETEKTOR_COLLECTOR_HOST": "0.0.0.0",  # noqa: S104 - that is what is tested
+        "DETEKTOR_COLLECTOR_TOKENS_FILE": str(writers),
+        "DETEKTOR_SERVE_TOKENS_FILE": str(readers),
+    }
+    with running(tmp_path, named) as server:
+        assert server.post("/v1/events", [review("a")]).status == 401
+        refused = server.post("/v1/events", [review("a")], Authorization=f"Bearer {reader}")
+        assert (refused.status, refused.json["title"]) == (401, TITLES[401])
+        assert count(database) == 0
+        assert server.post("/v1/events", [review("a")], Authorization=f"Bearer {writer}").status == 200
+        assert count(database) == 1
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        connection.request("GET", "/healthz")
+        with connection.getresponse() as open_to_all:
+            assert open_to_all.status == 200
+        connection.close()
