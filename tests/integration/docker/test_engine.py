@@ -48,6 +48,13 @@ except urllib.error.HTTPError as error:
     print(error.code)
 """
 
+_AS_HOST: Final = """
+import http.client, sys
+connection = http.client.HTTPConnection("127.0.0.1", 5000)
+connection.request("GET", "/api/2.0/mlflow/experiments/search?max_results=1", headers={"Host": sys.argv[1]})
+print(connection.getresponse().status)
+"""
+
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1_800)]
 
 
@@ -121,7 +128,8 @@ class Together:
         words += [f"--user={said['user']}", f"--memory={said['mem_limit']}", f"--pids-limit={said['pids_limit']}"]
         words += [f"--security-opt={each}" for each in said["security_opt"]]
         words += [f"--tmpfs={each}" for each in said["tmpfs"]] + [f"--volume={self.prefix}-state:/var/lib/detektor"]
-        words += [f"-e{name}={self.here(value)}" for name, value in said["environment"].items()] + self.mounts(said["secrets"])
+        words += [f"-e{name}={self.here(value)}" for name, value in said["environment"].items() if name != "MLFLOW_HOSTS"]
+        words += self.mounts(said["secrets"])
         words += [f"--health-cmd={' '.join(check)}", "--health-interval=3s", "--health-start-period=180s"] if check else []
         docker("run", *words, said["image"], *map(str, said["command"]))
 
@@ -173,6 +181,12 @@ def test_features_are_read_with_a_token_alone(together: Together) -> None:
     name, token = together.name("feast-serving"), (together.secrets / "reader-token").read_text()
     assert docker("exec", name, "python", "-c", _READ) == "401"
     assert docker("exec", name, "python", "-c", _READ, token) == "200"
+
+
+def test_mlflow_answers_under_its_names_alone(together: Together) -> None:
+    together.wait(lambda: together.healthy("mlflow"), "mlflow")
+    for host, status in (("mlflow:5000", "200"), ("localhost:15000", "200"), ("elsewhere.example", "403")):
+        assert docker("exec", together.name("mlflow"), "python", "-c", _AS_HOST, host) == status, host
 
 
 def test_a_program_can_write_to_its_state_alone(together: Together) -> None:
