@@ -26,6 +26,9 @@ WORKFLOW: Final = ".github/workflows/ci.yml"
 MINUTES: Final = 8
 
 _SHORTEST_SECRET: Final = 8
+_OF_THIS_ONE: Final = ("DETEKTOR_EXTERNAL_POSTGRES_URL", "DETEKTOR_EXTERNAL_REDIS_URL", "DETEKTOR_SERVE_PORT", "DETEKTOR_REGISTRY_PORT")
+"""Variables that would lead the restored installation to this one's servers."""
+
 _PYTEST: Final = ".pytest_cache/v/cache"
 _A_CHECKOUT: Final = "Run it in a checkout of the repository"
 
@@ -52,7 +55,7 @@ def recovery(settings: Settings, say: Say) -> Iterator[Part]:
         return
     with tempfile.TemporaryDirectory(prefix="detektor-acceptance-") as scratch:
         target, home = str(Path(scratch) / "backups"), str(Path(scratch) / "home")
-        elsewhere = {"DETEKTOR_HOME": home, "DETEKTOR_EXTERNAL_POSTGRES_URL": "", "DETEKTOR_EXTERNAL_REDIS_URL": ""}
+        elsewhere = {"DETEKTOR_HOME": home} | dict.fromkeys(_OF_THIS_ONE, "")
         steps: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
             ("backup", ("backup", "create", target), {}),
             ("restore", ("backup", "restore", target, "--free-ports"), elsewhere),

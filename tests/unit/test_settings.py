@@ -110,7 +110,9 @@ def test_a_secret_may_be_given_as_a_file(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert "s3#" not in json.dumps(origins(settings))
 
 
-def test_external_servers_take_their_passwords_from_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, isolated_environment: Path) -> None:
+def test_external_servers_take_their_passwords_from_files(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, isolated_environment: Path
+) -> None:
     isolated_environment.mkdir()
     (isolated_environment / "secrets.env").write_text("DETEKTOR_POSTGRES_PASSWORD=of-the-embedded-one\n")
     (tmp_path / "one").write_text("p@1\n")

@@ -2,8 +2,8 @@
 
 Belongs here: requests and answers. What becomes an event is said by `readers.jsonl` and `live.otlp`, how it is stored by `live.writer`.
 An answer is sent when everything is committed, so a client that got none may send the same again: what is known adds nothing. Errors are
-problem details (RFC 9457). On loopback there is no password, and a request that a browser's page could send is refused; beyond it the command asks
-for a token.
+problem details (RFC 9457). On loopback there is no password, and a request that a browser's page could send is refused; beyond it the
+command asks for a token.
 """
 
 from __future__ import annotations

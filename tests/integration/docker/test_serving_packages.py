@@ -83,9 +83,9 @@ def server(alone: Path, servers: Settings, isolated_environment: Path) -> Iterat
 
 
 def ask(url: str, body: object) -> tuple[int, dict[str, object]]:
-    request = urllib.request.Request(f"{url}/get-online-features", json.dumps(body).encode(), {"content-type": "application/json"})
+    request = urllib.request.Request(f"{url}/get-online-features", json.dumps(body).encode(), {"content-type": "application/json"})  # noqa: S310
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         with error:
@@ -96,12 +96,14 @@ def test_it_answers(server: str) -> None:
     status, answer = ask(server, {"features": ["code_review_features:recent_reviews_count"], "entities": {"agent_id": ["code-reviewer"]}})
     assert (status, answer["results"][1]["statuses"]) == (200, ["NOT_FOUND"])  # type: ignore[index]
     for path in ("/health/live", "/metrics", "/openapi.json"):
-        with urllib.request.urlopen(server + path, timeout=30) as found:
+        with urllib.request.urlopen(server + path, timeout=30) as found:  # noqa: S310
             assert found.status == 200
 
 
 def test_it_reads_the_registry_without_feast(server: str) -> None:
-    status, answer = ask(server, {"features": ["code_review_features@v7:recent_reviews_count"], "entities": {"agent_id": ["code-reviewer"]}})
+    status, answer = ask(
+        server, {"features": ["code_review_features@v7:recent_reviews_count"], "entities": {"agent_id": ["code-reviewer"]}}
+    )
     assert (status, "no version v7" in str(answer["detail"])) == (404, True)
     status, answer = ask(server, {"feature_service": "of_nobody", "entities": {"agent_id": ["code-reviewer"]}})
     assert status == 404, answer

@@ -21,11 +21,12 @@ from detektor_pipelines.language.records import Rejection
 from detektor_pipelines.monitoring.exporter.collector import Collector
 from detektor_pipelines.monitoring.exporter.question import Answer, Question
 from detektor_pipelines.monitoring.metrics import EXPORTER, LOG_AGE, METRICS, REJECTED
+from detektor_pipelines.stack import ports
 from detektor_pipelines.stores.connections import connect
 from detektor_pipelines.stores.online import values as online
 from detektor_pipelines.stores.online.worker_mark import WorkerMark, leave_mark
 from detektor_pipelines.stores.raw_log.bulk import append
-from detektor_pipelines.stream.metrics import _Metrics, health_page
+from detektor_pipelines.stream.metrics import _Metrics, health_page, serve
 from detektor_pipelines.stream.worker import Health
 
 if TYPE_CHECKING:
@@ -158,3 +159,11 @@ def test_the_exporter_only_reads(servers: Settings) -> None:
         collector.turn()
     with connect(servers) as connection:
         assert connection.execute("SELECT sum(n_tup_ins + n_tup_upd + n_tup_del) FROM pg_stat_user_tables").fetchone() == before
+
+
+def test_the_stream_worker_listens_where_it_is_told(redis_db: Settings) -> None:
+    elsewhere = redis_db.model_copy(update={"stream_metrics_host": "127.0.0.2"})
+    port = ports.free_port()
+    with serve(elsewhere, Health(), port):
+        assert ports.answers(port, "127.0.0.2")
+        assert not ports.answers(port, "127.0.0.1")

@@ -272,3 +272,24 @@ def test_the_tokens_that_are_made_are_known_to_the_servers(tmp_path: Path) -> No
     assert readers.name_of(digest_of((secrets / "reader-token").read_text())) == "reader"
     assert writers.name_of(digest_of((secrets / "writer-token").read_text())) == "writer"
     assert writers.name_of(digest_of((secrets / "reader-token").read_text())) is None
+
+
+def test_the_file_that_is_included_is_not_said_again() -> None:
+    """Compose refuses a resource that both files define."""
+    feast, rest = read(FEAST), read(ALL)
+    for kind in ("services", "volumes", "secrets", "networks"):
+        assert set(feast.get(kind, {})).isdisjoint(rest.get(kind, {})), kind
+    assert feast["name"] == rest["name"]
+
+
+@each_service
+def test_networks_volumes_and_files_are_there(name: str) -> None:
+    service, declared = services()[name], read(FEAST)["volumes"] | read(ALL)["volumes"]
+    directory = FEAST.parent if name in services(FEAST) else ALL.parent
+    assert set(service["networks"]) <= set(read(FEAST)["networks"])
+    for volume in service.get("volumes", []):
+        source = volume.split(":")[0]
+        assert (directory / source).exists() if source.startswith(".") else source in declared
+    if "build" in service:
+        assert (directory / service["build"]["context"]).resolve() == ROOT
+        assert f" AS {service['build']['target']}\n" in (ROOT / service["build"]["dockerfile"]).read_text()

@@ -23,7 +23,8 @@ DOCKERFILE = ROOT / "docker/Dockerfile"
 
 def stage(name: str) -> str:
     """Return the instructions of a stage and of those that it is made from."""
-    parts = {match[2]: (match[1], match[3]) for match in re.finditer(r"^FROM (\S+) AS (\S+)\n(.*?)(?=^FROM |\Z)", text(), re.M | re.S)}
+    found = re.finditer(r"^FROM (\S+) AS (\S+)\n(.*?)(?=^FROM |\Z)", text(), re.MULTILINE | re.DOTALL)
+    parts = {match[2]: (match[1], match[3]) for match in found}
     base, lines = parts[name]
     return (stage(base) if base in parts else "") + lines
 
@@ -42,7 +43,7 @@ def pins(file: Path) -> dict[str, set[str]]:
 
 
 def names(requirements: str) -> set[str]:
-    return set(re.findall(r"^([a-z0-9-]+)", requirements, re.M))
+    return set(re.findall(r"^([a-z0-9-]+)", requirements, re.MULTILINE))
 
 
 def test_hadolint_finds_nothing() -> None:
@@ -53,19 +54,19 @@ def test_hadolint_finds_nothing() -> None:
 
 def test_both_images_run_as_nobody_of_the_machine_and_have_a_check() -> None:
     for target in ("serving", "full"):
-        assert re.findall(r"^USER (.*)$", stage(target), re.M) == ["10001:10001"]
-        assert re.findall(r"^HEALTHCHECK", stage(target), re.M) == ["HEALTHCHECK"]
-        assert not re.search(r"^(ARG|ENV).*(PASSWORD|TOKEN|SECRET)", stage(target), re.M)
+        assert re.findall(r"^USER (.*)$", stage(target), re.MULTILINE) == ["10001:10001"]
+        assert re.findall(r"^HEALTHCHECK", stage(target), re.MULTILINE) == ["HEALTHCHECK"]
+        assert not re.search(r"^(ARG|ENV).*(PASSWORD|TOKEN|SECRET)", stage(target), re.MULTILINE)
 
 
 def test_what_builds_is_not_in_an_image() -> None:
     for target in ("serving", "full"):
-        copied = re.findall(r"^COPY (.*)$", stage(target), re.M)
+        copied = re.findall(r"^COPY (.*)$", stage(target), re.MULTILINE)
         assert copied == [f"--from={target}-environment {path} {path}" for path in ("/opt/detektor", "/app")]
 
 
 def test_the_base_has_a_version_and_no_address() -> None:
-    (base,) = re.findall(r"^ARG BASE=(\S+)$", text(), re.M)
+    (base,) = re.findall(r"^ARG BASE=(\S+)$", text(), re.MULTILINE)
     assert re.fullmatch(r"python:3\.11\.\d+-slim-bookworm", base)
 
 
@@ -75,7 +76,7 @@ def test_the_images_have_this_version() -> None:
 
 def test_the_builder_sees_what_is_copied_and_no_more() -> None:
     allowed = {line[1:] for line in (DOCKERFILE.parent / "Dockerfile.dockerignore").read_text().splitlines() if line.startswith("!")}
-    copied = {word for line in re.findall(r"^COPY (?!--from)(.*)$", text(), re.M) for word in line.split()[:-1]}
+    copied = {word for line in re.findall(r"^COPY (?!--from)(.*)$", text(), re.MULTILINE) for word in line.split()[:-1]}
     copied = copied - {"dagster_home"} | {"dagster_home/dagster.yaml", "dagster_home/workspace.yaml"}
     assert allowed == copied
     assert all((ROOT / name).exists() for name in allowed)
@@ -114,7 +115,7 @@ def test_tools_of_the_build_have_the_locks_versions() -> None:
 @contextmanager
 def answering(status: int) -> Iterator[int]:
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the base class's name
+        def do_GET(self) -> None:
             self.send_response(status)
             self.end_headers()
 
