@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.engine.online import OnlinePublication
     from detektor_pipelines.language.views import FeatureView
-    from detektor_pipelines.recovery.manifest import File, Manifest
+    from detektor_pipelines.recovery.manifest import File, Manifest, Object
     from detektor_pipelines.recovery.sealing import Opener
     from detektor_pipelines.recovery.target import Target
     from detektor_pipelines.settings import Settings
@@ -287,16 +287,22 @@ def fetched(fetch: Fetch, files: Sequence[File], root: Path) -> None:
 
     """
 
-    def get(file: File) -> None:
-        into = (root / file.path).resolve()
-        if not into.is_relative_to(root.resolve()):
-            raise UserError("The backup names a file outside of its directory.", where=file.path, fix="Do not use it.")
-        into.parent.mkdir(parents=True, exist_ok=True)
-        fetch.get(file.object, into)
+    def get(held: Object, paths: Sequence[str]) -> None:
+        places = [(root / path).resolve() for path in paths]
+        for path, into in zip(paths, places, strict=True):
+            if not into.is_relative_to(root.resolve()):
+                raise UserError("The backup names a file outside of its directory.", where=path, fix="Do not use it.")
+            into.parent.mkdir(parents=True, exist_ok=True)
+        fetch.get(held, places[0])
+        for into in places[1:]:
+            shutil.copyfile(places[0], into)
 
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    paths: dict[Object, list[str]] = {}
+    for file in files:
+        paths.setdefault(file.object, []).append(file.path)  # what is the same is stored, and fetched, once
     with ThreadPoolExecutor(_FETCHERS) as fetchers:
-        for future in [fetchers.submit(get, file) for file in files]:
+        for future in [fetchers.submit(get, held, each) for held, each in paths.items()]:
             future.result()
 
 

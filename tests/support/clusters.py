@@ -20,9 +20,9 @@ def dump(dsn: str, file: Path) -> Path:
 
 
 def restore(file: Path, server: embedded.PostgresServer, name: str) -> str:
-    """Restore a dump into a new database of another cluster; returns its address."""
+    """Restore a dump into a new database of another cluster, which has none of the roles; returns its address."""
     server.sql(f"CREATE DATABASE {name}")
-    _run("pg_restore", "--exit-on-error", f"--dbname={server.dsn(name)}", str(file))
+    _run("pg_restore", "--exit-on-error", "--no-privileges", f"--dbname={server.dsn(name)}", str(file))
     return server.dsn(name)
 
 
