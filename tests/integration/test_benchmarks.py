@@ -20,7 +20,7 @@ def figures(script: str, *arguments: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_pandas_computes_what_the_engine_computes() -> None:
     found = figures(
         "bench_backfill.py", "--events", "6000", "--projects", "3", "--days", "50", "--turns", "1", "--ways", "ours,floor,pandas"

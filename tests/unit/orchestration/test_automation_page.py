@@ -18,7 +18,7 @@ def test_the_page_names_exactly_the_schedules_and_sensors_there_are() -> None:
 
     from detektor_pipelines.orchestration.build import build_definitions
 
-    repository = build_definitions(settings=Settings(start_date=date(2026, 5, 1))).get_repository_def()
+    repository = build_definitions(settings=Settings(start_date=date(2026, 5, 1), backup_url="memory://backups")).get_repository_def()
     there = {each.name for each in (*repository.schedule_defs, *repository.sensor_defs)}
     assert set(re.findall(r"^\| `(\w+)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)) == there
     assert {each.default_status for each in repository.schedule_defs} == {dg.DefaultScheduleStatus.RUNNING}
