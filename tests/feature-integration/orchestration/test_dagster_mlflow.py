@@ -70,6 +70,7 @@ def runs_of(rest: Any, where: str) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.long
 def test_one_partition_and_a_range_by_the_command_line_are_in_mlflow(history: Settings, rest: Any) -> None:
     one = dagster(history, "--select", "group:code_reviewer", "--partition", "2026-05-05")
     assert one.returncode == 0, one.stderr[-3000:]

@@ -66,6 +66,7 @@ def test_a_transaction_open_while_others_commit_is_counted_when_it_ends(live: Li
     live.assert_parity()
 
 
+@pytest.mark.long
 def test_workers_share_the_agents_and_take_over_from_a_dead_one(live: Live) -> None:
     first, second = live.start_worker(), live.start_worker()
     live.wait_for(lambda: sorted(shard for report in live.reports() for shard in report["shards"]) == list(range(8)))

@@ -86,6 +86,7 @@ def test_a_killed_program_comes_back(running: OperatingStack, program: str) -> N
     assert running.wait_for(lambda: loaded(running))
 
 
+@pytest.mark.long
 def test_a_code_server_without_its_loader_gets_another(running: OperatingStack) -> None:
     loader(running).kill()
     running.wait_for(lambda: not stack.status(running.settings)["dagster-code"].ready)
@@ -93,6 +94,7 @@ def test_a_code_server_without_its_loader_gets_another(running: OperatingStack) 
     assert running.wait_for(lambda: loaded(running))
 
 
+@pytest.mark.long
 def test_a_program_that_grew_is_started_afresh(running: OperatingStack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watchdog, "_GROWING_SECONDS", 0)
     before = running.pid("dagster-daemon")
