@@ -7,6 +7,7 @@ import re
 import stat
 import subprocess
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,7 @@ ROOT = Path(__file__).resolve().parents[3]
 DOCKER = ROOT / "docker"
 FEAST = DOCKER / "features/feast.yml"
 ALL = DOCKER / "compose.yml"
-SCHEMA = json.loads((Path(__file__).parent / "compose-spec.json").read_text())
-"""Of compose-spec/compose-go, Apache-2.0, July 2026."""
+SCHEMA = json.loads((files("check_jsonschema") / "builtin_schemas/vendor/compose-spec.json").read_text(encoding="utf-8"))
 
 OURS = ("detektor-features:", "detektor-features-serving:")
 
