@@ -57,6 +57,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: first[_module(item)])
 
 
+_RAN: set[str] = set()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Remember which tests ran, in whichever process."""
+    if report.when == "call":
+        _RAN.add(report.nodeid)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Note which tests have ever run here, for `detektor acceptance`: pytest's own list stays empty where processes share the work."""
+    cache = getattr(session.config, "cache", None)  # which `-p no:cacheprovider` takes away
+    if cache is not None and not hasattr(session.config, "workerinput"):
+        cache.set("detektor/ran", sorted(_RAN.union(cache.get("detektor/ran", []))))
+
+
 def _module(item: pytest.Item) -> object:
     return item.getparent(pytest.Module)
 

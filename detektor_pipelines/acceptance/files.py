@@ -29,7 +29,7 @@ _SHORTEST_SECRET: Final = 8
 _OF_THIS_ONE: Final = ("DETEKTOR_EXTERNAL_POSTGRES_URL", "DETEKTOR_EXTERNAL_REDIS_URL", "DETEKTOR_SERVE_PORT", "DETEKTOR_REGISTRY_PORT")
 """Variables that would lead the restored installation to this one's servers."""
 
-_PYTEST: Final = ".pytest_cache/v/cache"
+_PYTEST: Final = ".pytest_cache/v"
 _A_CHECKOUT: Final = "Run it in a checkout of the repository"
 
 
@@ -106,15 +106,15 @@ def tests(settings: Settings, _: Say) -> Iterator[Part]:
     number = sum(_tests_in(file) for file in files)
     yield judged(number, f"{number} tests in {len(files)} files of {TESTS}", _A_CHECKOUT)
     run = "make test"
-    if not any(name.startswith(TESTS) for name in _cached("nodeids")):
+    if not any(name.startswith(TESTS) for name in _cached("detektor/ran")):
         yield unchecked("how they ran: they have not run in this checkout", run)
         return
-    failing = [name for name in _cached("lastfailed") if name.startswith(TESTS)]
+    failing = [name for name in _cached("cache/lastfailed") if name.startswith(TESTS)]
     yield judged(not failing, f"{len(failing) or 'none'} of them failed when they last ran here", f"{run}: {', '.join(failing[:2])}")
 
 
 def _cached(what: str) -> list[str]:
-    """Return the tests that pytest has noted in this checkout: `nodeids` those that ran, `lastfailed` those that failed since."""
+    """Return the tests that are noted in this checkout: `detektor/ran` by tests/conftest.py, `cache/lastfailed` by pytest."""
     try:
         return list(json.loads((commands.REPOSITORY / _PYTEST / what).read_text(encoding="utf-8")))
     except (OSError, ValueError):

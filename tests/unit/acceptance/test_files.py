@@ -45,19 +45,20 @@ def test_a_secret_in_git_is_found(repository, settings):
 
 def test_tests_that_failed_or_never_ran(repository, settings):
     assert states(files.tests, settings)[0][0] == "not checked"
-    folder, cache = repository / files.TESTS, repository / ".pytest_cache/v/cache"
+    folder, cache = repository / files.TESTS, repository / ".pytest_cache/v"
     folder.mkdir(parents=True)
     assert states(files.tests, settings)[0] == ("failed", f"0 tests in 0 files of {files.TESTS}")
     (folder / "test_a.py").write_text("def test_one(): ...\nclass TestB:\n    def test_two(self): ...\n")
     assert [state for state, _ in states(files.tests, settings)] == ["passed", "not checked"]
-    cache.mkdir(parents=True)
-    (cache / "nodeids").write_text(json.dumps([f"{files.TESTS}/test_a.py::test_one", "tests/unit/test_c.py::test_c"]))
-    (cache / "lastfailed").write_text(json.dumps({"tests/unit/test_c.py::test_c": True}))
+    for name in ("cache", "detektor"):
+        (cache / name).mkdir(parents=True)
+    (cache / "detektor/ran").write_text(json.dumps([f"{files.TESTS}/test_a.py::test_one", "tests/unit/test_c.py::test_c"]))
+    (cache / "cache/lastfailed").write_text(json.dumps({"tests/unit/test_c.py::test_c": True}))
     assert states(files.tests, settings) == [
         ("passed", f"2 tests in 1 files of {files.TESTS}"),
         ("passed", "none of them failed when they last ran here"),
     ]
-    (cache / "lastfailed").write_text(json.dumps({f"{files.TESTS}/test_a.py::test_one": True}))
+    (cache / "cache/lastfailed").write_text(json.dumps({f"{files.TESTS}/test_a.py::test_one": True}))
     assert states(files.tests, settings)[1][0] == "failed"
 
 
