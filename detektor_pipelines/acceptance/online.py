@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import tempfile
 import time
 import uuid
@@ -18,6 +17,7 @@ from detektor_pipelines.acceptance import commands
 from detektor_pipelines.acceptance.findings import failed, judged
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.stack import binaries, ports
+from detektor_pipelines.stack.servers import embedded
 
 if TYPE_CHECKING:
     import http.client
@@ -121,10 +121,15 @@ def _reads(settings: Settings) -> Part:
 
 def _timed(server: http.client.HTTPConnection) -> float:
     started = time.perf_counter()
+    _read(server)
+    return (time.perf_counter() - started) * 1000
+
+
+def _read(server: http.client.HTTPConnection) -> bytes:
     status, _, body = commands.ask(server, "POST", "/get-online-features", _READ)
     if status != _OK:
         raise UserError(f"A read is answered by {status}: {body[:200]!r}.", where=COUNT, fix="detektor doctor")
-    return (time.perf_counter() - started) * 1000
+    return body
 
 
 def _updates(settings: Settings) -> Part:
@@ -196,10 +201,7 @@ def _take_back(settings: Settings, event_ids: Sequence[str]) -> None:
 
 def _count(server: http.client.HTTPConnection) -> int:
     """Return the served recent_reviews_count; 0 when it is null."""
-    status, _, body = commands.ask(server, "POST", "/get-online-features", _READ)
-    if status != _OK:
-        raise UserError(f"A read is answered by {status}: {body[:200]!r}.", where=COUNT, fix="detektor doctor")
-    answer = json.loads(body)
+    answer = json.loads(_read(server))
     place = answer["metadata"]["feature_names"].index(COUNT.partition(":")[2])
     return int(answer["results"][place]["values"][0] or 0)
 
@@ -221,28 +223,8 @@ def _server_without_redis(home: Path) -> Iterator[str]:
     nobody = ports.free_port(frozenset({port}))
     kept = {name: value for name, value in os.environ.items() if not name.startswith("DETEKTOR_")}
     environment = {**kept, "DETEKTOR_HOME": str(home), "DETEKTOR_EXTERNAL_REDIS_URL": f"redis://127.0.0.1:{nobody}/0"}
-    with (home / "serve.log").open("wb") as log:
-        process = subprocess.Popen(
-            [binaries.script("detektor"), "serve", "--port", str(port)], env=environment, stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        deadline = time.monotonic() + _START_S
-        while not ports.answers(port):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise UserError(
-                    "A feature server of its own did not start.", where=_tail(home / "serve.log"), fix="detektor serve --port 0"
-                )
-            time.sleep(0.05)
+    words = [binaries.script("detektor"), "serve", "--port", str(port)]
+    with embedded.running(
+        words, home, signal.SIGTERM, lambda: ports.answers(port), environment=environment, seconds=_START_S, fix="detektor serve --port 0"
+    ):
         yield f"http://127.0.0.1:{port}"
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def _tail(log: Path) -> str:
-    return log.read_text(encoding="utf-8", errors="replace").strip()[-300:]

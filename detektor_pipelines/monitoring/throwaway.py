@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import signal
-import subprocess
 import time
 import urllib.parse
 import urllib.request
@@ -17,10 +15,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from detektor_pipelines.errors import UserError
-from detektor_pipelines.monitoring import prometheus, started
+from detektor_pipelines.monitoring import started
 from detektor_pipelines.monitoring.panels import ROWS, asked
+from detektor_pipelines.monitoring.prometheus import Pace
 from detektor_pipelines.stack import ports
+from detektor_pipelines.stack.servers import embedded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,9 +32,6 @@ SECONDS: Final = 1.0
 
 RATE: Final = "10s"
 """What `$__rate_interval` is then."""
-
-_START_S: Final = 30.0
-_END_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,33 +95,11 @@ def running(settings: Settings, directory: Path, seconds: float = SECONDS) -> It
 
     """
     settings = settings.model_copy(update={"prometheus_port": ports.free_port()})
-    words = started.command(settings, "prometheus", directory)
-    token = directory / "token"
-    prometheus.write(
-        directory, prometheus.render(settings, pace=prometheus.Pace(seconds=seconds), token_file=token if token.exists() else None)
-    )
-    with (directory / "prometheus.log").open("wb") as log:
-        process = subprocess.Popen(words, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
-    try:
-        _await(settings.prometheus_port, process, directory)
+    directory = directory.resolve()
+    words = started.command(settings, "prometheus", directory, Pace(seconds=seconds))
+    fix = "promtool check config says what is wrong."
+    with embedded.running(words, directory, signal.SIGTERM, lambda: ports.http_answers(settings.prometheus_port, "/-/ready"), fix=fix):
         yield Prometheus(f"http://{ports.LOOPBACK}:{settings.prometheus_port}")
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(_END_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def _await(port: int, process: subprocess.Popen[bytes], directory: Path) -> None:
-    deadline = time.monotonic() + _START_S
-    while not ports.http_answers(port, "/-/ready"):
-        if process.poll() is not None or time.monotonic() > deadline:
-            tail = (directory / "prometheus.log").read_text(encoding="utf-8", errors="replace")[-500:]
-            raise UserError(f"Prometheus did not start: {tail}", where=str(directory), fix="promtool check config says what is wrong.")
-        time.sleep(0.05)
 
 
 def _point(pair: list[Any]) -> tuple[float, float]:

@@ -125,21 +125,7 @@ def of_view(connection: psycopg.Connection, view: FeatureView) -> list[Result]:
 
 
 def _row(each: Result) -> table.ResultRow:
-    return table.ResultRow(
-        each.view,
-        each.reference,
-        each.day,
-        each.feature,
-        each.method,
-        each.score,
-        each.observed,
-        each.high,
-        each.p_value,
-        each.n_reference,
-        each.n_current,
-        each.level,
-        each.note,
-    )
+    return table.ResultRow(*(getattr(each, name) for name in table.ResultRow._fields))
 
 
 def _too_early(view: FeatureView, known: Mapping[date, str]) -> str:

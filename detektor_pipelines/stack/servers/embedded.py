@@ -1,5 +1,6 @@
-"""Throw-away servers for tests and benchmarks: real PostgreSQL and real Redis, each in its own process group, gone afterwards.
+"""Throw-away servers: real PostgreSQL and Redis, or what `running` is given; each in its own process group, gone afterwards.
 
+For tests, benchmarks, and for looking at a stack that runs.
 What a person's data lives in is started by `lifecycle`; these give up durability for speed, unless a benchmark wants what people get.
 """
 
@@ -22,7 +23,7 @@ from detektor_pipelines.stack.servers import postgres
 from detektor_pipelines.stack.servers import redis as redis_server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 PASSWORD = "throw-away"  # noqa: S105  protects nothing: the server lives as long as a test
@@ -76,7 +77,7 @@ def start_postgres(directory: Path, port: int | None = None, *, durable: bool = 
     try:
         postgres.initialise(data, login, durable=durable)
         words = postgres.command(data, login.port, durable=durable)
-        with _running(words, directory, signal.SIGINT, lambda: postgres.is_ready(login)) as pid:
+        with running(words, directory, signal.SIGINT, lambda: postgres.is_ready(login)) as pid:
             yield PostgresServer(login, pid)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
@@ -102,21 +103,51 @@ def start_redis(directory: Path, port: int | None = None, *, lines: Sequence[str
         with configuration.open("a", encoding="utf-8") as file:
             file.writelines(f"{line}\n" for line in lines)
         command = [*redis_server.command(configuration), *words]
-        with _running(command, directory, signal.SIGTERM, lambda: redis_server.is_ready(port, PASSWORD)) as pid:
+        with running(command, directory, signal.SIGTERM, lambda: redis_server.is_ready(port, PASSWORD)) as pid:
             yield RedisServer(port, PASSWORD, pid)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextmanager
-def _running(words: list[str], directory: Path, stop: signal.Signals, ready: Callable[[], bool]) -> Iterator[int]:
+def running(
+    words: list[str],
+    directory: Path,
+    stop: signal.Signals,
+    ready: Callable[[], bool],
+    *,
+    environment: Mapping[str, str] | None = None,
+    seconds: float = _START_SECONDS,
+    fix: str | None = None,
+) -> Iterator[int]:
+    """Run a program in a process group of its own until the block ends; yields its process id once it is ready.
+
+    Args:
+        words: Its command line.
+        directory: Where it runs, and writes server.log.
+        stop: What ends it; SIGKILL follows when it does not.
+        ready: Whether it answers.
+        environment: Its variables, by default ours.
+        seconds: How long it may take to be ready.
+        fix: What to do when it is not.
+
+    Raises:
+        UserError: It did not start; the end of its log file is in the message.
+
+    """
     log = directory / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            _ended_with_us(words, stop), stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd=directory
+            _ended_with_us(words, stop),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            cwd=directory,
+            env=environment,
         )
     try:
-        _wait_until(ready, process, log)
+        _wait_until(ready, process, log, seconds, fix)
         yield process.pid
     finally:
         _end(process, stop)
@@ -132,13 +163,15 @@ def _ended_with_us(words: list[str], stop: signal.Signals) -> list[str]:
     return [*words[:position], *guard, *words[position:]]
 
 
-def _wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + _START_SECONDS
+def _wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, seconds: float, fix: str | None) -> None:
+    deadline = time.monotonic() + seconds
     while not ready():
         if process.poll() is not None or time.monotonic() > deadline:
             tail = log.read_text(encoding="utf-8", errors="replace")[-2000:].strip()
             raise UserError(
-                f"A throw-away server did not start: {tail or 'it wrote nothing'}", where=shlex.join(cast("list[str]", process.args))
+                f"A throw-away server did not start: {tail or 'it wrote nothing'}",
+                where=shlex.join(cast("list[str]", process.args)),
+                fix=fix,
             )
         time.sleep(0.02)
 
