@@ -396,7 +396,7 @@ def _print_next(settings: Settings, page: Path, view: ViewOverview) -> None:
             "a model of the decisions; detektor labels lists what can be learnt",
         ),
         (first_page(settings), "MLflow: which features were computed, by hash and version, and which models learnt from them"),
-        ('eval "$(detektor env)" && feast -c feature_repo ui', "Feast's own pages on the same registry"),
+        ('eval "$(detektor env)" && feast -c feature_repo ui --host 127.0.0.1', "Feast's own pages on the same registry"),
         ("docs/self-learning-agents/feature-guide.md", "what each feature means"),
         ("detektor down", "ends the servers, the data stays"),
     )
