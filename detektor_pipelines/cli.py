@@ -16,6 +16,7 @@ from detektor_pipelines.cli_commands import (
     apply,
     backfill,
     backup,
+    clock,
     collect,
     demo,
     doctor,
@@ -43,7 +44,9 @@ from detektor_pipelines.cli_commands import (
     validate,
 )
 from detektor_pipelines.cli_commands.failures import as_user_error
+from detektor_pipelines.clock import follow
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.files import home
 
 GROUPS = (
     demo,
@@ -71,6 +74,7 @@ GROUPS = (
     online,
     lineage,
     generate,
+    clock,
     acceptance,
     about,
     stream,
@@ -87,7 +91,6 @@ def build_app() -> typer.Typer:
         name="detektor",
         help="From agent logs to served features. Begin with [bold]detektor demo[/bold], or [bold]detektor up[/bold] and then ingest logs.",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,  # a traceback is for a bug of ours, and then the whole of it
         rich_markup_mode="rich",
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -100,6 +103,7 @@ def build_app() -> typer.Typer:
 def main() -> None:
     """Run the command line; a person's mistake or a missing server is one message and exit code 1, never a traceback."""
     try:
+        follow(home())
         build_app()()
     except Exception as error:
         message = error if isinstance(error, UserError) else as_user_error(error)
