@@ -41,6 +41,7 @@ from detektor_pipelines.cli_commands import (
     status,
     stream,
     training_set,
+    usage,
     validate,
 )
 from detektor_pipelines.cli_commands.failures import as_user_error
@@ -54,6 +55,7 @@ GROUPS = (
     restart,
     status,
     report,
+    usage,
     validate,
     doctor,
     logs,
