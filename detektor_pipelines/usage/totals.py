@@ -57,7 +57,7 @@ SELECT DISTINCT coalesce(model, ''), (occurred_at AT TIME ZONE 'UTC')::date FROM
 _UNSEEN: Final = """
 SELECT count(*), coalesce(sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)), 0)::bigint
 FROM ({live}) AS run
-WHERE operation = 'invoke_agent' AND coalesce(input_tokens, output_tokens) IS NOT NULL AND NOT EXISTS (
+WHERE operation = 'invoke_agent' AND outcome = 'success' AND NOT EXISTS (
     SELECT FROM ml_learning.agent_events AS answer WHERE answer.operation = 'chat' AND answer.task_id = run.task_id
 )
 """
@@ -96,8 +96,8 @@ class Usage:
         rows: One for each key, ascending; by the tokens, most first, unless the key is a day or a month.
         whole: Their sum.
         without_price: Tokens of the models that have no price, most first.
-        unseen_runs: Subagents' runs whose answers are in no log, but whose call says tokens (of its last request).
-        unseen_tokens: What their calls say; in no sum.
+        unseen_runs: Subagents' runs that ended well and whose answers are in no log.
+        unseen_tokens: What the results of their calls say, of their last requests; in no sum.
 
     """
 

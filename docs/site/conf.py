@@ -29,6 +29,7 @@ SECTIONS: dict[str, list[str]] = {
         "docs/live-ingest",
         "docs/simulation",
         "docs/report",
+        "docs/usage",
         "docs/clients",
         "docs/self-learning-agents/feature-guide",
         "docs/semantics",

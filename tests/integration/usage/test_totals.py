@@ -122,6 +122,7 @@ def test_the_command_names_what_has_no_price_and_runs_without_answers(database: 
         source="test",
         task_id="call",
         measures={"output_tokens": 7},
+        categories={"outcome": "success"},
     )
     append(database, [answer(1, START), answer(2, START, "our-own-model"), run])
     said = CliRunner().invoke(build_app(), ["usage", "--by", "model"], catch_exceptions=False).stdout
