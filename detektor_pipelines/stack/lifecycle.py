@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.stack import ports, remembered, supervisor, survivors
+from detektor_pipelines.stack import logins, ports, remembered, supervisor, survivors
 from detektor_pipelines.stack.programs import PROGRAMS, WATCHDOG, chosen
 from detektor_pipelines.stack.servers import dagster as dagster_servers
 
@@ -96,6 +96,7 @@ def up(
         remembered.remember(settings, tuple(program.port_field for program in PROGRAMS.values() if program.port_field))
         if ours:
             _prepare_directories(settings)
+            logins.make_passwords(settings)
             supervisor.ensure(settings, [*(program for program in PROGRAMS.values() if not program.external(settings)), WATCHDOG])
         _start_in_order(settings, programs, tell)
     awaited = tuple(program.name for program in programs) if wait is None else wait

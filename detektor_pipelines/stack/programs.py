@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.stack import binaries, ports
+from detektor_pipelines.stack import binaries, logins, ports
 from detektor_pipelines.stack.program import Program
 from detektor_pipelines.stack.servers import dagster as dagster_servers
 from detektor_pipelines.stack.servers import postgres
@@ -63,6 +63,8 @@ def _finish_postgres(settings: Settings) -> None:
     if not settings.external_postgres_url:
         postgres.create_database(_postgres_login(settings).dsn("postgres"), settings.postgres_database)
     postgres.create_schemas(settings.postgres_dsn)
+    if not settings.external_postgres_url:
+        logins.make_in_postgres(settings)
 
 
 # Redis -----------------------------------------------------------------------------------------------------------------------
@@ -77,13 +79,19 @@ def _redis_directory(settings: Settings) -> Path:
 
 
 def _prepare_redis(settings: Settings) -> None:
-    redis_server.write_configuration(_redis_directory(settings), settings.redis_port, _redis_password(settings))
+    users = logins.redis_users(settings)
+    redis_server.write_configuration(_redis_directory(settings), settings.redis_port, _redis_password(settings), users=users)
+
+
+def _finish_redis(settings: Settings) -> None:
+    if not settings.external_redis_url:
+        logins.make_in_redis(settings)
 
 
 def _redis_ready(settings: Settings) -> bool:
     if settings.external_redis_url:  # it may speak TLS or want a user name: whether it listens is all that can be said simply
         return any(ports.answers(port, host) for host, port in settings.redis_address.nodes)
-    return redis_server.is_ready(settings.redis_port, _redis_password(settings))
+    return redis_server.is_ready(settings.redis_port, _redis_password(settings), user=settings.redis_user)
 
 
 # MLflow ----------------------------------------------------------------------------------------------------------------------
@@ -97,7 +105,7 @@ def _mlflow_command(settings: Settings) -> list[str]:
 
 def _mlflow_environment(settings: Settings) -> dict[str, str]:
     return {
-        "MLFLOW_BACKEND_STORE_URI": settings.sqlalchemy_url("mlflow"),  # holds the password: not on the command line
+        "MLFLOW_BACKEND_STORE_URI": settings.as_login("mlflow").sqlalchemy_url("mlflow"),  # holds the password: not on the command line
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # else nine more processes
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "PATH": binaries.search_path(),  # mlflow starts `uvicorn` by its bare name
@@ -166,6 +174,7 @@ PROGRAMS: dict[str, Program] = {
             prepare=_prepare_redis,
             command=lambda settings: redis_server.command(_redis_directory(settings) / "redis.conf"),
             ready=_redis_ready,
+            finish=_finish_redis,
         ),
         Program(
             name="mlflow",
