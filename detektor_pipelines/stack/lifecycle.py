@@ -36,6 +36,7 @@ class ServiceStatus:
         pid: Of our process, or None.
         seconds: Since its start, or None.
         log: The file that its output goes to, or None for an external one.
+        login: What PostgreSQL, or else Redis, calls it, None when it asks neither or does not run.
 
     """
 
@@ -46,6 +47,7 @@ class ServiceStatus:
     pid: int | None = None
     seconds: int | None = None
     log: Path | None = None
+    login: str | None = None
 
     @property
     def ready(self) -> bool:
@@ -278,7 +280,8 @@ def _service(settings: Settings, program: Program, states: dict[str, dict[str, o
         return ServiceStatus(program.name, program.title, "stopped", address, log=log)
     seconds = int(str(row["now"])) - int(str(row["start"]))
     state = _state(program, settings, seconds) if name in {"STARTING", "RUNNING"} else "starting"
-    return ServiceStatus(program.name, program.title, state, address, int(str(row["pid"])) or None, seconds, log)
+    pid = int(str(row["pid"])) or None
+    return ServiceStatus(program.name, program.title, state, address, pid, seconds, log, logins.of_process(settings, program.name, pid))
 
 
 def _state(program: Program, settings: Settings, seconds: int) -> str:

@@ -131,6 +131,22 @@ def environment(settings: Settings, program: str) -> dict[str, str]:
     return found
 
 
+def of_process(settings: Settings, program: str, pid: int | None) -> str | None:
+    """Return with which login a running program was started; None for one that needs none, or is gone."""
+    import psutil
+
+    if program not in PROGRAMS or pid is None:
+        return None
+    access = PROGRAMS[program]
+    try:
+        given = psutil.Process(pid).environ()
+    except psutil.Error:
+        return None
+    if access.roles is not None:
+        return given.get("DETEKTOR_POSTGRES_USER") or settings.postgres_user
+    return given.get("DETEKTOR_REDIS_USER") or "default"
+
+
 def _variables(settings: Settings, login: str, server: Literal["postgres", "redis"]) -> dict[str, str]:
     prefix = f"DETEKTOR_{server.upper()}"
     return {
