@@ -204,7 +204,8 @@ class Settings(BaseSettings):
         """The `redis://…` URL, or one of the kinds that `RedisAddress` describes; it holds the password."""
         if self.external_redis_url:
             return _with_password(self.external_redis_url, self.redis_password)
-        return f"redis://{_credentials(self.redis_user or '', self.redis_password)}{_host(self.redis_host)}:{self.redis_port}/{self.redis_db}"
+        credentials = _credentials(self.redis_user or "", self.redis_password)
+        return f"redis://{credentials}{_host(self.redis_host)}:{self.redis_port}/{self.redis_db}"
 
     @property
     def redis_address(self) -> RedisAddress:

@@ -161,8 +161,8 @@ def _server(settings: Settings, service: ServiceStatus) -> Check:
 def _logins(settings: Settings, services: Iterable[ServiceStatus]) -> Check:
     """Check that each program that runs logs in as itself."""
     if settings.external_postgres_url:
-        user = settings.postgres_user
-        return Check("logins", "ok", f"your PostgreSQL: every program of `detektor up` logs in as {user}; docs/roles.md says how to part them")
+        found = f"your PostgreSQL: every program of `detektor up` logs in as {settings.postgres_user}"
+        return Check("logins", "ok", found, "For a login each, start them yourself: docs/roles.md")
     asking = [(service.name, service.login) for service in services if service.login]
     as_owner = [name for name, login in asking if not login.startswith(LOGIN_PREFIX)]
     if as_owner:

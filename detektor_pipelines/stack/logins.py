@@ -71,7 +71,8 @@ DECLARE statement text;
 BEGIN
     FOR statement IN
         SELECT format('GRANT SELECT ON %s TO detektor_read', oid::regclass) FROM pg_class
-        WHERE relnamespace = 'dagster'::regnamespace AND relkind IN ('r', 'p', 'v') AND NOT has_table_privilege('detektor_read', oid, 'SELECT')
+        WHERE relnamespace = 'dagster'::regnamespace AND relkind IN ('r', 'p', 'v')
+          AND NOT has_table_privilege('detektor_read', oid, 'SELECT')
     LOOP EXECUTE statement; END LOOP;
 END $$;
 ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA dagster GRANT SELECT ON TABLES TO detektor_read;

@@ -67,11 +67,12 @@ def _give_back_roles(connection: Connection, config: Config) -> None:
     from alembic.script import ScriptDirectory
 
     roles = {role: f"detektor_{role}" for role in ("ingest", "compute", "serve", "read", "admin")}
-    asked = connection.connection.cursor().execute(_WITHOUT_ROLES, roles | {"roles": list(roles.values())})
-    if asked.fetchone() == (True,):
+    cursor = connection.connection.cursor()  # the driver's own: a sign of percent is no parameter when there is none
+    cursor.execute(_WITHOUT_ROLES, roles | {"roles": list(roles.values())})
+    if cursor.fetchone() == (True,):
         migration = ScriptDirectory.from_config(config).get_revision(_ROLES_REVISION).module
         for statement in migration.statements():
-            connection.exec_driver_sql(statement)
+            cursor.execute(statement)
 
 
 @contextmanager
