@@ -13,8 +13,9 @@ import hashlib
 import secrets
 from typing import TYPE_CHECKING, Final
 
+from detektor_pipelines.errors import UserError
 from detektor_pipelines.files import replace_file
-from detektor_pipelines.settings import LOGINS_DIRECTORY, OWNED_SCHEMAS, OWNER_PREFIX, login_name
+from detektor_pipelines.settings import LOGIN_PREFIX, LOGINS_DIRECTORY, OWNED_SCHEMAS, OWNER_PREFIX, login_name
 from detektor_pipelines.stack.servers import postgres
 from detektor_pipelines.stack.servers import redis as redis_server
 from detektor_pipelines.stack.servers.access import LOGINS, PROGRAMS, REDIS, ROLES
@@ -94,9 +95,15 @@ def make_in_postgres(settings: Settings) -> None:
     """Make roles and logins, and give each tool's tables to the role that owns its schema; harmless when all is as it should be.
 
     Raises:
-        UserError: The server does not answer.
+        UserError: The server does not answer, or this is no owner's login.
 
     """
+    if settings.postgres_user.startswith(LOGIN_PREFIX):
+        raise UserError(
+            f"Servers are started as their owner, and here the login is {settings.postgres_user}.",
+            where="environment variable DETEKTOR_POSTGRES_USER",
+            fix="Use a shell without the variables of `detektor env --role`.",
+        )
     postgres.run_sql(settings.postgres_dsn, f"BEGIN;\n{_QUIET}" + "".join(_statements(settings)) + "COMMIT;\n")
 
 
