@@ -129,7 +129,8 @@ def environment(settings: Settings, program: str) -> dict[str, str]:
     """
     if program not in PROGRAMS:
         return {}
-    access, found = PROGRAMS[program], {}
+    access = PROGRAMS[program]
+    found: dict[str, str] = {}
     if access.roles is not None and not settings.external_postgres_url:
         found |= _variables(settings, program, "postgres")
     if access.redis and not settings.external_redis_url:

@@ -6,6 +6,7 @@ A further server is one more `Program` in `PROGRAMS`; nothing else changes.
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -152,8 +153,13 @@ def _is_healthy(settings: Settings, host: str, port: int) -> bool:
     return ports.http_answers(port, "/health", host, tls=settings.serve_tls_cert is not None)
 
 
+def _as_itself(program: Program) -> Program:
+    """Return a program that logs in as itself on servers of our own."""
+    return replace(program, environment=lambda settings: program.environment(settings) | logins.environment(settings, program.name))
+
+
 PROGRAMS: dict[str, Program] = {
-    program.name: program
+    program.name: _as_itself(program)
     for program in (
         Program(
             name="postgres",
@@ -287,12 +293,14 @@ PROGRAMS: dict[str, Program] = {
     )
 }
 
-WATCHDOG = Program(
-    name="watchdog",
-    title="watchdog",
-    port_field=None,
-    command=lambda _: [sys.executable, "-m", "detektor_pipelines.stack.watchdog"],
-    environment=dagster_servers.environment,
-    ready=lambda _: True,
+WATCHDOG = _as_itself(
+    Program(
+        name="watchdog",
+        title="watchdog",
+        port_field=None,
+        command=lambda _: [sys.executable, "-m", "detektor_pipelines.stack.watchdog"],
+        environment=dagster_servers.environment,
+        ready=lambda _: True,
+    )
 )
 """No server, so not in the table: it runs beside those it watches and fixes what the process manager does not see."""

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, cast
 import psutil
 
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.stack import binaries, logins
+from detektor_pipelines.stack import binaries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -197,7 +197,7 @@ def _write_configuration(settings: Settings, programs: list[Program], running: C
 
 
 def _entry(settings: Settings, program: Program, place: int) -> dict[str, object]:
-    environment = {**_given(), **program.environment(settings), **logins.environment(settings, program.name), MARK: str(settings.home)}
+    environment = {**_given(), **program.environment(settings), MARK: str(settings.home)}
     return {
         "command": shlex.join(program.command(settings)),
         "directory": program.directory(settings),
