@@ -8,6 +8,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -37,6 +39,7 @@ from detektor_pipelines.stores.online import values as online
 from detektor_pipelines.stores.raw_log.bulk import IngestCounts, append
 from detektor_pipelines.stores.raw_log.live import ERASED, LiveLog
 from detektor_pipelines.stores.raw_log.reader import begin_snapshot, read_events
+from detektor_pipelines.stream.known_keys import LOOK_S
 from detektor_pipelines.stream.worker import Worker
 
 if TYPE_CHECKING:
@@ -392,6 +395,28 @@ def test_a_stream_worker_forgets_what_it_had_counted(servers: Settings, monkeypa
         )
     assert online_values(servers)["code-reviewer"] == wanted
     assert wanted != rightly["code-reviewer"]
+
+
+def test_a_stream_worker_puts_no_value_back_that_it_had_seen(servers: Settings) -> None:
+    published(servers, [*OTHERS, *OF_THE_PROJECT])
+    with Worker(servers, [VIEW]) as worker:
+        worker.tick()
+
+        def start_again(step: str) -> None:
+            if step == "online":  # as it does by itself, while the days are computed
+                with pytest.raises(UserError):
+                    worker.tick()
+                worker.tick()
+
+        done = erasing.erase(servers, Subject("project", PROJECT), [VIEW], tell=start_again)
+        with suppress(UserError):
+            worker.tick()
+        for _ in range(4):
+            worker.tick()
+            time.sleep(LOOK_S)
+        worker.tick()
+    assert done.remaining == {}
+    assert f"code-reviewer@{PROJECT}" not in online_values(servers)
 
 
 def test_an_admin_who_owns_no_table_may_erase(servers: Settings) -> None:
