@@ -29,6 +29,16 @@ if TYPE_CHECKING:
 ENV_PREFIX = "DETEKTOR_"
 STATE_FILE = "stack.json"
 SECRETS_FILE = "secrets.env"
+LOGINS_DIRECTORY = "logins"
+LOGIN_PREFIX = "detektor_login_"
+OWNER_PREFIX = "detektor_owns_"
+OWNED_SCHEMAS: dict[str, tuple[str, ...]] = {
+    "feast": ("registry",),
+    "dagster": ("dagster", "dagster-daemon", "dagster-code"),
+    "mlflow": ("mlflow",),
+}
+"""By schema in which a tool makes its tables: the logins that work there as the schema's owner, `detektor_owns_<schema>`."""
+
 SECRETS_IN_FILES = ("postgres_password", "redis_password", "alert_webhook")
 """What may also be given as a file's path, in a variable that ends in _FILE: an environment is shown by `docker inspect`, a file is not."""
 
@@ -68,6 +78,7 @@ class Settings(BaseSettings):
 
     redis_host: str = "127.0.0.1"
     redis_port: int = Field(default=16379, ge=1, le=65535)
+    redis_user: str | None = None  # of Redis' ACL; without one, its default user
     redis_password: SecretStr | None = None
     redis_password_file: Path | None = None
     redis_db: int = Field(default=0, ge=0)
@@ -176,7 +187,10 @@ class Settings(BaseSettings):
 
     def sqlalchemy_url(self, schema: str, driver: str = "psycopg2") -> str:
         """Return SQLAlchemy's URL whose search path is `schema`; `driver` is psycopg2 (Dagster, MLflow) or psycopg (Feast)."""
-        query = _query_of(self.external_postgres_url) | {"options": f"-csearch_path={schema}"}
+        options = f"-csearch_path={schema}"
+        if self.postgres_user in map(login_name, OWNED_SCHEMAS.get(schema, ())):
+            options += f" -crole={OWNER_PREFIX}{schema}"  # several programs share the tables, whichever of them makes them
+        query = _query_of(self.external_postgres_url) | {"options": options}
         return f"postgresql+{driver}://{self._postgres_authority}?{urlencode(query, quote_via=quote)}"
 
     @property
@@ -184,7 +198,8 @@ class Settings(BaseSettings):
         """The `redis://…` URL, or one of the kinds that `RedisAddress` describes; it holds the password."""
         if self.external_redis_url:
             return _with_password(self.external_redis_url, self.redis_password)
-        return f"redis://{_credentials('', self.redis_password)}{_host(self.redis_host)}:{self.redis_port}/{self.redis_db}"
+        credentials = _credentials(self.redis_user or "", self.redis_password)
+        return f"redis://{credentials}{_host(self.redis_host)}:{self.redis_port}/{self.redis_db}"
 
     @property
     def redis_address(self) -> RedisAddress:
@@ -198,6 +213,8 @@ class Settings(BaseSettings):
         parts = [f"{host}:{port}" for host, port in address.nodes]
         if address.kind != "cluster":
             parts.append(f"db={self.redis_db}")
+        if self.redis_user:
+            parts.append(f"username={self.redis_user}")
         if self.redis_password:
             parts.append(f"password={self.redis_password.get_secret_value()}")
         if address.tls:
@@ -240,6 +257,19 @@ class Settings(BaseSettings):
         """Where generated passwords are kept (mode 0600)."""
         return self.home / SECRETS_FILE
 
+    def login_file(self, login: str, server: Literal["postgres", "redis"]) -> Path:
+        """Return where the password is that `detektor up` made for a login on one of its own servers (mode 0600)."""
+        return self.home / LOGINS_DIRECTORY / f"{login}.{server}"
+
+    def as_login(self, login: str) -> Settings:
+        """Return settings that log in as a program or a role does; a server where it has no login of its own is reached as before."""
+        found: dict[str, Any] = {}
+        if not self.external_postgres_url and (password := _line_of(self.login_file(login, "postgres"))):
+            found |= {"postgres_user": login_name(login), "postgres_password": SecretStr(password)}
+        if not self.external_redis_url and (password := _line_of(self.login_file(login, "redis"))):
+            found |= {"redis_user": login_name(login), "redis_password": SecretStr(password)}
+        return self.model_copy(update=found)
+
     @property
     def _postgres_authority(self) -> str:
         credentials = _credentials(self.postgres_user, self.postgres_password)
@@ -265,6 +295,11 @@ class RedisAddress:
     """What the Sentinels watch; empty for the other kinds."""
     single_url: str
     """The URL of a single server with the same first node, database, credentials and options."""
+
+
+def login_name(login: str) -> str:
+    """Return what PostgreSQL and Redis call the login of a program or a role."""
+    return LOGIN_PREFIX + login.replace("-", "_")
 
 
 @lru_cache(maxsize=1)
@@ -330,6 +365,13 @@ def _secrets(file: Path) -> dict[str, Any]:
         return {}
     pairs = (line.strip().partition("=") for line in lines)
     return {name.removeprefix(ENV_PREFIX).lower(): value for name, _, value in pairs if name.startswith(ENV_PREFIX)}
+
+
+def _line_of(file: Path) -> str | None:
+    try:
+        return file.read_text(encoding="utf-8").rstrip("\n") or None
+    except FileNotFoundError:
+        return None
 
 
 def _secrets_in_files() -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -31,21 +31,53 @@ def version(*, as_json: JsonOption = False) -> None:
         typer.echo(__version__)
 
 
-def env(*, as_json: JsonOption = False) -> None:
+def env(
+    *,
+    role: Annotated[
+        str | None,
+        typer.Option("--role", help="Log in as who may do less: ingest, compute, serve, read, admin; by default as the owner."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
     """Print the variables with which the stock tools (feast, mlflow, dagster, psql, redis-cli) and AgentFeatures find the same servers.
 
     They hold passwords: evaluate them, do not write them down.
 
-    Example: [bold]eval "$(detektor env)" && feast -c feature_repo feature-views list[/]
+    Examples: [bold]eval "$(detektor env)" && feast -c feature_repo feature-views list[/],
+    [bold]eval "$(detektor env --role read)" && psql[/]
     """
     from detektor_pipelines.settings import get_settings
 
-    variables = variables_of(get_settings())
+    settings = get_settings()
+    variables = variables_of(_in_role(settings, role) if role else settings)
     if as_json:
         print_json(variables)
         return
     for name, value in variables.items():
         typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+def _in_role(settings: Settings, role: str) -> Settings:
+    """Return the settings of a role's login.
+
+    Raises:
+        UserError: There is no such role, or the server is not ours.
+
+    """
+    from detektor_pipelines.errors import UserError
+    from detektor_pipelines.stack.servers.access import ROLES
+
+    if role not in ROLES:
+        raise UserError(f"There is no role {role!r}.", where="--role", fix=f"Choose from: {', '.join(ROLES)}.")
+    if settings.external_postgres_url:
+        raise UserError(
+            "`detektor up` makes no logins on a PostgreSQL that it does not run.",
+            where="DETEKTOR_EXTERNAL_POSTGRES_URL",
+            fix=f"Make one there (CREATE ROLE … LOGIN IN ROLE detektor_{role}), and give its address.",
+        )
+    if not settings.login_file(role, "postgres").exists():
+        raise UserError("The logins of roles are not made yet.", where=str(settings.home), fix="detektor up postgres redis")
+    return settings.as_login(role)
 
 
 def variables_of(settings: Settings) -> dict[str, str]:
@@ -63,6 +95,7 @@ def variables_of(settings: Settings) -> dict[str, str]:
         "DETEKTOR_POSTGRES_DATABASE": settings.postgres_database,
         "DETEKTOR_REDIS_HOST": settings.redis_host,
         "DETEKTOR_REDIS_PORT": str(settings.redis_port),
+        "DETEKTOR_REDIS_USER": settings.redis_user,
         "DETEKTOR_REDIS_PASSWORD": _revealed(settings.redis_password),
         "DETEKTOR_REDIS_CONNECTION": settings.redis_connection_string,
         **environment(settings),

@@ -218,6 +218,7 @@ def servers_as_json(status: StackStatus) -> dict[str, Any]:
             "pid": service.pid,
             "seconds": service.seconds,
             "log": service.log,
+            "login": service.login,
         }
         for service in status.services
     }
@@ -226,13 +227,22 @@ def servers_as_json(status: StackStatus) -> dict[str, Any]:
 
 def print_servers(status: StackStatus) -> None:
     """Print the servers as a table, where their logs are, and the command that starts what does not run."""
+    from detektor_pipelines.settings import LOGIN_PREFIX
     from detektor_pipelines.stack.lifecycle import DEFAULT_SERVICES
 
     rows = [
-        (service.title, f"[{_COLOURS[service.state]}]{service.state}[/]", service.address, service.pid, _duration(service.seconds))
+        (
+            service.title,
+            f"[{_COLOURS[service.state]}]{service.state}[/]",
+            service.address,
+            service.pid,
+            _duration(service.seconds),
+        )
         for service in status.services
     ]
     print_table(("server", "state", "address", "pid", "for"), rows)
+    if asking := [(service.title, service.login) for service in status.services if service.login]:
+        typer.echo("Logins: " + ", ".join(f"{title} {login.removeprefix(LOGIN_PREFIX)}" for title, login in asking))
     logs = sorted({service.log.parent for service in status.services if service.log})
     for directory in logs:
         typer.echo(f"Logs: {directory}/")

@@ -4,7 +4,7 @@
     2  the log        events, rows, states, predictions: one transaction, and once more for what was on its way in
     3  the stream     workers start again, with what the log holds
     4  shared values  days and online values that knew of it are computed again
-    5  the rest       Redis, the tables of other programs, files; then VACUUM
+    5  the rest       Redis, where workers start again until they put nothing back; the tables of other programs, files; then VACUUM
     6  the search     through all of it, for what is still there; and which backups hold it
 
 Each step may be done again: the same command after a crash does all of them, and finds less to do.
@@ -39,6 +39,10 @@ SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_d
 _LIVE_WRITERS: Final = """
 SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'detektor live%')
 """
+_ROUNDS: Final = 5
+_LAST_WORDS_S: Final = 1.0
+"""In which a worker whose session was ended has written what it was about to write."""
+
 _OURS: Final = ("agent_events", "event_ids", "rejected_events", "predictions", "partition_state", "drift_references", "erasures")
 
 
@@ -126,7 +130,7 @@ def erase(
             kept.save(connection)
             connection.commit()
         tell("online")
-        online.remove(settings, subject, touched, kept, views)
+        _remove_online(settings, connection, subject, kept, views, done)
         for view in views:
             _write_again(settings, view, touched, done)
         tell("mentions")
@@ -163,15 +167,34 @@ def search(settings: Settings, subject: Subject) -> dict[str, int]:
     return found | {f"files: {name}": number for name, number in files.found(settings, subject, Touched()).items()}
 
 
-def _restart_workers(connection: psycopg.Connection, done: Erasure) -> None:
-    """End the sessions of stream workers: they start again, with what the log holds."""
+def _remove_online(
+    settings: Settings, connection: psycopg.Connection, subject: Subject, kept: Record, views: Sequence[FeatureView], done: Erasure
+) -> None:
+    """Delete values online; a worker that has seen their keys takes them for lost and writes them again, so it starts again after that."""
+    touched = events.recalled(kept)
+    for _ in range(_ROUNDS):
+        online.remove(settings, subject, touched, kept, views)
+        ended = _restart_workers(connection, done)
+        connection.commit()
+        if not ended:
+            return
+        time.sleep(_LAST_WORDS_S)
+        if not online.found(settings, subject, touched):
+            return
+
+
+def _restart_workers(connection: psycopg.Connection, done: Erasure) -> int:
+    """End the sessions of stream workers, which start again with what the log holds; return how many there were."""
     import psycopg
 
     try:
         with connection.transaction():
-            connection.execute(_WORKERS)
+            return len(connection.execute(_WORKERS).fetchall())
     except psycopg.errors.InsufficientPrivilege:
-        done.notes.append("this login may not have stream workers start again (GRANT pg_signal_backend): `detektor restart`")
+        note = "this login may not have stream workers start again (GRANT pg_signal_backend): `detektor restart`, then the same again"
+        if note not in done.notes:
+            done.notes.append(note)
+        return 0
 
 
 def _drain(settings: Settings) -> None:

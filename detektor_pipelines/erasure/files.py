@@ -30,6 +30,7 @@ VALUES: Final = "static-features.json"
 REPORT: Final = "report.html"
 SERVERS_OWN: Final = (
     *(Path("servers") / name for name in ("postgres", "redis", "prometheus", "alertmanager")),
+    Path("logins"),
     Path("backup-work"),
     Path("backups"),
 )

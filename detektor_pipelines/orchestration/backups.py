@@ -11,6 +11,8 @@ from pydantic import Field
 from detektor_pipelines.settings import Settings, get_settings
 
 JOB: Final = "back_up"
+LOGIN: Final = "backup"
+"""On the servers of `detektor up` it logs in as who reads all tables, also those of MLflow, and changes none."""
 
 
 class BackupConfig(dg.Config):
@@ -28,7 +30,7 @@ def back_up(settings: Settings | None = None) -> dg.JobDefinition:
         from detektor_pipelines.recovery.create import create
         from detektor_pipelines.recovery.target import Target
 
-        given = settings or get_settings()
+        given = settings or get_settings().as_login(LOGIN)
         target = Target(given.backup_url or "")
         made = create(given, target, sealing.recipients(given), tell=context.log.debug)
         gone, _ = listing.prune(target, config.keep) if config.keep else ([], [])

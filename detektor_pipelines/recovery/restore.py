@@ -58,7 +58,8 @@ SELECT string_agg(DISTINCT coalesce(nullif(application_name, ''), usename, 'a se
 FROM pg_stat_activity WHERE datname = :'name' AND pid <> pg_backend_pid()
 """
 _ROLE: Final = """
-SELECT format('CREATE ROLE %I NOLOGIN', :'name') WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'name')
+SELECT format('CREATE ROLE %1$I NOLOGIN; GRANT %1$I TO %2$I', :'name', current_user)
+WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'name')  -- who is no superuser sets their default privileges as a member
 \\gexec
 """
 _DROP: Final = "SELECT format('DROP DATABASE IF EXISTS %I WITH (FORCE)', :'name')\n\\gexec\n"

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.settings import LOGIN_PREFIX
 from detektor_pipelines.stack import binaries, lifecycle, ports
 from detektor_pipelines.stack.programs import PROGRAMS
 from detektor_pipelines.stack.servers import privileges
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from detektor_pipelines.settings import Settings
     from detektor_pipelines.stack.lifecycle import ServiceStatus
@@ -48,7 +49,9 @@ def all_checks(settings: Settings) -> Iterator[Check]:
     yield _disk(settings)
     if os.geteuid() == 0:
         yield _root(settings)
-    yield from (_server(settings, service) for service in lifecycle.status(settings).services)
+    services = lifecycle.status(settings).services
+    yield from (_server(settings, service) for service in services)
+    yield _logins(settings, services)
 
 
 def _python() -> Check:
@@ -153,6 +156,18 @@ def _server(settings: Settings, service: ServiceStatus) -> Check:
         return found
     result = "warning" if service.name in lifecycle.DEFAULT_SERVICES else "ok"
     return Check(service.title, result, service.state, f"detektor up {service.name}" if service.state == "stopped" else "")
+
+
+def _logins(settings: Settings, services: Iterable[ServiceStatus]) -> Check:
+    """Check that each program that runs logs in as itself."""
+    if settings.external_postgres_url:
+        found = f"your PostgreSQL: every program of `detektor up` logs in as {settings.postgres_user}"
+        return Check("logins", "ok", found, "For a login each, start them yourself: docs/roles.md")
+    asking = [(service.name, service.login) for service in services if service.login]
+    as_owner = [name for name, login in asking if not login.startswith(LOGIN_PREFIX)]
+    if as_owner:
+        return Check("logins", "warning", f"as the owner, who may do everything: {', '.join(as_owner)}", "detektor down, then detektor up")
+    return Check("logins", "ok", f"each its own: {', '.join(name for name, _ in asking)}" if asking else "none of the programs runs")
 
 
 def _unwell(service: ServiceStatus) -> Check | None:

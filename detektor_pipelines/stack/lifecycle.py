@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.stack import ports, remembered, supervisor, survivors
+from detektor_pipelines.stack import logins, ports, remembered, supervisor, survivors
 from detektor_pipelines.stack.programs import PROGRAMS, WATCHDOG, chosen
 from detektor_pipelines.stack.servers import dagster as dagster_servers
 
@@ -36,6 +36,7 @@ class ServiceStatus:
         pid: Of our process, or None.
         seconds: Since its start, or None.
         log: The file that its output goes to, or None for an external one.
+        login: What PostgreSQL, or else Redis, calls it, None when it asks neither or does not run.
 
     """
 
@@ -46,6 +47,7 @@ class ServiceStatus:
     pid: int | None = None
     seconds: int | None = None
     log: Path | None = None
+    login: str | None = None
 
     @property
     def ready(self) -> bool:
@@ -96,6 +98,7 @@ def up(
         remembered.remember(settings, tuple(program.port_field for program in PROGRAMS.values() if program.port_field))
         if ours:
             _prepare_directories(settings)
+            logins.make_passwords(settings)
             supervisor.ensure(settings, [*(program for program in PROGRAMS.values() if not program.external(settings)), WATCHDOG])
         _start_in_order(settings, programs, tell)
     awaited = tuple(program.name for program in programs) if wait is None else wait
@@ -277,7 +280,8 @@ def _service(settings: Settings, program: Program, states: dict[str, dict[str, o
         return ServiceStatus(program.name, program.title, "stopped", address, log=log)
     seconds = int(str(row["now"])) - int(str(row["start"]))
     state = _state(program, settings, seconds) if name in {"STARTING", "RUNNING"} else "starting"
-    return ServiceStatus(program.name, program.title, state, address, int(str(row["pid"])) or None, seconds, log)
+    pid = int(str(row["pid"])) or None
+    return ServiceStatus(program.name, program.title, state, address, pid, seconds, log, logins.of_process(settings, program.name, pid))
 
 
 def _state(program: Program, settings: Settings, seconds: int) -> str:

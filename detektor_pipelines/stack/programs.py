@@ -6,11 +6,12 @@ A further server is one more `Program` in `PROGRAMS`; nothing else changes.
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.stack import binaries, ports
+from detektor_pipelines.stack import binaries, logins, ports
 from detektor_pipelines.stack.program import Program
 from detektor_pipelines.stack.servers import dagster as dagster_servers
 from detektor_pipelines.stack.servers import postgres
@@ -63,6 +64,8 @@ def _finish_postgres(settings: Settings) -> None:
     if not settings.external_postgres_url:
         postgres.create_database(_postgres_login(settings).dsn("postgres"), settings.postgres_database)
     postgres.create_schemas(settings.postgres_dsn)
+    if not settings.external_postgres_url:
+        logins.make_in_postgres(settings)
 
 
 # Redis -----------------------------------------------------------------------------------------------------------------------
@@ -77,13 +80,19 @@ def _redis_directory(settings: Settings) -> Path:
 
 
 def _prepare_redis(settings: Settings) -> None:
-    redis_server.write_configuration(_redis_directory(settings), settings.redis_port, _redis_password(settings))
+    users = logins.redis_users(settings)
+    redis_server.write_configuration(_redis_directory(settings), settings.redis_port, _redis_password(settings), users=users)
+
+
+def _finish_redis(settings: Settings) -> None:
+    if not settings.external_redis_url:
+        logins.make_in_redis(settings)
 
 
 def _redis_ready(settings: Settings) -> bool:
     if settings.external_redis_url:  # it may speak TLS or want a user name: whether it listens is all that can be said simply
         return any(ports.answers(port, host) for host, port in settings.redis_address.nodes)
-    return redis_server.is_ready(settings.redis_port, _redis_password(settings))
+    return redis_server.is_ready(settings.redis_port, _redis_password(settings), user=settings.redis_user)
 
 
 # MLflow ----------------------------------------------------------------------------------------------------------------------
@@ -97,7 +106,7 @@ def _mlflow_command(settings: Settings) -> list[str]:
 
 def _mlflow_environment(settings: Settings) -> dict[str, str]:
     return {
-        "MLFLOW_BACKEND_STORE_URI": settings.sqlalchemy_url("mlflow"),  # holds the password: not on the command line
+        "MLFLOW_BACKEND_STORE_URI": settings.as_login("mlflow").sqlalchemy_url("mlflow"),  # holds the password: not on the command line
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # else nine more processes
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "PATH": binaries.search_path(),  # mlflow starts `uvicorn` by its bare name
@@ -144,8 +153,13 @@ def _is_healthy(settings: Settings, host: str, port: int) -> bool:
     return ports.http_answers(port, "/health", host, tls=settings.serve_tls_cert is not None)
 
 
+def _as_itself(program: Program) -> Program:
+    """Return a program that logs in as itself on servers of our own."""
+    return replace(program, environment=lambda settings: program.environment(settings) | logins.environment(settings, program.name))
+
+
 PROGRAMS: dict[str, Program] = {
-    program.name: program
+    program.name: _as_itself(program)
     for program in (
         Program(
             name="postgres",
@@ -166,6 +180,7 @@ PROGRAMS: dict[str, Program] = {
             prepare=_prepare_redis,
             command=lambda settings: redis_server.command(_redis_directory(settings) / "redis.conf"),
             ready=_redis_ready,
+            finish=_finish_redis,
         ),
         Program(
             name="mlflow",
@@ -278,12 +293,14 @@ PROGRAMS: dict[str, Program] = {
     )
 }
 
-WATCHDOG = Program(
-    name="watchdog",
-    title="watchdog",
-    port_field=None,
-    command=lambda _: [sys.executable, "-m", "detektor_pipelines.stack.watchdog"],
-    environment=dagster_servers.environment,
-    ready=lambda _: True,
+WATCHDOG = _as_itself(
+    Program(
+        name="watchdog",
+        title="watchdog",
+        port_field=None,
+        command=lambda _: [sys.executable, "-m", "detektor_pipelines.stack.watchdog"],
+        environment=dagster_servers.environment,
+        ready=lambda _: True,
+    )
 )
 """No server, so not in the table: it runs beside those it watches and fixes what the process manager does not see."""

@@ -14,6 +14,7 @@ from detektor_pipelines.stores.connections import connect, postgres_errors
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from alembic.config import Config
     from sqlalchemy import Connection
 
     from detektor_pipelines.settings import Settings
@@ -25,8 +26,25 @@ _LOCK: Final = 0x64657465_6B746F72
 """Advisory lock of the migration ("detektor" in ASCII), so that two processes started together do not both create a table."""
 
 
+_ROLES_REVISION: Final = "0006"
+_WITHOUT_ROLES: Final = """
+SELECT (
+    SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = 'ml_learning.agent_events'::regclass
+) AND CASE
+    WHEN EXISTS (SELECT FROM unnest(%(roles)s::text[]) AS name WHERE to_regrole(name) IS NULL)
+        THEN (SELECT rolcreaterole OR rolsuper FROM pg_roles WHERE rolname = current_user)
+    ELSE NOT (has_table_privilege(%(ingest)s, 'ml_learning.event_ids', 'INSERT') AND has_schema_privilege(%(compute)s, 'feast', 'USAGE')
+        AND has_table_privilege(%(serve)s, 'ml_learning.partition_state', 'SELECT')
+        AND has_table_privilege(%(read)s, 'ml_learning.agent_events', 'SELECT')
+        AND has_table_privilege(%(admin)s, 'ml_learning.agent_events', 'DELETE')) END
+"""
+"""True where the roles or what they may do are missing, as after a plain pg_restore into another cluster, and this user can mend it."""
+
+
 def migrate(settings: Settings) -> None:
     """Create the schemas and tables that are missing; harmless when the database is up to date, safe when called concurrently.
+
+    Roles that a restored database lacks are made too, with what they may do, where this user can make them.
 
     Raises:
         UserError: The server cannot be reached, or its user may not create tables.
@@ -40,8 +58,21 @@ def migrate(settings: Settings) -> None:
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        _give_back_roles(connection, config)
     with connect(settings, writes=True):  # a log that was moved here begins to live here
         pass
+
+
+def _give_back_roles(connection: Connection, config: Config) -> None:
+    from alembic.script import ScriptDirectory
+
+    roles = {role: f"detektor_{role}" for role in ("ingest", "compute", "serve", "read", "admin")}
+    cursor = connection.connection.cursor()  # the driver's own: a sign of percent is no parameter when there is none
+    cursor.execute(_WITHOUT_ROLES, roles | {"roles": list(roles.values())})
+    if cursor.fetchone() == (True,):
+        migration = ScriptDirectory.from_config(config).get_revision(_ROLES_REVISION).module
+        for statement in migration.statements():
+            cursor.execute(statement)
 
 
 @contextmanager

@@ -5,14 +5,18 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
+from detektor_pipelines.errors import UserError
 from detektor_pipelines.stack import binaries, ports
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
-def write_configuration(directory: Path, port: int, password: str | None, *, durable: bool = True) -> Path:
-    """Write `redis.conf` (mode 0600, it holds the password) and return its path."""
+def write_configuration(
+    directory: Path, port: int, password: str | None, *, durable: bool = True, users: Sequence[tuple[str, str]] = ()
+) -> Path:
+    """Write `redis.conf` (mode 0600, it holds the password) and return its path; `users` are names with the rules of their ACL."""
     options = {
         "bind": ports.LOOPBACK,
         "port": str(port),
@@ -30,7 +34,8 @@ def write_configuration(directory: Path, port: int, password: str | None, *, dur
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = directory / "redis.conf"
     file.touch(mode=0o600)
-    file.write_text("".join(f"{name} {value}\n" for name, value in options.items()), encoding="utf-8")
+    lines = [f"{name} {value}" for name, value in options.items()] + [f"user {name} {rules}" for name, rules in users]
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return file
 
 
@@ -39,10 +44,34 @@ def command(configuration: Path) -> list[str]:
     return [binaries.redis_server(), str(configuration)]
 
 
-def is_ready(port: int, password: str | None, host: str = ports.LOOPBACK) -> bool:
+def set_users(port: int, password: str | None, users: Sequence[tuple[str, str]]) -> None:
+    """Give users of a running server these rules, and no others.
+
+    Raises:
+        UserError: It does not answer, or refuses.
+
+    """
+    commands = [f"AUTH {password}"] if password else []
+    commands += [f"ACL SETUSER {name} reset {rules}" for name, rules in users]
+    try:
+        with socket.create_connection((ports.LOOPBACK, port), timeout=10) as connection:
+            connection.sendall("".join(f"{command}\r\n" for command in commands).encode())
+            answers = connection.makefile("rb")
+            refusals = [line for line in (answers.readline() for _ in commands) if line != b"+OK\r\n"]
+    except OSError as error:
+        refusals = [str(error).encode()]
+    if refusals:
+        raise UserError(
+            f"Redis does not take its users: {refusals[0].decode(errors='replace').strip() or 'no answer'}",
+            where=f"{ports.LOOPBACK}:{port}",
+            fix="detektor down, then detektor up",
+        )
+
+
+def is_ready(port: int, password: str | None, host: str = ports.LOOPBACK, user: str | None = None) -> bool:
     """Tell whether the server answers PING (`LOADING` while it reads its snapshot means no)."""
     # Two lines of protocol: importing a client takes 0.4 s.
-    request = f"AUTH {password}\r\nPING\r\n" if password else "PING\r\n"
+    request = f"AUTH {user or 'default'} {password}\r\nPING\r\n" if password else "PING\r\n"
     try:
         with socket.create_connection((host, port), timeout=2) as connection:
             connection.settimeout(2)

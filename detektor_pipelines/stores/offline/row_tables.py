@@ -10,17 +10,18 @@ version is registered (`register`), and when its table is made (`ensure_tables`)
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines import clock
 from detektor_pipelines.compile.feast import SCHEMA, row_table
 from detektor_pipelines.language.hashes import SHORT, data_hash
+from detektor_pipelines.settings import OWNER_PREFIX
 from detektor_pipelines.stores.connections import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import psycopg
 
@@ -31,6 +32,10 @@ HISTORICAL: Final = "agent_features_historical"
 STAMPS: Final = ("agent_id", "event_timestamp", "created_at", "written_at")
 
 _LOCK: Final = 0x6F66_666C_696E
+_OWNER: Final = """
+SELECT rolname FROM pg_namespace JOIN pg_roles AS role ON role.oid = nspowner
+WHERE nspname = %(schema)s AND rolname = %(role)s AND rolname <> current_user AND pg_has_role(role.oid, 'SET')
+"""
 _TYPES: Final = {"int64": "bigint", "float64": "double precision", "instant": "timestamptz"}
 _COMMENTS: Final = """
 SELECT relname, relkind::text, coalesce(obj_description(oid, 'pg_class'), '')
@@ -74,10 +79,7 @@ def ensure_tables(settings: Settings, views: Sequence[FeatureView]) -> None:
         tables, shown = _present(connection)
         missing = [each for each in map(version_of, views) if each.table not in tables or each.view not in shown]
         if missing:
-            _lock(connection)
-            for version in missing:
-                _create(connection, version)
-            _point(connection, missing)
+            _make(connection, missing)
 
 
 def register(connection: psycopg.Connection, versions: Sequence[TableVersion]) -> None:
@@ -85,10 +87,7 @@ def register(connection: psycopg.Connection, versions: Sequence[TableVersion]) -
     tables, shown = _present(connection)
     elsewhere = [each for each in versions if each.table not in tables or shown.get(each.view) != each.mark]
     if elsewhere:
-        _lock(connection)
-        for version in elsewhere:
-            _create(connection, version)
-        _point(connection, elsewhere)
+        _make(connection, elsewhere)
 
 
 def first_seen(connection: psycopg.Connection, view: str) -> dict[str, int]:
@@ -107,8 +106,26 @@ def _present(connection: psycopg.Connection) -> tuple[set[str], Mapping[str, str
     return {name for name, kind, _ in rows if kind == "r"}, {name: comment for name, kind, comment in rows if kind == "v"}
 
 
-def _lock(connection: psycopg.Connection) -> None:
+def _make(connection: psycopg.Connection, versions: Sequence[TableVersion]) -> None:
     connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+    with _as_owner_of_the_schema(connection):
+        for version in versions:
+            _create(connection, version)
+        _point(connection, versions)
+
+
+@contextmanager
+def _as_owner_of_the_schema(connection: psycopg.Connection) -> Iterator[None]:
+    """Have what is made belong to the role that owns the schema, where it is the platform's: then any program may change it later."""
+    from psycopg import sql
+
+    row = connection.execute(_OWNER, {"schema": SCHEMA, "role": OWNER_PREFIX + SCHEMA}).fetchone()
+    if row is None:
+        yield
+        return
+    connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(row[0])))
+    yield
+    connection.execute("RESET ROLE")  # after an error the transaction is over, and with it the role
 
 
 def _create(connection: psycopg.Connection, version: TableVersion) -> None:

@@ -8,6 +8,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -37,6 +39,7 @@ from detektor_pipelines.stores.online import values as online
 from detektor_pipelines.stores.raw_log.bulk import IngestCounts, append
 from detektor_pipelines.stores.raw_log.live import ERASED, LiveLog
 from detektor_pipelines.stores.raw_log.reader import begin_snapshot, read_events
+from detektor_pipelines.stream.known_keys import LOOK_S
 from detektor_pipelines.stream.worker import Worker
 
 if TYPE_CHECKING:
@@ -144,6 +147,9 @@ def plant(settings: Settings, token: str, agent_id: str) -> None:
     append(settings, (), [Rejection(f"/logs/{token}.jsonl", 3, "not JSON", f'{{"session_id": "{token}", "project": "{token}"')])
     for directory in ("logs", "spool", "mlflow-outbox", "servers/mlflow/artifacts/1/run/artifacts"):
         (home / directory).mkdir(parents=True, exist_ok=True)
+    (home / "spool" / "hook-20260301.jsonl").write_text(
+        json.dumps({"hook_event_name": "Stop", "session_id": token, "cwd": f"/srv/{token}"}) + "\n"
+    )
     (home / "logs" / "serve.log").write_text(f'{{"asked": "{token}"}}\n{{"asked": "pisarz"}}\n')
     (home / "logs" / "serve.log.1").write_text(f"Traceback of code-reviewer@{token}\n")
     (home / "last-ingest.json").write_text(json.dumps({"files": {}, "paths": [f"/logs/{token}"]}))
@@ -244,9 +250,15 @@ def test_a_project_goes_with_its_agents_and_what_it_did_before_does_not_come_bac
 def test_what_a_person_is_named_by_is_found_in_attributes_and_in_home_directories(servers: Settings) -> None:
     at_home = review("u2", "2026-03-05T08:00:00Z", source="/home/zofia.kowalska@example.org/log.jsonl")
     published(servers, [*OTHERS, *OF_THE_USER, at_home, review("u3", "2026-03-05T07:00:00Z", attributes={"by": f"{USER}.pl"})])
+    plant(servers, USER, "code-reviewer")
+    at_first = len(places_of(servers, USER))
 
-    erasing.erase(servers, Subject("user", USER), [VIEW])
+    done = erasing.erase(servers, Subject("user", USER), [VIEW])
 
+    left = [where for where, held in everything(servers) if USER.encode() in held.replace(f"{USER}.pl".encode(), b"")]
+    assert (at_first >= 8, left) == (True, [])
+    of_another = {"PostgreSQL: ml_learning.agent_events_y2026m03.attributes": 1}  # whose name goes on; it is told, for a person to look
+    assert done.remaining == of_another
     with connect(servers) as connection:
         assert connection.execute("SELECT count(*) FROM ml_learning.agent_events WHERE event_id LIKE 'u%'").fetchone() == (1,)
     assert append(servers, [*OF_THE_USER, at_home]) == IngestCounts(erased=2)
@@ -383,6 +395,28 @@ def test_a_stream_worker_forgets_what_it_had_counted(servers: Settings, monkeypa
         )
     assert online_values(servers)["code-reviewer"] == wanted
     assert wanted != rightly["code-reviewer"]
+
+
+def test_a_stream_worker_puts_no_value_back_that_it_had_seen(servers: Settings) -> None:
+    published(servers, [*OTHERS, *OF_THE_PROJECT])
+    with Worker(servers, [VIEW]) as worker:
+        worker.tick()
+
+        def start_again(step: str) -> None:
+            if step == "online":  # as it does by itself, while the days are computed
+                with pytest.raises(UserError):
+                    worker.tick()
+                worker.tick()
+
+        done = erasing.erase(servers, Subject("project", PROJECT), [VIEW], tell=start_again)
+        with suppress(UserError):
+            worker.tick()
+        for _ in range(4):
+            worker.tick()
+            time.sleep(LOOK_S)
+        worker.tick()
+    assert done.remaining == {}
+    assert f"code-reviewer@{PROJECT}" not in online_values(servers)
 
 
 def test_an_admin_who_owns_no_table_may_erase(servers: Settings) -> None:

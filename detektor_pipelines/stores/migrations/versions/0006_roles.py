@@ -82,15 +82,8 @@ def upgrade() -> None:
     op.execute(MAKE_MONTH)
     op.execute("REVOKE ALL ON FUNCTION ml_learning.make_month(date) FROM PUBLIC")
     op.execute("COMMENT ON FUNCTION ml_learning.make_month(date) IS 'Makes a month of the log: who only ingests owns no table'")
-    op.execute(_MAKE)
-    for role in _ROLES:
-        for privilege in _GRANTS[role]:
-            _if_there_is(role, f"GRANT {privilege} TO detektor_{role}")
-        for default in _DEFAULTS.get(role, ()):
-            schema, _, privilege = default.partition(": ")
-            _if_there_is(role, f"ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT {privilege} ON TABLES TO detektor_{role}")
-    for role in ("compute", "read"):
-        _if_there_is(role, f"REVOKE ALL ON ml_learning.erasure_key FROM detektor_{role}")
+    for statement in statements():
+        op.execute(statement)
 
 
 def downgrade() -> None:
@@ -98,5 +91,16 @@ def downgrade() -> None:
     raise NotImplementedError(message)
 
 
-def _if_there_is(role: str, statement: str) -> None:
-    op.execute(f"DO $$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'detektor_{role}') THEN {statement}; END IF; END $$")
+def statements() -> list[str]:
+    """Return what makes the roles and what they may do: `stores.schema` says it again to a database that was restored without them."""
+    found = [_MAKE]
+    for role in _ROLES:
+        found += [_if_there_is(role, f"GRANT {privilege} TO detektor_{role}") for privilege in _GRANTS[role]]
+        for default in _DEFAULTS.get(role, ()):
+            schema, _, privilege = default.partition(": ")
+            found.append(_if_there_is(role, f"ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT {privilege} ON TABLES TO detektor_{role}"))
+    return found + [_if_there_is(role, f"REVOKE ALL ON ml_learning.erasure_key FROM detektor_{role}") for role in ("compute", "read")]
+
+
+def _if_there_is(role: str, statement: str) -> str:
+    return f"DO $$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'detektor_{role}') THEN {statement}; END IF; END $$"
