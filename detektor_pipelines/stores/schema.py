@@ -9,11 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from detektor_pipelines import __version__
+from detektor_pipelines.errors import UserError
 from detektor_pipelines.stores.connections import connect, postgres_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from alembic.config import Config
     from sqlalchemy import Connection
 
     from detektor_pipelines.settings import Settings
@@ -29,7 +32,8 @@ def migrate(settings: Settings) -> None:
     """Create the schemas and tables that are missing; harmless when the database is up to date, safe when called concurrently.
 
     Raises:
-        UserError: The server cannot be reached, or its user may not create tables.
+        UserError: The server cannot be reached, its user may not create tables, or a later release of ours has been here: its tables may
+            hold what this one would misread, so nothing is changed.
 
     """
     from alembic import command
@@ -39,9 +43,27 @@ def migrate(settings: Settings) -> None:
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         config.attributes["connection"] = connection
+        _refuse_later(config, connection, settings)
         command.upgrade(config, "head")
     with connect(settings, writes=True):  # a log that was moved here begins to live here
         pass
+
+
+def _refuse_later(config: Config, connection: Connection, settings: Settings) -> None:
+    from alembic.script import ScriptDirectory
+    from sqlalchemy import text
+
+    if connection.execute(text("SELECT to_regclass('ml_learning.alembic_version') IS NULL")).scalar():
+        return
+    known = {each.revision for each in ScriptDirectory.from_config(config).walk_revisions()}
+    later = sorted(set(connection.execute(text("SELECT version_num FROM ml_learning.alembic_version")).scalars()) - known)
+    connection.commit()
+    if later:
+        raise UserError(
+            f"The tables are those of a later release: their revision is {later[0]}, release {__version__} knows none beyond {max(known)}.",
+            where=f"PostgreSQL at {settings.postgres_host}:{settings.postgres_port}, database {settings.postgres_database}",
+            fix="Install that release (`detektor --version` there), or restore the backup of before the upgrade: docs/releases.md.",
+        )
 
 
 @contextmanager
