@@ -7,6 +7,7 @@ their top-level imports stay light (typer, standard library); settings, drivers 
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -44,6 +45,7 @@ from detektor_pipelines.cli_commands import (
 )
 from detektor_pipelines.cli_commands.failures import as_user_error
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.installation import absent_package
 
 GROUPS = (
     demo,
@@ -92,9 +94,17 @@ def build_app() -> typer.Typer:
         rich_markup_mode="rich",
         context_settings={"help_option_names": ["-h", "--help"]},
     )
+    app.callback()(_before_any_command)
     for group in GROUPS:
         group.register(app)
     return app
+
+
+def _before_any_command(
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=about.show_version)] = False,
+) -> None:
+    del version  # shown before this is called
 
 
 def main() -> None:
@@ -102,7 +112,7 @@ def main() -> None:
     try:
         build_app()()
     except Exception as error:
-        message = error if isinstance(error, UserError) else as_user_error(error)
+        message = error if isinstance(error, UserError) else absent_package(error, next(iter(sys.argv[1:]), "")) or as_user_error(error)
         if message is None:
             raise
         _show(message)

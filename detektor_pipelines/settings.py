@@ -20,6 +20,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urls
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDict
 
+from detektor_pipelines import installation
 from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
@@ -40,13 +41,11 @@ _REDIS_KINDS: dict[str, Literal["server", "sentinel", "cluster"]] = {
     "redis+cluster": "cluster",
     "rediss+cluster": "cluster",
 }
-_PACKAGE_PARENT = Path(__file__).resolve().parent.parent
 
 
 def default_home() -> Path:
     """Return `.detektor` in the repository, or in the working directory when the package is installed without one."""
-    inside_repository = (_PACKAGE_PARENT / "pyproject.toml").is_file()
-    return (_PACKAGE_PARENT if inside_repository else Path.cwd()) / ".detektor"
+    return (installation.ROOT if installation.in_clone() else Path.cwd()) / ".detektor"
 
 
 class Settings(BaseSettings):
@@ -233,8 +232,8 @@ class Settings(BaseSettings):
 
     @property
     def dagster_home(self) -> Path:
-        """Dagster's instance directory: the repository's `dagster_home`, whose dagster.yaml keeps all state in PostgreSQL."""
-        return _PACKAGE_PARENT / "dagster_home"
+        """Dagster's instance directory: `dagster_home`, whose dagster.yaml keeps all state in PostgreSQL."""
+        return installation.beside("dagster_home")
 
     @property
     def state_file(self) -> Path:
