@@ -11,12 +11,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
-# The interpreter that .venv is made from. The lock is made for 3.11, other versions are refused.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# The interpreter that .venv is made from: 3.11 where there is one. The lock is for 3.11, 3.12 and 3.13, other versions are refused.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 # Test processes; each starts servers of its own.
 WORKERS ?= 2
 # Tests of properties that draw few examples in `make test`.
 DEAR = $(shell grep -rl --include='test_*.py' 'support.examples' tests)
+# `make lock UPGRADE=` leaves what is locked as it is, and adds what is new.
+UPGRADE ?= --upgrade
 # Further arguments for pytest.
 ARGS ?=
 
@@ -26,11 +28,11 @@ READY := .venv/.complete
 
 # Environment -----------------------------------------------------------------------------------------------------------------
 
-# pip of Python 3.11 cannot install this lock with hashes and extras, uv can. Bytecode is compiled once: it halves the start of
+# pip cannot install this lock with hashes and extras, uv can. Bytecode is compiled once: it halves the start of
 # every later command, and the imports of mlflow and feast would cost seconds each time where the tree is read-only.
 $(READY): requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || { \
-	  echo "Python 3.11 is needed, $(PYTHON) is another one. Name it: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || { \
+	  echo "Python 3.11, 3.12 or 3.13 is needed, $(PYTHON) is another one. Name it: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
 	@echo "Making .venv from requirements.txt (a minute or two, once)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
@@ -41,15 +43,23 @@ $(READY): requirements.txt pyproject.toml
 .PHONY: .venv
 .venv: $(READY) ## Make or update the environment (the others do it by themselves)
 
+# What holds for all that the lock is for is not said at each package.
+LINUX := -e "s/ and (implementation_name == 'cpython'|platform_python_implementation == 'CPython'|sys_platform == 'linux')//g" -e "s/ ; python_full_version < '3.14'//"
+
 .PHONY: lock
 lock: $(READY) ## Resolve requirements.in into requirements.txt again, with hashes and without index addresses
-	$(BIN)/uv pip compile requirements.in -o requirements.txt --upgrade --generate-hashes --no-emit-index-url --python-version 3.11 -q
+	$(BIN)/uv pip compile requirements.in -o requirements.txt $(UPGRADE) --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+	  --custom-compile-command "make lock" -q
+	@sed -i -E $(LINUX) requirements.txt
 	@for image in full serving; do \
 	  if [ $$image = full ]; then sed '/^# Development/,$$d' requirements.in; else cat docker/serving.in; fi | $(BIN)/uv pip compile - -c requirements.txt \
 	    -o docker/$$image.txt --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11 --custom-compile-command "make lock" -q; done
-	$(BIN)/uv pip compile docs/site/requirements.in -o docs/site/requirements.txt --upgrade --generate-hashes --no-emit-index-url --python-version 3.11 \
+	$(BIN)/uv pip compile docs/site/requirements.in -o docs/site/requirements.txt $(UPGRADE) --generate-hashes --no-emit-index-url --python-version 3.11 \
 	  --custom-compile-command "make lock" -q
-	@! grep -nE '^(--|-i |-f )|https?://' requirements.txt docs/site/requirements.txt || { echo "A lock holds an address: not to be committed" >&2; exit 1; }
+	$(BIN)/uv pip compile supply/tools.in -o supply/tools.txt $(UPGRADE) --universal --generate-hashes --no-emit-index-url --no-annotate \
+	  --python-version 3.11 --custom-compile-command "make lock" -q
+	@sed -i -E $(LINUX) supply/tools.txt
+	@! grep -nE '^(--|-i |-f )|https?://' requirements.txt docs/site/requirements.txt supply/tools.txt || { echo "A lock holds an address: not to be committed" >&2; exit 1; }
 
 # Using it --------------------------------------------------------------------------------------------------------------------
 
@@ -115,6 +125,36 @@ site: build/site/.complete ## Build the documentation as web pages; a dead link 
 pictures: $(READY) ## Take the pictures of Dagster's pages in docs/images again (needs Chromium; ARGS="graph partitions")
 	@PYTHONPATH=tests $(BIN)/python docs/images/take_pictures.py $(ARGS)
 
+.PHONY: old-database
+old-database: $(READY) ## Make the database of release 0.1.0 again that upgrades are tested on (its code is taken from Git)
+	@$(BIN)/python tests/integration/upgrade/make_dump.py
+
+.PHONY: wheel
+wheel: $(READY) ## Build the wheel into dist
+	@rm -rf build && $(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir dist && rm -rf build *.egg-info
+	@ls dist/*.whl
+
+# What is delivered ------------------------------------------------------------------------------------------------------------
+
+# Its tools have an environment of their own: nothing of the platform needs them.
+SUPPLY := .supply
+$(SUPPLY)/.complete: supply/tools.txt $(READY)
+	@test -x $(SUPPLY)/bin/python || $(BIN)/python -m venv --without-pip $(SUPPLY)
+	@$(BIN)/uv pip sync --quiet --python $(SUPPLY)/bin/python --require-hashes supply/tools.txt
+	@touch $@
+
+.PHONY: sbom
+sbom: $(SUPPLY)/.complete ## Write dist/sbom.json: every locked package with its hashes (CycloneDX)
+	@$(SUPPLY)/bin/python supply/check.py sbom
+
+.PHONY: licences
+licences: $(SUPPLY)/.complete ## Hold every locked package's licence to supply/licences.toml
+	@$(SUPPLY)/bin/python supply/check.py licences
+
+.PHONY: audit
+audit: $(SUPPLY)/.complete ## Ask for known weaknesses of what is locked; says so when nobody could be asked
+	@$(SUPPLY)/bin/python supply/check.py audit
+
 .PHONY: dashboard-picture
 dashboard-picture: $(READY) ## Draw the dashboard's panels again, from the running stack (needs Debian's prometheus)
 	@$(BIN)/python docs/images/draw_dashboard.py $(ARGS)
@@ -122,7 +162,7 @@ dashboard-picture: $(READY) ## Draw the dashboard's panels again, from the runni
 .PHONY: clean
 clean: ## Remove .venv, build products and caches; the state in .detektor stays (demo FRESH=1 empties it)
 	@if [ -x $(BIN)/detektor ]; then $(BIN)/detektor down; fi
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .supply build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 .PHONY: help

@@ -4,7 +4,7 @@ Belongs here, beside the rooms: the command line's entry (`cli`), Dagster's (`de
 (`settings`, `clock`, `errors`). Does not belong here: anything else; CONTRIBUTING.md has the map of the rooms.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["AgentFeatures", "__version__"]
 
 TYPE_CHECKING = False  # typing's own, without importing it: every command begins here

@@ -7,6 +7,7 @@ their top-level imports stay light (typer, standard library); settings, drivers 
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -48,6 +49,7 @@ from detektor_pipelines.cli_commands.failures import as_user_error
 from detektor_pipelines.clock import follow
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.files import home
+from detektor_pipelines.installation import absent_package
 
 GROUPS = (
     demo,
@@ -97,9 +99,17 @@ def build_app() -> typer.Typer:
         rich_markup_mode="rich",
         context_settings={"help_option_names": ["-h", "--help"]},
     )
+    app.callback()(_before_any_command)
     for group in GROUPS:
         group.register(app)
     return app
+
+
+def _before_any_command(
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=about.show_version)] = False,
+) -> None:
+    del version  # shown before this is called
 
 
 def main() -> None:
@@ -108,7 +118,7 @@ def main() -> None:
         follow(home())
         build_app()()
     except Exception as error:
-        message = error if isinstance(error, UserError) else as_user_error(error)
+        message = error if isinstance(error, UserError) else absent_package(error, next(iter(sys.argv[1:]), "")) or as_user_error(error)
         if message is None:
             raise
         _show(message)

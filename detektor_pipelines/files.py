@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from detektor_pipelines import installation
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 HOME_VARIABLE: Final = "DETEKTOR_HOME"
 PRIVATE: Final = 0o600
 """Readable by its owner only."""
-_REPOSITORY: Final = Path(__file__).resolve().parent.parent
 
 
 def home() -> Path:
@@ -28,7 +29,7 @@ def home() -> Path:
 
 def default_home() -> Path:
     """Return `.detektor` in the repository, or in the working directory when the package is installed without one."""
-    return (_REPOSITORY if (_REPOSITORY / "pyproject.toml").is_file() else Path.cwd()) / ".detektor"
+    return (installation.ROOT if installation.in_clone() else Path.cwd()) / ".detektor"
 
 
 def replace_file(file: Path, content: str | Iterable[bytes], *, mode: int = PRIVATE, durable: bool = False) -> None:

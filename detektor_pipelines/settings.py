@@ -20,6 +20,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urls
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDict
 
+from detektor_pipelines import installation
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.files import HOME_VARIABLE, default_home
 
@@ -50,7 +51,6 @@ _REDIS_KINDS: dict[str, Literal["server", "sentinel", "cluster"]] = {
     "redis+cluster": "cluster",
     "rediss+cluster": "cluster",
 }
-_PACKAGE_PARENT = Path(__file__).resolve().parent.parent
 
 
 class Settings(BaseSettings):
@@ -244,8 +244,8 @@ class Settings(BaseSettings):
 
     @property
     def dagster_home(self) -> Path:
-        """Dagster's instance directory: the repository's `dagster_home`, whose dagster.yaml keeps all state in PostgreSQL."""
-        return _PACKAGE_PARENT / "dagster_home"
+        """Dagster's instance directory: `dagster_home`, whose dagster.yaml keeps all state in PostgreSQL."""
+        return installation.beside("dagster_home")
 
     @property
     def state_file(self) -> Path:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.files import HOME_VARIABLE
+from detektor_pipelines.installation import beside
 from detektor_pipelines.stack import binaries
 from detektor_pipelines.stores.feast import registry
 
@@ -64,7 +65,7 @@ def has_command(settings: Settings, *words: str) -> bool:
 
 def feast(settings: Settings, *words: str) -> subprocess.CompletedProcess[str]:
     """Run the stock `feast …` in feature_repo, as after `eval "$(detektor env)"`."""
-    return run(settings, "feast", "-c", str(REPOSITORY / "feature_repo"), *words, **registry.environment(settings))
+    return run(settings, "feast", "-c", str(beside("feature_repo")), *words, **registry.environment(settings))
 
 
 def said(done: subprocess.CompletedProcess[str]) -> str:

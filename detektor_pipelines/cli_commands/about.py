@@ -23,6 +23,13 @@ def register(app: typer.Typer) -> None:
     app.command("version")(version)
 
 
+def show_version(asked: bool) -> None:  # noqa: FBT001 - how typer calls it
+    """End with the version, for `detektor --version`."""
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 def version(*, as_json: JsonOption = False) -> None:
     """Show the version."""
     if as_json:

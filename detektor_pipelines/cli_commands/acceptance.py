@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, results_console
+from detektor_pipelines.installation import refuse_without_clone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +36,7 @@ def acceptance(
 
     Examples: [bold]detektor acceptance[/], [bold]detektor acceptance --only T5,T8[/]
     """
+    refuse_without_clone("acceptance")
     from detektor_pipelines.acceptance import run
     from detektor_pipelines.settings import get_settings
 

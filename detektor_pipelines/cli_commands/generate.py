@@ -6,15 +6,17 @@ A further generator is one line in `render`: a function that returns texts by pa
 from __future__ import annotations
 
 import difflib
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from detektor_pipelines import installation
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
-REPOSITORY: Final = Path(__file__).resolve().parents[2]
+REPOSITORY: Final = installation.ROOT
 OWNED: Final = ("docs/self-learning-agents/*.md", "docs/runbooks/*.md", "monitoring/prometheus/**/*.yml")
 """Directories that hold nothing but generated files: one that nothing renders any more is deleted."""
 
@@ -36,6 +38,7 @@ def generate(
 
     Examples: [bold]detektor generate[/], [bold]detektor generate --check[/]
     """
+    installation.refuse_without_clone("generate")
     rendered = render()
     changed = differing(REPOSITORY, rendered)
     if not changed:

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.installation import completing
 
 
 def postgres(program: str) -> str:
@@ -58,7 +59,7 @@ def script(name: str) -> str:
     """
     path = Path(sys.executable).parent / name
     if not path.is_file():
-        raise UserError(f"The program {name} is not in this environment.", where=str(path), fix="Run `make .venv` to complete it.")
+        raise UserError(f"The program {name} is not in this environment.", where=str(path), fix=completing())
     return str(path)
 
 
@@ -71,7 +72,5 @@ def search_path() -> str:
 def _package(module: str, distribution: str) -> Path:
     spec = find_spec(module)
     if spec is None or not spec.submodule_search_locations:
-        raise UserError(
-            f"The package {distribution} is not installed.", where=sys.prefix, fix="Run `make .venv` to complete the environment."
-        )
+        raise UserError(f"The package {distribution} is not installed.", where=sys.prefix, fix=completing())
     return Path(next(iter(spec.submodule_search_locations)))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.installation import DISTRIBUTION, ROOT, completing
 from detektor_pipelines.settings import LOGIN_PREFIX
 from detektor_pipelines.stack import binaries, lifecycle, ports
 from detektor_pipelines.stack.programs import PROGRAMS
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
     from detektor_pipelines.stack.lifecycle import ServiceStatus
 
-_PYTHON = (3, 11)
-_LOCK = Path(__file__).resolve().parents[2] / "requirements.txt"
+_PYTHON = ((3, 11), (3, 13))
+_LOCK = ROOT / "requirements.txt"
 _GIGABYTE = 1024**3
 _NEEDED_GB = 2  # a demo's cluster with its log takes about one
 _COMFORTABLE_GB = 10
@@ -56,19 +57,21 @@ def all_checks(settings: Settings) -> Iterator[Check]:
 
 def _python() -> Check:
     found = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info[:2] == _PYTHON:
+    first, last = _PYTHON
+    if first <= sys.version_info[:2] <= last:
         return Check("Python", "ok", found)
-    return Check("Python", "failed", found, "The lock is made for Python 3.11: remove .venv, then `make .venv PYTHON=python3.11`")
+    return Check("Python", "failed", found, "It runs on Python 3.11, 3.12 and 3.13: remove .venv, then `make .venv PYTHON=python3.11`")
 
 
 def _packages() -> Check:
-    """Compare what is installed with the lock."""
+    """Compare what is installed with the lock; without one, with what the wheel asks for."""
     if not _LOCK.is_file():
-        return Check("packages", "warning", "no requirements.txt beside the package", "Work in a clone of the repository")
-    pinned = (
-        line.split()[0].partition("==") for line in _LOCK.read_text(encoding="utf-8").splitlines() if "==" in line and line[0].isalnum()
-    )
-    different = [name for name, _, version in pinned if _installed(name.partition("[")[0]) != version]
+        return _asked_for()
+    from packaging.requirements import Requirement
+
+    lines = (line.rstrip(" \\") for line in _LOCK.read_text(encoding="utf-8").splitlines() if "==" in line and line[0].isalnum())
+    pinned = [each for each in map(Requirement, lines) if each.marker is None or each.marker.evaluate()]
+    different = [each.name for each in pinned if not each.specifier.contains(_installed(each.name) or "0", prereleases=True)]
     if different:
         return Check(
             "packages",
@@ -77,6 +80,19 @@ def _packages() -> Check:
             "rm -f .venv/.complete && make .venv",
         )
     return Check("packages", "ok", "as in requirements.txt")
+
+
+def _asked_for() -> Check:
+    """Look for the packages that the extras `platform` is made of name."""
+    names = {
+        re.split(r"[^A-Za-z0-9._-]", each)[0]
+        for each in metadata.requires(DISTRIBUTION) or []
+        if not re.search(r"(spark|python_version)", each)
+    }
+    absent = sorted(name for name in names if _installed(name) is None)
+    if absent:
+        return Check("packages", "failed", f"{len(absent)} are not installed: {', '.join(absent[:5])}", completing())
+    return Check("packages", "ok", "all that the platform asks for")
 
 
 def _installed(name: str) -> str | None:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from detektor_pipelines import __version__
+from detektor_pipelines.errors import UserError
 from detektor_pipelines.stores.connections import connect, postgres_errors
 
 if TYPE_CHECKING:
@@ -47,7 +49,8 @@ def migrate(settings: Settings) -> None:
     Roles that a restored database lacks are made too, with what they may do, where this user can make them.
 
     Raises:
-        UserError: The server cannot be reached, or its user may not create tables.
+        UserError: The server cannot be reached, its user may not create tables, or a later release of ours has been here: its tables may
+            hold what this one would misread, so nothing is changed.
 
     """
     from alembic import command
@@ -57,6 +60,7 @@ def migrate(settings: Settings) -> None:
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         config.attributes["connection"] = connection
+        _refuse_later(config, connection, settings)
         command.upgrade(config, "head")
         _give_back_roles(connection, config)
     with connect(settings, writes=True):  # a log that was moved here begins to live here
@@ -73,6 +77,23 @@ def _give_back_roles(connection: Connection, config: Config) -> None:
         migration = ScriptDirectory.from_config(config).get_revision(_ROLES_REVISION).module
         for statement in migration.statements():
             cursor.execute(statement)
+
+
+def _refuse_later(config: Config, connection: Connection, settings: Settings) -> None:
+    from alembic.script import ScriptDirectory
+    from sqlalchemy import text
+
+    if connection.execute(text("SELECT to_regclass('ml_learning.alembic_version') IS NULL")).scalar():
+        return
+    known = {each.revision for each in ScriptDirectory.from_config(config).walk_revisions()}
+    later = sorted(set(connection.execute(text("SELECT version_num FROM ml_learning.alembic_version")).scalars()) - known)
+    connection.commit()
+    if later:
+        raise UserError(
+            f"The tables are those of a later release: their revision is {later[0]}, release {__version__} knows none beyond {max(known)}.",
+            where=f"PostgreSQL at {settings.postgres_host}:{settings.postgres_port}, database {settings.postgres_database}",
+            fix="Install that release (`detektor --version` there), or restore the backup of before the upgrade: docs/releases.md.",
+        )
 
 
 @contextmanager

@@ -76,7 +76,7 @@ def engine() -> None:
 def images(engine: None) -> None:
     """Build both, with what the Dockerfile names or DETEKTOR_TEST_BASE."""
     base = [f"--build-arg=BASE={name}"] if (name := os.environ.get("DETEKTOR_TEST_BASE")) else []
-    for target, tag in (("serving", "detektor-features-serving:0.1.0"), ("full", "detektor-features:0.1.0")):
+    for target, tag in (("serving", "detektor-features-serving:0.2.0"), ("full", "detektor-features:0.2.0")):
         docker("build", "--network", "host", *base, "-f", "docker/Dockerfile", "--target", target, "-t", tag, ".")
 
 
@@ -109,7 +109,7 @@ class Together:
         keep = "detektor up postgres redis && exec sleep 3600"
         where = ["--network=none", "--add-host=dagster-code:127.0.0.1"]
         docker(
-            "run", "-d", "--name", self.name("stores"), *where, *variables, *self.mounts(given), "detektor-features:0.1.0", "sh", "-c", keep
+            "run", "-d", "--name", self.name("stores"), *where, *variables, *self.mounts(given), "detektor-features:0.2.0", "sh", "-c", keep
         )
         self.wait(lambda: "Logs:" in docker("logs", self.name("stores")), "stores")
 
@@ -197,7 +197,7 @@ def test_a_program_can_write_to_its_state_alone(together: Together) -> None:
 
 def test_no_secret_is_in_an_image_or_in_what_the_engine_says(together: Together) -> None:
     names = [together.name(service) for service in ("stores", *PROGRAMS)]
-    said = docker("inspect", *names) + docker("history", "--no-trunc", "detektor-features:0.1.0")
+    said = docker("inspect", *names) + docker("history", "--no-trunc", "detektor-features:0.2.0")
     for file in together.secrets.iterdir():
         if not file.name.endswith("tokens"):
             assert file.read_text() not in said, file.name
