@@ -195,26 +195,28 @@ def _rule(file: Path, text: str, name: str, parts: Any) -> Rule:
     agent = parts.get("agent", "")
     if "agent" in parts and agent not in _ALLOWED:
         raise _broken(file, _line_in(text, name, "agent"), f"agent of [purposes.{name}] is {agent!r}, which is not an agent")
-    strange = [part for part in parts if part not in {"agent", *PARTS}]
+    strange = [part for part in parts if part not in {"agent", "beside", *PARTS}]
     if strange:
-        why = f"{strange[0]!r} means nothing in [purposes.{name}]; it holds agent, {', '.join(PARTS)}"
+        why = f"{strange[0]!r} means nothing in [purposes.{name}]; it holds agent, beside, {', '.join(PARTS)}"
         raise _broken(file, _line_in(text, name, strange[0]), why)
-    return Rule(Purpose(name, agent), *(_patterns(file, text, name, part, parts.get(part, [])) for part in PARTS))
+    lists = {part: _strings(file, text, name, part, parts.get(part, [])) for part in (*PARTS, "beside")}
+    patterns = (tuple(_pattern(file, text, name, part, pattern) for pattern in lists[part]) for part in PARTS)
+    return Rule(Purpose(name, agent), frozenset(lists["beside"]), *patterns)
 
 
-def _patterns(file: Path, text: str, name: str, part: str, listed: Any) -> tuple[re.Pattern[str], ...]:
-    if not isinstance(listed, list) or any(not isinstance(pattern, str) for pattern in listed):
-        raise _broken(file, _line_in(text, name, part), f"{part} of [purposes.{name}] is not a list of patterns")
-    compiled: list[re.Pattern[str]] = []
-    for pattern in listed:
-        try:
-            compiled.append(re.compile(pattern, re.IGNORECASE))
-        except re.error as error:
-            line = next((number for number, line in enumerate(text.splitlines(), 1) if pattern in line), None)
-            raise _broken(
-                file, line or _line_in(text, name, part), f"{pattern!r} in {part} of [purposes.{name}] is no regular expression: {error}"
-            ) from None
-    return tuple(compiled)
+def _strings(file: Path, text: str, name: str, part: str, listed: Any) -> list[str]:
+    if not isinstance(listed, list) or any(not isinstance(entry, str) for entry in listed):
+        raise _broken(file, _line_in(text, name, part), f"{part} of [purposes.{name}] is not a list of texts")
+    return listed
+
+
+def _pattern(file: Path, text: str, name: str, part: str, pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern, re.IGNORECASE)
+    except re.error as error:
+        line = next((number for number, line in enumerate(text.splitlines(), 1) if pattern in line), None)
+        why = f"{pattern!r} in {part} of [purposes.{name}] is no regular expression: {error}"
+        raise _broken(file, line or _line_in(text, name, part), why) from None
 
 
 def _line_of(text: str, key: str) -> int | None:
