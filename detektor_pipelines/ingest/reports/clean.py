@@ -12,19 +12,23 @@ if TYPE_CHECKING:
 
 _NOUNS: Final = r"(?:issues?|findings?|problems?|bugs?|concerns?|defects?|review comments?)"
 _NOTHING: Final = re.compile(
-    rf"(?:(?:i|we) (?:have )?(?:found|see|identified|detected|spotted|have) |there (?:are|were) |(?:the |this )?(?:code )?review (?:found|finds) "
+    rf"(?:(?:i|we) (?:have )?(?:found|see|identified|detected|spotted|have) |there (?:are|were) "
+    r"|(?:the |this )?(?:code )?review (?:found|finds) "
     rf"|found )?(?:no|zero|0) (?:real |actual |new |remaining |further |outstanding |other |code )*{_NOUNS}"
     rf"(?:,? (?:and|or|nor) (?:no )?(?:real |actual )?(?:{_NOUNS}|suggestions?|nits?|comments?))*"
-    r"(?: (?:(?:were |was |are )?(?:found|identified|detected|spotted|remaining|remain)|to report|here|at all|in (?:this|the) [\w/-]+(?: [\w/-]+)?"
+    r"(?: (?:(?:were |was |are )?(?:found|identified|detected|spotted|remaining|remain)"
+    r"|to report|here|at all|in (?:this|the) [\w/-]+(?: [\w/-]+)?"
     r"|with (?:this|the) [\w/-]+(?: [\w/-]+)?))*"
     r"|nothing to (?:change|fix|report|flag|add|comment on|address)(?:,.*)?|clean|nothing found|no changes (?:needed|required|necessary)"
     r"|no (?:findings|issues), (?:lgtm|approved?)|lgtm, no (?:issues|comments|findings)"
-    r"|brak (?:uwag|problem[oó]w|zastrze[zż]e[nń]|b[lł][eę]d[oó]w)(?: do zmian)?|nie znalaz\w+ (?:[zż]adnych )?(?:problem[oó]w|b[lł][eę]d[oó]w|uwag)|bez uwag",
+    r"|brak (?:uwag|problem[oó]w|zastrze[zż]e[nń]|b[lł][eę]d[oó]w)(?: do zmian)?"
+    r"|nie znalaz\w+ (?:[zż]adnych )?(?:problem[oó]w|b[lł][eę]d[oó]w|uwag)|bez uwag",
     re.IGNORECASE,
 )
 _WHOLE: Final = re.compile(
     r"(?:(?:the|my|final|overall|code|review|key|new|pr|summary of|quality|spec|compliance|report|complete|results?|of)\s+)*"
-    r"(?:verdict|summary|findings?|issues?|problems?|result|results|conclusion|review|assessment|bottom line|recommendation|report|outcome|status|overall"
+    r"(?:verdict|summary|findings?|issues?|problems?|result|results|conclusion"
+    r"|review|assessment|bottom line|recommendation|report|outcome|status|overall"
     r"|approved?|pass(?:ed)?|clean|lgtm|werdykt|wynik|podsumowanie|uwagi|wnioski)(?:\s+(?:found|complete|result|results|summary|identified))?"
     r"(?:\s*[:-].*)?",
     re.IGNORECASE,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines.ingest.reports.clean import says_clean
 from detektor_pipelines.ingest.reports.findings_json import json_findings
-from detektor_pipelines.ingest.reports.levels import LEVEL, LEVELS, LIST_OF_LEVELS, SEVERITIES, severity_of
+from detektor_pipelines.ingest.reports.levels import LEVEL, LEVELS, LIST_OF_LEVELS, severity_of
 from detektor_pipelines.ingest.reports.lines import BOLD_LINE_LEVEL, CUT_MARK, Line, is_cut, plain
 from detektor_pipelines.ingest.reports.numbered import numbered_findings
 
@@ -41,8 +41,8 @@ _NONE: Final = re.compile(
     re.IGNORECASE,
 )
 _NOTHING_AT_ALL: Final = re.compile(
-    r"(?:none|nothing|no issues?|n/?a|no (?:such )?(?:issues?|findings?|problems?))(?: (?:were |was )?(?:found|identified|detected|remaining))?"
-    r"(?:\s*[.,;(-].*)?",
+    r"(?:none|nothing|no issues?|n/?a|no (?:such )?(?:issues?|findings?|problems?))"
+    r"(?: (?:were |was )?(?:found|identified|detected|remaining))?(?:\s*[.,;(-].*)?",
     re.IGNORECASE,
 )
 _NO_SEVERITY: Final = re.compile(
@@ -60,7 +60,8 @@ _PRAISE: Final = re.compile(r"\b(?:good|well|praise|strengths?|positives?|positi
 _ISSUES_HEADING: Final = re.compile(r"(?:new |key )?(?:issues?|findings?|problems?)(?: found| identified| summary)?", re.IGNORECASE)
 _NUMBERED_SEVERITY: Final = re.compile(rf"({LEVELS})(?: issue)?[- ]#?\d+\b.*", re.IGNORECASE)
 _LABELLED_ITEM: Final = re.compile(
-    rf"(?:\[(?P<bracketed>{LEVELS})\]:?\s+|(?P<label>{LEVELS}|nice[- ]to[- ]have|must[- ]fix|should[- ]fix|optional)(?: \([^)]*\))?(?::\s*|\s+-\s+))(?P<rest>.+)",
+    rf"(?:\[(?P<bracketed>{LEVELS})\]:?\s+"
+    rf"|(?P<label>{LEVELS}|nice[- ]to[- ]have|must[- ]fix|should[- ]fix|optional)(?: \([^)]*\))?(?::\s*|\s+-\s+))(?P<rest>.+)",
     re.IGNORECASE,
 )
 _TAGGED_ITEM: Final = re.compile(
@@ -73,7 +74,8 @@ _GRAVITY: Final = frozenset(
 )
 _CLOSING: Final = re.compile(
     r"(?:(?:final|overall|my|the|review|merge|code|summary and)\s+)*"
-    r"(?:verdict|recommendation|decision|assessment|conclusion|status|result|outcome|summary|bottom line|next steps?|tl;dr|werdykt|podsumowanie"
+    r"(?:verdict|recommendation|decision|assessment|conclusion|status|result|outcome|summary|bottom line|next steps?|tl;dr"
+    r"|werdykt|podsumowanie"
     r"|approved?|approve with .*|rejected?|request(?:ed)? changes|changes requested|lgtm|ready (?:to|for) \w+)\b(?:\s*[:?-].*)?"
     r"|estimated .*|files? (?:modified|reviewed|changed|analy[sz]ed).*|test(?:s|ing)? (?:results?|status).*|verification.*",
     re.IGNORECASE,
@@ -181,7 +183,7 @@ def _json(text: str) -> IssueCounts | None:
     total, of = found
     if of is None:
         return IssueCounts(total, evidence="JSON")
-    return IssueCounts(total, of.get("critical", 0), of.get("major", 0), of.get("minor", 0), evidence="JSON")
+    return IssueCounts(total, of.get("critical"), of.get("major"), of.get("minor"), "JSON") if total else IssueCounts(0, 0, 0, 0, "JSON")
 
 
 def _listed(text: str, lines: Sequence[Line]) -> IssueCounts:
@@ -192,7 +194,7 @@ def _listed(text: str, lines: Sequence[Line]) -> IssueCounts:
     tagged = _tagged(lines)
     if tagged and not counts.known:
         first = next(line for line in lines if line.number is not None)
-        return IssueCounts(sum(tagged.values()), *(tagged.get(severity) for severity in SEVERITIES), first.raw)
+        return IssueCounts(sum(tagged.values()), tagged.get("critical"), tagged.get("major"), tagged.get("minor"), first.raw)
     numbered = numbered_findings(lines)
     if numbered:
         return replace(counts, found=numbered[0], evidence=counts.evidence or numbered[1].raw)
@@ -326,7 +328,7 @@ def _take_section(lines: Sequence[Line], index: int, tally: _Tally, *, complete:
         listed = _SECTION_WITHOUT_SEVERITY.search(heading.text) and _directly_listed(section.lines)
         if not listed:
             return index + 1, complete
-        tagged = _tagged(section.lines)
+        tagged = {} if any(CUT_MARK.search(line.raw) for line in section.lines) else _tagged(section.lines)
         for severity, of_severity in tagged.items():
             tally.add(severity, of_severity, heading)
         return (after, complete) if tagged else (index + 1, False)

@@ -7,8 +7,6 @@ from typing import Final, Literal
 
 Severity = Literal["critical", "major", "minor"]
 
-SEVERITIES: Final[tuple[Severity, ...]] = ("critical", "major", "minor")
-
 _WORDS: Final[dict[Severity, tuple[str, ...]]] = {
     "critical": (
         "critical",

@@ -23,16 +23,21 @@ Verdict = Literal["approved", "rejected"]
 _APPROVED: Final = (
     r"(?:fully |strongly )?approv(?:ed?|al)\b|lgtm\b|looks good to me\b|spec[- ]compliant\b|accept(?:ed)?\b(?! current)|ship it\b"
     r"|(?:ready|safe|good|ok(?:ay)?) (?:for|to) (?:pr\b|merge|be merged|ship|production|release)|merge[- ]ready\b|production[- ]ready\b"
-    r"|(?:good to go|mergeable|ship)\b|no changes (?:needed|required|necessary)\b|zatwierdz(?:am|one|ono)\b|(?:za)?akcept(?:uj[eę]|owan[eoy])\b"
+    r"|(?:good to go|mergeable|ship)\b|no changes (?:needed|required|necessary)\b"
+    r"|zatwierdz(?:am|one|ono)\b|(?:za)?akcept(?:uj[eę]|owan[eoy])\b"
 )
 _REJECTED: Final = (
     r"request(?:ed|ing)?[- ]changes\b|changes[- ](?:requested|required|needed|necessary)\b|reject(?:ed)?\b|do not merge\b|don'?t merge\b"
     r"|(?:needs?|requires?) (?:work|changes|revisions?|rework|fixes|major changes|significant changes)\b|not approved\b"
     r"|not (?:yet )?(?:ready|safe|acceptable|approvable|production[- ]ready|merge[- ]ready|spec[- ]compliant|compliant)\b"
     r"|(?:spec )?non[- ]?compliant\b|fix(?:es)? (?:needed|required|before merg\w+)\b|(?:do not|don'?t) ship\b|no[- ]go\b|unsafe to merge\b"
-    r"|do poprawy\b|wymaga (?:popraw\w+|zmian)\b|odrzuc(?:am|one|ono)\b|nie zatwierdzam\b|block(?:ed)?\b(?! ?(?:ing|er))|send back\b|sent back\b"
+    r"|do poprawy\b|wymaga (?:popraw\w+|zmian)\b|odrzuc(?:am|one|ono)\b|nie zatwierdzam\b"
+    r"|block(?:ed)?\b(?! ?(?:ing|er))|send back\b|sent back\b"
 )
-_PASSED: Final = r"pass(?:ed|es)?\b|compliant\b|clean\b(?! ?up)|no (?:issues|findings|problems)(?: found)?\b|merge\b(?! (?:conflicts?|after|once|when|with|only))"
+_PASSED: Final = (
+    r"pass(?:ed|es)?\b|compliant\b|clean\b(?! ?up)|no (?:issues|findings|problems)(?: found)?\b"
+    r"|merge\b(?! (?:conflicts?|after|once|when|with|only))"
+)
 _FAILED: Final = r"fail(?:ed|s)?\b|issues found\b(?!\s*[:-]?\s*(?:none|0|no)\b)"
 _CONDITION: Final = re.compile(
     r"\b(?:pending|once|after|if|when|until|unless|provided|assuming|subject to|conditional(?:ly)?|contingent|but (?:only|first))\b"
@@ -49,7 +54,8 @@ _MARKED: Final = (re.compile(f"{_REJECTED}|issues found\\b", re.IGNORECASE), _CL
 _QUALIFIERS: Final = r"(?:(?:the|my|our|final|overall|review|reviewer'?s?|code review|merge|here'?s the|here is the|spec)\s+)*"
 _STRONG_LABEL: Final = re.compile(rf"{_QUALIFIERS}(?:verdict|werdykt)(?:\s*\([^()]*\))?\s*(?:[:-]+\s*(?P<value>.*)|)", re.IGNORECASE)
 _MIDDLE_LABEL: Final = re.compile(
-    rf"(?:{_QUALIFIERS}(?:recommendation|decision|assessment|conclusion|bottom line|tl;dr|rekomendacja|decyzja|ocena)|(?:final|overall|review) (?:status|result|outcome))"
+    rf"(?:{_QUALIFIERS}(?:recommendation|decision|assessment|conclusion|bottom line|tl;dr|rekomendacja|decyzja|ocena)"
+    r"|(?:final|overall|review) (?:status|result|outcome))"
     r"\s*(?:[:-]+\s*(?P<value>.*)|)",
     re.IGNORECASE,
 )
@@ -134,9 +140,9 @@ def _standing_alone(lines: Sequence[Line]) -> Iterator[tuple[Verdict, Line]]:
     """An emphasised verdict in capitals at the beginning of its line, as `**APPROVED** - no issues block the merge`."""
     for line in lines:
         emphasised = _EMPHASISED.match(line.raw.strip().lstrip("#> "))
-        if (emphasised and _CAPITALS.search(emphasised["value"]) and line.role in {"heading", "text"}) or (
-            line.role in {"heading", "text"} and not line.nested and _ALONE.fullmatch(line.text)
-        ):
+        if line.role not in {"heading", "text"}:
+            continue
+        if (emphasised and _CAPITALS.search(emphasised["value"])) or (not line.nested and _ALONE.fullmatch(line.text)):
             yield from _reading(line, line.text, _CLEAR)
 
 
