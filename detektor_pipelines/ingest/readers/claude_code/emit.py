@@ -15,6 +15,7 @@ from detektor_pipelines.ingest.readers.claude_code.state import MAIN
 from detektor_pipelines.ingest.readers.derived import document_kind, push_outcome, suite_run
 from detektor_pipelines.ingest.readers.failures import REJECTED
 from detektor_pipelines.ingest.readers.names import MAIN_THREAD, AgentNames
+from detektor_pipelines.ingest.reports.outcome import with_stated_outcome
 from detektor_pipelines.ingest.reports.verdicts import read_review
 from detektor_pipelines.language.events import OPERATIONS, UNMAPPED, views_operation
 from detektor_pipelines.language.records import AgentEvent
@@ -26,10 +27,12 @@ if TYPE_CHECKING:
     from detektor_pipelines.ingest.readers.claude_code.state import Call, Caller, State
     from detektor_pipelines.language.records import Json
 
-READER_REVISION: Final = 1
+READER_REVISION: Final = 2
 """Raised when this reader reads the same records differently, so that `detektor reingest` can repair what it read before."""
 
-ATTRIBUTES: Final = frozenset({"agent_id", "background", "duration_from", "evidence", "round_from", "status", "tokens_from"})
+ATTRIBUTES: Final = frozenset(
+    {"agent_id", "background", "duration_from", "evidence", "not_believed", "round_from", "stated", "status", "tokens_from"}
+)
 """The only attributes this reader writes."""
 
 ENDS_COUNT: Final = frozenset({"implement", "deploy", "diagnose"})
@@ -203,6 +206,7 @@ class Emitter:
         else:
             measures |= _changes(ending)
             measures["attempt"] = attempt
+        measures, categories, told = with_stated_outcome(ending.text or "", operation, measures, categories)
         known = OPERATIONS[operation].measures
         return self._event(
             f"work:{ending.key}",
@@ -214,7 +218,7 @@ class Emitter:
             task_id=ending.key,
             measures={name: value for name, value in measures.items() if name in known},
             categories=categories,
-            attributes=attributes,
+            attributes=attributes | told,
         )
 
     # Derived ----------------------------------------------------------------------------------------------------------------
