@@ -23,10 +23,18 @@ _REDIRECTED: Final = re.compile(r"[1&]?>>?(?!&)(?P<file>.*)")
 
 
 class Pipe(NamedTuple):
-    """The filters behind a command; `whole` is the number of lines from which on a `head` has cut something off, None without one."""
+    """The filters behind a command.
+
+    Attributes:
+        filters: Each takes what the one before lets through.
+        whole: The number of lines from which on a `head` has cut something off; None without one.
+        tails_only: Whether nothing but the beginning of the output is missing.
+
+    """
 
     filters: tuple[Callable[[str], str], ...]
     whole: int | None
+    tails_only: bool
 
     def through(self, text: str) -> str:
         """Return what of a text comes out at the end."""
@@ -65,7 +73,7 @@ def pipe_behind(commands: Sequence[Command], index: int) -> Pipe | None:
         if made is None:
             return None
         filters.append(made)
-    return Pipe(tuple(filters), whole)
+    return Pipe(tuple(filters), whole, all(_name(command) in {"tail", *_THROUGH} for command in piped))
 
 
 def _name(command: Command) -> str:

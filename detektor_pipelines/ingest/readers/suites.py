@@ -1,7 +1,7 @@
 r"""How the usual test runners say that a run was green or red, and how many tests passed and failed.
 
-One `Suite` a runner. `green` and `red` are what it prints at its end: a pipe (`| tail -3`, `| grep FAIL`) is believed only where the runner's
-word would come through it either way, which is tried on these two.
+One `Suite` a runner. `green` and `red` are what it prints at its end: a pipe (`| tail -3`, `| grep FAIL`) is believed only where the
+runner's word would come through it either way, which is tried on these two.
 """
 
 from __future__ import annotations
@@ -116,7 +116,8 @@ SUITES: Final = dict(
         _suite(
             "cargo",
             passes=r"^test result: ok\.|^\s*Summary \[[^\]]*\] \d+ tests? run: \d+ passed(?!.*failed)",
-            fails=r"^test result: FAILED|^error(?:\[E\d+\]: |: (?:could not compile|test failed|aborting|\d+ targets? failed))|^\s*Summary \[[^\]]*\] \d+ tests? run:.*\d+ failed",
+            fails=r"^test result: FAILED|^error(?:\[E\d+\]: |: (?:could not compile|test failed|aborting|\d+ targets? failed))"
+            r"|^\s*Summary \[[^\]]*\] \d+ tests? run:.*\d+ failed",
             counts=r"^test result: \w+\. (?P<p>\d+) passed; (?P<f>\d+) failed",
             green="test a ... ok\n\ntest result: ok. 4 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s",
             red="test a ... FAILED\n\ntest result: FAILED. 3 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s\n\n"
@@ -127,8 +128,8 @@ SUITES: Final = dict(
             passes=r"^Tests:\s+(?![^\n]*\bfailed)[^\n]*\d+ passed",
             fails=r"^Tests:\s+[^\n]*\b[1-9]\d* failed|^Test Suites:\s+[^\n]*\b[1-9]\d* failed",
             counts=r"^Tests:\s+" + _AND.format("p", "passed") + _AND.format("f", "failed") + r"\d",
-            green="PASS src/a.test.js\n\nTest Suites: 1 passed, 1 total\nTests:       4 passed, 4 total\nSnapshots:   0 total\nTime:        1.2 s\n"
-            "Ran all test suites.",
+            green="PASS src/a.test.js\n\nTest Suites: 1 passed, 1 total\nTests:       4 passed, 4 total\nSnapshots:   0 total\n"
+            "Time:        1.2 s\nRan all test suites.",
             red="FAIL src/a.test.js\n\nTest Suites: 1 failed, 1 total\nTests:       1 failed, 3 passed, 4 total\nSnapshots:   0 total\n"
             "Time:        1.2 s\nRan all test suites.",
         ),
@@ -146,7 +147,7 @@ SUITES: Final = dict(
             fails=r"^\s*[1-9]\d* failing\b",
             counts=r"^\s*(?P<p>\d+) passing\b[^\n]*(?:\n\s*\d+ pending)?(?:\n\s*(?P<f>\d+) failing)?",
             green="  4 passing (10ms)",
-            red="  3 passing (10ms)\n  1 failing",
+            red="  3 passing (10ms)\n  1 failing\n\n  1) a\n       b:\n     AssertionError: 1 != 2\n      at Context.<anonymous> (a.js:3:1)",
         ),
         _suite(
             "node",
@@ -177,7 +178,8 @@ SUITES: Final = dict(
             fails=r"^BUILD FAILED|^\d+ tests? completed, [1-9]\d* failed",
             counts=r"^(?P<t>\d+) tests? completed, (?P<f>\d+) failed(?:, (?P<s>\d+) skipped)?",
             green="BUILD SUCCESSFUL in 2s\n3 actionable tasks: 3 executed",
-            red="4 tests completed, 1 failed\n\nFAILURE: Build failed with an exception.\n\nBUILD FAILED in 2s\n3 actionable tasks: 3 executed",
+            red="4 tests completed, 1 failed\n\nFAILURE: Build failed with an exception.\n\n"
+            "BUILD FAILED in 2s\n3 actionable tasks: 3 executed",
         ),
         _suite(
             "dotnet",
@@ -207,7 +209,8 @@ SUITES: Final = dict(
             "phpunit",
             passes=r"^OK \(\d+ tests?, |^OK, but ",
             fails=r"^FAILURES!|^ERRORS!|^Tests: \d+, Assertions: \d+.*(?:Failures|Errors): [1-9]",
-            counts=r"^OK \((?P<p>\d+) tests?, |^Tests: (?P<t>\d+), Assertions: \d+(?=(?:[^\n]*Errors: (?P<e>\d+))?)(?=(?:[^\n]*Failures: (?P<f>\d+))?)",
+            counts=r"^OK \((?P<p>\d+) tests?, |^Tests: (?P<t>\d+), Assertions: \d+"
+            r"(?=(?:[^\n]*Errors: (?P<e>\d+))?)(?=(?:[^\n]*Failures: (?P<f>\d+))?)",
             green="OK (4 tests, 4 assertions)",
             red="FAILURES!\nTests: 4, Assertions: 4, Failures: 1.",
         ),
@@ -225,8 +228,8 @@ SUITES: Final = dict(
             fails=r"^\d+% tests passed, [1-9]\d* tests? failed out of|^Errors while running CTest",
             counts=r"^\d+% tests passed, (?P<f>\d+) tests? failed out of (?P<t>\d+)",
             green="100% tests passed, 0 tests failed out of 4\n\nTotal Test time (real) =   0.01 sec",
-            red="75% tests passed, 1 tests failed out of 4\n\nTotal Test time (real) =   0.01 sec\n\nThe following tests FAILED:\n\t  1 - a (Failed)\n"
-            "Errors while running CTest",
+            red="75% tests passed, 1 tests failed out of 4\n\nTotal Test time (real) =   0.01 sec\n\n"
+            "The following tests FAILED:\n\t  1 - a (Failed)\nErrors while running CTest",
         ),
         _suite(
             "bun",
@@ -276,9 +279,12 @@ SUITES: Final = dict(
         _suite(
             "swift",
             passes=r"^\s*Executed \d+ tests?, with 0 failures|Test run with \d+ tests? .*passed|^\*\* TEST SUCCEEDED \*\*",
-            fails=r"^\s*Executed \d+ tests?, with (?:\d+ tests? skipped and )?[1-9]\d* failures?|Test run with \d+ tests? .*failed|\.swift:\d+:\d+: error: |^error: fatalError|^\*\* TEST FAILED \*\*",
-            green="Test Suite 'All tests' passed at 2026-01-01 10:00:00.000.\n\t Executed 4 tests, with 0 failures (0 unexpected) in 0.010 (0.011) seconds",
-            red="Test Suite 'All tests' failed at 2026-01-01 10:00:00.000.\n\t Executed 4 tests, with 1 failure (0 unexpected) in 0.010 (0.011) seconds",
+            fails=r"^\s*Executed \d+ tests?, with (?:\d+ tests? skipped and )?[1-9]\d* failures?|Test run with \d+ tests? .*failed"
+            r"|\.swift:\d+:\d+: error: |^error: fatalError|^\*\* TEST FAILED \*\*",
+            green="Test Suite 'All tests' passed at 2026-01-01 10:00:00.000.\n"
+            "\t Executed 4 tests, with 0 failures (0 unexpected) in 0.010 (0.011) seconds",
+            red="Test Suite 'All tests' failed at 2026-01-01 10:00:00.000.\n"
+            "\t Executed 4 tests, with 1 failure (0 unexpected) in 0.010 (0.011) seconds",
         ),
         _suite(
             "mix",
@@ -300,7 +306,8 @@ SUITES: Final = dict(
             passes=r"^\[info\] (?:All tests passed\.|Passed: Total \d+)",
             fails=r"^\[error\] (?:Failed: Total|.*Tests unsuccessful)|^\[info\] \*\*\* \d+ TESTS? FAILED",
             green="[info] All tests passed.\n[success] Total time: 2 s",
-            red="[info] *** 1 TEST FAILED ***\n[error] Failed: Total 4, Failed 1, Errors 0, Passed 3\n[error] (Test / test) sbt.TestsFailedException: Tests unsuccessful",
+            red="[info] *** 1 TEST FAILED ***\n[error] Failed: Total 4, Failed 1, Errors 0, Passed 3\n"
+            "[error] (Test / test) sbt.TestsFailedException: Tests unsuccessful",
         ),
         _suite(
             "bazel",
