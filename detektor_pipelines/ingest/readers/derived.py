@@ -18,7 +18,7 @@ from detektor_pipelines.ingest.reports.lines import is_cut
 Outcome = Literal["success", "failure", "cancelled"]
 DocumentKind = Literal["readme", "api", "guide", "architecture", "changelog", "other"]
 
-_WORTH_A_LOOK: Final = re.compile(r"push|test|jest|spec|tox|nox|ctest|gradle|mvn")
+_WORTH_A_LOOK: Final = re.compile(r"push|test|jest|spec|tox|nox|ctest|gradle|mvn|mocha|phpunit|pest|prove|cypress|\\bava\\b")
 
 _PUSH_FAILED: Final = re.compile(
     r"\[(?:remote )?rejected\]|failed to push some refs|^\s*fatal:|Permission denied \(publickey\)|could not read from remote|"
@@ -29,7 +29,7 @@ _PUSHED: Final = re.compile(r"^\s*(?:[ +*=-] )?.*\S+ -> \S+|Everything up-to-dat
 _GIT_OPTIONS_WITH_VALUE: Final = frozenset({"-C", "-c", "--git-dir", "--work-tree", "--namespace", "--exec-path"})
 _NO_PUSH: Final = frozenset({"--dry-run", "-n", "--delete", "-d", "--help", "-h"})
 
-_RUNNERS: Final = frozenset({"uv", "poetry", "pdm", "hatch", "pipenv", "npx", "bunx", "pnpx", "dotenv", "xvfb-run"})
+_RUNNERS: Final = frozenset({"uv", "poetry", "pdm", "hatch", "pipenv", "npx", "bunx", "pnpx", "dotenv", "xvfb-run", "bundle"})
 _PACKAGE_MANAGERS: Final = frozenset({"npm", "pnpm", "yarn", "bun", "deno"})
 _TASK_RUNNERS: Final = frozenset({"make", "just", "mise", "task", "rake", "nx", "turbo", "moon"})
 _SUITES: Final = frozenset(

@@ -147,7 +147,7 @@ SUITES: Final = dict(
             fails=r"^\s*[1-9]\d* failing\b",
             counts=r"^\s*(?P<p>\d+) passing\b[^\n]*(?:\n\s*\d+ pending)?(?:\n\s*(?P<f>\d+) failing)?",
             green="  4 passing (10ms)",
-            red="  3 passing (10ms)\n  1 failing\n\n  1) a\n       b:\n     AssertionError: 1 != 2\n      at Context.<anonymous> (a.js:3:1)",
+            red="  3 passing (10ms)\n  1 failing\n\n  1) a\n       b:\n     AssertionError: 1 != 2\n      at Context (a.js:3:1)",
         ),
         _suite(
             "node",
