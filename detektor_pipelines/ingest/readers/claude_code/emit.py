@@ -7,7 +7,7 @@ Event ids: `tool:<tool_use id>`, `msg:<message id>`, `invoke:<tool_use id>`, `wo
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from detektor_pipelines.ingest.readers.claude_code.edits import change_of
 from detektor_pipelines.ingest.readers.claude_code.runs import Ending, Runs
@@ -15,6 +15,7 @@ from detektor_pipelines.ingest.readers.claude_code.state import MAIN
 from detektor_pipelines.ingest.readers.derived import document_kind, push_outcome, suite_run
 from detektor_pipelines.ingest.readers.failures import REJECTED
 from detektor_pipelines.ingest.readers.names import MAIN_THREAD, AgentNames
+from detektor_pipelines.ingest.reports.outcome import with_stated_outcome
 from detektor_pipelines.ingest.reports.verdicts import read_review
 from detektor_pipelines.language.events import OPERATIONS, UNMAPPED, views_operation
 from detektor_pipelines.language.records import AgentEvent
@@ -26,10 +27,12 @@ if TYPE_CHECKING:
     from detektor_pipelines.ingest.readers.claude_code.state import Call, Caller, State
     from detektor_pipelines.language.records import Json
 
-READER_REVISION: Final = 1
+READER_REVISION: Final = 2
 """Raised when this reader reads the same records differently, so that `detektor reingest` can repair what it read before."""
 
-ATTRIBUTES: Final = frozenset({"agent_id", "background", "duration_from", "evidence", "round_from", "status", "tokens_from"})
+ATTRIBUTES: Final = frozenset(
+    {"agent_id", "background", "duration_from", "evidence", "not_believed", "round_from", "stated", "status", "tokens_from"}
+)
 """The only attributes this reader writes."""
 
 ENDS_COUNT: Final = frozenset({"implement", "deploy", "diagnose"})
@@ -38,6 +41,14 @@ ENDS_COUNT: Final = frozenset({"implement", "deploy", "diagnose"})
 _CALLED_AGAIN: Final = re.compile(
     r"(?i)\b(?:re-?(?=review|run|check|implement)|second|third|again|retry|round \d+|attempt \d+|follow-?up)\b[:\s]*|[^\w\s]"
 )
+
+
+class Agent(NamedTuple):
+    """Whose an event is: one of the eight or `unmapped`, the name in the log, and whether what it was called for decided."""
+
+    agent_type: str
+    raw_name: str
+    derived: bool = False
 
 
 class Emitter:
@@ -55,6 +66,8 @@ class Emitter:
         self._names = names
         self._project_of = project_of
         self._runs = Runs(state)
+        self._main = Agent(names.agent_type(MAIN_THREAD), MAIN_THREAD)
+        self._agents: dict[str | None, Agent] = {}
 
     def events(self) -> Iterator[AgentEvent]:
         """Yield all events, of one kind after the other."""
@@ -67,7 +80,7 @@ class Emitter:
         self,
         event_id: str,
         operation: str,
-        agent: tuple[str, str],
+        agent: Agent,
         at: int,
         session: str | None,
         source: str,
@@ -80,8 +93,8 @@ class Emitter:
     ) -> AgentEvent:
         return AgentEvent(
             event_id=event_id,
-            agent_type=agent[0],
-            raw_name=agent[1],
+            agent_type=agent.agent_type,
+            raw_name=agent.raw_name,
             operation=operation,
             occurred_at=at,
             known_at=at,
@@ -92,17 +105,24 @@ class Emitter:
             measures={name: value for name, value in (measures or {}).items() if value is not None},
             categories={name: value[:256] for name, value in (categories or {}).items() if value},
             attributes={name: value for name, value in (attributes or {}).items() if value is not None},
-            derived=derived,
+            derived=derived or agent.derived,
             reader_revision=READER_REVISION,
         )
 
-    def _agent(self, session: str | None, caller: Caller, at: int) -> tuple[tuple[str, str], str | None]:
-        """(agent_type, raw_name) and task_id of whoever called a tool or wrote a message."""
+    def _agent(self, session: str | None, caller: Caller, at: int) -> tuple[Agent, str | None]:
+        """Whoever called a tool or wrote a message, and its task_id."""
         if not caller.side:
-            return (UNMAPPED, MAIN_THREAD), None
+            return self._main, None
         key = self._runs.key_of(session, caller, at)
-        name = self._runs.name_of(key)
-        return (self._names.agent_type(name), name), key
+        return self._agent_of(key), key
+
+    def _agent_of(self, key: str | None) -> Agent:
+        """The agent of a run: by its name, or by what it was called for."""
+        if key not in self._agents:
+            run, name = self._runs.run_of(key), self._runs.name_of(key)
+            called = self._names.agent_for(name, run.description if run else None, run.prompt if run else None)
+            self._agents[key] = Agent(called.agent_type, name, called.derived)
+        return self._agents[key]
 
     def _tool_calls(self) -> Iterator[AgentEvent]:
         for call_id, call in self._state.calls.items():
@@ -147,17 +167,17 @@ class Emitter:
     def _subagents(self) -> Iterator[AgentEvent]:
         rounds: dict[tuple[str | None, str, str], int] = {}
         for ending in self._runs.endings():
-            agent = (self._names.agent_type(ending.raw_name), ending.raw_name)
+            agent = self._agent_of(ending.key)
             if ending.called:
                 yield self._invocation(ending, agent)
             attempt = None
             if ending.run.description:
                 task = (ending.run.session, ending.raw_name, " ".join(_CALLED_AGAIN.sub(" ", ending.run.description.lower()).split()))
                 attempt = rounds[task] = rounds.get(task, 0) + 1
-            if agent[0] != UNMAPPED and ending.started and _is_over(ending, views_operation(agent[0])):
+            if agent.agent_type != UNMAPPED and ending.started and _is_over(ending, views_operation(agent.agent_type)):
                 yield self._work(ending, agent, attempt)
 
-    def _invocation(self, ending: Ending, agent: tuple[str, str]) -> AgentEvent:
+    def _invocation(self, ending: Ending, agent: Agent) -> AgentEvent:
         measures, _ = _usage(ending)
         return self._event(
             f"invoke:{ending.key}",
@@ -172,8 +192,8 @@ class Emitter:
             attributes={"agent_id": ending.run.agent_id, "background": ending.run.background, "status": ending.status},
         )
 
-    def _work(self, ending: Ending, agent: tuple[str, str], attempt: int | None) -> AgentEvent:
-        operation = views_operation(agent[0])
+    def _work(self, ending: Ending, agent: Agent, attempt: int | None) -> AgentEvent:
+        operation = views_operation(agent.agent_type)
         measures, attributes = _usage(ending)
         categories: dict[str, str | None] = {"outcome": _outcome(ending), "model": ending.model}
         if operation == "review":
@@ -186,6 +206,7 @@ class Emitter:
         else:
             measures |= _changes(ending)
             measures["attempt"] = attempt
+        measures, categories, told = with_stated_outcome(ending.text or "", operation, measures, categories)
         known = OPERATIONS[operation].measures
         return self._event(
             f"work:{ending.key}",
@@ -197,7 +218,7 @@ class Emitter:
             task_id=ending.key,
             measures={name: value for name, value in measures.items() if name in known},
             categories=categories,
-            attributes=attributes,
+            attributes=attributes | told,
         )
 
     # Derived ----------------------------------------------------------------------------------------------------------------
@@ -224,7 +245,7 @@ class Emitter:
         yield self._event(
             f"deploy:{call_id}",
             "deploy",
-            ("deployment-specialist", MAIN_THREAD),
+            Agent("deployment-specialist", MAIN_THREAD),
             call.ended_at if call.ended_at is not None else call.at or 0,
             call.session,
             call.source,
@@ -243,7 +264,7 @@ class Emitter:
         if call.error_type == REJECTED:
             return
         agent, task_id = self._agent(call.session, call.caller, call.at or 0)
-        if call.caller.side and agent[0] != "detektor-coder":
+        if call.caller.side and agent.agent_type != "detektor-coder":
             return
         run = suite_run(call.command or "", call.output or "", failed=_failed_line(call))
         if run is None:
@@ -251,7 +272,7 @@ class Emitter:
         yield self._event(
             f"test:{call_id}",
             "test_run",
-            ("detektor-coder", agent[1]),
+            Agent("detektor-coder", agent.raw_name),
             call.ended_at if call.ended_at is not None else call.at or 0,
             call.session,
             call.source,
@@ -268,7 +289,7 @@ class Emitter:
         yield self._event(
             f"document:{call_id}",
             "document",
-            ("documentation-keeper", MAIN_THREAD),
+            Agent("documentation-keeper", MAIN_THREAD),
             call.ended_at if call.ended_at is not None else call.at or 0,
             call.session,
             call.source,
