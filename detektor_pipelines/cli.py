@@ -10,6 +10,7 @@ import sys
 
 import typer
 
+from detektor_pipelines import own_catalog
 from detektor_pipelines.cli_commands import (
     about,
     acceptance,
@@ -100,6 +101,7 @@ def build_app() -> typer.Typer:
 def main() -> None:
     """Run the command line; a person's mistake or a missing server is one message and exit code 1, never a traceback."""
     try:
+        own_catalog.find()
         build_app()()
     except Exception as error:
         message = error if isinstance(error, UserError) else as_user_error(error)

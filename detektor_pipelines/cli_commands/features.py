@@ -199,7 +199,8 @@ def explain(
 
 def run_cases(
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="YAML files or directories of them; tests/golden by default.", show_default=False)
+        list[Path] | None,
+        typer.Argument(help="YAML files or directories of them; cases/ of one's own catalogue, or tests/golden.", show_default=False),
     ] = None,
     *,
     as_json: JsonOption = False,
@@ -226,12 +227,19 @@ def run_cases(
 
 def _case_files(paths: list[Path] | None) -> list[Path]:
     files: list[Path] = []
-    for path in paths or [Path("tests/golden")]:
+    for path in paths or [_own_cases() or Path("tests/golden")]:
         found = sorted(path.glob("*.y*ml")) if path.is_dir() else [path]
         if not found or not path.exists():
             raise UserError("There are no cases.", where=str(path), fix="Give a YAML file or a directory that holds some.")
         files += found
     return files
+
+
+def _own_cases() -> Path | None:
+    from detektor_pipelines import own_catalog
+
+    own = own_catalog.directory()
+    return None if own is None else own / "cases"
 
 
 def _view(name: str) -> FeatureView:
