@@ -28,6 +28,7 @@ from detektor_pipelines.cli_commands import (
     features,
     generate,
     hook,
+    init,
     lineage,
     logs,
     online,
@@ -48,6 +49,7 @@ from detektor_pipelines.errors import UserError
 
 GROUPS = (
     demo,
+    init,
     stack,
     restart,
     status,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from detektor_pipelines.cli_commands.init import new_view
 from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table
 from detektor_pipelines.errors import UserError
 
@@ -33,7 +34,8 @@ KnownOption = Annotated[
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
     group = typer.Typer(no_args_is_help=True, help="List features, read values, see the SQL and the events behind them, test them.")
-    for name, command in (("list", list_features), ("get", get), ("sql", sql), ("explain", explain), ("test", run_cases)):
+    commands = (("list", list_features), ("get", get), ("sql", sql), ("explain", explain), ("test", run_cases), ("new", new_view))
+    for name, command in commands:
         group.command(name)(command)
     app.add_typer(group, name="features")
 

@@ -100,7 +100,7 @@ def _render_own(own: own_catalog.OwnCatalog) -> dict[str, str]:
     rendered = {
         **{path: _UPWARD.sub(r"\1", text) for path, text in docs.render().items()},
         **feast_repo.render(),
-        **{_CLIENT: text for text in client.render().values()},
+        _CLIENT: client.render()[client.FILE],
         **lock.render_own(own),
         **{f"monitoring/prometheus/{name}": text for name, text in prometheus.render(Settings.model_construct()).items()},
         "docs/agent-events.schema.json": schema.render(),

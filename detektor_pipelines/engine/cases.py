@@ -12,8 +12,9 @@
           - {at: 2026-03-07 00:00, agent_id: code-reviewer@shop, values: {recent_reviews_count: 0}}
 
 An event takes `at` (an instant, UTC), `operation`, any identity, measure or category, those that a catalogue of one's own declares under
-`extra: {…}`, and optionally `known_at` (default: `at`) and `event_id`. An expectation names an instant, optionally `agent_id` (default: the agent across all projects) and `known_at` (what was
-known by then; default: all), and any of the view's features: what a read at that instant gives, that is the newest row not after it.
+`extra: {…}`, and optionally `known_at` (default: `at`) and `event_id`. An expectation names an instant, optionally `agent_id` (default:
+the agent across all projects) and `known_at` (what was known by then; default: all), and any of the view's features: what a read at that
+instant gives, that is the newest row not after it.
 Before the first row every value is null. Numbers match within 1e-12, instants are written as instants, null as null.
 """
 

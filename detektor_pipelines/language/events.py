@@ -323,6 +323,10 @@ _OWN_WORK: Final = {
 }
 
 
+WORKS: Final = tuple(each.name for each in _OPERATIONS if {*_USAGE} < {*each.measures})
+"""Operations that are an agent's own work."""
+
+
 def _check_declared() -> None:
     """Refuse what a catalogue of one's own declares and what cannot be beside the rest.
 
@@ -330,15 +334,14 @@ def _check_declared() -> None:
         UserError: A name is taken, or an agent's work is none.
 
     """
-    works = [each.name for each in _OPERATIONS if {*_USAGE} < {*each.measures}]
     agents, extra = {each.agent_type for each in EIGHT} | {UNMAPPED}, set[str]()
     for catalog in _CATALOGS:
         for agent in catalog.agents:
             if agent.name in agents:
                 fix = "Give it another name; a view may be of one of the eight agents without declaring it."
                 raise UserError(f"There is an agent {agent.name} already.", where=agent.where, fix=fix)
-            if agent.work not in works:
-                fix = f"Take the nearest of {', '.join(works)}."
+            if agent.work not in WORKS:
+                fix = f"Take the nearest of {', '.join(WORKS)}."
                 raise UserError(f"The work of {agent.name}, {agent.work!r}, is no operation.", where=agent.where, fix=fix)
             agents.add(agent.name)
         declared = [(each.name, each.where) for each in catalog.measures] + [(each.name, each.where) for each in catalog.categories]
