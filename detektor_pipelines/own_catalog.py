@@ -215,7 +215,7 @@ def read(directory: Path, *, packaged: bool = False) -> OwnCatalog:
         raise _Text(file, "").wrong(f"it cannot be read: {error}") from None
     source = _Text(file, text)
     source.only(content, _TABLES, "")
-    catalog = source.table(content, "catalog", "")
+    catalog = source.table(content, "catalog")
     source.only(catalog, ("replace", "also"), "catalog")
     found = OwnCatalog(
         directory,
@@ -262,24 +262,29 @@ class _Text:
         rest = enumerate(self.lines[start or 0 :], (start or 0) + 1)
         return next((number for number, line in rest if _bare(line).startswith((f"{key}=", f"{key}."))), start)
 
+    def top(self, key: str) -> int | None:
+        """Return the first line of a table or key of the file itself."""
+        starts = (f"[{key}]", f"[{key}.", f"{key}=")
+        return next((number for number, line in enumerate(self.lines, 1) if _bare(line).startswith(starts)), None)
+
     def only(self, content: dict[str, Any], allowed: tuple[str, ...], table: str) -> None:
         """Refuse keys that mean nothing."""
         for key in content:
             if key not in allowed:
-                where = self.line(table, "", key) if table else self.line(key, "")
+                where = self.line(table, "", key) if table else self.top(key)
                 raise self.wrong(f"{key} means nothing {'here' if not table else f'in [{table}]'}; there are {', '.join(allowed)}", where)
 
-    def table(self, content: dict[str, Any], key: str, table: str) -> dict[str, Any]:
+    def table(self, content: dict[str, Any], key: str) -> dict[str, Any]:
         """Return the table under a key, an empty one where there is none."""
         found = content.get(key, {})
         if not isinstance(found, dict):
-            raise self.wrong(f"{key} is not a table", self.line(table or key, key))
+            raise self.wrong(f"{key} is not a table", self.top(key))
         return found
 
     def tables(self, content: dict[str, Any], key: str) -> list[tuple[str, dict[str, Any]]]:
         """Return the tables `[key.NAME]` by their names."""
         found = []
-        for name, each in self.table(content, key, "").items():
+        for name, each in self.table(content, key).items():
             if not isinstance(each, dict):
                 raise self.wrong(f"{name} in [{key}] is not a table: write [{key}.{name}]", self.line(key, "", name))
             found.append((name, each))
