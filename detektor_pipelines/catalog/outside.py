@@ -6,7 +6,6 @@ it, `from detektor_own_catalog import _words`. Whatever is wrong with a file is 
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 import traceback
 from dataclasses import dataclass
@@ -60,6 +59,8 @@ def kept(views: Iterable[FeatureView], outside: Sequence[OutsideView]) -> tuple[
         for name, what in ((each.view.agent, "view of the agent"), (each.view.name, "view called")):
             if name in taken:
                 fix = "An agent has one view: put the features into that one, or declare another agent in detektor.toml."
+                if what == "view called":
+                    fix = "Give it another name."
                 if taken[name] == "the package":
                     fix = f'Write replace = ["{each.view.agent}"] under [catalog] in detektor.toml if yours is to take its place.'
                 raise UserError(f"There is a {what} {name} already, in {taken[name]}.", where=_line(each.file, f'"{name}"'), fix=fix)
@@ -78,14 +79,13 @@ def _of(catalog: own_catalog.OwnCatalog) -> Iterator[OutsideView]:
 
 
 def _module(package: str, file: Path) -> ModuleType:
+    """Load a file as what it says now: Python's own loader takes one of the same size and second for the one that it compiled before."""
     name = f"{package}.{file.stem}"
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        raise UserError(f"{file.name} is no Python file.", where=str(file), fix="Give it another name.")
-    module = importlib.util.module_from_spec(spec)
+    module = ModuleType(name)
+    module.__file__, module.__package__ = str(file), package
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        exec(compile(file.read_bytes(), str(file), "exec", dont_inherit=True), module.__dict__)  # noqa: S102 - a catalogue is code
     except UserError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever is wrong with somebody's file is theirs to read
@@ -118,10 +118,12 @@ def _view(catalog: own_catalog.OwnCatalog, file: Path, module: ModuleType) -> Ou
     for each in labels:
         if each.agent != view.agent:
             fix = f'Write agent="{view.agent}", or put it beside the view of {each.agent}.'
-            raise UserError(f"The label {each.name} is of {each.agent}, its file's view is not.", where=_line(file, each.name), fix=fix)
+            raise UserError(
+                f"The label {each.name} is of {each.agent}, its file's view is not.", where=_line(file, f'"{each.name}"'), fix=fix
+            )
         if each.name in names:
             fix = "A name is an agent's own: give one of them another."
-            raise UserError(f"There are two labels {each.name}.", where=_line(file, each.name, last=True), fix=fix)
+            raise UserError(f"There are two labels {each.name}.", where=_line(file, f'"{each.name}"', last=True), fix=fix)
         names.add(each.name)
     return OutsideView(file, catalog, view, tuple(labels))
 

@@ -169,7 +169,7 @@ What stands where:
 | `example.jsonl` | three made-up events of the last days |
 
 The next view: `detektor features new triager` writes a skeleton into `catalog/`.
-"""
+"""  # noqa: E501 - a command stays a line
 
 NEW_VIEW: Final = '''\
 """Features of the {agent}: write here which questions they answer."""

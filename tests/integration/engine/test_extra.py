@@ -60,7 +60,11 @@ def histories(draw: st.DrawFn) -> list[Event]:
     found = []
     for number in range(draw(st.integers(1, 12))):
         at = ORIGIN + draw(st.integers(0, 3 * DAY))
-        said = {STEPS_COLUMN: draw(numbers), TONE_COLUMN: draw(st.sampled_from([None, "dry", "warm"])), "issues_found": draw(st.integers(0, 9))}
+        said = {
+            STEPS_COLUMN: draw(numbers),
+            TONE_COLUMN: draw(st.sampled_from([None, "dry", "warm"])),
+            "issues_found": draw(st.integers(0, 9)),
+        }
         project = draw(st.sampled_from([None, "p"]))
         found.append(Event(f"e{number}", at, at + draw(st.sampled_from([0, 0, HOUR, DAY])), project, values=said))
     return found

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +14,7 @@ from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 MEASURE = '[measures.steps]\nunit = "steps"\nminimum = 0\nmaximum = 9\ndescription = "Steps."\n'
 AGENT = '[agents.triager]\ndecides = "which first"\nwork = "diagnose"\n'
@@ -120,8 +121,6 @@ def test_the_command_line_uses_the_one_of_its_directory(monkeypatch: pytest.Monk
     own_catalog.find()
 
     assert own_catalog.directory() == mine
-    import os
-
     assert os.environ["DETEKTOR_HOME"] == str(mine / ".detektor")
 
 

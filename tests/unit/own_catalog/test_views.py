@@ -104,8 +104,12 @@ BROKEN: Final[dict[str, tuple[str, str, int | None]]] = {
     ),
     "the agent of the package": (NEW.replace('"triager"', '"pisarz"'), "There is a view of the agent pisarz already, in the package", 11),
     "two views of one name": (NEW.replace("triager_features", "release_features"), "There is a view called release_features already", 10),
-    "a label of another": (f"{NEW}\nfrom detektor_own_catalog.release_scribe import LABELS\n", "The label finished is of release-scribe", None),
-    "no labels": (f"{NEW}\nLABELS = 3\n", "LABELS is not a tuple of labels", 29),
+    "a label of another": (
+        f"{NEW}\nfrom detektor_own_catalog.release_scribe import LABELS\n",
+        "The label finished is of release-scribe",
+        None,
+    ),
+    "no labels": (f"{NEW}\nLABELS = 3\n", "LABELS is not a tuple of labels", 28),
 }
 
 EACH = """
@@ -153,3 +157,12 @@ def test_a_program_says_it_in_three_lines(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert len(done.stderr.strip().splitlines()) == 3
     assert "triager.py, line 1" in done.stderr
+
+
+def test_a_file_that_others_import_is_no_view(tmp_path: Path) -> None:
+    shared = NEW.replace('WORK = event.operation == "diagnose"\n', "from detektor_own_catalog._words import WORK\n")
+    words = 'from detektor_pipelines.language import event\nWORK = event.operation == "diagnose"\n'
+    mine = project(tmp_path / "mine", triager=shared, _words=words)
+
+    code = "import json; from detektor_pipelines.catalog import VIEWS; print(json.dumps([v.name for v in VIEWS][8:]))"
+    assert python(code, mine) == ["release_features", "triager_features"]
