@@ -47,7 +47,9 @@ lock: $(READY) ## Resolve requirements.in into requirements.txt again, with hash
 	@for image in full serving; do \
 	  if [ $$image = full ]; then sed '/^# Development/,$$d' requirements.in; else cat docker/serving.in; fi | $(BIN)/uv pip compile - -c requirements.txt \
 	    -o docker/$$image.txt --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11 --custom-compile-command "make lock" -q; done
-	@! grep -nE '^(--|-i |-f )|https?://' requirements.txt || { echo "requirements.txt holds an address: not to be committed" >&2; exit 1; }
+	$(BIN)/uv pip compile docs/site/requirements.in -o docs/site/requirements.txt --upgrade --generate-hashes --no-emit-index-url --python-version 3.11 \
+	  --custom-compile-command "make lock" -q
+	@! grep -nE '^(--|-i |-f )|https?://' requirements.txt docs/site/requirements.txt || { echo "A lock holds an address: not to be committed" >&2; exit 1; }
 
 # Using it --------------------------------------------------------------------------------------------------------------------
 
@@ -97,6 +99,17 @@ bench: $(READY) ## Measure; figures with their commands stand in benchmarks/READ
 .PHONY: soak
 soak: $(READY) ## Half an hour of load on the feature server: errors, latency, memory over time (ARGS="--minutes 5 --plot soak.png")
 	@$(BIN)/python benchmarks/soak_serving.py $(ARGS)
+
+# An environment of its own: nothing of the product needs Sphinx.
+build/site/.complete: docs/site/requirements.txt | $(READY)
+	@test -x build/site/bin/python || $(PYTHON) -m venv build/site
+	@$(BIN)/uv pip install --quiet --python build/site/bin/python --require-hashes -r docs/site/requirements.txt
+	@touch $@
+
+.PHONY: site
+site: build/site/.complete ## Build the documentation as web pages; a dead link ends it
+	@build/site/bin/sphinx-build -q -W --keep-going -c docs/site -b html -d build/doctrees . build/docs
+	@echo "The first page: build/docs/README.html"
 
 .PHONY: pictures
 pictures: $(READY) ## Take the pictures of Dagster's pages in docs/images again (needs Chromium; ARGS="graph partitions")

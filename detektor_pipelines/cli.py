@@ -17,6 +17,7 @@ from detektor_pipelines.cli_commands import (
     apply,
     backfill,
     backup,
+    clock,
     collect,
     demo,
     doctor,
@@ -45,7 +46,9 @@ from detektor_pipelines.cli_commands import (
     validate,
 )
 from detektor_pipelines.cli_commands.failures import as_user_error
+from detektor_pipelines.clock import follow
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.files import home
 
 GROUPS = (
     demo,
@@ -74,6 +77,7 @@ GROUPS = (
     online,
     lineage,
     generate,
+    clock,
     acceptance,
     about,
     stream,
@@ -90,7 +94,6 @@ def build_app() -> typer.Typer:
         name="detektor",
         help="From agent logs to served features. Begin with [bold]detektor demo[/bold], or [bold]detektor up[/bold] and then ingest logs.",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,  # a traceback is for a bug of ours, and then the whole of it
         rich_markup_mode="rich",
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -103,7 +106,8 @@ def build_app() -> typer.Typer:
 def main() -> None:
     """Run the command line; a person's mistake or a missing server is one message and exit code 1, never a traceback."""
     try:
-        own_catalog.find()
+        own_catalog.find()  # first: it may say which home is meant
+        follow(home())
         build_app()()
     except Exception as error:
         message = error if isinstance(error, UserError) else as_user_error(error)

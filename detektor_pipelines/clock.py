@@ -1,7 +1,8 @@
 """The platform's one clock, and instants as int64 microseconds UTC.
 
 Everything that asks "what time is it" asks `now_us`, so that a demo on old logs, a test or a replay can stand at another instant:
-`DETEKTOR_NOW=2026-03-05T10:00:00Z` fixes the clock, `DETEKTOR_NOW=-36h` shifts it.
+`DETEKTOR_NOW=2026-03-05T10:00:00Z` fixes the clock, `DETEKTOR_NOW=-36h` shifts it. A home directory that holds old logs keeps where its
+clock stands in a file, which every command follows where the variable says nothing.
 """
 
 from __future__ import annotations
@@ -11,12 +12,18 @@ import re
 import time
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.files import replace_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 VARIABLE = "DETEKTOR_NOW"
+FILE = "clock"
+"""In the home directory: where its clock stands, written as the variable is."""
 
 AHEAD_LIMIT_US = 60_000_000
 """By how much the clocks of two hosts may differ: what lies further ahead of one's own is an error, and nobody trusts it."""
@@ -45,6 +52,36 @@ def now_us() -> int:
         return time.time_ns() // 1000
     reading = _read(text)
     return reading.us if reading.fixed else time.time_ns() // 1000 + reading.us
+
+
+def kept(home: Path) -> str | None:
+    """Return where a home directory's clock stands; None when it runs."""
+    try:
+        return (home / FILE).read_text().strip() or None
+    except FileNotFoundError:
+        return None
+
+
+def follow(home: Path) -> None:
+    """Let this process and its children go by the home directory's clock, unless the environment names an instant."""
+    if not os.environ.get(VARIABLE) and (text := kept(home)):
+        os.environ[VARIABLE] = text
+
+
+def stand(home: Path, us: int) -> str:
+    """Keep an instant as the home directory's clock, follow it, and return how it is written."""
+    home.mkdir(parents=True, exist_ok=True)
+    text = to_text(us)
+    replace_file(home / FILE, f"{text}\n")
+    os.environ[VARIABLE] = text
+    return text
+
+
+def run(home: Path) -> None:
+    """Let the home directory's clock run; what the environment itself says stays."""
+    if os.environ.get(VARIABLE) == kept(home):
+        os.environ.pop(VARIABLE, None)
+    (home / FILE).unlink(missing_ok=True)
 
 
 def to_us(instant: datetime) -> int:

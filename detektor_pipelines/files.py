@@ -1,6 +1,6 @@
-"""Files of our own that several processes read and write: replaced as a whole, and locks that end with their process.
+"""Files of our own that several processes read and write: where they are, replaced as a whole, and locks that end with their process.
 
-Belongs here: how such a file is written and how a turn is held. What stands in it is its owner's business.
+Belongs here: the home directory, how such a file is written and how a turn is held. What stands in it is its owner's business.
 """
 
 from __future__ import annotations
@@ -8,14 +8,27 @@ from __future__ import annotations
 import fcntl
 import os
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
+HOME_VARIABLE: Final = "DETEKTOR_HOME"
 PRIVATE: Final = 0o600
 """Readable by its owner only."""
+_REPOSITORY: Final = Path(__file__).resolve().parent.parent
+
+
+def home() -> Path:
+    """Return the directory of all state, as `settings` finds it, whose import takes longer than that of what needs no more than this."""
+    given = os.environ.get(HOME_VARIABLE)
+    return Path(given).expanduser().absolute() if given else default_home()
+
+
+def default_home() -> Path:
+    """Return `.detektor` in the repository, or in the working directory when the package is installed without one."""
+    return (_REPOSITORY if (_REPOSITORY / "pyproject.toml").is_file() else Path.cwd()) / ".detektor"
 
 
 def replace_file(file: Path, content: str | Iterable[bytes], *, mode: int = PRIVATE, durable: bool = False) -> None:

@@ -21,12 +21,12 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDict
 
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.files import HOME_VARIABLE, default_home
 
 if TYPE_CHECKING:
     from pydantic_settings import PydanticBaseSettingsSource
 
 ENV_PREFIX = "DETEKTOR_"
-HOME_VARIABLE = "DETEKTOR_HOME"
 STATE_FILE = "stack.json"
 SECRETS_FILE = "secrets.env"
 SECRETS_IN_FILES = ("postgres_password", "redis_password", "alert_webhook")
@@ -41,12 +41,6 @@ _REDIS_KINDS: dict[str, Literal["server", "sentinel", "cluster"]] = {
     "rediss+cluster": "cluster",
 }
 _PACKAGE_PARENT = Path(__file__).resolve().parent.parent
-
-
-def default_home() -> Path:
-    """Return `.detektor` in the repository, or in the working directory when the package is installed without one."""
-    inside_repository = (_PACKAGE_PARENT / "pyproject.toml").is_file()
-    return (_PACKAGE_PARENT if inside_repository else Path.cwd()) / ".detektor"
 
 
 class Settings(BaseSettings):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.settings import HOME_VARIABLE
+from detektor_pipelines.files import HOME_VARIABLE
 from detektor_pipelines.stack import binaries
 from detektor_pipelines.stores.feast import registry
 

@@ -27,6 +27,7 @@ from detektor_pipelines.catalog import (
     pisarz,
 )
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.files import home
 from detektor_pipelines.language.labels import Label
 from detektor_pipelines.language.views import FeatureView
 
@@ -47,7 +48,7 @@ OUTSIDE: Final = outside.load()
 
 DECLARED: Final[tuple[FeatureView, ...]] = (*outside.kept(PACKAGED, OUTSIDE), *(each.view for each in OUTSIDE))
 
-_CHOSEN: Final = chosen.read(chosen.home() / chosen.FILE)
+_CHOSEN: Final = chosen.read(home() / chosen.FILE)
 
 VIEWS: Final[tuple[FeatureView, ...]] = _CHOSEN.in_force(DECLARED)
 BESIDE: Final[tuple[FeatureView, ...]] = _CHOSEN.kept_beside(VIEWS)

@@ -8,7 +8,6 @@ and keeps what it began with.
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +20,6 @@ from detektor_pipelines.language.hashes import data_hash
 from detektor_pipelines.language.views import FeatureView
 
 FILE: Final = "versions.json"
-_ABOVE: Final = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -49,14 +47,6 @@ class Chosen:
             "beside": [_written(view) for view in self.beside],
         }
         return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-
-
-def home() -> Path:
-    """Return the home directory as `settings` finds it, whose import takes longer than that of the whole catalogue."""
-    given = os.environ.get("DETEKTOR_HOME")
-    if given:
-        return Path(given).expanduser().absolute()
-    return (_ABOVE if (_ABOVE / "pyproject.toml").is_file() else Path.cwd()) / ".detektor"
 
 
 def read(file: Path) -> Chosen:

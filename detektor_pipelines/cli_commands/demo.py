@@ -6,13 +6,15 @@ import os
 import shutil
 import time
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path  # noqa: TC003  typer reads annotations at run time
 from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
 
+from detektor_pipelines.cli_commands.clock import clock_of_the_logs
 from detektor_pipelines.cli_commands.earlier_days import dagster_hears_of_earlier_days
-from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table
+from detektor_pipelines.cli_commands.output import JsonOption, as_typed, errors_console, print_json, print_table
 from detektor_pipelines.cli_commands.publication import publish
 from detektor_pipelines.errors import UserError
 
@@ -24,13 +26,17 @@ if TYPE_CHECKING:
     from detektor_pipelines.language.labels import Label
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.orchestration.backfill import Batch
+    from detektor_pipelines.quality.overview import ViewOverview
     from detektor_pipelines.settings import Settings
+    from detektor_pipelines.stores.raw_log.state import NameCount
 
 SIMULATED_DAYS = 184
 NAMED = ("postgres", "redis", "mlflow")
 PROJECTS = 8
 EVENTS = 200_000
 REPORT = "report.html"
+_NAMES_SHOWN = 15
+_OPERATIONS_SHOWN = 3
 
 
 def register(app: typer.Typer) -> None:
@@ -47,7 +53,7 @@ def demo(
 ) -> None:
     """Run the main job: servers, six months of logs, all eight agents' features through Dagster, served and recorded.
 
-    Simulated logs by default; with your own the clock stands at their last event. A second run computes only what is new.
+    Simulated logs by default; with old ones of your own the clock stands where they end. A second run computes only what is new.
 
     Examples: [bold]detektor demo[/], [bold]detektor demo --logs ~/.claude/projects[/], [bold]detektor demo --fresh[/]
     """
@@ -66,9 +72,10 @@ def demo(
             with say.step("Logs"):
                 say.result(_simulate(settings, events))
         else:
-            _ingest(settings, logs, say)
+            with clock_of_the_logs(settings, keep=True):
+                _ingest(settings, logs, say)
     if logs is not None:
-        _set_clock(settings, say)
+        _say_clock(settings, say)
     from detektor_pipelines.catalog import VIEWS
 
     due = _due(settings, VIEWS)
@@ -84,7 +91,7 @@ def demo(
         _learn(settings, say)
     _judge(settings, VIEWS, say)
     page = _report(settings, say)
-    _summary(settings, VIEWS, time.monotonic() - started, page, as_json=as_json)
+    _summary(settings, VIEWS, time.monotonic() - started, page, as_json=as_json, real=logs is not None)
 
 
 class _Steps:
@@ -207,21 +214,18 @@ def _ingest(settings: Settings, logs: Path, say: _Steps) -> None:
     )
 
 
-def _set_clock(settings: Settings, say: _Steps) -> None:
-    """Let the platform's clock stand at the first full hour after the last event, unless somebody set it."""
-    from detektor_pipelines.clock import VARIABLE, from_us
-    from detektor_pipelines.language.windows import HOUR, ceil_to
+def _say_clock(settings: Settings, say: _Steps) -> None:
+    """Say what time it is taken for, where it is not the machine's."""
+    from detektor_pipelines.clock import VARIABLE, kept
     from detektor_pipelines.stores.raw_log.state import newest_event_us
 
-    newest = newest_event_us(settings)
-    if newest is None:
+    if newest_event_us(settings) is None:
         raise UserError("The log holds no event.", fix="Give a directory of agent logs: detektor demo --logs ~/.claude/projects")
-    if os.environ.get(VARIABLE):
-        say.line("Clock", f"{os.environ[VARIABLE]}, as {VARIABLE} says")
-        return
-    instant = from_us(ceil_to(newest, HOUR)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    os.environ[VARIABLE] = instant
-    say.line("Clock", f"stands at {instant}, the hour of the last event")
+    said = os.environ.get(VARIABLE)
+    if said and said == kept(settings.home):
+        say.line("Clock", f"stands at {said}, where these logs end; detektor clock --run lets it run")
+    elif said:
+        say.line("Clock", f"{said}, as {VARIABLE} says")
 
 
 def _due(settings: Settings, views: Sequence[FeatureView]) -> list[Batch]:
@@ -316,36 +320,74 @@ def _report(settings: Settings, say: _Steps) -> Path:
     return page
 
 
-def _summary(settings: Settings, views: Sequence[FeatureView], seconds: float, page: Path, *, as_json: bool) -> None:
+def _summary(settings: Settings, views: Sequence[FeatureView], seconds: float, page: Path, *, as_json: bool, real: bool) -> None:
     from detektor_pipelines.quality.overview import overview
+    from detektor_pipelines.stores.raw_log.state import name_counts
 
     rows = overview(settings, views)
+    names = name_counts(settings)
     if as_json:
-        print_json({"seconds": round(seconds, 1), "report": str(page), "views": [each.as_data() for each in rows]})
+        who = [asdict(each) for each in names]
+        print_json({"seconds": round(seconds, 1), "report": str(page), "names": who, "views": [each.as_data() for each in rows]})
         return
+    if real:
+        _print_names(names, settings)
+    present = [each for each in rows if each.events]
     print_table(
         ("view", "features", "events", "offline", "online", "hash"),
-        [(each.view, each.features, f"{each.events:,}", f"{each.offline_rows:,}", each.online_keys, each.data_hash) for each in rows],
-        title=f"Eight agents' features, rows offline and keys online, {seconds:.1f} s",
+        [(each.view, each.features, f"{each.events:,}", f"{each.offline_rows:,}", each.online_keys, each.data_hash) for each in present],
+        title=f"Agents' features, rows offline and keys online, {seconds:.1f} s",
     )
     print_table(
         ("agent", "feature", "served now"),
-        [(each.agent if first else "", name, value) for each in rows for first, name, value in each.example()],
+        [(each.agent if first else "", name, value) for each in present for first, name, value in each.example()],
         title="Some of each agent's values",
     )
     idle = [each.agent for each in rows if not each.events]
     if idle:
         typer.echo(f"No activity in these logs: {', '.join(idle)}.")
-    if clock := os.environ.get("DETEKTOR_NOW"):
-        typer.echo(f"The clock stands at the logs' end; for what follows: export DETEKTOR_NOW={clock}")
-    _print_next(settings, page)
+    _print_next(settings, page, present[0] if present else rows[0])
 
 
-def _print_next(settings: Settings, page: Path) -> None:
+def _print_names(names: Sequence[NameCount], settings: Settings) -> None:
+    """Show who is in the logs, by the names that are there, and what to write so that more of it counts."""
+    from rich.markup import escape
+
+    from detektor_pipelines.ingest.readers.names import FILE_NAME
+    from detektor_pipelines.language.events import UNMAPPED
+
+    print_table(
+        ("name in the logs", "counts as", "events", "mostly"),
+        [
+            (
+                escape(each.raw_name),
+                f"[yellow]{each.agent_type}[/]" if each.agent_type == UNMAPPED else each.agent_type,
+                f"{each.events:,}",
+                ", ".join(f"{number:,} {operation}" for operation, number in list(each.operations.items())[:_OPERATIONS_SHOWN]),
+            )
+            for each in names[:_NAMES_SHOWN]
+        ],
+        title="Who is in these logs",
+    )
+    total = sum(each.events for each in names)
+    nobody = [each for each in names if each.agent_type == UNMAPPED]
+    if nobody:
+        unmapped = sum(each.events for each in nobody)
+        typer.echo(
+            f"{unmapped:,} of {total:,} events ({unmapped / total:.0%}) count for no agent. To map a name, write into"
+            f" {settings.home / FILE_NAME}, then read the logs again with `{as_typed('detektor reingest')} …`:\n"
+            f'  [agents]\n  "{nobody[0].raw_name}" = "detektor-coder"'
+        )
+
+
+def _print_next(settings: Settings, page: Path, view: ViewOverview) -> None:
+    from detektor_pipelines.stores.mlflow.tracking import first_page
+
+    shown = next((name for name, value in view.values.items() if value is not None), next(iter(view.values)))
     commands = (
         (page.absolute().as_uri(), "the report: what the agents did, open it in a browser; detektor report makes it again"),
-        ("detektor features get code_review_features --agent-id code-reviewer", "what is served"),
-        ("detektor features explain code_review_features:rejection_rate --agent-id code-reviewer", "the events behind a value"),
+        (f"detektor features get {view.view} --agent-id {view.agent}", "what is served"),
+        (f"detektor features explain {view.view}:{shown} --agent-id {view.agent}", "the events behind a value"),
         ("detektor status", "what is fresh, stale or rejected"),
         ("detektor validate --check-all", "log, rows, registry, online values and readers held against each other"),
         ("detektor up", f"then the Dagster UI at {settings.dagster_url}: backfills, schedules, what is late"),
@@ -353,10 +395,13 @@ def _print_next(settings: Settings, page: Path) -> None:
             "detektor experiment --agent code-reviewer --label rejected",
             "a model of the decisions; detektor labels lists what can be learnt",
         ),
-        (f"MLflow at {settings.mlflow_uri}", "which features were computed, by hash and version, and which models learnt from them"),
+        (first_page(settings), "MLflow: which features were computed, by hash and version, and which models learnt from them"),
+        ('eval "$(detektor env)" && feast -c feature_repo ui --host 127.0.0.1', "Feast's own pages on the same registry"),
         ("docs/self-learning-agents/feature-guide.md", "what each feature means"),
         ("detektor down", "ends the servers, the data stays"),
     )
     typer.echo("\nWhere to look next")
+    if as_typed("detektor") != "detektor":
+        typer.echo("  source .venv/bin/activate\n      then the following works as it stands")
     for command, what in commands:
         typer.echo(f"  {command}\n      {what}")

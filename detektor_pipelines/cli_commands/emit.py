@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from detektor_pipelines.language.records import AgentEvent
+    from detektor_pipelines.settings import Settings
 
 SHORT: Final = {"issues_found": "--issues"}
 """Measures that are written so often that they have a second, shorter option."""
@@ -84,6 +85,28 @@ def emit(**given: Any) -> None:
         typer.echo(event.event_id)
         if outcome.status == "reread":
             typer.echo(f"Nothing was changed: it was {outcome.reason}.", err=True)
+        _say_what_will_not_happen(event, settings)
+
+
+def _say_what_will_not_happen(event: AgentEvent, settings: Settings) -> None:
+    """Say when no feature will move for it, and when none moves just now."""
+    from detektor_pipelines.ingest.readers.names import FILE_NAME
+    from detektor_pipelines.language.events import AGENT_TYPES, UNMAPPED
+    from detektor_pipelines.stack import supervisor
+
+    if event.agent_type == UNMAPPED:
+        line = f'"{event.raw_name}" = "{AGENT_TYPES[0]}"'
+        typer.echo(
+            f"{event.raw_name!r} is the name of no agent: the event is kept and in no feature. A line such as {line} below [agents] in"
+            f" {settings.home / FILE_NAME} makes it one's.",
+            err=True,
+        )
+    elif supervisor.states(settings).get("stream", {}).get("statename") not in supervisor.ALIVE:
+        typer.echo(
+            "No stream worker runs here: features show it after the next run of its day (`detektor backfill`), or when `detektor up` has"
+            " started one.",
+            err=True,
+        )
 
 
 def _event(given: Mapping[str, Any]) -> AgentEvent:

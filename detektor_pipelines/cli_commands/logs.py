@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from detektor_pipelines.cli_commands.clock import clock_of_the_logs
 from detektor_pipelines.cli_commands.earlier_days import dagster_hears_of_earlier_days
 from detektor_pipelines.cli_commands.output import errors_console, print_table
 from detektor_pipelines.errors import UserError
@@ -102,7 +103,7 @@ def _run(paths: list[str], *, project: str | None, agents: Path | None, mix: boo
     settings = get_settings()
     names = agent_names(settings.home, agents)
     migrate(settings)
-    with dagster_hears_of_earlier_days(settings), _progress() as (on_start, on_bytes):
+    with clock_of_the_logs(settings), dagster_hears_of_earlier_days(settings), _progress() as (on_start, on_bytes):
         options = IngestOptions(project=project, names=names, mix=mix, reingest=again, on_start=on_start, on_bytes=on_bytes)
         report = run(settings, paths, options)
     if as_json:

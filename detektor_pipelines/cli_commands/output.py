@@ -6,8 +6,13 @@ rich is imported when something is printed, not when help is shown.
 from __future__ import annotations
 
 import json
+import os
+import re
+import shutil
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -16,15 +21,28 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+_PIPED: Final = 1_000
+"""Columns of a console that nobody looks at: a table takes as many as it needs."""
+_IN_UTC: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?\+00:00")
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for scripts.")]
 """The option of every command whose output is data."""
 
 
+def as_typed(command: str) -> str:
+    """Return a command of ours as it must be typed here: with the path of this program where `detektor` alone would not find it."""
+    if shutil.which("detektor"):
+        return command
+    program = Path(sys.argv[0]).with_name("detektor")
+    near = os.path.relpath(program) if program.is_relative_to(Path.cwd()) else str(program)
+    return f"{near}{command.removeprefix('detektor')}" if program.is_file() else command
+
+
 def results_console() -> Console:
-    """Return the console for results."""
+    """Return the console for results; what is piped is not wrapped, unless COLUMNS says where."""
     from rich.console import Console
 
-    return Console()
+    return Console() if sys.stdout.isatty() or os.environ.get("COLUMNS") else Console(width=_PIPED)
 
 
 def errors_console() -> Console:
@@ -35,17 +53,67 @@ def errors_console() -> Console:
 
 
 def print_json(value: Any) -> None:
-    """Print a value as one JSON document; paths, dates and the like as their text."""
-    sys.stdout.write(json.dumps(value, indent=2, default=str, ensure_ascii=False) + "\n")
+    """Print a value as one JSON document; instants as RFC 3339 in UTC (`2026-03-05T10:00:00Z`), paths and the like as their text."""
+    sys.stdout.write(json.dumps(as_data(value), indent=2, default=str, ensure_ascii=False) + "\n")
+
+
+def as_data(value: Any) -> Any:
+    """Return a value with all instants in it as RFC 3339 in UTC."""
+    if isinstance(value, dict):
+        return {key: as_data(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_data(each) for each in value]
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, str) and _IN_UTC.fullmatch(value):
+        return value.replace(" ", "T").replace("+00:00", "Z")
+    return value
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
-    """Print rows as a table; cells may hold rich markup."""
+    """Print rows as a table; cells may hold rich markup.
+
+    Names, numbers and whatever else has no space are never broken: where they do not fit beside each other, each row becomes a block.
+    """
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    console = results_console()
+    if _least_width(columns, cells) <= console.width:
+        _print_columns(console, columns, cells, title)
+    else:
+        _print_blocks(console, columns, cells, title)
+
+
+def _least_width(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> int:
+    """Return the width that a table needs when it breaks lines at spaces only; a space, the text and a space between lines."""
+    widest = [max(map(len, name.split()), default=0) for name in columns]
+    for row in cells:
+        widest = [max(least, *map(len, _plain(cell).split() or [""])) for least, cell in zip(widest, row, strict=True)]
+    return sum(width + 3 for width in widest) + 1
+
+
+def _print_columns(console: Console, columns: Sequence[str], cells: Sequence[Sequence[str]], title: str | None) -> None:
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
-    results_console().print(table)
+    for number, column in enumerate(columns):
+        whole = all(" " not in _plain(row[number]) for row in cells)
+        table.add_column(column, overflow="fold", no_wrap=whole and " " not in column)
+    for row in cells:
+        table.add_row(*row)
+    console.print(table)
+
+
+def _print_blocks(console: Console, columns: Sequence[str], cells: Sequence[Sequence[str]], title: str | None) -> None:
+    if title:
+        console.print(f"[italic]{title}[/]", highlight=False, soft_wrap=True)
+    width = max(map(len, columns))
+    for row in cells:
+        console.print(f"[bold]{row[0]}[/]", highlight=False, soft_wrap=True)
+        for column, cell in zip(columns[1:], row[1:], strict=True):
+            console.print(f"  [dim]{column:<{width}}[/] {cell}", highlight=False, soft_wrap=True)
+
+
+def _plain(cell: str) -> str:
+    from rich.text import Text
+
+    return Text.from_markup(cell).plain if "[" in cell else cell

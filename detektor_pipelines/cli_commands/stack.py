@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json
+from detektor_pipelines.cli_commands.output import JsonOption, as_typed, errors_console, print_json
 from detektor_pipelines.cli_commands.status import print_servers, servers_as_json
 
 if TYPE_CHECKING:
@@ -92,7 +92,11 @@ def _print_pages(status: StackStatus) -> None:
     if status["dagster"].ready:
         typer.echo(f"Dagster UI: {status.settings.dagster_url}")
     if status["mlflow"].ready:
-        typer.echo(f"MLflow: {status.settings.mlflow_uri}")
+        from detektor_pipelines.stores.mlflow.tracking import first_page
+
+        typer.echo(f"MLflow: {first_page(status.settings)}")
+    if said := status.settings.now:
+        typer.echo(f"Clock: {said}; with `{as_typed('detektor clock --run')}`, down and up they go by the machine's again")
     if status["prometheus"].ready:
         typer.echo(f"Prometheus: http://{status['prometheus'].address}, alerts at http://{status['alertmanager'].address}")
 

@@ -96,7 +96,8 @@ def publish_online(settings: Settings, view: FeatureView, *, writer: str | None 
     The values are true up to the end of what the published days cover (`stores.offline.coverage`), and know what the oldest day from the
     row's on knew. Where a row is followed by a gap in which something may have entered or left its windows, and where only a gap holds the
     events of an agent_id, no row says what the value is: it is computed from the log, for now. So is one of which `valid_through` would say
-    too much: the stream moves it past the last full hour, and what the row's value knows may enter or leave in between. One that does not
+    too much: the stream moves it past the last full hour, and what the row's value knows may enter or leave in between. And so is one of a
+    day that is stale, where a value of the log's life before this one stands, which may have known more. One that does not
     pass the gate is withheld: its row's value is true up to the gap. A value that the guard refuses is computed again from the log; one
     that is refused even so is lost, and counts as such: `valid_through` of its shard stays where it is.
 
@@ -190,6 +191,7 @@ class _Publication:
         gap_after, unsaid, strangers = self._gaps(rows, intervals)
         unsaid |= known.mixed(rows)
         unsaid |= self._outrun(rows, instant)
+        unsaid |= self._knew_more(rows, known.behind(rows))
         whole = rows.filter(~unsaid) if unsaid.any() else rows
         self.keys = rows.num_rows + len(strangers)
         self._write(whole, instant, known.snapshots(whole))
@@ -319,6 +321,22 @@ class _Publication:
         outrun = set(some) - ours
         return np.array([agent_id in outrun for agent_id in agent_ids], dtype=bool)
 
+    def _knew_more(self, rows: pa.Table, behind: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Tell of each row that is behind the log whether a former life's value stands in its place, which may have known what it does not.
+
+        Nobody can compare what two lives knew, so the guard lets the new one's value in; `valid_through` was forgotten with the former's.
+        """
+        import numpy as np
+
+        from detektor_pipelines.stores.online.values import read
+
+        if not behind.any() or self._through():
+            return np.zeros(rows.num_rows, dtype=bool)
+        agent_ids = rows["agent_id"].to_pylist()
+        some = [agent_id for agent_id, each in zip(agent_ids, behind, strict=True) if each]
+        stands = {row.agent_id for row in read(self._client, self._project, self._view, some) if row is not None}
+        return np.array([agent_id in stands for agent_id in agent_ids], dtype=bool)
+
     def _changing(self, start: int, end: int) -> list[tuple[str | None, int]]:
         """Return (project, newest occurred_at) of the events that enter a window, or leave one, in (start, end]."""
         if end <= start:
@@ -364,6 +382,8 @@ class _Knowledge:
         self._numbers = [number(each.day) for each in days]
         self._oldest: list[str] = []
         """By day: the oldest snapshot from it to the newest day's."""
+        self._behind: list[bool] = []
+        """By day: whether it or a later one is stale."""
         self._mixed: list[bool] = []
         """By day: whether a later one knows less, and that makes a difference to somebody."""
         oldest, text, least = Snapshot.parse(days[-1].snapshot), days[-1].snapshot, None
@@ -375,7 +395,9 @@ class _Knowledge:
             if each.day in stale and (least is None or least.sees(snapshot)):
                 least = snapshot
             self._oldest.append(text)
+            self._behind.append(each.day in stale or (bool(self._behind) and self._behind[-1]))
         self._oldest.reverse()
+        self._behind.reverse()
         self._mixed.reverse()
 
     def snapshots(self, rows: pa.Table) -> str | list[str | None]:
@@ -383,6 +405,14 @@ class _Knowledge:
         if len(set(self._oldest)) == 1:
             return self._oldest[0]
         return [self._oldest[position] for position in self._days_of(rows)]
+
+    def behind(self, rows: pa.Table) -> NDArray[np.bool_]:
+        """Tell of each row whether the log holds what its value should know and does not."""
+        import numpy as np
+
+        if not any(self._behind):
+            return np.zeros(rows.num_rows, dtype=bool)
+        return np.array(self._behind)[self._days_of(rows)]
 
     def mixed(self, rows: pa.Table) -> NDArray[np.bool_]:
         """Tell of each row whether days after its own know less than it does: then no snapshot says what its value knows."""

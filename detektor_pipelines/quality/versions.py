@@ -6,8 +6,9 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from detektor_pipelines.catalog.chosen import FILE, home
+from detektor_pipelines.catalog.chosen import FILE
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.files import home
 from detektor_pipelines.language.hashes import data_hash, short_hash
 from detektor_pipelines.quality.findings import VERSION, Figure, Finding
 from detektor_pipelines.stores.connections import connect

@@ -338,6 +338,19 @@ def test_24_a_replica_may_be_read_and_nothing_else_and_begins_a_life_when_it_is_
     assert served(replica) == 7
 
 
+def test_24_a_run_does_not_take_back_what_the_former_life_had_counted(week: Settings, move: Callable[[], Settings]) -> None:
+    """Its rows never heard of the late review; what the stream of the former life had counted stays, until a worker ticks here too."""
+    with Worker(week, [VIEW]) as worker:
+        worker.tick()
+        append(week, [review("late", "2026-03-04 10:00")])
+        worker.tick()
+    assert served(week) == 7
+    restored = move()
+    publish_online(restored, VIEW)
+    assert served(restored) == 7
+    assert stale(restored, VIEW) == span("2026-03-04", TODAY)
+
+
 def test_24_an_older_dump_is_a_later_life(week: Settings, move: Callable[[], Settings]) -> None:
     """What is online may know of events that the log restored last does not hold: by its life it is told from what is written now."""
     once = life(move())

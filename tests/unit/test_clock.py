@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta, timezone
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,9 @@ from hypothesis import strategies as st
 
 from detektor_pipelines import clock
 from detektor_pipelines.errors import UserError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HOUR = 3_600_000_000
 INSTANTS = st.datetimes(timezones=st.timezones())
@@ -40,6 +44,27 @@ def test_what_is_neither_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) 
     monkeypatch.setenv("DETEKTOR_NOW", text)
     with pytest.raises(UserError, match="DETEKTOR_NOW"):
         clock.now_us()
+
+
+def test_a_home_directory_keeps_its_clock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    home = tmp_path / "new"
+    monkeypatch.delenv("DETEKTOR_NOW", raising=False)
+    assert clock.kept(home) is None
+    assert clock.stand(home, 1_772_704_800_000_000) == "2026-03-05T10:00:00Z"
+    monkeypatch.delenv("DETEKTOR_NOW")  # as in the next process
+    clock.follow(home)
+    assert clock.now_us() == 1_772_704_800_000_000
+    clock.run(home)
+    assert clock.kept(home) is None
+    assert abs(clock.now_us() - time.time_ns() // 1000) < 60_000_000
+
+
+def test_the_environment_wins_over_the_home_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DETEKTOR_NOW", "2026-04-01T00:00:00Z")
+    (tmp_path / clock.FILE).write_text("2026-03-05T10:00:00Z\n")
+    clock.follow(tmp_path)
+    clock.run(tmp_path)
+    assert clock.now_us() == clock.parse_instant("2026-04-01")
 
 
 @given(INSTANTS)

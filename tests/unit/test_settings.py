@@ -12,7 +12,8 @@ import pytest
 from pydantic import SecretStr
 
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.settings import SECRETS_IN_FILES, Settings, default_home, get_settings, origins
+from detektor_pipelines.files import default_home
+from detektor_pipelines.settings import SECRETS_IN_FILES, Settings, get_settings, origins
 
 
 def remember(home: Path, **settings: object) -> None:

@@ -37,6 +37,18 @@ _EXPERIMENT_TAGS: Final = {"mlflow.note.content": "One run for each feature view
 Status = Literal["FINISHED", "FAILED"]
 
 
+def first_page(settings: Settings) -> str:
+    """Return the page where the materializations are listed; MLflow's own first page while there are none, or while it does not answer."""
+    rest = Rest(settings.mlflow_uri)
+    try:
+        found = rest.call("GET", "experiments/get-by-name", {"experiment_name": EXPERIMENT}, absent_is_none=True)
+    except TrackingUnavailableError:
+        found = None
+    finally:
+        rest.close()
+    return f"{rest.page}/#/experiments/{found['experiment']['experiment_id']}/runs" if found else rest.page
+
+
 @dataclass(frozen=True)
 class MaterializationRecord:
     """One view's part of one Dagster run.

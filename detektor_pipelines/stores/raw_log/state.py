@@ -31,6 +31,13 @@ LEFT JOIN (SELECT event_id, revision FROM ml_learning.event_ids WHERE revision >
 WHERE event.revision = coalesce(identity.revision, event.revision) AND NOT event.retracted
 GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
 """
+_NAMES: Final = """
+SELECT event.raw_name, event.agent_type, event.operation, count(*)
+FROM ml_learning.agent_events AS event
+LEFT JOIN (SELECT event_id, revision FROM ml_learning.event_ids WHERE revision > 1) AS identity USING (event_id)
+WHERE event.revision = coalesce(identity.revision, event.revision) AND NOT event.retracted
+GROUP BY 1, 2, 3 ORDER BY 1, 2, 4 DESC, 3
+"""
 _REJECTIONS: Final = """
 SELECT reason, count(*), max(rejected_at), (array_agg(source || coalesce(':' || line, '') ORDER BY id DESC))[1]
 FROM ml_learning.rejected_events WHERE rejected_at >= %s GROUP BY reason ORDER BY count(*) DESC, reason
@@ -46,6 +53,16 @@ class EventCount:
     derived: bool
     simulated: bool
     events: int
+
+
+@dataclass(frozen=True, slots=True)
+class NameCount:
+    """One name in the log and the agent that it counts as: how many events, and how many of each operation, the most frequent first."""
+
+    raw_name: str
+    agent_type: str
+    events: int
+    operations: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +84,21 @@ def event_counts(settings: Settings) -> list[EventCount]:
     """
     with connect(settings) as connection:
         return [EventCount(*row) for row in connection.execute(_COUNTS)]
+
+
+def name_counts(settings: Settings) -> list[NameCount]:
+    """Count the log's events by the names that its agents have there, the busiest first.
+
+    Raises:
+        UserError: The database cannot be read.
+
+    """
+    found: dict[tuple[str, str], dict[str, int]] = {}
+    with connect(settings) as connection:
+        for name, agent, operation, events in connection.execute(_NAMES):
+            found.setdefault((name, agent), {})[operation] = events
+    counts = [NameCount(name, agent, sum(each.values()), each) for (name, agent), each in found.items()]
+    return sorted(counts, key=lambda count: (-count.events, count.raw_name, count.agent_type))
 
 
 def oldest_event_day(settings: Settings) -> date | None:

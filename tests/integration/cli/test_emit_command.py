@@ -92,3 +92,10 @@ def test_without_a_server(settings: Settings) -> None:
     assert done.returncode == 1
     assert "PostgreSQL does not answer" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.usefixtures("database")
+def test_it_says_what_will_not_happen() -> None:
+    unknown = CliRunner().invoke(build_app(), ["emit", "--agent", "our-critic", "--action", "review"], catch_exceptions=False)
+    assert '"our-critic" = ' in unknown.stderr
+    assert "No stream worker" in CliRunner().invoke(build_app(), list(EMIT), catch_exceptions=False).stderr

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from detektor_pipelines.catalog import DECLARED, view_named
-from detektor_pipelines.catalog.chosen import FILE, Chosen, home, read
+from detektor_pipelines.catalog.chosen import FILE, Chosen, read
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.files import default_home, home
 from detektor_pipelines.language import data_hash
-from detektor_pipelines.settings import default_home
 from detektor_pipelines.versions import choice
 
 if TYPE_CHECKING:
