@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.files import HOME_VARIABLE, home
 
 VARIABLE: Final = "DETEKTOR_CATALOG"
 ALSO_VARIABLE: Final = "DETEKTOR_EXTRA_VIEWS"
-HOME_VARIABLE: Final = "DETEKTOR_HOME"
 FILE: Final = "detektor.toml"
 VIEWS: Final = "catalog"
 """The directory of view files within a catalogue's own."""
@@ -35,7 +35,6 @@ REMEMBERED: Final = "catalog-directory"
 
 ALSO: Final = Path(__file__).with_name("catalog") / "also"
 
-_PARENT: Final = Path(__file__).resolve().parents[1]
 _AGENT: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\Z")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{1,39}\Z")
 _AGENT_LIMIT: Final = 40
@@ -129,26 +128,24 @@ def find() -> None:
     if os.environ.get(VARIABLE):
         return
     here = Path.cwd()
-    home = os.environ.get(HOME_VARIABLE)
     if (here / FILE).is_file():
         os.environ[VARIABLE] = str(here)
-        if not home:
+        if not os.environ.get(HOME_VARIABLE):
             os.environ[HOME_VARIABLE] = str(here / ".detektor")
         return
-    default = (_PARENT if (_PARENT / "pyproject.toml").is_file() else here) / ".detektor"
     try:
-        told = ((Path(home).expanduser() if home else default) / REMEMBERED).read_text(encoding="utf-8").strip()
+        told = (home() / REMEMBERED).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
         return
     if (Path(told) / FILE).is_file():
         os.environ[VARIABLE] = told
 
 
-def remember(home: Path) -> None:
+def remember(place: Path) -> None:
     """Note in a home directory which catalogue its programs are started with."""
-    own, note = directory(), home / REMEMBERED
+    own, note = directory(), place / REMEMBERED
     if own is not None:
-        home.mkdir(parents=True, exist_ok=True)
+        place.mkdir(parents=True, exist_ok=True)
         note.write_text(f"{own}\n", encoding="utf-8")
     else:
         note.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines import catalog, own_catalog
-from detektor_pipelines.catalog import DECLARED, PACKAGED
+from detektor_pipelines.catalog import DECLARED, OUTSIDE
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.canonical import from_canonical, hash_of, to_canonical
 from detektor_pipelines.language.expressions import DefinitionError
@@ -81,7 +81,7 @@ class History:
     """All versions that were released.
 
     Args:
-        directory: Where the lock and the folder of definitions are; by default the package's, and with a catalogue of one's own that too.
+        directory: Where the lock and the folder of definitions are; by default the package's, and those of the catalogues beside it.
 
     Raises:
         UserError: The lock cannot be read, or a definition is not what its line says.
@@ -89,8 +89,7 @@ class History:
     """
 
     def __init__(self, directory: Path | None = None) -> None:
-        own = own_catalog.own()
-        places = [directory] if directory is not None else [_HERE, *([own.views] if own is not None else [])]
+        places = [directory] if directory is not None else [_HERE, *(each.views for each in own_catalog.catalogs())]
         self.released: Final = [Released(each, _definition(place, each)) for place in places for each in _lines(place)]
 
     def of_view(self, name: str) -> list[Released]:
@@ -170,8 +169,7 @@ def render_own(own: own_catalog.OwnCatalog) -> dict[str, str]:
         UserError: As `render`.
 
     """
-    packaged = set(map(id, PACKAGED))
-    return render([view for view in DECLARED if id(view) not in packaged], History(own.views), own_catalog.VIEWS)
+    return render([each.view for each in OUTSIDE if each.catalog is own], History(own.views), own_catalog.VIEWS)
 
 
 def unbumped(view: FeatureView, history: History) -> str | None:
