@@ -68,15 +68,17 @@ def new_view(
         raise UserError("There is no catalogue of your own here.", where=str(Path.cwd()), fix=fix)
     if not _NAME.match(agent):
         raise UserError(f"{agent!r} is no name of an agent.", where="the name", fix="Use lower case, digits and single hyphens: my-agent.")
-    from detektor_pipelines.catalog import DECLARED
-    from detektor_pipelines.language.events import AGENT_TYPES, EIGHT, views_operation
+    from detektor_pipelines.catalog import DECLARED, OUTSIDE
+    from detektor_pipelines.language.events import AGENT_TYPES, views_operation
 
     name = agent.replace("-", "_")
     file = own.views / f"{name}.py"
-    taken = next((view.name for view in DECLARED if view.agent == agent and agent not in {each.agent_type for each in EIGHT}), None)
-    if taken or file.exists():
+    files = {each.view.agent: str(each.file) for each in OUTSIDE}
+    if file.exists() or agent in {view.agent for view in DECLARED}:
         fix = "Put another feature into that view: an agent has one."
-        raise UserError(f"{agent} has a view already.", where=str(file) if file.exists() else str(taken), fix=fix)
+        if agent not in files:
+            fix = f'Write replace = ["{agent}"] under [catalog] in {own.file} first, if yours is to take its place.'
+        raise UserError(f"{agent} has a view already.", where=files.get(agent, "the package"), fix=fix)
     declared = agent in AGENT_TYPES
     if declared:
         work = views_operation(agent)
@@ -84,8 +86,6 @@ def new_view(
         _declare(own, agent, work)
     _write(file, skeletons.NEW_VIEW.format(agent=agent, work=work, view=f"{name}_features"))
     typer.echo(f"Wrote {file}" + ("." if declared else f", and declared {agent} in {own.file}."))
-    if agent in {each.agent_type for each in EIGHT} and own.replace is not True:
-        typer.echo(f'It takes the place of the packaged view once {own_catalog.FILE} says replace = ["{agent}"] under [catalog].')
     typer.echo(f"See it: detektor features list {agent}")
 
 

@@ -68,6 +68,9 @@ def test_a_new_view_is_one_that_runs(mine: Path) -> None:
     again = detektor(mine, "features", "new", "triager")
     assert again.returncode == 1
     assert "has a view already" in again.stderr
+    packaged = detektor(mine, "features", "new", "pisarz")
+    assert packaged.returncode == 1
+    assert 'replace = ["pisarz"]' in packaged.stderr
 
 
 def test_a_new_view_needs_a_catalogue(tmp_path: Path) -> None:
