@@ -150,6 +150,6 @@ def _line(each: AgentVolume, now: datetime) -> str:
 def _measured() -> list[dg.TableColumn]:
     measures = (dg.TableColumn(each.name, "bigint", f"{each.description} Unit: {each.unit}.") for each in MEASURES.values())
     found = [*measures, *(dg.TableColumn(each.name, "text", each.description) for each in CATEGORIES.values())]
-    if own := [*EXTRA_MEASURES.values(), *EXTRA_CATEGORIES.values()]:
-        found.append(dg.TableColumn("extra", "jsonb", " ".join(f"{each.name}: {each.description}" for each in own)))
-    return found
+    own = [f"{each.name}: {each.description}" for each in EXTRA_MEASURES.values()]
+    own += [f"{each.name}: {each.description}" for each in EXTRA_CATEGORIES.values()]
+    return [*found, *([dg.TableColumn("extra", "jsonb", " ".join(own))] if own else [])]
