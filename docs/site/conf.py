@@ -31,6 +31,7 @@ SECTIONS: dict[str, list[str]] = {
         "docs/report",
         "docs/clients",
         "docs/self-learning-agents/feature-guide",
+        "docs/own-agents",
         "docs/semantics",
         "docs/point-in-time",
         "docs/feature-tests",
