@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from detektor_pipelines import own_catalog
 from detektor_pipelines.cli_commands import (
     about,
     acceptance,
@@ -29,6 +30,7 @@ from detektor_pipelines.cli_commands import (
     features,
     generate,
     hook,
+    init,
     lineage,
     logs,
     online,
@@ -53,6 +55,7 @@ from detektor_pipelines.installation import absent_package
 
 GROUPS = (
     demo,
+    init,
     stack,
     restart,
     status,
@@ -115,6 +118,7 @@ def _before_any_command(
 def main() -> None:
     """Run the command line; a person's mistake or a missing server is one message and exit code 1, never a traceback."""
     try:
+        own_catalog.find()  # first: it may say which home is meant
         follow(home())
         build_app()()
     except Exception as error:

@@ -1,6 +1,9 @@
 """The eight agents' feature views and labels, one file each. Plain data: nothing computes or writes, one small file is read.
 
-    DECLARED    what the files beside this one say: what pages, the client and the lock are made from
+With a catalogue of one's own (DETEKTOR_CATALOG, `own_catalog`), its views and labels stand behind these, or in their place.
+
+    PACKAGED    what the files beside this one say, of the eight
+    DECLARED    the same without what gives way to one's own, and one's own: what pages, the client and the lock are made from
     VIEWS       what is in force: the same, but for the versions that somebody has rolled back to
     BESIDE      earlier versions that are kept fresh online until they are retired
     LABELS      what becomes of the agents' decisions
@@ -19,6 +22,7 @@ from detektor_pipelines.catalog import (
     deployment_specialist,
     detektor_coder,
     documentation_keeper,
+    outside,
     pipeline_debugger,
     pisarz,
 )
@@ -27,7 +31,7 @@ from detektor_pipelines.files import home
 from detektor_pipelines.language.labels import Label
 from detektor_pipelines.language.views import FeatureView
 
-DECLARED: Final[tuple[FeatureView, ...]] = (
+PACKAGED: Final[tuple[FeatureView, ...]] = (
     code_reviewer.VIEW,
     deployment_specialist.VIEW,
     detektor_coder.VIEW,
@@ -37,14 +41,19 @@ DECLARED: Final[tuple[FeatureView, ...]] = (
     pipeline_debugger.VIEW,
     pisarz.VIEW,
 )
-"""In the order of `language.events.AGENTS`."""
+"""In the order of `language.events.EIGHT`."""
+
+OUTSIDE: Final = outside.load()
+"""What catalogues beside the eight's declare, with the file of each view."""
+
+DECLARED: Final[tuple[FeatureView, ...]] = (*outside.kept(PACKAGED, OUTSIDE), *(each.view for each in OUTSIDE))
 
 _CHOSEN: Final = chosen.read(home() / chosen.FILE)
 
 VIEWS: Final[tuple[FeatureView, ...]] = _CHOSEN.in_force(DECLARED)
 BESIDE: Final[tuple[FeatureView, ...]] = _CHOSEN.kept_beside(VIEWS)
 
-LABELS: Final[tuple[Label, ...]] = (
+_LABELS: Final[tuple[Label, ...]] = (
     *code_reviewer.LABELS,
     *deployment_specialist.LABELS,
     *detektor_coder.LABELS,
@@ -53,6 +62,12 @@ LABELS: Final[tuple[Label, ...]] = (
     *debugger.LABELS,
     *pipeline_debugger.LABELS,
     *pisarz.LABELS,
+)
+_KEPT: Final = {view.agent for view in DECLARED} - {each.view.agent for each in OUTSIDE}
+
+LABELS: Final[tuple[Label, ...]] = (
+    *(label for label in _LABELS if label.agent in _KEPT),
+    *(label for each in OUTSIDE for label in each.labels),
 )
 """In the same order; a name is an agent's own, two agents may have the same one."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from detektor_pipelines import __version__
+from detektor_pipelines import __version__, own_catalog
 from detektor_pipelines.cli_commands.output import JsonOption, print_json
 
 if TYPE_CHECKING:
@@ -93,6 +93,8 @@ def variables_of(settings: Settings) -> dict[str, str]:
 
     variables = {
         "DETEKTOR_HOME": str(settings.home),
+        own_catalog.VARIABLE: os.environ.get(own_catalog.VARIABLE),
+        own_catalog.ALSO_VARIABLE: os.environ.get(own_catalog.ALSO_VARIABLE),
         "DETEKTOR_PROJECT": settings.project,
         "DETEKTOR_NOW": settings.now,
         "DETEKTOR_POSTGRES_HOST": settings.postgres_host,

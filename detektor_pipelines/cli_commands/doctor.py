@@ -31,7 +31,16 @@ def doctor(*, as_json: JsonOption = False) -> None:
     from detektor_pipelines.stack.checks import all_checks
 
     settings = get_settings()
-    checks = [*all_checks(settings), _tables(), _definitions(settings), _log(), _served(settings), *_restore(settings), *_online(settings)]
+    checks = [
+        *all_checks(settings),
+        _tables(),
+        _definitions(settings),
+        _log(),
+        _served(settings),
+        *_catalog(),
+        *_restore(settings),
+        *_online(settings),
+    ]
     where = origins(settings)
     if as_json:
         print_json({"checks": [_as_json(check) for check in checks], "settings": where})
@@ -73,6 +82,20 @@ def _served(settings: Settings) -> Check:
     if status in {"OK", "STATIC"}:
         return Check("served values", "ok", status)
     return Check("served values", "failed", f"{status}: {said.get('reason', '')}", str(said.get("fix") or "detektor up redis"))
+
+
+def _catalog() -> Iterator[Check]:
+    """Say which views of one's own are in use, where there are any."""
+    from detektor_pipelines import own_catalog
+    from detektor_pipelines.stack.checks import Check
+
+    if not own_catalog.catalogs():
+        return
+    from detektor_pipelines.catalog import DECLARED, OUTSIDE
+
+    places = ", ".join(dict.fromkeys(str(each.directory) for each in own_catalog.catalogs()))
+    names = ", ".join(each.view.name for each in OUTSIDE) or "no view"
+    yield Check("own catalogue", "ok", f"{places}: {names}, beside {len(DECLARED) - len(OUTSIDE)} of the package")
 
 
 def _restore(settings: Settings) -> Iterator[Check]:

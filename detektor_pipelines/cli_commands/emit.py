@@ -137,6 +137,7 @@ def _event(given: Mapping[str, Any]) -> AgentEvent:
         task_id=given["task_id"],
         measures=_measures(given),
         categories=_named(CATEGORIES, given, "category", given["category"]),
+        extra=_extra(given["extra"]),
         simulated=given["simulated"],
     )
     found = problem(event, now)
@@ -168,6 +169,29 @@ def _measures(given: Mapping[str, Any]) -> dict[str, int]:
     return named
 
 
+def _extra(pairs: Iterable[str] | None) -> dict[str, int | str]:
+    """Read measures and categories of one's own, each as its declaration says."""
+    from detektor_pipelines.language.events import EXTRA_CATEGORIES, EXTRA_MEASURES
+
+    found: dict[str, int | str] = {}
+    declared = ", ".join((*EXTRA_MEASURES, *EXTRA_CATEGORIES))
+    for pair in pairs or ():
+        name, sign, value = pair.partition("=")
+        name = name.strip()
+        if not sign or (name not in EXTRA_MEASURES and name not in EXTRA_CATEGORIES):
+            wrong = f"No detektor.toml declares {name!r}" if sign else f"{pair!r} is not written as name=value"
+            fix = f"Declared are {declared}." if declared else "Declare it under [measures] or [categories]: docs/own-agents.md."
+            raise UserError(f"{wrong}.", where="--extra", fix=fix)
+        found[name] = value.strip()
+        if name in EXTRA_MEASURES:
+            try:
+                found[name] = int(value)
+            except ValueError:
+                fix = f"Write --extra {name}=3; its unit is {EXTRA_MEASURES[name].unit}."
+                raise UserError(f"{name} is not a whole number: {value!r}.", where="--extra", fix=fix) from None
+    return found
+
+
 def _named(declared: Mapping[str, Any], given: Mapping[str, Any], option: str, pairs: Iterable[str] | None) -> dict[str, Any]:
     """Collect the options of their own, then those written as `name=value`."""
     from detektor_pipelines.language.events import OPERATIONS
@@ -192,6 +216,8 @@ def _refusal(event: AgentEvent, reason: str, value: str) -> UserError:
     where = f"{value!r}" if value else "the options"
     if operation is None:
         return UserError(f"There is no operation {event.operation!r}.", where="--action", fix=f"It is one of {', '.join(OPERATIONS)}.")
+    if reason.startswith("extra"):
+        return UserError(f"The event is refused: {reason}.", where=where, fix="Correct it, or what detektor.toml declares.")
     if event.measures.keys() | event.categories.keys() <= {*operation.measures, *operation.categories}:
         fix = f"Needed are {', '.join(operation.required)}." if "lacks" in reason else "Correct it; `detektor emit --help` has the ranges."
         return UserError(f"The event is refused: {reason}.", where=where, fix=fix)
@@ -227,6 +253,15 @@ def _signature() -> inspect.Signature:
         ),
         "category": (
             Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Any category, repeatable.", show_default=False)],
+            None,
+        ),
+        "extra": (
+            Annotated[
+                list[str] | None,
+                typer.Option(
+                    metavar="NAME=VALUE", help="A measure or category that detektor.toml declares; repeatable.", show_default=False
+                ),
+            ],
             None,
         ),
         "simulated": (

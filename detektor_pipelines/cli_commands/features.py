@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from detektor_pipelines.cli_commands.init import new_view
 from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table
 from detektor_pipelines.errors import UserError
 
@@ -33,7 +34,8 @@ KnownOption = Annotated[
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
     group = typer.Typer(no_args_is_help=True, help="List features, read values, see the SQL and the events behind them, test them.")
-    for name, command in (("list", list_features), ("get", get), ("sql", sql), ("explain", explain), ("test", run_cases)):
+    commands = (("list", list_features), ("get", get), ("sql", sql), ("explain", explain), ("test", run_cases), ("new", new_view))
+    for name, command in commands:
         group.command(name)(command)
     app.add_typer(group, name="features")
 
@@ -199,7 +201,8 @@ def explain(
 
 def run_cases(
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="YAML files or directories of them; tests/golden by default.", show_default=False)
+        list[Path] | None,
+        typer.Argument(help="YAML files or directories of them; cases/ of one's own catalogue, or tests/golden.", show_default=False),
     ] = None,
     *,
     as_json: JsonOption = False,
@@ -226,12 +229,19 @@ def run_cases(
 
 def _case_files(paths: list[Path] | None) -> list[Path]:
     files: list[Path] = []
-    for path in paths or [Path("tests/golden")]:
+    for path in paths or [_own_cases() or Path("tests/golden")]:
         found = sorted(path.glob("*.y*ml")) if path.is_dir() else [path]
         if not found or not path.exists():
             raise UserError("There are no cases.", where=str(path), fix="Give a YAML file or a directory that holds some.")
         files += found
     return files
+
+
+def _own_cases() -> Path | None:
+    from detektor_pipelines import own_catalog
+
+    own = own_catalog.directory()
+    return None if own is None else own / "cases"
 
 
 def _view(name: str) -> FeatureView:

@@ -1,16 +1,21 @@
 """`detektor generate`: write every file that is made from the definitions; `--check` says which of them are out of date.
 
+With a catalogue of one's own everything is written into that one's directory, the package stays as it is.
+
 A further generator is one line in `render`: a function that returns texts by path from the repository's root.
 """
 
 from __future__ import annotations
 
 import difflib
+import re
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from detektor_pipelines import installation
+from detektor_pipelines import installation, own_catalog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,6 +26,9 @@ OWNED: Final = ("docs/self-learning-agents/*.md", "docs/runbooks/*.md", "monitor
 """Directories that hold nothing but generated files: one that nothing renders any more is deleted."""
 
 _DIFF_LINES: Final = 12
+_CLIENT: Final = "client/agents.py"
+_UPWARD: Final = re.compile(r"\[([^\]]+)\]\(\.\./[^)]*\)")
+"""A link to a page that stands in the repository only."""
 
 
 def register(app: typer.Typer) -> None:
@@ -38,20 +46,19 @@ def generate(
 
     Examples: [bold]detektor generate[/], [bold]detektor generate --check[/]
     """
-    installation.refuse_without_clone("generate")
-    rendered = render()
-    changed = differing(REPOSITORY, rendered)
+    root, rendered = _root(), render()
+    changed = differing(root, rendered)
     if not changed:
         typer.echo(f"{len(rendered)} generated files are up to date.")
         return
     if check:
         for path in changed:
             typer.echo(f"{path} is out of date:")
-            for line in difference(REPOSITORY, path, rendered):
+            for line in difference(root, path, rendered):
                 typer.echo(f"  {line}")
         typer.echo(f"{len(changed)} of {len(rendered)} generated files differ. Run: detektor generate")
         raise typer.Exit(1)
-    write(REPOSITORY, rendered)
+    write(root, rendered)
     for path in changed:
         typer.echo(f"{'wrote' if path in rendered else 'deleted'} {path}")
 
@@ -64,6 +71,8 @@ def render() -> dict[str, str]:
     from detektor_pipelines.settings import Settings
     from detektor_pipelines.versions import lock
 
+    if (own := own_catalog.own()) is not None:
+        return _render_own(own)
     return {
         **docs.render(),
         **feast_repo.render(),
@@ -74,6 +83,38 @@ def render() -> dict[str, str]:
         **{f"monitoring/prometheus/{name}": text for name, text in prometheus.render(Settings.model_construct()).items()},
         "docs/agent-events.schema.json": schema.render(),
     }
+
+
+def _root() -> Path:
+    """Return what files are written below: a catalogue of one's own, or this repository, where there is one."""
+    own = own_catalog.directory()
+    if own is None:
+        installation.refuse_without_clone("generate")
+    return REPOSITORY if own is None else own
+
+
+def _render_own(own: own_catalog.OwnCatalog) -> dict[str, str]:
+    """Return what is made from the definitions for a catalogue of one's own, by path from its directory."""
+    from detektor_pipelines.compile import client, docs, feast_repo
+    from detektor_pipelines.ingest import schema
+    from detektor_pipelines.monitoring import prometheus
+    from detektor_pipelines.settings import Settings
+    from detektor_pipelines.versions import lock
+
+    rendered = {
+        **{path: _UPWARD.sub(r"\1", text) for path, text in docs.render().items()},
+        **feast_repo.render(),
+        _CLIENT: client.render()[client.FILE],
+        **lock.render_own(own),
+        **{f"monitoring/prometheus/{name}": text for name, text in prometheus.render(Settings.model_construct()).items()},
+        "docs/agent-events.schema.json": schema.render(),
+    }
+    if find_spec("grafana_foundation_sdk") is None:
+        typer.echo("The dashboard is left out: it needs the package grafana-foundation-sdk.", err=True)
+        return rendered
+    from detektor_pipelines.monitoring import dashboard
+
+    return rendered | dashboard.render()
 
 
 def differing(root: Path, rendered: Mapping[str, str]) -> list[str]:

@@ -93,9 +93,9 @@ def _print_summary(table: pa.Table, counts: IngestCounts, end: date, seconds: fl
 def _rows_by_agent(table: pa.Table) -> Iterator[tuple[object, ...]]:
     import pyarrow.compute as pc
 
-    from detektor_pipelines.language.events import AGENT_TYPES, views_operation
+    from detektor_pipelines.language.events import EIGHT, views_operation
 
-    for agent in AGENT_TYPES:
+    for agent in (each.agent_type for each in EIGHT):
         of_agent = table.filter(pc.equal(table["agent_type"], agent))
         operation = views_operation(agent)
         pieces = pc.sum(pc.equal(of_agent["operation"], operation)).as_py() or 0

@@ -39,7 +39,7 @@ def up(
 
     Examples: [bold]detektor up[/], [bold]detektor up postgres redis[/], [bold]detektor up --free-ports[/]
     """
-    from detektor_pipelines import stack
+    from detektor_pipelines import own_catalog, stack
     from detektor_pipelines.settings import get_settings
     from detektor_pipelines.stack.lifecycle import DEFAULT_SERVICES
 
@@ -48,6 +48,7 @@ def up(
     def tell(text: str) -> None:
         console.print(text, style="dim", highlight=False)
 
+    own_catalog.remember(get_settings().home)
     names = tuple(services or DEFAULT_SERVICES)
     if monitoring:
         _check_monitoring()

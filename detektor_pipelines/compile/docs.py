@@ -8,7 +8,15 @@ from detektor_pipelines.catalog import DECLARED
 from detektor_pipelines.compile import lineage, words
 from detektor_pipelines.language.aggregations import Aggregation
 from detektor_pipelines.language.derived import Derived
-from detektor_pipelines.language.events import AGENTS, CATEGORIES, MEASURES, OPERATIONS
+from detektor_pipelines.language.events import (
+    AGENTS,
+    CATEGORIES,
+    EXTRA_CATEGORIES,
+    EXTRA_MEASURES,
+    MEASURES,
+    OPERATIONS,
+    extra_name,
+)
 from detektor_pipelines.language.expressions import Column, Compare, Constant, Expression, Logic
 from detektor_pipelines.language.hashes import SHORT, data_hash, metadata_hash
 
@@ -152,10 +160,12 @@ def _page(view: FeatureView) -> str:
 
 def _events(view: FeatureView) -> str:
     used = frozenset[str]().union(*(_columns(each) for each in view.features))
+    own = [name for column in sorted(used) if (name := extra_name(column))]
     rows = []
     for operation in OPERATIONS.values():
         if operation.name in _operations(view):
             columns = [name for name in (*operation.measures, *operation.categories) if name in used]
+            columns += [f"extra.{name}" for name in own]
             rows.append(
                 (f"`{operation.name}`", operation.description, ", ".join(f"`{name}`" for name in columns) or "only that it happened")
             )
@@ -169,6 +179,16 @@ def _events(view: FeatureView) -> str:
             (f"`{category.name}`", "text", ", ".join(category.values) or "any", category.description)
             for category in CATEGORIES.values()
             if category.name in used
+        ),
+        *(
+            (f"`extra.{each.name}`", each.unit, f"{each.minimum:,} … {each.maximum:,}", each.description)
+            for each in EXTRA_MEASURES.values()
+            if each.name in own
+        ),
+        *(
+            (f"`extra.{each.name}`", "text", ", ".join(each.values) or "any", each.description)
+            for each in EXTRA_CATEGORIES.values()
+            if each.name in own
         ),
     ]
     return "\n\n".join(

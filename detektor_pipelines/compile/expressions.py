@@ -6,6 +6,7 @@ from detektor_pipelines.language.expressions import (
     Compare,
     Constant,
     Expression,
+    ExtraColumn,
     IsNull,
     Logic,
     Not,
@@ -17,6 +18,8 @@ from detektor_pipelines.language.expressions import (
 def operand(expression: Expression) -> str:
     """A value as SQL."""
     match expression:
+        case ExtraColumn(name=name, kind="integer", low=low, high=high):
+            return f"(CASE WHEN {name} BETWEEN CAST({low} AS BIGINT) AND CAST({high} AS BIGINT) THEN {name} END)"
         case Column(name=name):
             return "ts" if name == "occurred_at" else name
         case Constant(value=value):

@@ -20,6 +20,7 @@ from detektor_pipelines.language.expressions import (
     Compare,
     Constant,
     Expression,
+    ExtraColumn,
     IsNull,
     Logic,
     Not,
@@ -140,6 +141,8 @@ class _Writer:
         match expression:
             case Column(name="occurred_at"):
                 return "ts"
+            case ExtraColumn(name=name, kind="integer", low=low, high=high):
+                return self._assign(f"c_{name} if c_{name} is not None and {low} <= c_{name} <= {high} else None")
             case Column(name=name):
                 return f"c_{name}"
             case Constant(value=value):

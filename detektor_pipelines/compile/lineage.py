@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from detektor_pipelines.compile.finalise import Arithmetic, Edge, Node, Ratio, Spread, State
 from detektor_pipelines.compile.plan import plan
 from detektor_pipelines.language.derived import Derived
+from detektor_pipelines.language.events import extra_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -76,4 +77,5 @@ def _states(node: Node) -> Iterable[str]:
 
 
 def _columns(*expressions: Expression | None) -> frozenset[str]:
-    return frozenset[str]().union(*(each.columns() for each in expressions if each is not None))
+    read = frozenset[str]().union(*(each.columns() for each in expressions if each is not None))
+    return frozenset("extra" if extra_name(name) else name for name in read)

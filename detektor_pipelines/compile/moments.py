@@ -58,7 +58,7 @@ class _Text:
         columns = ["seq", "a", "b", *(f"e_{window.label}" for window in self.windows)]
         columns += [f"{contribution(each, DUCKDB)} AS {each.name}" for each in self.plan.prepared]
         columns += [f"CASE WHEN {passing(each.where)} THEN {operand(each.operand)} END AS {each.name}" for each in self.plan.picks]
-        columns += [f"CASE WHEN {passing(each.where)} THEN {each.column.name} END AS {each.name}" for each in self.plan.distincts]
+        columns += [f"CASE WHEN {passing(each.where)} THEN {operand(each.column)} END AS {each.name}" for each in self.plan.distincts]
         return f"pieces AS MATERIALIZED (SELECT {', '.join(columns)} FROM runs)"
 
     def _within(self, window: Window) -> tuple[str, str]:

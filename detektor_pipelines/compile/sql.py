@@ -167,7 +167,7 @@ class _Text:
         for name, pick in self.extremes.items():
             columns.append(f"CASE WHEN {passing(pick.where)} THEN {operand(pick.operand)} END AS {name}")
         for distinct in self.plan.distincts:
-            columns.append(f"CASE WHEN {passing(distinct.where)} THEN {distinct.column.name} END AS {distinct.name}")
+            columns.append(f"CASE WHEN {passing(distinct.where)} THEN {operand(distinct.column)} END AS {distinct.name}")
         return f"prepared AS (SELECT {', '.join(columns)} FROM {'counted' if self.revised else 'events'})"
 
     def _taking_part(self) -> str:

@@ -45,7 +45,7 @@ def tiles_sql(fold: Fold, hop: int, summed: Sequence[int], lasts: Sequence[int],
         columns.append(f"CAST({function}({operand(pick.operand)}) FILTER (WHERE {passing(pick.where)}) AS BIGINT) AS x{index}")
     for index in distincts:
         distinct = fold.distincts[index]
-        value = distinct.column.name
+        value = operand(distinct.column)
         columns.append(f"LIST(DISTINCT {value}) FILTER (WHERE {passing(distinct.where)} AND {value} IS NOT NULL) AS d{index}")
     agent = plan.view.agent
     key = f"CASE WHEN GROUPING(project) = 1 THEN '{agent}' ELSE '{agent}@' || project END"

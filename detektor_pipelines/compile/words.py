@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines.language.derived import Combination, Derived, Number, Reference
-from detektor_pipelines.language.expressions import Arithmetic, Column, Compare, Constant, IsNull, Logic, Not, Operand, Predicate
+from detektor_pipelines.language.expressions import (
+    Arithmetic,
+    Column,
+    Compare,
+    Constant,
+    ExtraColumn,
+    IsNull,
+    Logic,
+    Not,
+    Operand,
+    Predicate,
+)
 from detektor_pipelines.language.windows import DAY, HOUR, MINUTE
 
 if TYPE_CHECKING:
@@ -20,6 +31,8 @@ _SIGNS: Final = {"=": "is", "<>": "is not", "<": "<", "<=": "≤", ">": ">", ">=
 def operand(value: Operand) -> str:
     """A column, a literal or arithmetic over one event."""
     match value:
+        case ExtraColumn():
+            return f"extra.{value.declared}"
         case Column(name=name):
             return name
         case Constant(value=constant):
@@ -127,8 +140,8 @@ def _plural(number: int, unit: str) -> str:
 def _choices(value: Expression) -> list[str]:
     """Column and values of an `is_in`: the same column compared for equality, joined by or."""
     match value:
-        case Compare(operator="=", left=Column(name=name), right=Constant(value=constant)):
-            return [name, str(constant)]
+        case Compare(operator="=", left=Column() as column, right=Constant(value=constant)):
+            return [operand(column), str(constant)]
         case Logic(operator="or", left=left, right=right):
             before, after = _choices(left), _choices(right)
             return [*before, *after[1:]] if before and after and before[0] == after[0] else []

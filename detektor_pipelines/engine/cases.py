@@ -11,9 +11,10 @@
             values: {recent_reviews_count: 2, rejection_rate: 0.5, avg_issues_per_review: 1.5}
           - {at: 2026-03-07 00:00, agent_id: code-reviewer@shop, values: {recent_reviews_count: 0}}
 
-An event takes `at` (an instant, UTC), `operation`, any identity, measure or category, and optionally `known_at` (default: `at`) and
-`event_id`. An expectation names an instant, optionally `agent_id` (default: the agent across all projects) and `known_at` (what was
-known by then; default: all), and any of the view's features: what a read at that instant gives, that is the newest row not after it.
+An event takes `at` (an instant, UTC), `operation`, any identity, measure or category, those that a catalogue of one's own declares under
+`extra: {…}`, and optionally `known_at` (default: `at`) and `event_id`. An expectation names an instant, optionally `agent_id` (default:
+the agent across all projects) and `known_at` (what was known by then; default: all), and any of the view's features: what a read at that
+instant gives, that is the newest row not after it.
 Before the first row every value is null. Numbers match within 1e-12, instants are written as instants, null as null.
 """
 
@@ -30,7 +31,16 @@ from detektor_pipelines.engine.as_of import known_by, values_at, values_of_nothi
 from detektor_pipelines.engine.compute import compute, event_schema, row_schema
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.calendar import owner, start_us
-from detektor_pipelines.language.events import CATEGORIES, IDENTITIES, MEASURES, OPERATIONS
+from detektor_pipelines.language.events import (
+    CATEGORIES,
+    EXTRA_CATEGORIES,
+    EXTRA_MEASURES,
+    IDENTITIES,
+    MEASURES,
+    OPERATIONS,
+    extra_category_column,
+    extra_measure_column,
+)
 from detektor_pipelines.language.windows import DAY, floor_to
 from detektor_pipelines.stores.offline.newest import ROW
 
@@ -44,7 +54,7 @@ if TYPE_CHECKING:
     from detektor_pipelines.language.views import FeatureView
 
 _CASE_KEYS: Final = frozenset(("name", "events", "expect"))
-_EVENT_KEYS: Final = frozenset(("at", "known_at", "event_id", "operation", *IDENTITIES, *MEASURES, *CATEGORIES))
+_EVENT_KEYS: Final = frozenset(("at", "known_at", "event_id", "operation", "extra", *IDENTITIES, *MEASURES, *CATEGORIES))
 _EXPECTATION_KEYS: Final = frozenset(("at", "agent_id", "known_at", "values"))
 _CLOSE: Final = 1e-12
 
@@ -172,7 +182,29 @@ def _event(content: Any, number: int, where: str) -> dict[str, Any]:
     at = _instant(content["at"], place)
     known = _instant(content["known_at"], place) if "known_at" in content else at
     event_id = str(content.get("event_id", f"{number:06d}"))
-    return {**content, "ts": at, "known": known, "event_id": event_id, "live": True}
+    return {**content, **_extra(content.get("extra"), place), "ts": at, "known": known, "event_id": event_id, "live": True}
+
+
+def _extra(content: Any, where: str) -> dict[str, Any]:
+    """Return measures and categories of one's own under the names of their columns."""
+    if not isinstance(content or {}, dict):
+        raise _wrong(where, "extra is no mapping, such as {tickets_closed: 3}")
+    columns: dict[str, Any] = {}
+    for name, value in (content or {}).items():
+        if (measure := EXTRA_MEASURES.get(name)) is not None:
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            fits, column = whole and measure.minimum <= value <= measure.maximum, extra_measure_column(name)
+            allowed = f"whole numbers from {measure.minimum} to {measure.maximum}"
+        elif (category := EXTRA_CATEGORIES.get(name)) is not None:
+            fits, column = isinstance(value, str) and value in (category.values or (value,)), extra_category_column(name)
+            allowed = ", ".join(category.values) or "any text"
+        else:
+            declared = ", ".join((*EXTRA_MEASURES, *EXTRA_CATEGORIES)) or "nothing"
+            raise _wrong(where, f"extra.{name} is not declared in detektor.toml; declared: {declared}")
+        if not fits and value is not None:
+            raise _wrong(where, f"extra.{name}: {value!r} is none of its values ({allowed})")
+        columns[column] = value
+    return columns
 
 
 def _problem(operation: Operation, name: str, value: Any) -> str | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines.compile.plan import Plan, plan
 from detektor_pipelines.compile.sql import Form, Span, states_sql
-from detektor_pipelines.language.events import MEASURES
+from detektor_pipelines.language.events import is_integer
 from detektor_pipelines.language.views import FeatureView
 from detektor_pipelines.language.windows import floor_to
 
@@ -38,7 +38,7 @@ def event_schema(view: FeatureView) -> "pa.Schema":
 
     fields = [("ts", pa.int64()), ("known", pa.int64()), ("until", pa.int64()), ("event_id", pa.string()), ("live", pa.bool_())]
     fields.append(("project", pa.string()))
-    fields += [(name, pa.int64() if name in MEASURES else pa.string()) for name in plan(view).columns]
+    fields += [(name, pa.int64() if is_integer(name) else pa.string()) for name in plan(view).columns]
     return pa.schema(fields)
 
 

@@ -136,7 +136,10 @@ class Subject:
             found = "e.agent_type = %(agent)s AND (%(of)s = '' OR e.project = %(of)s)"
             return found, {"agent": agent, "of": project}
         if self.kind == "user":
-            said = "jsonb_path_exists(e.attributes, '$.** ? (@ == $name)', jsonb_build_object('name', %(name)s::text))"
+            said = " OR ".join(
+                f"jsonb_path_exists(e.{column}, '$.** ? (@ == $name)', jsonb_build_object('name', %(name)s::text))"
+                for column in ("attributes", "extra")
+            )
             return f"({said} OR e.source ~ %(home)s)", {
                 "name": self.name,
                 "home": rf"(/home|/Users|\\Users)[/\\]+{re.escape(self.name)}([/\\]|$)",

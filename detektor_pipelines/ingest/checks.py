@@ -10,12 +10,21 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines.clock import now_us, parse_instant
-from detektor_pipelines.language.events import AGENT_TYPES, CATEGORIES, IDENTITIES, MEASURES, OPERATIONS, UNMAPPED
+from detektor_pipelines.language.events import (
+    AGENT_TYPES,
+    CATEGORIES,
+    EXTRA_CATEGORIES,
+    EXTRA_MEASURES,
+    IDENTITIES,
+    MEASURES,
+    OPERATIONS,
+    UNMAPPED,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from detektor_pipelines.language.events import Operation
+    from detektor_pipelines.language.events import Category, Measure, Operation
     from detektor_pipelines.language.records import AgentEvent
 
 FUTURE_TOLERANCE_US: Final = 5_000_000
@@ -52,6 +61,7 @@ def problem(event: AgentEvent, now: int | None = None) -> tuple[str, str] | None
         or _in_measures(event.measures)
         or _in_categories(event.categories)
         or _in_attributes(event.attributes)
+        or _in_extra(event.extra)
     )
 
 
@@ -72,7 +82,7 @@ def _in_identity(event: AgentEvent) -> tuple[str, str] | None:
     if event.project is not None and not _PROJECT.fullmatch(event.project):
         return "project holds other characters than a-z 0-9 . _ -", event.project
     if event.agent_type not in _KNOWN_AGENTS:
-        return "agent_type is not one of the eight agents", str(event.agent_type)
+        return "agent_type is not one of the agents", str(event.agent_type)
     return None
 
 
@@ -111,12 +121,18 @@ def _in_measures(measures: Mapping[str, Any]) -> tuple[str, str] | None:
         measure = MEASURES.get(name)
         if measure is None:
             return "unknown measure or category", name
-        if not _is_integer(value):
-            return f"{name} is not a whole number", str(value)
-        if value < measure.minimum:
-            return f"{name} is below its minimum {measure.minimum}", str(value)
-        if value > measure.maximum:
-            return f"{name} is above its maximum {measure.maximum}", str(value)
+        if found := _measure_problem(name, measure, value):
+            return found
+    return None
+
+
+def _measure_problem(name: str, measure: Measure, value: Any) -> tuple[str, str] | None:
+    if not _is_integer(value):
+        return f"{name} is not a whole number", str(value)
+    if value < measure.minimum:
+        return f"{name} is below its minimum {measure.minimum}", str(value)
+    if value > measure.maximum:
+        return f"{name} is above its maximum {measure.maximum}", str(value)
     return None
 
 
@@ -125,11 +141,31 @@ def _in_categories(categories: Mapping[str, Any]) -> tuple[str, str] | None:
         category = CATEGORIES.get(name)
         if category is None:
             return "unknown measure or category", name
-        reason = _text_problem(value, TEXT_LIMIT)
-        if reason:
-            return f"{name} {reason}", str(value)
-        if category.values and value not in category.values:
-            return f"{name} is not one of {', '.join(category.values)}", value
+        if found := _category_problem(name, category, value):
+            return found
+    return None
+
+
+def _category_problem(name: str, category: Category, value: Any) -> tuple[str, str] | None:
+    reason = _text_problem(value, TEXT_LIMIT)
+    if reason:
+        return f"{name} {reason}", str(value)
+    if category.values and value not in category.values:
+        return f"{name} is not one of {', '.join(category.values)}", str(value)
+    return None
+
+
+def _in_extra(extra: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Hold measures and categories of one's own to their declarations; what nobody declared is refused, for no feature could read it."""
+    for name, value in extra.items():
+        if (measure := EXTRA_MEASURES.get(name)) is not None:
+            found = _measure_problem(f"extra.{name}", measure, value)
+        elif (category := EXTRA_CATEGORIES.get(name)) is not None:
+            found = _category_problem(f"extra.{name}", category, value)
+        else:
+            found = ("extra holds what no detektor.toml declares", str(name))
+        if found:
+            return found
     return None
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines.ingest.checks import IDENTIFIER_LIMIT, TEXT_LIMIT
 from detektor_pipelines.ingest.readers.jsonl import OPTIONAL, REQUIRED
-from detektor_pipelines.language.events import CATEGORIES, MEASURES, OPERATIONS, OTEL_NAMES
+from detektor_pipelines.language.events import CATEGORIES, EXTRA_CATEGORIES, EXTRA_MEASURES, MEASURES, OPERATIONS, OTEL_NAMES
 
 if TYPE_CHECKING:
     from detektor_pipelines.language.events import Category, Measure, Operation
@@ -33,6 +33,7 @@ _FIELDS: Final[dict[str, dict[str, Any]]] = {
     "derived": {"type": "boolean", "description": "True where the event was concluded from others rather than recorded."},
     "simulated": {"type": "boolean", "description": "True where it never happened."},
     "attributes": {"type": "object", "description": "Anything else worth keeping, at most 16 KiB; no feature reads it."},
+    "extra": {"type": "object", "description": "Measures and categories that the detektor.toml of one's own catalogue declares, by name."},
 }
 
 
@@ -48,6 +49,7 @@ def render() -> str:
             **{name: _nullable_unless_required(name) for name in (*REQUIRED, *OPTIONAL)},
             **{name: _measure(measure) for name, measure in MEASURES.items()},
             **{name: _category(category) for name, category in CATEGORIES.items()},
+            "extra": _nullable_unless_required("extra") | _extra(),
         },
         "additionalProperties": False,
         "allOf": [_operation(operation) for operation in OPERATIONS.values()],
@@ -58,6 +60,12 @@ def render() -> str:
 def _nullable_unless_required(name: str) -> dict[str, Any]:
     field = _FIELDS[name] if name in REQUIRED else _or_null(_FIELDS[name])
     return field | _convention(name)
+
+
+def _extra() -> dict[str, Any]:
+    declared = {name: _measure(measure) for name, measure in EXTRA_MEASURES.items()}
+    declared |= {name: _category(category) for name, category in EXTRA_CATEGORIES.items()}
+    return {"properties": declared, "additionalProperties": False}
 
 
 def _or_null(field: dict[str, Any]) -> dict[str, Any]:

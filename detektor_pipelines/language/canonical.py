@@ -15,7 +15,17 @@ from typing import Any, Final
 from detektor_pipelines.language import aggregations
 from detektor_pipelines.language.aggregations import QUANTILE_RULE, Aggregation
 from detektor_pipelines.language.derived import Combination, Derived, Number, Reference
-from detektor_pipelines.language.expressions import Constant, DefinitionError, Expression, Operand, Predicate, event
+from detektor_pipelines.language.expressions import (
+    Constant,
+    DefinitionError,
+    Expression,
+    ExtraColumn,
+    Operand,
+    Predicate,
+    event,
+    extra_category,
+    extra_measure,
+)
 from detektor_pipelines.language.hashes import LABEL_SEMANTICS_VERSION, SEMANTICS_VERSION, digest
 from detektor_pipelines.language.labels import Label
 from detektor_pipelines.language.views import Feature, FeatureView
@@ -179,6 +189,8 @@ def _aggregation(canonical: Any) -> Aggregation:
             return aggregations.rate(_predicate(condition))
         case ["distinct", ["column", str(name)]]:
             return aggregations.distinct(getattr(event, name))
+        case ["distinct", ["extra", *_] as column]:
+            return aggregations.distinct(_extra(column))
         case [("total" | "mean" | "minimum" | "maximum" | "std" | "last") as function, operand]:
             made: Aggregation = getattr(aggregations, function)(_operand(operand))
             return made
@@ -203,6 +215,8 @@ def _expression(canonical: Any) -> Expression:
         case ["column", str(name)]:
             column: Expression = getattr(event, name)
             return column
+        case ["extra", *_]:
+            return _extra(canonical)
         case ["constant", int(value) | str(value)]:
             return Constant(value)
         case ["not", operand]:
@@ -214,6 +228,16 @@ def _expression(canonical: Any) -> Expression:
             made: Expression = _OPERATORS[sign](part(left), part(right))
             return made
     message = f"{canonical!r} is no expression"
+    raise DefinitionError(message)
+
+
+def _extra(canonical: Any) -> ExtraColumn:
+    match canonical:
+        case ["extra", str(name)]:
+            return extra_category(name)
+        case ["extra", str(name), int(low), int(high)]:
+            return extra_measure(name, low, high)
+    message = f"{canonical!r} is no measure or category"
     raise DefinitionError(message)
 
 

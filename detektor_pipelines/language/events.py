@@ -3,18 +3,26 @@
 The JSON Schema of our own log format, the ingest checks, the columns of the raw log, the simulator and the typed SQL
 projection are all made from these tables. Names follow the OpenTelemetry GenAI conventions where one exists
 (`OTEL_NAMES`). Measures are integers (int64, fixed point where a fraction is needed: `_milli` is thousandths).
+
+What a catalogue of one's own declares (`own_catalog`) is here too: its agents stand in AGENTS behind the eight, so that every part that
+asks which agents there are hears of them, and its measures and categories in EXTRA_MEASURES and EXTRA_CATEGORIES.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
+from detektor_pipelines import own_catalog
+from detektor_pipelines.errors import UserError
+
 UNMAPPED: Final = "unmapped"
-"""`agent_type` of an event whose raw agent name maps to none of the eight agents: kept and counted, in no view."""
+"""`agent_type` of an event whose raw agent name maps to none of AGENTS: kept and counted, in no view."""
+
+_CATALOGS: Final = own_catalog.catalogs()
 
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """One of the eight specialised agents."""
+    """One of the eight specialised agents, or one that a catalogue of one's own declares."""
 
     agent_type: str
     decides: str
@@ -25,7 +33,7 @@ class Agent:
         return self.agent_type.replace("-", "_")
 
 
-AGENTS: Final = (
+EIGHT: Final = (
     Agent("code-reviewer", "approve or send back; at most 3 rounds with the coder"),
     Agent("deployment-specialist", "deploy, hold, roll back; strategy and timing"),
     Agent("detektor-coder", "implementation, retry after a review"),
@@ -35,7 +43,9 @@ AGENTS: Final = (
     Agent("pipeline-debugger", "which stage is the dead end"),
     Agent("pisarz", "what is worth telling"),
 )
+AGENTS: Final = (*EIGHT, *(Agent(each.name, each.decides) for catalog in _CATALOGS for each in catalog.agents))
 AGENT_TYPES: Final = tuple(agent.agent_type for agent in AGENTS)
+"""Which agents there are: the one place that says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +147,43 @@ _CATEGORIES: Final = (
 
 MEASURES: Final = {measure.name: measure for measure in _MEASURES}
 CATEGORIES: Final = {category.name: category for category in _CATEGORIES}
+
+EXTRA_MEASURES: Final = {
+    each.name: Measure(each.name, each.unit, each.minimum, each.maximum, each.description)
+    for catalog in _CATALOGS
+    for each in catalog.measures
+}
+EXTRA_CATEGORIES: Final = {
+    each.name: Category(each.name, each.values, each.description) for catalog in _CATALOGS for each in catalog.categories
+}
+"""What events may carry under `extra`, whatever their operation: `event.extra.NAME` in a view."""
+
+_EXTRA_MEASURE: Final = "extra_measure_"
+_EXTRA_CATEGORY: Final = "extra_category_"
+
+
+def extra_measure_column(name: str) -> str:
+    """The column under which engines see a measure of one's own; in the log it stands in the column `extra`."""
+    return _EXTRA_MEASURE + name
+
+
+def extra_category_column(name: str) -> str:
+    """The column under which engines see a category of one's own."""
+    return _EXTRA_CATEGORY + name
+
+
+def extra_name(column: str) -> str | None:
+    """The name that a measure or category of one's own was declared under, None for another column."""
+    for prefix in (_EXTRA_MEASURE, _EXTRA_CATEGORY):
+        if column.startswith(prefix):
+            return column.removeprefix(prefix)
+    return None
+
+
+def is_integer(column: str) -> bool:
+    """Whether a column of events holds integers: a measure, or one of one's own."""
+    return column in MEASURES or column.startswith(_EXTRA_MEASURE)
+
 
 _USAGE: Final = ("duration_ms", "input_tokens", "output_tokens", "tool_calls", "tool_errors")
 
@@ -257,7 +304,7 @@ def views_operation(agent_type: str) -> str:
     """The operation that is the agent's own work (`review` for `code-reviewer`).
 
     Raises:
-        KeyError: for a name that is not one of the eight.
+        KeyError: for a name that is none of AGENTS.
 
     """
     return _OWN_WORK[agent_type]
@@ -272,4 +319,36 @@ _OWN_WORK: Final = {
     "debugger": "diagnose",
     "pipeline-debugger": "diagnose",
     "pisarz": "research",
+    **{each.name: each.work for catalog in _CATALOGS for each in catalog.agents},
 }
+
+
+WORKS: Final = tuple(each.name for each in _OPERATIONS if {*_USAGE} < {*each.measures})
+"""Operations that are an agent's own work."""
+
+
+def _check_declared() -> None:
+    """Refuse what a catalogue of one's own declares and what cannot be beside the rest.
+
+    Raises:
+        UserError: A name is taken, or an agent's work is none.
+
+    """
+    agents, extra = {each.agent_type for each in EIGHT} | {UNMAPPED}, set[str]()
+    for catalog in _CATALOGS:
+        for agent in catalog.agents:
+            if agent.name in agents:
+                fix = "Give it another name; a view may be of one of the eight agents without declaring it."
+                raise UserError(f"There is an agent {agent.name} already.", where=agent.where, fix=fix)
+            if agent.work not in WORKS:
+                fix = f"Take the nearest of {', '.join(WORKS)}."
+                raise UserError(f"The work of {agent.name}, {agent.work!r}, is no operation.", where=agent.where, fix=fix)
+            agents.add(agent.name)
+        declared = [(each.name, each.where) for each in catalog.measures] + [(each.name, each.where) for each in catalog.categories]
+        for name, where in declared:
+            if name in extra:
+                raise UserError(f"{name} is declared already.", where=where, fix="Give it another name.")
+            extra.add(name)
+
+
+_check_declared()

@@ -12,7 +12,18 @@ from typing import Final, Literal, TypeAlias
 
 from typing_extensions import override
 
-from detektor_pipelines.language.events import AGENT_TYPES, CATEGORIES, IDENTITIES, MEASURES, OPERATIONS
+from detektor_pipelines.language.events import (
+    AGENT_TYPES,
+    CATEGORIES,
+    EXTRA_CATEGORIES,
+    EXTRA_MEASURES,
+    IDENTITIES,
+    MEASURES,
+    OPERATIONS,
+    extra_category_column,
+    extra_measure_column,
+    extra_name,
+)
 
 Scalar: TypeAlias = int | str | bool | None
 Row: TypeAlias = Mapping[str, Scalar]
@@ -154,6 +165,41 @@ class Column(Operand):
         if self.kind == "text":
             return super().bounds
         return self.low, self.high
+
+
+@dataclass(frozen=True, eq=False)
+class ExtraColumn(Column):
+    """A measure or category that a catalogue of one's own declares, as a view uses it.
+
+    The range of a measure belongs to the definition, not to the log: a stored value that lies outside it (it was declared wider then)
+    reads as null, so that what is proved from the range holds whatever the log holds, and another range is another version.
+    """
+
+    @property
+    def declared(self) -> str:
+        """The name that it was declared under."""
+        return extra_name(self.name) or self.name
+
+    @override
+    def evaluate(self, row: Row) -> Scalar:
+        value = row.get(self.name)
+        if value is None or self.kind == "text":
+            return value
+        return value if self.low <= int(value) <= self.high else None
+
+    @override
+    def canonical(self) -> Canonical:
+        return ["extra", self.declared] if self.kind == "text" else ["extra", self.declared, self.low, self.high]
+
+
+def extra_measure(name: str, low: int, high: int) -> ExtraColumn:
+    """A measure of one's own, with its range."""
+    return ExtraColumn(extra_measure_column(name), "integer", low, high)
+
+
+def extra_category(name: str, values: tuple[str, ...] = ()) -> ExtraColumn:
+    """A category of one's own, with its closed vocabulary."""
+    return ExtraColumn(extra_category_column(name), "text", values=values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -332,8 +378,31 @@ class IsNull(Predicate):
         return self.operand.columns()
 
 
+class ExtraColumns:
+    """What a catalogue of one's own declares, as attributes: `event.extra.tickets_closed`."""
+
+    def __getattr__(self, name: str) -> ExtraColumn:
+        """The measure or category called `name`.
+
+        Raises:
+            DefinitionError: when none is declared under that name.
+
+        """
+        if (measure := EXTRA_MEASURES.get(name)) is not None:
+            return extra_measure(name, measure.minimum, measure.maximum)
+        if (category := EXTRA_CATEGORIES.get(name)) is not None:
+            return extra_category(name, category.values)
+        if name.startswith("__"):
+            raise AttributeError(name)
+        known = ", ".join((*EXTRA_MEASURES, *EXTRA_CATEGORIES)) or "none"
+        message = f"no measure or category {name!r} is declared in detektor.toml; declared: {known}"
+        raise DefinitionError(message)
+
+
 class EventColumns:
     """The columns of an event as attributes: `event.issues_found`, `event.verdict`, `event.occurred_at`."""
+
+    extra: Final = ExtraColumns()
 
     def __getattr__(self, name: str) -> Column:
         """The column called `name`.

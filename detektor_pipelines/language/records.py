@@ -11,7 +11,8 @@ class AgentEvent:
     """One thing an agent did. Instants are int µs UTC.
 
     `known_at` is when the platform learnt of it: None for a live source (the store stamps its ingestion time), equal to
-    `occurred_at` for history read from files. `revision` is raised when a better reader repairs the same event.
+    `occurred_at` for history read from files. `revision` is raised when a better reader repairs the same event. `extra` holds
+    measures and categories that a catalogue of one's own declares.
     """
 
     event_id: str
@@ -27,6 +28,7 @@ class AgentEvent:
     measures: Mapping[str, int] = field(default_factory=dict)
     categories: Mapping[str, str] = field(default_factory=dict)
     attributes: Mapping[str, Json] = field(default_factory=dict)
+    extra: Mapping[str, int | str] = field(default_factory=dict)
     derived: bool = False
     simulated: bool = False
     revision: int = 1

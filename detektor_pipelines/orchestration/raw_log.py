@@ -12,7 +12,7 @@ from dagster._core.definitions.data_version import DATA_VERSION_IS_USER_PROVIDED
 
 from detektor_pipelines.clock import to_us
 from detektor_pipelines.compile.loaded import definitions
-from detektor_pipelines.language.events import CATEGORIES, MEASURES
+from detektor_pipelines.language.events import CATEGORIES, EXTRA_CATEGORIES, EXTRA_MEASURES, MEASURES
 from detektor_pipelines.orchestration.keys import RAW_LOG
 from detektor_pipelines.orchestration.resources import Platform
 from detektor_pipelines.stores.raw_log.volume import AgentVolume, CommittedTotals, LogVolume, log_volume
@@ -149,4 +149,7 @@ def _line(each: AgentVolume, now: datetime) -> str:
 
 def _measured() -> list[dg.TableColumn]:
     measures = (dg.TableColumn(each.name, "bigint", f"{each.description} Unit: {each.unit}.") for each in MEASURES.values())
-    return [*measures, *(dg.TableColumn(each.name, "text", each.description) for each in CATEGORIES.values())]
+    found = [*measures, *(dg.TableColumn(each.name, "text", each.description) for each in CATEGORIES.values())]
+    own = [f"{each.name}: {each.description}" for each in EXTRA_MEASURES.values()]
+    own += [f"{each.name}: {each.description}" for each in EXTRA_CATEGORIES.values()]
+    return [*found, *([dg.TableColumn("extra", "jsonb", " ".join(own))] if own else [])]

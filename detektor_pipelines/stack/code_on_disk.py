@@ -14,6 +14,7 @@ import traceback
 from pathlib import Path
 from typing import Any, Final
 
+from detektor_pipelines import own_catalog
 from detektor_pipelines.errors import UserError
 
 CATALOG: Final = ("detektor_pipelines.compile.loaded",)
@@ -56,13 +57,13 @@ def definitions(modules: tuple[str, ...] = CATALOG) -> dict[str, Any]:
 
 
 def fingerprint() -> frozenset[tuple[str, int, int]]:
-    """Return what tells one state of the package's files from another: their names, times and sizes."""
-    stats = [(file, file.stat()) for file in _PACKAGE.rglob("*.py")]
+    """Return what tells one state of the package's files, and of one's own catalogue's, from another: their names, times and sizes."""
+    stats = [(file, file.stat()) for file in (*_PACKAGE.rglob("*.py"), *own_catalog.files())]
     return frozenset((str(file), stat.st_mtime_ns, stat.st_size) for file, stat in stats)
 
 
 def changed_at() -> float:
-    """Return when a file of the package was last written, in seconds since 1970."""
+    """Return when a file of the package, or of one's own catalogue, was last written, in seconds since 1970."""
     return max(nanoseconds for _, nanoseconds, _ in fingerprint()) / 1e9
 
 

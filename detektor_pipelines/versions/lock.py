@@ -4,6 +4,8 @@
     detektor_pipelines/catalog/history/VIEW-VERSION.json    the definition (`language.canonical`): what a plan compares with, what a
                                                             rollback restores
 
+A catalogue of one's own has both beside its views, in `catalog/`, and knows those of the package too.
+
 `detektor generate` writes both for what the catalogue's files declare, and refuses where numbers have changed and the version has not
 followed. Texts and bounds of a version may change under the same one: its line and its definition follow.
 """
@@ -15,8 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from detektor_pipelines import catalog
-from detektor_pipelines.catalog import DECLARED
+from detektor_pipelines import catalog, own_catalog
+from detektor_pipelines.catalog import DECLARED, OUTSIDE
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.canonical import from_canonical, hash_of, to_canonical
 from detektor_pipelines.language.expressions import DefinitionError
@@ -79,16 +81,16 @@ class History:
     """All versions that were released.
 
     Args:
-        directory: Where the lock and the folder of definitions are; by default the catalogue's.
+        directory: Where the lock and the folder of definitions are; by default the package's, and those of the catalogues beside it.
 
     Raises:
         UserError: The lock cannot be read, or a definition is not what its line says.
 
     """
 
-    def __init__(self, directory: Path = _HERE) -> None:
-        self._directory = directory
-        self.released: Final = [Released(each, self._definition(each)) for each in self._lines()]
+    def __init__(self, directory: Path | None = None) -> None:
+        places = [directory] if directory is not None else [_HERE, *(each.views for each in own_catalog.catalogs())]
+        self.released: Final = [Released(each, _definition(place, each)) for place in places for each in _lines(place)]
 
     def of_view(self, name: str) -> list[Released]:
         """Return a view's versions, the oldest first."""
@@ -113,35 +115,37 @@ class History:
         there = ", ".join(each.locked.version for each in found) or "none"
         raise UserError(f"{name} has no version {version}.", where=f"{PLACE}/{_LOCK}", fix=f"There are: {there}.")
 
-    def _lines(self) -> list[Locked]:
-        file = self._directory / _LOCK
-        try:
-            return [Locked(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines()]
-        except FileNotFoundError:
-            return []
-        except (ValueError, TypeError) as error:
-            raise UserError(f"The lock of the versions cannot be read: {error}.", where=str(file), fix=f"git checkout {file}") from None
 
-    def _definition(self, locked: Locked) -> dict[str, Any]:
-        file = self._directory / _HISTORY / _file_name(locked)
-        try:
-            found: dict[str, Any] = json.loads(file.read_bytes())
-            right = hash_of(found) == locked.data_hash
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            problem = f"cannot be read: {error}"
-        else:
-            if right:
-                return found
-            problem = f"is not what {_LOCK} says: its data hash is {hash_of(found)[:SHORT]}, not {locked.data_hash[:SHORT]}"
-        raise UserError(
-            f"The definition of {locked.view} {locked.version} {problem}.",
-            where=str(file),
-            fix=f"git checkout {file}: a released version stays as it is. A change is a new version, in the view's own file.",
-        )
+def _lines(directory: Path) -> list[Locked]:
+    file = directory / _LOCK
+    try:
+        return [Locked(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines()]
+    except FileNotFoundError:
+        return []
+    except (ValueError, TypeError) as error:
+        raise UserError(f"The lock of the versions cannot be read: {error}.", where=str(file), fix=f"git checkout {file}") from None
 
 
-def render(views: Sequence[FeatureView] = DECLARED, history: History | None = None) -> dict[str, str]:
-    """Return the lock and the definitions as they have to be, by path from the repository's root.
+def _definition(directory: Path, locked: Locked) -> dict[str, Any]:
+    file = directory / _HISTORY / _file_name(locked)
+    try:
+        found: dict[str, Any] = json.loads(file.read_bytes())
+        right = hash_of(found) == locked.data_hash
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        problem = f"cannot be read: {error}"
+    else:
+        if right:
+            return found
+        problem = f"is not what {_LOCK} says: its data hash is {hash_of(found)[:SHORT]}, not {locked.data_hash[:SHORT]}"
+    raise UserError(
+        f"The definition of {locked.view} {locked.version} {problem}.",
+        where=str(file),
+        fix=f"git checkout {file}: a released version stays as it is. A change is a new version, in the view's own file.",
+    )
+
+
+def render(views: Sequence[FeatureView] = DECLARED, history: History | None = None, place: str = PLACE) -> dict[str, str]:
+    """Return the lock and the definitions as they have to be, by path from the repository's root; `place` is where they go.
 
     Raises:
         UserError: The numbers of a view have changed without the bump that this needs.
@@ -150,12 +154,22 @@ def render(views: Sequence[FeatureView] = DECLARED, history: History | None = No
     kept = history or History()
     problems = [problem for view in views if (problem := unbumped(view, kept))]
     if problems:
-        raise UserError("\n".join(problems), where=f"{PLACE}/{_LOCK}", fix="Raise `version` in the view's file, then: detektor generate")
+        raise UserError("\n".join(problems), where=f"{place}/{_LOCK}", fix="Raise `version` in the view's file, then: detektor generate")
     released = {(each.locked.view, each.locked.version): each for each in kept.released}
     released |= {(view.name, view.version): _released(view) for view in views}
     ordered = sorted(released.values(), key=lambda each: (each.locked.view, numbers_of(each.locked.version)))
     lock = "".join(f"{json.dumps(asdict(each.locked))}\n" for each in ordered)
-    return {f"{PLACE}/{_LOCK}": lock} | {_history_file(each.locked): _text(each.definition) for each in ordered}
+    return {f"{place}/{_LOCK}": lock} | {_history_file(each.locked, place): _text(each.definition) for each in ordered}
+
+
+def render_own(own: own_catalog.OwnCatalog) -> dict[str, str]:
+    """Return the lock and the definitions of a catalogue of one's own, by path from its directory.
+
+    Raises:
+        UserError: As `render`.
+
+    """
+    return render([each.view for each in OUTSIDE if each.catalog is own], History(own.views), own_catalog.VIEWS)
 
 
 def unbumped(view: FeatureView, history: History) -> str | None:
@@ -206,8 +220,8 @@ def _file_name(locked: Locked) -> str:
     return f"{locked.view}-{locked.version}.json"
 
 
-def _history_file(locked: Locked) -> str:
-    return f"{PLACE}/{_HISTORY}/{_file_name(locked)}"
+def _history_file(locked: Locked, place: str = PLACE) -> str:
+    return f"{place}/{_HISTORY}/{_file_name(locked)}"
 
 
 def released(agent: str, version: str | None) -> tuple[FeatureView, ...]:

@@ -32,6 +32,7 @@ SECTIONS: dict[str, list[str]] = {
         "docs/usage",
         "docs/clients",
         "docs/self-learning-agents/feature-guide",
+        "docs/own-agents",
         "docs/semantics",
         "docs/point-in-time",
         "docs/feature-tests",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 READER_REVISION: Final = 1
 
 REQUIRED: Final = ("agent", "operation", "occurred_at")
-OPTIONAL: Final = ("event_id", "project", "session_id", "task_id", "known_at", "derived", "simulated", "attributes")
+OPTIONAL: Final = ("event_id", "project", "session_id", "task_id", "known_at", "derived", "simulated", "attributes", "extra")
 FIELDS: Final = frozenset({*REQUIRED, *OPTIONAL, *MEASURES, *CATEGORIES})
 
 
@@ -96,6 +96,7 @@ def _event(record: dict[str, Any], source: str, context: ReadContext) -> AgentEv
         measures={name: value for name, value in record.items() if name in MEASURES},
         categories={name: value for name, value in record.items() if name in CATEGORIES},
         attributes=_typed(record, "attributes", dict) or {},
+        extra=_extra(record),
         derived=bool(_typed(record, "derived", bool)),
         simulated=bool(_typed(record, "simulated", bool)),
         reader_revision=READER_REVISION,
@@ -125,6 +126,10 @@ def _instant(record: dict[str, Any], name: str) -> int:
         return parse_instant(value)
     except (TypeError, ValueError, OverflowError):
         raise _BadRecordError(f"the field {name!r} is not a timestamp such as 2026-03-05T10:00:00Z", str(value)) from None
+
+
+def _extra(record: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in (_typed(record, "extra", dict) or {}).items() if value is not None}
 
 
 def _agent_type(raw_name: str, context: ReadContext) -> str:

@@ -13,6 +13,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from detektor_pipelines import own_catalog
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.ingest.readers.purpose import PARTS, Purpose, Rule, merged, purpose_of
 from detektor_pipelines.language.events import AGENT_TYPES, UNMAPPED, views_operation
@@ -135,7 +136,8 @@ def agent_names(home: Path, given: Path | None = None) -> AgentNames:
             where=str(given),
             fix="Give --agents the path of an existing TOML file, or leave it out.",
         )
-    return AgentNames.load(*([own] if own.is_file() else []), *([given] if given is not None else []))
+    mine = [each.directory / FILE_NAME for each in own_catalog.catalogs() if (each.directory / FILE_NAME).is_file()]
+    return AgentNames.load(*mine, *([own] if own.is_file() else []), *([given] if given is not None else []))
 
 
 def _read(file: Path) -> _Table:

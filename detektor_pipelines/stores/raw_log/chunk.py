@@ -14,7 +14,7 @@ from detektor_pipelines.errors import UserError
 from detektor_pipelines.stores.raw_log import statements
 from detektor_pipelines.stores.raw_log.erased import ASKED, LOCK, SELECT, Erased
 from detektor_pipelines.stores.raw_log.statements import SCHEMA
-from detektor_pipelines.stores.raw_log.table import COLUMNS, INSTANTS, body_hashes, complete, layout, normalised_json
+from detektor_pipelines.stores.raw_log.table import COLUMNS, INSTANTS, JSON, body_hashes, complete, layout, normalised_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -130,9 +130,9 @@ def copy_events(cursor: Cursor, table: pa.Table) -> None:
 
     if not table.num_rows:
         return
-    position = table.column_names.index("attributes")
-    binary_json = pc.binary_join_element_wise(pa.scalar(_JSONB_VERSION), table["attributes"], "")
-    table = table.set_column(position, "attributes", binary_json)
+    for name in JSON:
+        binary_json = pc.binary_join_element_wise(pa.scalar(_JSONB_VERSION), table[name], "")
+        table = table.set_column(table.column_names.index(name), name, binary_json)
     filled = [name for name in table.column_names if table[name].null_count < table.num_rows]
     cursor.adbc_ingest("agent_events", table.select(filled), mode="append", db_schema_name=SCHEMA)
 
@@ -145,7 +145,8 @@ def stored_with_another_body(cursor: Cursor) -> dict[str, dict[str, Any]]:
     cursor.execute(f"SELECT count(*) FROM ({statements.LOCK_DIFFERING}) AS locked")
     cursor.fetchall()
     cursor.execute(statements.SELECT_STORED)
-    return {row["event_id"]: row | {"attributes": normalised_json(row["attributes"])} for row in rows_of(cursor.fetch_arrow_table())}
+    rows = rows_of(cursor.fetch_arrow_table())
+    return {row["event_id"]: row | {name: normalised_json(row[name]) for name in JSON} for row in rows}
 
 
 def write_revisions(cursor: Cursor, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines import clock
 from detektor_pipelines.language.calendar import owner_number_sql
-from detektor_pipelines.language.events import MEASURES
 from detektor_pipelines.stores import cluster
+from detektor_pipelines.stores.raw_log.columns import arrow_type, selected
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -102,7 +102,7 @@ def read_known(
         table = cursor.fetch_arrow_table()
     types = {"ts": pa.int64(), "known": pa.int64(), "until": pa.int64(), "live": pa.bool_()}
     names = ["ts", "known", "until", "event_id", "live", "project", *columns]
-    wanted = pa.schema([(name, types.get(name, pa.int64() if name in MEASURES else pa.string())) for name in names])
+    wanted = pa.schema([(name, types.get(name) or arrow_type(name)) for name in names])
     return table.select(names).cast(wanted)
 
 
@@ -148,7 +148,7 @@ def _statement(
             SELECT FROM ml_learning.agent_events newer
             WHERE newer.revision > 1 AND newer.event_id = e.event_id AND newer.revision > e.revision AND {newer}
         )"""
-    chosen = "".join(f", e.{name}" for name in columns)
+    chosen = selected(columns, "e")
     join = "USING (project)" if by_project else "ON TRUE"
     return f"""
         WITH k AS MATERIALIZED ({_rows(by_project, rows)})

@@ -22,7 +22,7 @@ from detektor_pipelines.stores.raw_log import statements
 from detektor_pipelines.stores.raw_log.duplicates import Judgement, conflict, settle
 from detektor_pipelines.stores.raw_log.erased import Erased
 from detektor_pipelines.stores.raw_log.months import ensure_months
-from detektor_pipelines.stores.raw_log.table import BODY, COLUMNS, INSTANTS, json_text, normalised_json
+from detektor_pipelines.stores.raw_log.table import BODY, COLUMNS, INSTANTS, JSON, json_text, normalised_json
 from detektor_pipelines.stores.retries import transactions
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from detektor_pipelines.language.records import AgentEvent, Rejection
 
 Row: TypeAlias = "dict[str, Any]"
-"""One event in the layout of `agent_events`: COLUMNS, instants as int µs, attributes as JSON text."""
+"""One event in the layout of `agent_events`: COLUMNS, instants as int µs, JSON as text."""
 
 Status: TypeAlias = Literal["accepted", "known", "reread", "rejected"]
 ERASED: Final = "it belongs to what was erased, and is not stored"
@@ -277,7 +277,8 @@ def row_of(event: AgentEvent, now: int) -> Row:
     row |= event.measures
     row |= event.categories
     known_at = now if event.known_at is None else event.known_at
-    return row | {"attributes": json_text(event.attributes), "known_at": known_at, "ingested_at": now, "retracted": False}
+    row |= {name: json_text(getattr(event, name)) for name in JSON}
+    return row | {"known_at": known_at, "ingested_at": now, "retracted": False}
 
 
 def body_hash(row: Mapping[str, Any]) -> UUID:
@@ -286,7 +287,7 @@ def body_hash(row: Mapping[str, Any]) -> UUID:
     return UUID(bytes=hashlib.md5(said.encode(), usedforsecurity=False).digest())
 
 
-_ELSEWHERE: Final = frozenset({*MEASURES, *CATEGORIES, "attributes", "ingested_at", "known_at", "retracted"})
+_ELSEWHERE: Final = frozenset({*MEASURES, *CATEGORIES, *JSON, "ingested_at", "known_at", "retracted"})
 
 
 def _as_text(value: Any) -> str:
@@ -319,15 +320,13 @@ def _parameters(rows: Sequence[Row], hashes: Sequence[UUID]) -> dict[str, Any]:
 def _json_row(row: Row) -> Row:
     said = {name: value for name, value in row.items() if value is not None}
     said |= {name: from_us(row[name]) for name in INSTANTS}
-    if row["attributes"]:
-        said["attributes"] = orjson.Fragment(row["attributes"])
-    return said
+    return said | {name: orjson.Fragment(row[name]) for name in JSON if row[name]}
 
 
 def _row_of_stored(values: Sequence[Any]) -> Row:
     row = dict(zip(COLUMNS, values, strict=True))
     row |= {name: to_us(row[name]) for name in INSTANTS}
-    return row | {"attributes": normalised_json(row["attributes"])}
+    return row | {name: normalised_json(row[name]) for name in JSON}
 
 
 def _storable(value: str | int | None) -> str | int | None:

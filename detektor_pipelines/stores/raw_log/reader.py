@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 from detektor_pipelines import clock
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.calendar import owner_sql
-from detektor_pipelines.language.events import AGENT_TYPES, MEASURES, UNMAPPED
+from detektor_pipelines.language.events import AGENT_TYPES, UNMAPPED
 from detektor_pipelines.stores import retention
+from detektor_pipelines.stores.raw_log.columns import arrow_type, selected
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,7 @@ def events_sql(agent: str, columns: Sequence[str], start: int, end: int, *, revi
     latter (the least `known_at` of the higher ones), null for all others. Looking for those is dear, and needless where the log holds no
     second revision (`revised` false). With a `snapshot` the log is read as it was then.
     """
-    chosen = "".join(f", e.{name}" for name in columns)
+    chosen = selected(columns, "e")
     # The range of a revision says nothing of where its successors stand: they may have another instant, agent or project.
     superseded = f"""LEFT JOIN (
             WITH newer AS MATERIALIZED (
@@ -111,7 +112,7 @@ def read_events(
     if not revised:
         table = table.append_column("until", pa.nulls(table.num_rows, pa.int64()))
     types = {"ts": pa.int64(), "known": pa.int64(), "until": pa.int64(), "live": pa.bool_()}
-    wanted = pa.schema([(name, types.get(name, pa.int64() if name in MEASURES else pa.string())) for name in names])
+    wanted = pa.schema([(name, types.get(name) or arrow_type(name)) for name in names])
     return table.select(names).cast(wanted)
 
 

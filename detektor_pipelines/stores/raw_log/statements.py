@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from detektor_pipelines.stores.raw_log.table import COLUMNS
+from detektor_pipelines.stores.raw_log.table import COLUMNS, JSON
 
 SCHEMA: Final = "ml_learning"
 
@@ -31,7 +31,7 @@ SELECT event_id FROM ml_learning.event_ids WHERE event_id IN (SELECT event_id FR
 """Hold the events whose records are compared, so that nobody revises them meanwhile."""
 
 SELECT_STORED: Final = f"""
-SELECT {", ".join("event.attributes::text AS attributes" if name == "attributes" else f"event.{name}" for name in COLUMNS)}
+SELECT {", ".join(f"event.{name}::text AS {name}" if name in JSON else f"event.{name}" for name in COLUMNS)}
 FROM differing
 JOIN ml_learning.event_ids AS identity USING (event_id)
 JOIN ml_learning.agent_events AS event

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.language.records import AgentEvent
 
-TEXTS: Final = ("event_id", "agent_type", "raw_name", *IDENTITIES, "operation", "source", "attributes")
+TEXTS: Final = ("event_id", "agent_type", "raw_name", *IDENTITIES, "operation", "source", "attributes", "extra")
 INSTANTS: Final = ("occurred_at", "known_at", "ingested_at")
 FLAGS: Final = ("derived", "simulated", "retracted")
 NUMBERS: Final = ("revision", "reader_revision")
 
 COLUMNS: Final = (
     *("event_id", "revision", "agent_type", "raw_name", *IDENTITIES, "operation", *INSTANTS, *FLAGS),
-    *("source", "reader_revision", "attributes", *MEASURES, *CATEGORIES),
+    *("source", "reader_revision", "attributes", "extra", *MEASURES, *CATEGORIES),
 )
 """Columns of `ml_learning.agent_events` without `xid`, which the server fills."""
 
@@ -38,12 +38,16 @@ REQUIRED: Final = ("event_id", "agent_type", "raw_name", "operation", "occurred_
 BODY: Final = tuple(sorted({*COLUMNS} - {"event_id", "revision", "known_at", "ingested_at", "retracted", "source", "reader_revision"}))
 """What two records of one event are compared by: everything but when, where and by which reader it was read."""
 
+JSON: Final = ("attributes", "extra")
+"""Columns that are jsonb in the log and JSON text with sorted keys here."""
+
+
 _FIELD_START: Final = "\x1f"
 
 
 @lru_cache(maxsize=1)
 def layout() -> pa.Schema:
-    """Return COLUMNS with their Arrow types; `attributes` is JSON text, instants are timestamp[us, UTC]."""
+    """Return COLUMNS with their Arrow types; JSON is text, instants are timestamp[us, UTC]."""
     import pyarrow as pa
 
     kinds: dict[str, Any] = dict.fromkeys((*TEXTS, *CATEGORIES), pa.string())
@@ -60,12 +64,10 @@ def table_of(events: Sequence[AgentEvent]) -> pa.Table:
 
     schema = layout()
     plain = [
-        name
-        for name in COLUMNS
-        if name not in MEASURES and name not in CATEGORIES and name not in {"attributes", "retracted", "ingested_at"}
+        name for name in COLUMNS if name not in MEASURES and name not in CATEGORIES and name not in {*JSON, "retracted", "ingested_at"}
     ]
     arrays: dict[str, pa.Array] = {name: _array([getattr(event, name) for event in events], schema.field(name).type) for name in plain}
-    arrays["attributes"] = pa.array([json_text(event.attributes) for event in events], pa.string())
+    arrays |= {name: pa.array([json_text(getattr(event, name)) for event in events], pa.string()) for name in JSON}
     arrays |= _sparse([event.measures for event in events], pa.int64())
     arrays |= _sparse([event.categories for event in events], pa.string())
     return complete(pa.table(arrays))
@@ -135,7 +137,7 @@ def body_hashes(table: pa.Table) -> pa.Array:
 
 
 def json_text(attributes: Any) -> str | None:
-    """Write attributes as JSON with sorted keys, or None when there are none; U+0000, which jsonb cannot hold, becomes U+FFFD."""
+    """Write an object as JSON with sorted keys, or None when there are none; U+0000, which jsonb cannot hold, becomes U+FFFD."""
     import orjson
 
     if not attributes:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from detektor_pipelines import clock
 from detektor_pipelines.stores import cluster
+from detektor_pipelines.stores.raw_log.columns import selected
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +74,7 @@ class LogTail:
     def __init__(self, columns: Sequence[str], snapshot: Snapshot, limit: int = 2_000) -> None:
         self.snapshot = snapshot
         self._limit = limit
-        chosen = "".join(f", {name}" for name in columns)
+        chosen = selected(columns, "agent_events")
         log = f"SELECT {_SELECT}{chosen} FROM ml_learning.agent_events"
         new = f"({log} WHERE xid >= %(next)s::text::xid8 ORDER BY xid FETCH FIRST {limit} ROWS WITH TIES)"
         late = f"({log} WHERE xid = ANY(%(running)s::text[]::xid8[]))"
@@ -116,7 +117,7 @@ def events_between(
     connection: psycopg.Connection, agent: str, columns: Sequence[str], span: tuple[int, int | None], snapshot: Snapshot
 ) -> list[tuple[Any, ...]]:
     """Return (project, event_id, ts, *columns) of an agent's live events with occurred_at in (start, end] µs, as of a snapshot."""
-    chosen = "".join(f", e.{name}" for name in columns)
+    chosen = selected(columns, "e")
     start, end = (None if each is None else clock.from_us(each) for each in span)
     return connection.execute(
         f"""

@@ -45,7 +45,7 @@ def test_a_good_event_passes() -> None:
         ({"known_at": NOW + FUTURE_TOLERANCE_US + 1}, "known_at is in the future"),
         ({"occurred_at": 0}, "occurred_at is before 2020"),
         ({"occurred_at": "2026-03-05"}, "occurred_at is not a timestamp in µs"),
-        ({"agent_type": "Reviewer"}, "agent_type is not one of the eight agents"),
+        ({"agent_type": "Reviewer"}, "agent_type is not one of the agents"),
         ({"event_id": ""}, "event_id is empty"),
         ({"event_id": "e" * 201}, "event_id is longer than 200 characters"),
         ({"event_id": None}, "event_id is not text"),
