@@ -56,6 +56,7 @@ def _by_state(compiled: Plan) -> dict[str, frozenset[str]]:
     found = {each.name: _columns(each.prepared.where, each.prepared.operand) for each in compiled.sums}
     found |= {each.name: found[each.count.name] | found[each.total.name] | found[each.squares.name] for each in compiled.spreads}
     found |= {each.name: _columns(each.where, each.operand) for each in compiled.picks}
+    found |= {each.name: _columns(each.where, each.operand) for each in compiled.ranked}
     return found | {each.name: _columns(each.where, each.column) for each in compiled.distincts}
 
 
