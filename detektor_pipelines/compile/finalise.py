@@ -47,7 +47,8 @@ class State(Node):
 
     @override
     def scalar(self, states: States) -> Result:
-        return states[self.name]
+        found: Result = states[self.name]
+        return found
 
     @override
     def vector(self, states: "Mapping[str, Vector]") -> "Vector":
@@ -99,7 +100,10 @@ class Ratio(Node):
 
 @dataclass(frozen=True)
 class Spread(Node):
-    """Sample standard deviation: sqrt(float(n·Σx² − (Σx)²) / float(n·(n − 1))); null below n = 2. The variance, where `squared`, has no root."""
+    """Sample standard deviation: sqrt(float(n·Σx² − (Σx)²) / float(n·(n − 1))); null below n = 2.
+
+    Where it is `squared`, the variance: without the root.
+    """
 
     numerator: str
     count: State
@@ -225,7 +229,7 @@ class Edge(Node):
                 return None
             rank -= found
             if rank <= 0:
-                return min(top, greatest)
+                return min(top, int(greatest))
         return None
 
     @override

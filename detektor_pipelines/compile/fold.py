@@ -111,7 +111,7 @@ class _Writer:
         body = [*self._lines, f"if {empty}:", "    return None", f"return ({', '.join(values)},)"]
         return "\n".join([f"def contribution({arguments}):", *(f"    {line}" for line in body)])
 
-    def prepared(self, each: Prepared) -> str:
+    def prepared(self, each: Prepared) -> str:  # noqa: PLR0911  one line a role
         """Return the name of a prepared integer."""
         test = self._passes(each.where)
         if each.role == "one" or each.operand is None:

@@ -58,9 +58,9 @@ class _Text:
     def _pieces(self) -> str:
         columns = ["seq", "a", "b", *(f"e_{window.label}" for window in self.windows)]
         columns += [f"{contribution(each, DUCKDB)} AS {each.name}" for each in self.plan.prepared]
-        columns += [f"CASE WHEN {passing(each.where)} THEN {operand(each.operand)} END AS {each.name}" for each in self.plan.picks]
+        picking = (*self.plan.picks, *self.plan.ranked)
+        columns += [f"CASE WHEN {passing(each.where)} THEN {operand(each.operand)} END AS {each.name}" for each in picking]
         columns += [f"CASE WHEN {passing(each.where)} THEN {each.column.name} END AS {each.name}" for each in self.plan.distincts]
-        columns += [f"CASE WHEN {passing(each.where)} THEN {operand(each.operand)} END AS {each.name}" for each in self.plan.ranked]
         return f"pieces AS MATERIALIZED (SELECT {', '.join(columns)} FROM runs)"
 
     def _within(self, window: Window) -> tuple[str, str]:
@@ -135,8 +135,8 @@ class _Text:
         some, end = self._within(ranked.window)
         yield (
             f"{name}_runs AS (SELECT a, b, value, rank FROM (SELECT a, {end} AS b, {name} AS value, {by} AS rank,"
-            f" row_number() OVER (PARTITION BY a, {end} ORDER BY {by} {direction}) AS place FROM pieces WHERE {name} IS NOT NULL AND {some})"
-            f" each_run WHERE place <= {ranked.length})"
+            f" row_number() OVER (PARTITION BY a, {end} ORDER BY {by} {direction}) AS place FROM pieces"
+            f" WHERE {name} IS NOT NULL AND {some}) each_run WHERE place <= {ranked.length})"
         )
         found = "array_agg(value ORDER BY place)" if ranked.listed else "MAX(value)"
         yield (

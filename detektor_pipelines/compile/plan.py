@@ -90,7 +90,10 @@ class DistinctState:
 
 @dataclass(frozen=True)
 class RankedState:
-    """The operands of the first `length` of the events that pass and are not null, in an order: a list, or where `listed` is false its one."""
+    """The operands of the first few of the events that pass and are not null, in an order.
+
+    At most `length` of them: a list, or where `listed` is false the one.
+    """
 
     name: str
     order: Order
@@ -142,7 +145,8 @@ class Plan:
     @property
     def filters(self) -> tuple[Predicate | None, ...]:
         """The filter of each state."""
-        return tuple(each.where for each in (*self.prepared, *self.picks, *self.distincts, *self.ranked))
+        states: tuple[Prepared | PickState | DistinctState | RankedState, ...] = (*self.prepared, *self.picks, *self.distincts, *self.ranked)
+        return tuple(each.where for each in states)
 
 
 _VIEWS: Final = 256
@@ -194,7 +198,7 @@ class _Builder:
             raise AssertionError(feature.name)
         return self._aggregate(feature.value, feature.over, feature.where)
 
-    def _aggregate(self, aggregation: Aggregation, window: Window, where: Predicate | None) -> Node:  # noqa: PLR0911  one line a function
+    def _aggregate(self, aggregation: Aggregation, window: Window, where: Predicate | None) -> Node:  # noqa: C901, PLR0911  one line a function
         operand = aggregation.operand
         match aggregation.function:
             case "count":

@@ -388,14 +388,15 @@ class _Text:
         """The first few of the events that are in the window at each row, in the state's order."""
         name, window = ranked.name, ranked.window
         enter, leave = self._enter(), self._gone(self._leave(window))
-        first = {"first": "seq ASC", "last": "seq DESC", "greatest": f"{name} DESC"}[ranked.order]
-        by, direction = first.split()
-        project = f"SELECT '{self.agent}@' || project, {name}, {by}, {self._cell} FROM prepared WHERE project IS NOT NULL AND {name} IS NOT NULL"
-        whole = f"SELECT '{self.agent}' AS agent_id, {name} AS value, {by} AS rank, {self._cell} FROM prepared WHERE {name} IS NOT NULL"
+        by, direction = {"first": ("seq", "ASC"), "last": ("seq", "DESC"), "greatest": (name, "DESC")}[ranked.order]
+        some = f"FROM prepared WHERE {name} IS NOT NULL"
+        project = f"SELECT '{self.agent}@' || project, {name}, {by}, {self._cell} {some} AND project IS NOT NULL"
+        whole = f"SELECT '{self.agent}' AS agent_id, {name} AS value, {by} AS rank, {self._cell} {some}"
         yield f"{name}_keyed AS ({whole} UNION ALL {project})"
         yield (
-            f"{name}_placed AS (SELECT agent_id, value, rank, {enter} AS te, {leave} AS tl, row_number() OVER (PARTITION BY agent_id, {enter}, {leave}"
-            f" ORDER BY rank {direction}) AS place FROM {name}_keyed WHERE {enter} < {leave})"
+            f"{name}_placed AS (SELECT agent_id, value, rank, {enter} AS te, {leave} AS tl,"
+            f" row_number() OVER (PARTITION BY agent_id, {enter}, {leave} ORDER BY rank {direction}) AS place"
+            f" FROM {name}_keyed WHERE {enter} < {leave})"
         )
         # Each under the stretches of the window's length that it reaches into, so that rows meet only what lies near them.
         stretches = f"generate_series({_floor('te', window.size)}, {_floor('(tl - 1)', window.size)}, {window.size})"
@@ -403,11 +404,12 @@ class _Text:
             f"{name}_spans AS (SELECT agent_id, value, rank, te, tl, g.stretch AS stretch FROM {name}_placed, {stretches} AS g(stretch)"
             f" WHERE place <= {ranked.length})"
         )
+        within = f"s.agent_id = r.agent_id AND s.stretch = {_floor('r.t', window.size)} AND s.te <= r.t AND r.t < s.tl"
         found = "array_agg(value ORDER BY place)" if ranked.listed else "MAX(value)"
         yield (
             f"{name}_at AS (SELECT agent_id, t, {found} AS x FROM (SELECT r.agent_id AS agent_id, r.t AS t, s.value AS value,"
-            f" row_number() OVER (PARTITION BY r.agent_id, r.t ORDER BY s.rank {direction}) AS place FROM running r JOIN {name}_spans s"
-            f" ON s.agent_id = r.agent_id AND s.stretch = {_floor('r.t', window.size)} AND s.te <= r.t AND r.t < s.tl WHERE {self.span.wanted})"
+            f" row_number() OVER (PARTITION BY r.agent_id, r.t ORDER BY s.rank {direction}) AS place"
+            f" FROM running r JOIN {name}_spans s ON {within} WHERE {self.span.wanted})"
             f" each_place WHERE place <= {ranked.length} GROUP BY agent_id, t)"
         )
 
@@ -498,7 +500,7 @@ def _sum(name: str, *, wide: bool) -> str:
     return f"SUM({name})" if wide else f"CAST(SUM({name}) AS BIGINT)"
 
 
-def contribution(prepared: Prepared, dialect: Dialect) -> str:
+def contribution(prepared: Prepared, dialect: Dialect) -> str:  # noqa: PLR0911  one line a role
     """The integer that an event contributes, as SQL over a row of `events`."""
     where = passing(prepared.where)
     if prepared.role == "one" or prepared.operand is None:

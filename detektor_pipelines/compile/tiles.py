@@ -13,7 +13,15 @@ if TYPE_CHECKING:
     from detektor_pipelines.compile.fold import Fold
 
 
-def tiles_sql(fold: Fold, hop: int, summed: Sequence[int], lasts: Sequence[int], extremes: Sequence[int], distincts: Sequence[int], ranked: Sequence[int]) -> str:
+def tiles_sql(
+    fold: Fold,
+    hop: int,
+    summed: Sequence[int],
+    lasts: Sequence[int],
+    extremes: Sequence[int],
+    distincts: Sequence[int],
+    ranked: Sequence[int],
+) -> str:
     """Return the SELECT of the tiles of one hop: agent_id, bucket, then a column for each of the given parts of a contribution.
 
     It reads a relation `events` as `compile.sql` does. Sums are BIGINT, or HUGEINT for squares; the latest event is a struct (ts, id,

@@ -1,7 +1,7 @@
 """Counts by category: one `count()` for each value of a text column, written out as features of their own.
 
-There is no map among the types that a feature can have. A column for each value has a type, bounds and a drift of its own, a model takes it as
-it is, and its numbers are those of the same `count()` written by hand: nothing behind the language knows of this word.
+There is no map among the types that a feature can have. A column for each value has a type, bounds and a drift of its own, a model takes it
+as it is, and its numbers are those of the same `count()` written by hand: nothing behind the language knows of this word.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ def counts_by(  # noqa: PLR0913  those of a Feature, and the column
     unit: str,
     within: tuple[Number | None, Number | None] = (0, None),
 ) -> tuple[Feature, ...]:
-    """Return the number of events for each value of a text column: features `<name>_<value>`, to be unpacked into a view's (`*counts_by(…)`).
+    """Return the number of events for each value of a text column: features `<name>_<value>`, to be unpacked into a view's.
 
-    A closed vocabulary has all its values, unless some are named. Where values are named, one more feature, `<name>_other`, counts the events
+    A closed vocabulary has all its values, unless some are named. Where not all are, one more feature, `<name>_other`, counts the events
     whose value is known and none of them: so the features add up to the number of events that know the column.
 
     Args:

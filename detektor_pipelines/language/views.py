@@ -213,7 +213,9 @@ class FeatureView:
                 message = f"view {self.name}: {each.name} is derived from {', '.join(sorted(unknown))}, not declared before it"
                 raise DefinitionError(message)
             if isinstance(each.value, Derived) and (wrong := each.value.features() & texts):
-                message = f"view {self.name}: {each.name} is derived from {', '.join(sorted(wrong))}, a text or a list: those have no arithmetic"
+                message = (
+                    f"view {self.name}: {each.name} is derived from {', '.join(sorted(wrong))}, a text or a list: those have no arithmetic"
+                )
                 raise DefinitionError(message)
             nodes[each.name] = _nodes(each.value, nodes) if isinstance(each.value, Derived) else 1
             if nodes[each.name] > MAXIMUM_NODES:

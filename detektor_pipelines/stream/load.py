@@ -62,7 +62,9 @@ def _tiles(engine: duckdb.DuckDBPyConnection, fold: Fold, hop: Hop, instant: int
     for row in zip(*columns, strict=True):
         latest = [None if each is None else _event(each) for each in row[sums:lasts]]
         values = [set(each or ()) for each in row[extremes:distincts]]
-        tile = Tile(list(row[2:sums]), latest, list(row[lasts:extremes]), values, [list(map(_event, each or ())) for each in row[distincts:]])
+        tile = Tile(
+            list(row[2:sums]), latest, list(row[lasts:extremes]), values, [list(map(_event, each or ())) for each in row[distincts:]]
+        )
         if any(tile.sums) or any(map(_some, tile.lasts)) or any(map(_some, tile.extremes)) or any(tile.values) or any(tile.ranked):
             yield row[0], row[1], tile
 

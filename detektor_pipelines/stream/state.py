@@ -13,7 +13,7 @@ What always holds between two calls, for each key k and window W of hop h, at th
     seen[k][d]     = {value: the newest of these tiles' buckets that holds it}; its length is the distinct count
     lasts[k][i]    = the latest event that entered since the key's tiles were last summed, even if no window holds it now: `values` asks
 
-The first few events in an order are kept in the tiles alone, as many of each as the list is long; `values` looks through the window's tiles.
+The first few events in an order are kept in the tiles alone, as many as the list is long; `values` looks through the window's tiles.
     _keys[k].tiles = the number of k's tiles, of all hops
 """
 
@@ -97,6 +97,10 @@ class Hop:
         for position, index in enumerate(self.distinct_at):
             if (value := contribution[index]) is not None:
                 tile.values[position].add(value)
+        if self.ranked_at:
+            self._rank(tile, ts, event_id, contribution)
+
+    def _rank(self, tile: Tile, ts: int, event_id: str, contribution: Contribution) -> None:
         for position, index in enumerate(self.ranked_at):
             if (value := contribution[index]) is not None:
                 tile.ranked[position] = _first([*tile.ranked[position], (ts, event_id, value)], self.orders[position])

@@ -142,7 +142,7 @@ def present(events: Sequence[Event], feature: Feature, window: Window, t: int, *
     return sorted(inside, key=lambda event: (event.occurred_at, event.event_id.encode()))
 
 
-def aggregate(aggregation: Aggregation, events: Sequence[Event]) -> Value:  # noqa: C901, PLR0911  one line a function
+def aggregate(aggregation: Aggregation, events: Sequence[Event]) -> Value:  # noqa: C901, PLR0911, PLR0912  one line a function
     """The aggregation over events in order."""
     if aggregation.operand is None:
         return len(events)
@@ -198,7 +198,7 @@ def picked(aggregation: Aggregation, found: Sequence[int | str | bool]) -> Value
         case "last_k":
             chosen = list(reversed(found))[: aggregation.k]
         case _:
-            chosen = list(reversed(sorted(found)))[: aggregation.k]  # type: ignore[type-var]
+            chosen = sorted(found, key=int, reverse=True)[: aggregation.k]
     return "[" + ",".join(json.dumps(each, ensure_ascii=False) for each in chosen) + "]"
 
 

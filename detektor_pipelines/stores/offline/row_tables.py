@@ -31,7 +31,7 @@ HISTORICAL: Final = "agent_features_historical"
 STAMPS: Final = ("agent_id", "event_timestamp", "created_at", "written_at")
 
 _LOCK: Final = 0x6F66_666C_696E
-_TYPES: Final = {"int64": "bigint", "float64": "double precision", "instant": "timestamptz"}
+_TYPES: Final = {"int64": "bigint", "float64": "double precision", "instant": "timestamptz", "text": "text"}
 _COMMENTS: Final = """
 SELECT relname, relkind::text, coalesce(obj_description(oid, 'pg_class'), '')
 FROM pg_class WHERE relnamespace = to_regnamespace(%s) AND relkind IN ('r', 'v')
@@ -40,7 +40,7 @@ FROM pg_class WHERE relnamespace = to_regnamespace(%s) AND relkind IN ('r', 'v')
 
 @dataclass(frozen=True, slots=True)
 class TableVersion:
-    """One version of a view as its table needs it. `columns`: (feature, one of int64, float64, instant), in the view's order."""
+    """One version of a view as its table needs it. `columns`: (feature, one of int64, float64, instant, text), in the view's order."""
 
     view: str
     agent: str
