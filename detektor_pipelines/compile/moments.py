@@ -58,7 +58,7 @@ class _Text:
     def _pieces(self) -> str:
         columns = ["seq", "a", "b", *(f"e_{window.label}" for window in self.windows)]
         columns += [f"{contribution(each, DUCKDB)} AS {each.name}" for each in self.plan.prepared]
-        picking = (*self.plan.picks, *self.plan.ranked)
+        picking: tuple[PickState | RankedState, ...] = (*self.plan.picks, *self.plan.ranked)
         columns += [f"CASE WHEN {passing(each.where)} THEN {operand(each.operand)} END AS {each.name}" for each in picking]
         columns += [f"CASE WHEN {passing(each.where)} THEN {each.column.name} END AS {each.name}" for each in self.plan.distincts]
         return f"pieces AS MATERIALIZED (SELECT {', '.join(columns)} FROM runs)"

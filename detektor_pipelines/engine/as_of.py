@@ -104,7 +104,7 @@ def split_by_range(view: FeatureView, events: pa.Table) -> tuple[pa.Table, pa.Ta
 def values_of_nothing(view: FeatureView) -> tuple[Result, ...]:
     """Return the values of an agent_id whose windows are all empty."""
     compiled = plan(view)
-    states: dict[str, int | None] = {each.name: None for each in (*compiled.picks, *compiled.ranked)}
+    states: dict[str, int | None] = dict.fromkeys([*(each.name for each in compiled.picks), *(each.name for each in compiled.ranked)])
     for kind in (compiled.sums, compiled.spreads, compiled.distincts):
         states |= {each.name: 0 for each in kind}
     return tuple(tree.scalar(states) for _, tree in compiled.features)

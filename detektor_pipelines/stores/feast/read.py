@@ -203,7 +203,7 @@ def value_proto(value: Value, kind: Kind) -> ValueProto:
     """Return a value as Feast's proto; a null is one with nothing in it, an instant is cut to whole seconds."""
     if value is None:
         return ValueProto()
-    if kind == "text":
+    if isinstance(value, str):
         return ValueProto(string_val=value)
     if kind == "float64":
         return ValueProto(double_val=value)
@@ -256,5 +256,5 @@ def _timestamp(row: OnlineRow | None) -> Timestamp:
     return Timestamp(seconds=seconds, nanos=microseconds * 1_000)
 
 
-def _instant(value: float) -> datetime:
+def _instant(value: float | str) -> datetime:
     return datetime.fromtimestamp(int(value) // SECOND, tz=UTC)

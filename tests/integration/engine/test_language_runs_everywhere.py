@@ -177,7 +177,8 @@ def views() -> list[FeatureView]:
     found = []
     for number, start in enumerate(range(0, len(ACCEPTED), 20)):
         some = tuple(ACCEPTED[start : start + 20])
-        derived = made("derived", feature(some[0].name) / feature(some[-1].name) - 1.5, description="A ratio.")
+        numbers = [each.name for each in some if each.value_type != "text"]
+        derived = made("derived", feature(numbers[0]) / feature(numbers[-1]) - 1.5, description="A ratio.")
         name = f"every{number}_".ljust(MAXIMUM_VIEW_NAME, "x")
         found.append(FeatureView(name, "code-reviewer", "1.0.0", "x", "All of it.", (*some, derived)))
     return found

@@ -62,17 +62,19 @@ def assert_same(view: FeatureView, batches: list[list[Event]], start: int, end: 
         assert dict(zip(names, mine[3], strict=True)) == dict(zip(names, theirs[3], strict=True)), mine[:3]
 
 
-@pytest.mark.parametrize("window", WINDOWS, ids=lambda window: window.label)
+@pytest.mark.parametrize("window", [minutes(45), days(1), days(30)], ids=lambda window: window.label)
 def test_the_crafted_history_equals_oracle(window: Window) -> None:
     assert_same(picking((window,), filters=("",)), [crafted()], ORIGIN - DAY, ORIGIN + (HISTORY + 45) * DAY)
 
 
+@pytest.mark.slow
 @few
 @given(st.one_of(several, revised), st.sampled_from(WINDOWS), filters)
 def test_late_and_revised_events_equal_oracle(batches: list[list[Event]], window: Window, chosen: tuple[str, ...]) -> None:
     assert_same(picking((window,), filters=chosen), side_by_side(batches), ORIGIN - DAY, ORIGIN + (HISTORY + 45 + len(batches) * 100) * DAY)
 
 
+@pytest.mark.slow
 @few
 @given(st.one_of(several, revised), st.integers(0, 4 * APART // HOUR), st.integers(1, 60), st.sampled_from((HOUR, 15 * 60_000_000, DAY)))
 def test_any_range_and_grain_of_windows_that_share_states_equals_oracle(
@@ -82,10 +84,9 @@ def test_any_range_and_grain_of_windows_that_share_states_equals_oracle(
     assert_same(picking((minutes(45), days(30)), grain, filters=("",)), side_by_side(batches), start, start + length * DAY)
 
 
+@pytest.mark.slow
 @few
-@given(
-    histories(), st.randoms(use_true_random=False), st.lists(st.integers(0, 10 * DAY), max_size=4), st.integers(0, (HISTORY + 31) * DAY)
-)
+@given(histories(), st.randoms(use_true_random=False), st.lists(st.integers(0, 10 * DAY), max_size=4), st.integers(0, (HISTORY + 31) * DAY))
 def test_the_stream_equals_oracle_in_any_order_of_arrival(events: list[Event], random, moves: list[int], ahead: int) -> None:
     arriving = [each for each in events if each.live]
     random.shuffle(arriving)
@@ -107,6 +108,7 @@ def test_the_stream_equals_oracle_in_any_order_of_arrival(events: list[Event], r
             assert dict(zip(names, whole.values(key), strict=True)) == expected, (key, heard.instant)
 
 
+@pytest.mark.slow
 @few
 @given(histories(), st.lists(st.tuples(instants_strategy(), st.sampled_from(("a", "b", None))), min_size=1, max_size=15))
 def test_moments_without_a_task_of_their_own_equal_oracle(history: list[Event], moments: list[tuple[int, str | None]]) -> None:
@@ -119,7 +121,9 @@ def test_moments_without_a_task_of_their_own_equal_oracle(history: list[Event], 
     columns = {"agent_id": [view.agent] * len(moments), "instant": [at for at, _ in moments], "task_id": [task for _, task in moments]}
     schema = pa.schema([("agent_id", pa.string()), ("instant", pa.int64()), ("task_id", pa.string())])
     found = values_at_moments(view, table, pa.table(columns, schema=schema))
-    plain = pa.table([column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column for column in found.columns], found.column_names)
+    plain = pa.table(
+        [column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column for column in found.columns], found.column_names
+    )
     for (at, task), row in zip(moments, plain.to_pylist(), strict=True):
         seen = [each for each in history if each.live and each.known_at <= at and (task is None or each.values.get("task_id") != task)]
         assert row == dict(zip((each.name for each in view.features), values(view, seen, at, as_served=False), strict=True)), (at, task)
@@ -127,8 +131,13 @@ def test_moments_without_a_task_of_their_own_equal_oracle(history: list[Event], 
 
 def test_of_two_events_in_one_microsecond_the_event_id_decides() -> None:
     view = picking((days(1),), filters=("",))
-    events = [Event(name, ORIGIN + 5, ORIGIN + 5, "p", values={"task_id": name, "verdict": "approved", "issues_found": n}) for n, name in enumerate("bac")]
-    found = dict(zip((each.name for each in view.features), values_at(view, event_table(view, events), ORIGIN + 6)[view.agent], strict=True))
+    events = [
+        Event(name, ORIGIN + 5, ORIGIN + 5, "p", values={"task_id": name, "verdict": "approved", "issues_found": n})
+        for n, name in enumerate("bac")
+    ]
+    found = dict(
+        zip((each.name for each in view.features), values_at(view, event_table(view, events), ORIGIN + 6)[view.agent], strict=True)
+    )
     assert json.loads(found["last_k_1d"]) == ["c", "b", "a"]
     assert (found["last_text_1d"], found["first_1d"], json.loads(found["last_k_numbers_1d"])) == ("c", 1, [2, 0])
 

@@ -144,7 +144,7 @@ def views(draw: st.DrawFn) -> FeatureView:
                 within=bounds,
             )
         )
-    if draw(st.booleans()):
+    if draw(st.booleans()) and all(each.value_type != "text" for each in features):
         features.append(Feature("ratio", draw(derived()), description="x", unit="x", null_means="x"))
     return FeatureView(
         "some_features",
