@@ -145,7 +145,7 @@ class Plan:
     @property
     def filters(self) -> tuple[Predicate | None, ...]:
         """The filter of each state."""
-        states: tuple[Prepared | PickState | DistinctState | RankedState, ...] = (*self.prepared, *self.picks, *self.distincts, *self.ranked)
+        states: list[Prepared | PickState | DistinctState | RankedState] = [*self.prepared, *self.picks, *self.distincts, *self.ranked]
         return tuple(each.where for each in states)
 
 

@@ -173,14 +173,14 @@ ACCEPTED: Final = list(accepted())
 
 
 def views() -> list[FeatureView]:
-    """All of it in views of 20 features, each with a derived one."""
+    """All of it in views of 20 features, each with a derived one where there are numbers."""
     found = []
     for number, start in enumerate(range(0, len(ACCEPTED), 20)):
         some = tuple(ACCEPTED[start : start + 20])
         numbers = [each.name for each in some if each.value_type != "text"]
-        derived = made("derived", feature(numbers[0]) / feature(numbers[-1]) - 1.5, description="A ratio.")
+        ratio = [made("derived", feature(numbers[0]) / feature(numbers[-1]) - 1.5, description="A ratio.")] if numbers else []
         name = f"every{number}_".ljust(MAXIMUM_VIEW_NAME, "x")
-        found.append(FeatureView(name, "code-reviewer", "1.0.0", "x", "All of it.", (*some, derived)))
+        found.append(FeatureView(name, "code-reviewer", "1.0.0", "x", "All of it.", (*some, *ratio)))
     return found
 
 

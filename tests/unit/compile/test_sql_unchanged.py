@@ -1,7 +1,7 @@
 """The SQL of the eight views, and the stream's fold of them, to the byte: a new word of the language must not touch what does not use it.
 
-Whoever changes how views are computed changes these digests on purpose (the assertion shows the new ones), and says in the commit what it does to
-a backfill's time.
+Whoever changes how views are computed changes these digests on purpose (the assertion shows the new ones), and says in the commit what it
+does to a backfill's time.
 """
 
 from __future__ import annotations
