@@ -51,7 +51,7 @@ def test_the_worker_writes_them_and_parity_compares_them(log: Settings, monkeypa
         planting.tick()
         stored = unpack(stored_view(VIEW).layout, planting.client.get(planting.key(KEY)))
         assert stored.values == expected(stored.as_of)
-        assert stored.values["last_text_1d"] == "ż"
+        assert '"ż"' in str(stored.values["last_k_1d"])
         assert set(planting.states()) == {"ok"}
 
         planting.plant(KEY, last_text_1d="somebody else's")
