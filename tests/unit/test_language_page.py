@@ -98,7 +98,8 @@ def test_every_word_has_an_example() -> None:
 def test_what_the_page_says_is_refused_is(text: str, wanted: str) -> None:
     with pytest.raises(DefinitionError) as error:
         feature_of("some_value", eval(text, SPACE))  # noqa: S307  our own page
-    assert str(error.value) == wanted.removeprefix("refused: ")
+    said = wanted.removeprefix("refused: ")
+    assert str(error.value) == said or (said.endswith(" …") and str(error.value).startswith(said.removesuffix("…")))
 
 
 def test_each_example_gives_what_stands_behind_it() -> None:
