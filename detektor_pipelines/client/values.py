@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 Status: TypeAlias = Literal["PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE"]
-Value: TypeAlias = int | float | datetime | None
+Value: TypeAlias = int | float | str | datetime | None
 
 
 class AgentValues(Mapping[str, Value]):

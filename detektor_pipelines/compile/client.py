@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 FILE: Final = "detektor_pipelines/client/agents.py"
 
-_TYPES: Final = {"int64": "int | None", "float64": "float | None", "instant": "datetime | None"}
+_TYPES: Final = {"int64": "int | None", "float64": "float | None", "instant": "datetime | None", "text": "str | None"}
 _WIDTH: Final = 140
 
 _HEAD: Final = '''\

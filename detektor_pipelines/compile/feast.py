@@ -173,6 +173,6 @@ def _field(feature: Feature) -> Field:
 
 
 def _feast_type(value_type: str) -> Any:
-    from feast.types import Float64, Int64, UnixTimestamp
+    from feast.types import Float64, Int64, String, UnixTimestamp
 
-    return {"int64": Int64, "float64": Float64, "instant": UnixTimestamp}[value_type]
+    return {"int64": Int64, "float64": Float64, "instant": UnixTimestamp, "text": String}[value_type]

@@ -4,6 +4,7 @@ Both readings convert each integer to float64 once and divide once (`float(a) / 
 the bit: integer to double, `+ - * /` and `sqrt` are all correctly rounded in IEEE 754.
 """
 
+import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -17,9 +18,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Vector: TypeAlias = tuple[NDArray[Any], NDArray[np.bool_]]
-    """Values, int64 or float64, and which of them are not null."""
+    """Values, int64, float64, or objects (texts, lists), and which of them are not null."""
 
-States: TypeAlias = Mapping[str, int | None]
+States: TypeAlias = Mapping[str, Any]
+"""Integers or null; of an aggregation that picks events also a text, or a list of integers or texts."""
+Result: TypeAlias = int | float | str | None
 LIMB = 2**62
 """A 128-bit numerator leaves SQL as two int64 columns, `<name>_hi * LIMB + <name>_lo`."""
 
@@ -28,7 +31,7 @@ class Node(ABC):
     """A value made of states. `vector` returns (values, valid), each of shape (rows,); values under invalid are 0."""
 
     @abstractmethod
-    def scalar(self, states: States) -> int | float | None:
+    def scalar(self, states: States) -> Result:
         """The value for one row."""
 
     @abstractmethod
@@ -43,8 +46,9 @@ class State(Node):
     name: str
 
     @override
-    def scalar(self, states: States) -> int | float | None:
-        return states[self.name]
+    def scalar(self, states: States) -> Result:
+        found: Result = states[self.name]
+        return found
 
     @override
     def vector(self, states: "Mapping[str, Vector]") -> "Vector":
@@ -58,7 +62,7 @@ class Value(Node):
     number: float
 
     @override
-    def scalar(self, states: States) -> int | float | None:
+    def scalar(self, states: States) -> Result:
         return self.number
 
     @override
@@ -77,7 +81,7 @@ class Ratio(Node):
     denominator: State
 
     @override
-    def scalar(self, states: States) -> int | float | None:
+    def scalar(self, states: States) -> Result:
         top, bottom = states[self.numerator.name], states[self.denominator.name]
         if top is None or not bottom:
             return None
@@ -96,17 +100,22 @@ class Ratio(Node):
 
 @dataclass(frozen=True)
 class Spread(Node):
-    """Sample standard deviation: sqrt(float(n·Σx² − (Σx)²) / float(n·(n − 1))); null below n = 2."""
+    """Sample standard deviation: sqrt(float(n·Σx² − (Σx)²) / float(n·(n − 1))); null below n = 2.
+
+    Where it is `squared`, the variance: without the root.
+    """
 
     numerator: str
     count: State
+    squared: bool = False
 
     @override
-    def scalar(self, states: States) -> int | float | None:
+    def scalar(self, states: States) -> Result:
         n, numerator = states[self.count.name], states[self.numerator]
         if n is None or n < 2 or numerator is None:  # noqa: PLR2004  one value has no spread
             return None
-        return math.sqrt(float(numerator) / float(n * (n - 1)))
+        variance = float(numerator) / float(n * (n - 1))
+        return variance if self.squared else math.sqrt(variance)
 
     @override
     def vector(self, states: "Mapping[str, Vector]") -> "Vector":
@@ -121,7 +130,77 @@ class Spread(Node):
         valid = n >= 2  # noqa: PLR2004
         ratio = np.zeros(n.shape)
         np.divide(top, (n * (n - 1)).astype(np.float64), out=ratio, where=valid)
-        return np.sqrt(ratio), valid
+        return ratio if self.squared else np.sqrt(ratio), valid
+
+
+@dataclass(frozen=True)
+class Skew(Node):
+    """Adjusted sample skewness, of exact sums; null below n = 3 and where all values are one.
+
+    The integers behind it reach 250 bits: no engine has them, so they are made here, a row at a time.
+    """
+
+    count: State
+    total: State
+    squares: str
+    cubes: str
+
+    @override
+    def scalar(self, states: States) -> Result:
+        n, total = states[self.count.name], states[self.total.name]
+        return _skewness(n, total, states[self.squares], states[self.cubes])
+
+    @override
+    def vector(self, states: "Mapping[str, Vector]") -> "Vector":
+        import numpy as np
+
+        n, total = states[self.count.name][0], states[self.total.name][0]
+        squares, cubes = (_joined(states, name) for name in (self.squares, self.cubes))
+        found = [_skewness(*sums) for sums in zip(n.tolist(), total.tolist(), squares, cubes, strict=True)]
+        valid = np.array([each is not None for each in found], dtype=bool)
+        return np.array([each or 0.0 for each in found]), valid
+
+
+def _joined(states: "Mapping[str, Vector]", name: str) -> list[int]:
+    """128-bit integers of their two columns."""
+    high, low = states[f"{name}_hi"][0].tolist(), states[f"{name}_lo"][0].tolist()
+    return [int(above) * LIMB + int(below) for above, below in zip(high, low, strict=True)]
+
+
+def _skewness(n: int, total: int, squares: int, cubes: int) -> float | None:
+    if n < 3:  # noqa: PLR2004  two values lean to no side
+        return None
+    spread = n * squares - total * total
+    if not spread:
+        return None
+    lean = n * n * cubes - 3 * n * total * squares + 2 * total**3
+    wide = float(spread)
+    return float(lean) / (wide * math.sqrt(wide)) * (math.sqrt(float(n * (n - 1))) / float(n - 2))
+
+
+@dataclass(frozen=True)
+class Listed(Node):
+    """A list as a text: compact JSON, the same whoever writes it; null for no values."""
+
+    name: str
+
+    @override
+    def scalar(self, states: States) -> Result:
+        found = states[self.name]
+        return None if found is None else _json(found)
+
+    @override
+    def vector(self, states: "Mapping[str, Vector]") -> "Vector":
+        import numpy as np
+
+        lists, valid = states[self.name]
+        texts = np.empty(len(lists), dtype=object)
+        texts[:] = ["" if not some else _json(each) for each, some in zip(lists, valid.tolist(), strict=True)]
+        return texts, valid
+
+
+def _json(values: Any) -> str:
+    return json.dumps(list(values), ensure_ascii=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True)
@@ -139,7 +218,7 @@ class Edge(Node):
     greatest: State
 
     @override
-    def scalar(self, states: States) -> int | float | None:
+    def scalar(self, states: States) -> Result:
         counts = [states[each.name] or 0 for each in self.counts]
         greatest = states[self.greatest.name]
         if greatest is None:
@@ -150,7 +229,7 @@ class Edge(Node):
                 return None
             rank -= found
             if rank <= 0:
-                return min(top, greatest)
+                return min(top, int(greatest))
         return None
 
     @override
@@ -175,7 +254,7 @@ class Arithmetic(Node):
     right: Node
 
     @override
-    def scalar(self, states: States) -> int | float | None:
+    def scalar(self, states: States) -> Result:
         left, right = self.left.scalar(states), self.right.scalar(states)
         if left is None or right is None or (self.operator == "/" and right == 0):
             return None

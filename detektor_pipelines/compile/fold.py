@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from detektor_pipelines.compile.plan import DistinctState, PickState, Plan, Prepared
+from detektor_pipelines.compile.plan import DistinctState, PickState, Plan, Prepared, RankedState
 from detektor_pipelines.language.expressions import (
     Arithmetic,
     Column,
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from detektor_pipelines.language.windows import Window
 
 Contribution: TypeAlias = tuple[Any, ...]
-"""The prepared integers, then the operands of `Fold.lasts` and `Fold.extremes` and the values of `Fold.distincts`, None for nothing."""
+"""The prepared integers, then the operands of `Fold.lasts` and `Fold.extremes` the values of `Fold.distincts` and the operands of
+`Fold.ranked`, None for nothing."""
 
 _PYTHON: Final = {"=": "==", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 
@@ -48,6 +49,7 @@ class Fold:
         lasts: Picks of the latest event that differ in more than their window.
         extremes: The same for minimum and maximum.
         distincts: Filter and column of the distinct counts that differ in more than their window.
+        ranked: The ranked states that differ in more than their window.
         contribution: `(ts, project, *columns) -> Contribution`, or None for an event that no feature lets through.
 
     """
@@ -57,12 +59,13 @@ class Fold:
     lasts: tuple[PickState, ...]
     extremes: tuple[PickState, ...]
     distincts: tuple[DistinctState, ...]
+    ranked: tuple[RankedState, ...]
     contribution: Callable[..., Contribution | None]
     source: str
 
-    def position(self, state: PickState | DistinctState) -> int:
-        """Index of what a windowed state reads, among `lasts`, `extremes` or `distincts`."""
-        kind: Sequence[PickState | DistinctState] = self.distincts
+    def position(self, state: PickState | DistinctState | RankedState) -> int:
+        """Index of what a windowed state reads, among `lasts`, `extremes`, `distincts` or `ranked`."""
+        kind: Sequence[PickState | DistinctState | RankedState] = self.ranked if isinstance(state, RankedState) else self.distincts
         if isinstance(state, PickState):
             kind = self.lasts if state.function == "last" else self.extremes
         return next(index for index, each in enumerate(kind) if _content(each) == _content(state))
@@ -82,14 +85,16 @@ def fold(plan: Plan) -> Fold:
     lasts = _different(each for each in plan.picks if each.function == "last")
     extremes = _different(each for each in plan.picks if each.function != "last")
     distincts = _different(plan.distincts)
+    ranked = _different(plan.ranked)
     writer = _Writer(plan.columns)
     values = [writer.prepared(each) for each in plan.prepared]
     values += [writer.passing(each.where, each.operand) for each in (*lasts, *extremes)]
     values += [writer.passing(each.where, each.column) for each in distincts]
+    values += [writer.passing(each.where, each.operand) for each in ranked]
     source = writer.function(values, len(plan.prepared))
     space: dict[str, Any] = {}
     exec(compile(source, f"<fold of {plan.view.name}>", "exec"), space)  # noqa: S102  our own text, made from a checked definition
-    return Fold(plan, plan.columns, tuple(lasts), tuple(extremes), tuple(distincts), space["contribution"], source)
+    return Fold(plan, plan.columns, tuple(lasts), tuple(extremes), tuple(distincts), tuple(ranked), space["contribution"], source)
 
 
 class _Writer:
@@ -107,7 +112,7 @@ class _Writer:
         body = [*self._lines, f"if {empty}:", "    return None", f"return ({', '.join(values)},)"]
         return "\n".join([f"def contribution({arguments}):", *(f"    {line}" for line in body)])
 
-    def prepared(self, each: Prepared) -> str:
+    def prepared(self, each: Prepared) -> str:  # noqa: PLR0911  one line a role
         """Return the name of a prepared integer."""
         test = self._passes(each.where)
         if each.role == "one" or each.operand is None:
@@ -122,6 +127,8 @@ class _Writer:
                 return self._assign(f"{value} if {test} and {value} is not None else 0")
             case "square":
                 return self._assign(f"{value} * {value} if {test} and {value} is not None else 0")
+            case "cube":
+                return self._assign(f"{value} * {value} * {value} if {test} and {value} is not None else 0")
             case "bucket":
                 bounds = [f"{value} is not None"]
                 bounds += [] if each.low is None else [f"{value} > {each.low}"]
@@ -187,7 +194,9 @@ def _different(states: Iterable[Any]) -> list[Any]:
     return list(found.values())
 
 
-def _content(state: PickState | DistinctState) -> object:
+def _content(state: PickState | DistinctState | RankedState) -> object:
+    if isinstance(state, RankedState):
+        return state.content
     where = None if state.where is None else state.where.canonical()
     if isinstance(state, DistinctState):
         return where, state.column.canonical()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from detektor_pipelines.compile.finalise import Arithmetic, Edge, Node, Ratio, Spread, State
+from detektor_pipelines.compile.finalise import Arithmetic, Edge, Listed, Node, Ratio, Skew, Spread, State
 from detektor_pipelines.compile.plan import plan
 from detektor_pipelines.language.derived import Derived
 from detektor_pipelines.language.events import extra_name
@@ -57,6 +57,7 @@ def _by_state(compiled: Plan) -> dict[str, frozenset[str]]:
     found = {each.name: _columns(each.prepared.where, each.prepared.operand) for each in compiled.sums}
     found |= {each.name: found[each.count.name] | found[each.total.name] | found[each.squares.name] for each in compiled.spreads}
     found |= {each.name: _columns(each.where, each.operand) for each in compiled.picks}
+    found |= {each.name: _columns(each.where, each.operand) for each in compiled.ranked}
     return found | {each.name: _columns(each.where, each.column) for each in compiled.distincts}
 
 
@@ -69,6 +70,10 @@ def _states(node: Node) -> Iterable[str]:
             yield from (numerator.name, denominator.name)
         case Spread(numerator, count):
             yield from (numerator, count.name)
+        case Skew(count, total, squares, cubes):
+            yield from (count.name, total.name, squares, cubes)
+        case Listed(name):
+            yield name
         case Edge(counts=counts, greatest=greatest):
             yield from (*(count.name for count in counts), greatest.name)
         case Arithmetic(_, left, right):

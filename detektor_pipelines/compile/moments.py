@@ -19,7 +19,7 @@ from collections.abc import Iterator
 
 from detektor_pipelines.compile.expressions import condition, operand, passing
 from detektor_pipelines.compile.finalise import LIMB
-from detektor_pipelines.compile.plan import DistinctState, PickState, Plan
+from detektor_pipelines.compile.plan import DistinctState, PickState, Plan, RankedState
 from detektor_pipelines.compile.sql import DUCKDB, contribution
 from detektor_pipelines.language.windows import Window
 
@@ -31,9 +31,8 @@ def moments_sql(plan: Plan, moments: int) -> str:
 
 def taking_part(plan: Plan) -> str | None:
     """Return the condition on a row of the log that some feature lets it through, None where all may or it cannot be asked there."""
-    filters = [each.where for each in plan.prepared] + [each.where for each in plan.picks] + [each.where for each in plan.distincts]
     conditions = []
-    for where in filters:
+    for where in plan.filters:
         if where is None or "occurred_at" in where.columns():
             return None
         conditions.append(condition(where))
@@ -52,12 +51,15 @@ class _Text:
             parts += self._islands(distinct)
         for pick in self.plan.picks:
             parts += self._picked(pick)
+        for ranked in self.plan.ranked:
+            parts += self._ranked(ranked)
         return "WITH " + ",\n".join(parts) + "\n" + self._final()
 
     def _pieces(self) -> str:
         columns = ["seq", "a", "b", *(f"e_{window.label}" for window in self.windows)]
         columns += [f"{contribution(each, DUCKDB)} AS {each.name}" for each in self.plan.prepared]
-        columns += [f"CASE WHEN {passing(each.where)} THEN {operand(each.operand)} END AS {each.name}" for each in self.plan.picks]
+        picking: tuple[PickState | RankedState, ...] = (*self.plan.picks, *self.plan.ranked)
+        columns += [f"CASE WHEN {passing(each.where)} THEN {operand(each.operand)} END AS {each.name}" for each in picking]
         columns += [f"CASE WHEN {passing(each.where)} THEN {operand(each.column)} END AS {each.name}" for each in self.plan.distincts]
         return f"pieces AS MATERIALIZED (SELECT {', '.join(columns)} FROM runs)"
 
@@ -126,6 +128,23 @@ class _Text:
             f" ON n.level = m.level AND n.block = m.block GROUP BY m.pos)"
         )
 
+    def _ranked(self, ranked: RankedState) -> Iterator[str]:
+        """Of runs that begin and end together only so many are kept as can be among the first."""
+        name = ranked.name
+        by, direction = {"first": ("seq", "ASC"), "last": ("seq", "DESC"), "greatest": (name, "DESC")}[ranked.order]
+        some, end = self._within(ranked.window)
+        yield (
+            f"{name}_runs AS (SELECT a, b, value, rank FROM (SELECT a, {end} AS b, {name} AS value, {by} AS rank,"
+            f" row_number() OVER (PARTITION BY a, {end} ORDER BY {by} {direction}) AS place FROM pieces"
+            f" WHERE {name} IS NOT NULL AND {some}) each_run WHERE place <= {ranked.length})"
+        )
+        found = "array_agg(value ORDER BY place)" if ranked.listed else "MAX(value)"
+        yield (
+            f"{name}_at AS (SELECT pos, {found} AS x FROM (SELECT m.pos AS pos, n.value AS value, row_number() OVER (PARTITION BY m.pos"
+            f" ORDER BY n.rank {direction}) AS place FROM wanted m JOIN {name}_runs n ON n.a <= m.pos AND m.pos < n.b) each_place"
+            f" WHERE place <= {ranked.length} GROUP BY pos)"
+        )
+
     def _final(self) -> str:
         columns, joins = ["r.agent_id", "r.t"], []
         columns += [f"CAST(r.{each.name} AS BIGINT) AS {each.name}" for each in self.plan.sums if not each.wide]
@@ -135,8 +154,12 @@ class _Text:
         for each in self.plan.spreads:
             n, total = f"CAST(r.{each.count.name} AS HUGEINT)", f"CAST(r.{each.total.name} AS HUGEINT)"
             numerator = f"({n} * CAST(r.{each.squares.name} AS HUGEINT) - {total} * {total})"
-            columns.append(f"CAST({DUCKDB.divide(numerator, LIMB)} AS BIGINT) AS {each.name}_hi")
-            columns.append(f"CAST(MOD({numerator}, {LIMB}) AS BIGINT) AS {each.name}_lo")
+            columns += _limbs(numerator, each.name)
+        for limb in self.plan.limbs:
+            columns += _limbs(f"CAST(r.{limb.name} AS HUGEINT)", limb.name)
+        for ranked in self.plan.ranked:
+            columns.append(f"{ranked.name}_at.x AS {ranked.name}")
+            joins.append(f"LEFT JOIN {ranked.name}_at ON {ranked.name}_at.pos = r.pos")
         for pick in self.plan.picks:
             joins.append(f"LEFT JOIN {pick.name}_at ON {pick.name}_at.pos = r.pos")
             value = f"{pick.name}_at.x"
@@ -145,3 +168,7 @@ class _Text:
                 value = f"{pick.name}_event.{pick.name}"
             columns.append(f"CAST({value} AS BIGINT) AS {pick.name}")
         return f"SELECT {', '.join(columns)}\nFROM running r\n{' '.join(joins)}\nORDER BY r.pos"
+
+
+def _limbs(value: str, name: str) -> list[str]:
+    return [f"CAST({DUCKDB.divide(value, LIMB)} AS BIGINT) AS {name}_hi", f"CAST(MOD({value}, {LIMB}) AS BIGINT) AS {name}_lo"]

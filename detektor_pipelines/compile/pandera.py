@@ -41,7 +41,7 @@ def frame(rows: pa.Table) -> pd.DataFrame:
 def _column(feature: Feature) -> Column:
     from pandera.pandas import Check, Column
 
-    kind = {"int64": "Int64", "float64": "float64", "instant": "datetime64[us, UTC]"}[feature.value_type]
+    kind = {"int64": "Int64", "float64": "float64", "instant": "datetime64[us, UTC]", "text": str}[feature.value_type]
     low, high = feature.within
     checks = []
     if low is not None:

@@ -1,8 +1,8 @@
 """What a view needs of its events, worked out once: integer states per window, and the tree that finalises them.
 
 Batch SQL, the finaliser and the stream's fold are all made from this plan. States that several features share (a count
-under two means) appear once. Four kinds: sums (subtractable, so a window is two deltas), the latest event, the extreme
-value, and the number of distinct values.
+under two means) appear once. Five kinds: sums (subtractable, so a window is two deltas), the latest event, the extreme
+value, the number of distinct values, and the first few of the events in some order.
 """
 
 from collections.abc import Callable
@@ -10,21 +10,23 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, Literal, TypeAlias, TypeVar
 
-from detektor_pipelines.compile.finalise import Arithmetic, Edge, Node, Ratio, Spread, State, Value
+from detektor_pipelines.compile.finalise import Arithmetic, Edge, Listed, Node, Ratio, Skew, Spread, State, Value
 from detektor_pipelines.language.aggregations import Aggregation
 from detektor_pipelines.language.derived import Combination, Derived, Number, Reference
 from detektor_pipelines.language.expressions import Column, Expression, Operand, Predicate
 from detektor_pipelines.language.views import Feature, FeatureView
 from detektor_pipelines.language.windows import Window
 
-Role: TypeAlias = Literal["one", "value", "present", "square", "true", "known", "bucket"]
+Role: TypeAlias = Literal["one", "value", "present", "square", "cube", "true", "known", "bucket"]
+Order: TypeAlias = Literal["first", "last", "greatest"]
+"""Of ranked events: the earliest or the latest by (occurred_at, event_id) first, or the greatest value."""
 
 
 @dataclass(frozen=True)
 class Prepared:
     """An integer that one event contributes to sums: 0 where the filter does not hold.
 
-    `one`: 1. `value`/`square`: x or x², 0 for null. `present`: 1 where x is not null. `true`/`known`: 1 where the
+    `one`: 1. `value`/`square`/`cube`: x, x² or x³, 0 for null. `present`: 1 where x is not null. `true`/`known`: 1 where the
     condition is true / is not unknown. `bucket`: 1 where `low < x <= high` (an open end is None).
     """
 
@@ -35,6 +37,11 @@ class Prepared:
     low: int | None = None
     high: int | None = None
 
+    @property
+    def wide(self) -> bool:
+        """Whether its sums need 128 bits."""
+        return self.role in ("square", "cube")
+
 
 @dataclass(frozen=True)
 class SumState:
@@ -43,7 +50,11 @@ class SumState:
     name: str
     window: Window
     prepared: Prepared
-    wide: bool = False
+
+    @property
+    def wide(self) -> bool:
+        """Whether it is a 128-bit sum."""
+        return self.prepared.wide
 
 
 @dataclass(frozen=True)
@@ -78,8 +89,29 @@ class DistinctState:
 
 
 @dataclass(frozen=True)
+class RankedState:
+    """The operands of the first few of the events that pass and are not null, in an order.
+
+    At most `length` of them: a list, or where `listed` is false the one.
+    """
+
+    name: str
+    order: Order
+    length: int
+    listed: bool
+    window: Window
+    where: Predicate | None
+    operand: Operand
+
+    @property
+    def content(self) -> object:
+        """What two that differ in their window alone have in common."""
+        return self.order, self.length, _canonical(self.where), self.operand.canonical()
+
+
+@dataclass(frozen=True)
 class Plan:
-    """States of a view in a fixed order, and each feature's finalising tree."""
+    """States of a view in a fixed order, and each feature's finalising tree. `limbs`: 128-bit sums that a tree reads itself."""
 
     view: FeatureView
     prepared: tuple[Prepared, ...]
@@ -87,6 +119,8 @@ class Plan:
     spreads: tuple[SpreadState, ...]
     picks: tuple[PickState, ...]
     distincts: tuple[DistinctState, ...]
+    ranked: tuple[RankedState, ...]
+    limbs: tuple[SumState, ...]
     features: tuple[tuple[str, Node], ...]
 
     @property
@@ -99,7 +133,20 @@ class Plan:
             used |= _columns(pick.where) | pick.operand.columns()
         for distinct in self.distincts:
             used |= _columns(distinct.where) | distinct.column.columns()
+        for ranked in self.ranked:
+            used |= _columns(ranked.where) | ranked.operand.columns()
         return tuple(sorted(used - {"occurred_at", "project"}))
+
+    @property
+    def ordered(self) -> bool:
+        """Whether a state asks for the events' order, (occurred_at, event_id)."""
+        return any(pick.function == "last" for pick in self.picks) or any(each.order != "greatest" for each in self.ranked)
+
+    @property
+    def filters(self) -> tuple[Predicate | None, ...]:
+        """The filter of each state."""
+        states: list[Prepared | PickState | DistinctState | RankedState] = [*self.prepared, *self.picks, *self.distincts, *self.ranked]
+        return tuple(each.where for each in states)
 
 
 _VIEWS: Final = 256
@@ -113,6 +160,8 @@ def plan(view: FeatureView) -> Plan:
 
 
 _T = TypeVar("_T")
+_POWERS: Final[tuple[Role, Role]] = ("square", "cube")
+_ORDERS: Final[dict[str, Order]] = {"first": "first", "last": "last", "last_k": "last", "top_k": "greatest"}
 
 
 @dataclass
@@ -123,6 +172,8 @@ class _Builder:
     spreads: dict[str, SpreadState] = field(default_factory=dict)
     picks: dict[str, PickState] = field(default_factory=dict)
     distincts: dict[str, DistinctState] = field(default_factory=dict)
+    ranked: dict[str, RankedState] = field(default_factory=dict)
+    limbs: dict[str, SumState] = field(default_factory=dict)
 
     def build(self) -> Plan:
         trees: dict[str, Node] = {}
@@ -135,6 +186,8 @@ class _Builder:
             tuple(self.spreads.values()),
             tuple(self.picks.values()),
             tuple(self.distincts.values()),
+            tuple(self.ranked.values()),
+            tuple(self.limbs.values()),
             tuple(trees.items()),
         )
 
@@ -145,7 +198,7 @@ class _Builder:
             raise AssertionError(feature.name)
         return self._aggregate(feature.value, feature.over, feature.where)
 
-    def _aggregate(self, aggregation: Aggregation, window: Window, where: Predicate | None) -> Node:  # noqa: PLR0911  one line a function
+    def _aggregate(self, aggregation: Aggregation, window: Window, where: Predicate | None) -> Node:  # noqa: C901, PLR0911  one line a function
         operand = aggregation.operand
         match aggregation.function:
             case "count":
@@ -162,12 +215,18 @@ class _Builder:
                     State(self._sum("true", window, where, operand).name),
                     State(self._sum("known", window, where, operand).name),
                 )
-            case "std":
-                return self._spread(window, where, operand)
+            case "std" | "variance":
+                return self._spread(window, where, operand, squared=aggregation.function == "variance")
+            case "skewness":
+                return self._skew(window, where, operand)
             case "quantile":
                 return self._quantile(aggregation, window, where)
             case "distinct":
                 return State(self._distinct(window, where, operand).name)
+            case "first" | "last_k" | "top_k":
+                return self._rank(aggregation, window, where)
+            case "last" if operand is not None and operand.kind == "text":
+                return self._rank(aggregation, window, where)
             case "last" | "minimum" | "maximum":
                 return State(self._pick(aggregation.function, window, where, operand).name)
 
@@ -185,10 +244,10 @@ class _Builder:
         return _once(
             self.sums,
             f"{prepared.name} {window.size}",
-            lambda: SumState(f"s{len(self.sums)}", window, prepared, wide=role == "square"),
+            lambda: SumState(f"s{len(self.sums)}", window, prepared),
         )
 
-    def _spread(self, window: Window, where: Predicate | None, operand: Expression | None) -> Node:
+    def _spread(self, window: Window, where: Predicate | None, operand: Expression | None, *, squared: bool) -> Node:
         count = self._sum("present", window, where, operand)
         total = self._sum("value", window, where, operand)
         squares = self._sum("square", window, where, operand)
@@ -197,7 +256,15 @@ class _Builder:
             squares.name,
             lambda: SpreadState(f"v{len(self.spreads)}", count, total, squares),
         )
-        return Spread(state.name, State(count.name))
+        return Spread(state.name, State(count.name), squared)
+
+    def _skew(self, window: Window, where: Predicate | None, operand: Expression | None) -> Node:
+        count = self._sum("present", window, where, operand)
+        total = self._sum("value", window, where, operand)
+        wide = [self._sum(role, window, where, operand) for role in _POWERS]
+        for each in wide:
+            self.limbs.setdefault(each.name, each)
+        return Skew(State(count.name), State(total.name), *(each.name for each in wide))
 
     def _quantile(self, aggregation: Aggregation, window: Window, where: Predicate | None) -> Node:
         operand, share = aggregation.operand, aggregation.q
@@ -219,6 +286,15 @@ class _Builder:
             raise TypeError(operand)
         key = repr((window.size, _canonical(where), operand.name))
         return _once(self.distincts, key, lambda: DistinctState(f"d{len(self.distincts)}", window, where, operand))
+
+    def _rank(self, aggregation: Aggregation, window: Window, where: Predicate | None) -> Node:
+        operand, listed = aggregation.operand, aggregation.k is not None
+        if not isinstance(operand, Operand):
+            raise TypeError(operand)
+        order, length = _ORDERS[aggregation.function], aggregation.k or 1
+        key = repr((order, length, listed, window.size, _canonical(where), operand.canonical()))
+        state = _once(self.ranked, key, lambda: RankedState(f"r{len(self.ranked)}", order, length, listed, window, where, operand))
+        return Listed(state.name) if listed else State(state.name)
 
     def _pick(
         self,

@@ -13,6 +13,8 @@ and grain instant t in (start, end], the integer states of the plan. How:
 - Extremes are not subtractable: whole hops by a RANGE frame, the hop under way by a running extreme, and what became
   known only after its hop was over by expansion to the instants where it counts.
 - Distinct values are intervals: overlapping ones of a value merge into islands, an island is +1 and −1.
+- The first few events in an order are looked for at each row among the runs of instants at which some event is present; of events that come
+  and go together only so many are kept as can be among the first.
 - A superseded revision was served until the platform learnt better: so it leaves at `tu`, before its windows let it go. A sum
   is taken back there; where leaves have to rise with occurred_at (latest, extremes) it is expanded to its instants.
 
@@ -30,6 +32,8 @@ The relations, in the order of the text, with what a row of each stands for:
     x_hops, x_whole (agent_id, h) of an extreme x              over the hops that are over at h
     x_late          (agent_id, t)                              over the cells that x_whole leaves out
     l_served        (agent_id, t) of a last l                  over superseded revisions, while they were served
+    r_spans         of a ranked state r                        [te, tl): one of the best of the events that come and go together
+    r_at            (agent_id, t)                              the first few of the spans over t
     late_known      (agent_id, t)                              when the platform learnt of what makes the forms differ at t
 
 All instants are int64 µs.
@@ -41,7 +45,7 @@ from typing import Final, Literal, TypeAlias
 
 from detektor_pipelines.compile.expressions import condition, operand, passing
 from detektor_pipelines.compile.finalise import LIMB
-from detektor_pipelines.compile.plan import DistinctState, PickState, Plan, Prepared, SumState
+from detektor_pipelines.compile.plan import DistinctState, PickState, Plan, Prepared, RankedState, SumState
 from detektor_pipelines.language.expressions import Column
 from detektor_pipelines.language.windows import Window
 
@@ -59,7 +63,7 @@ class Dialect:
     quotient: str
 
     def divide(self, value: str, by: int) -> str:
-        """Integer quotient of a non-negative 128-bit value."""
+        """Integer quotient of a 128-bit value, towards zero: what MOD leaves has the value's sign."""
         return self.quotient.format(value=value, by=by)
 
 
@@ -135,6 +139,7 @@ class _Text:
         parts = [self._counted()] if self.revised else []
         parts += [self._prepared(), self._cells(), self._keyed(), self._timed(), *self._islands(), self._deltas()]
         parts += [self._grouped(), self._running(), *self._extreme_parts()]
+        parts += [part for each in self.plan.ranked for part in self._ranked(each)]
         if self.late:
             parts.append(self._late_known())
         return "WITH " + ",\n".join(parts) + "\n" + self._final()
@@ -162,24 +167,23 @@ class _Text:
             columns.append(f"CASE WHEN {passing(pick.where)} AND {value} IS NOT NULL THEN {chosen} END AS {name}")
             if not _is_instant(pick):
                 columns.append(f"{value} AS {name}_value")
-        if any(not _is_instant(pick) for pick in self.lasts.values()):
+        if any(not _is_instant(pick) for pick in self.lasts.values()) or any(each.order != "greatest" for each in self.plan.ranked):
             columns.append("seq")
         for name, pick in self.extremes.items():
             columns.append(f"CASE WHEN {passing(pick.where)} THEN {operand(pick.operand)} END AS {name}")
         for distinct in self.plan.distincts:
             columns.append(f"CASE WHEN {passing(distinct.where)} THEN {operand(distinct.column)} END AS {distinct.name}")
+        columns += [f"CASE WHEN {passing(each.where)} THEN {operand(each.operand)} END AS {each.name}" for each in self.plan.ranked]
         return f"prepared AS (SELECT {', '.join(columns)} FROM {'counted' if self.revised else 'events'})"
 
     def _taking_part(self) -> str:
         """TRUE for an event that some feature lets through: no other makes a difference to what is known."""
-        filters = [each.where for each in self.plan.prepared]
-        filters += [*(each.where for each in self.plan.picks), *(each.where for each in self.plan.distincts)]
-        tests = dict.fromkeys("TRUE" if where is None else condition(where) for where in filters)
+        tests = dict.fromkeys("TRUE" if where is None else condition(where) for where in self.plan.filters)
         return f"live AND ({' OR '.join(tests)})" if "TRUE" not in tests else "live"
 
     def _merged(self) -> list[str]:
         """The columns of `prepared`, merged by their own functions: associative, so that they may be merged in two steps."""
-        merged = [f"{_sum(each.name, wide=each.role == 'square')} AS {each.name}" for each in self.plan.prepared]
+        merged = [f"{_sum(each.name, wide=each.wide)} AS {each.name}" for each in self.plan.prepared]
         merged += [f"MAX({name}) AS {name}" for name in self.lasts]
         merged += [f"{_extreme(pick)}({name}) AS {name}" for name, pick in self.extremes.items()]
         return [*merged, "MAX(knowledge) AS knowledge"]
@@ -380,6 +384,35 @@ class _Text:
         first, last = f"GREATEST({start}, {self.span.start})", f"LEAST({end} - {self.grain}, {self.span.end})"
         return f"generate_series({first}, {last}, {self.grain})"
 
+    def _ranked(self, ranked: RankedState) -> Iterator[str]:
+        """The first few of the events that are in the window at each row, in the state's order."""
+        name, window = ranked.name, ranked.window
+        enter, leave = self._enter(), self._gone(self._leave(window))
+        by, direction = {"first": ("seq", "ASC"), "last": ("seq", "DESC"), "greatest": (name, "DESC")}[ranked.order]
+        some = f"FROM prepared WHERE {name} IS NOT NULL"
+        project = f"SELECT '{self.agent}@' || project, {name}, {by}, {self._cell} {some} AND project IS NOT NULL"
+        whole = f"SELECT '{self.agent}' AS agent_id, {name} AS value, {by} AS rank, {self._cell} {some}"
+        yield f"{name}_keyed AS ({whole} UNION ALL {project})"
+        yield (
+            f"{name}_placed AS (SELECT agent_id, value, rank, {enter} AS te, {leave} AS tl,"
+            f" row_number() OVER (PARTITION BY agent_id, {enter}, {leave} ORDER BY rank {direction}) AS place"
+            f" FROM {name}_keyed WHERE {enter} < {leave})"
+        )
+        # Each under the stretches of the window's length that it reaches into, so that rows meet only what lies near them.
+        stretches = f"generate_series({_floor('te', window.size)}, {_floor('(tl - 1)', window.size)}, {window.size})"
+        yield (
+            f"{name}_spans AS (SELECT agent_id, value, rank, te, tl, g.stretch AS stretch FROM {name}_placed, {stretches} AS g(stretch)"
+            f" WHERE place <= {ranked.length})"
+        )
+        within = f"s.agent_id = r.agent_id AND s.stretch = {_floor('r.t', window.size)} AND s.te <= r.t AND r.t < s.tl"
+        found = "array_agg(value ORDER BY place)" if ranked.listed else "MAX(value)"
+        yield (
+            f"{name}_at AS (SELECT agent_id, t, {found} AS x FROM (SELECT r.agent_id AS agent_id, r.t AS t, s.value AS value,"
+            f" row_number() OVER (PARTITION BY r.agent_id, r.t ORDER BY s.rank {direction}) AS place"
+            f" FROM running r JOIN {name}_spans s ON {within} WHERE {self.span.wanted})"
+            f" each_place WHERE place <= {ranked.length} GROUP BY agent_id, t)"
+        )
+
     def _late_known(self) -> str:
         """Greatest instant at which the platform learnt of what makes the two forms differ at an instant."""
         occurred, longest = _ceil("b", self.grain), f"leave_{self.windows[-1].label}"
@@ -394,6 +427,11 @@ class _Text:
         columns, joins = ["r.agent_id AS agent_id", "r.t AS t"], []
         columns += [f"CAST(r.{each.name} AS BIGINT) AS {each.name}" for each in self._narrow()]
         columns += list(self._spread_limbs())
+        for each in self.plan.limbs:
+            columns += self._limbs(f"r.{each.name}", each.name)
+        for ranked in self.plan.ranked:
+            columns.append(f"{ranked.name}_at.x AS {ranked.name}")
+            joins.append(f"LEFT JOIN {ranked.name}_at ON {ranked.name}_at.agent_id = r.agent_id AND {ranked.name}_at.t = r.t")
         for name, pick in self.lasts.items():
             if not _is_instant(pick):
                 joins.append(f"LEFT JOIN prepared {name}_event ON {name}_event.seq = r.{name}")
@@ -410,13 +448,16 @@ class _Text:
         return [each for each in self._summed() if not (isinstance(each, SumState) and each.wide)]
 
     def _spread_limbs(self) -> Iterator[str]:
-        """n·Σx² - (Σx)², which needs 128 bits, as two integers of 64: value = hi · LIMB + lo, 0 <= lo < LIMB."""
+        """n·Σx² - (Σx)², which needs 128 bits, as two integers of 64: value = hi · LIMB + lo."""
         wide = self.dialect.wide
         for each in self.plan.spreads:
             n, total = f"CAST(r.{each.count.name} AS {wide})", f"CAST(r.{each.total.name} AS {wide})"
             numerator = f"({n} * CAST(r.{each.squares.name} AS {wide}) - {total} * {total})"
-            yield f"CAST({self.dialect.divide(numerator, LIMB)} AS BIGINT) AS {each.name}_hi"
-            yield f"CAST(MOD({numerator}, {LIMB}) AS BIGINT) AS {each.name}_lo"
+            yield from self._limbs(numerator, each.name)
+
+    def _limbs(self, value: str, name: str) -> tuple[str, str]:
+        high = f"CAST({self.dialect.divide(value, LIMB)} AS BIGINT) AS {name}_hi"
+        return high, f"CAST(MOD({value}, {LIMB}) AS BIGINT) AS {name}_lo"
 
     def _pick_value(self, pick: PickState) -> tuple[str, list[str]]:
         """A pick's value at r.t, null when its window is empty, and the joins that it needs."""
@@ -459,7 +500,7 @@ def _sum(name: str, *, wide: bool) -> str:
     return f"SUM({name})" if wide else f"CAST(SUM({name}) AS BIGINT)"
 
 
-def contribution(prepared: Prepared, dialect: Dialect) -> str:
+def contribution(prepared: Prepared, dialect: Dialect) -> str:  # noqa: PLR0911  one line a role
     """The integer that an event contributes, as SQL over a row of `events`."""
     where = passing(prepared.where)
     if prepared.role == "one" or prepared.operand is None:
@@ -477,6 +518,9 @@ def contribution(prepared: Prepared, dialect: Dialect) -> str:
         case "square":
             wide = f"CAST({value} AS {dialect.wide})"
             return f"CASE WHEN {where} THEN COALESCE({wide} * {wide}, 0) ELSE 0 END"
+        case "cube":
+            wide = f"CAST({value} AS {dialect.wide})"
+            return f"CASE WHEN {where} THEN COALESCE({wide} * {wide} * {wide}, 0) ELSE 0 END"
         case "bucket":
             bounds = [] if prepared.low is None else [f"{value} > {prepared.low}"]
             bounds += [f"{value} IS NOT NULL" if prepared.high is None else f"{value} <= {prepared.high}"]

@@ -74,16 +74,21 @@ def aggregation(value: Aggregation) -> str:
     if not isinstance(value.operand, Operand):
         return "number of events"
     over = operand(value.operand)
-    if value.function == "last" and over == "occurred_at":
-        return "timestamp of the latest event"
+    if value.function in ("first", "last") and over == "occurred_at":
+        return f"timestamp of the {'latest' if value.function == 'last' else 'earliest'} event"
     share = "" if value.q is None else f"{float(value.q):g}"
     return {
         "total": f"sum of {over}",
         "mean": f"sum of {over}, divided by the number of events that know it",
         "minimum": f"least {over}",
         "maximum": f"greatest {over}",
+        "variance": f"sample variance of {over}",
         "std": f"sample standard deviation of {over}",
+        "skewness": f"sample skewness of {over}",
+        "first": f"{over} of the earliest event that knows it",
         "last": f"{over} of the latest event that knows it",
+        "last_k": f"list of {over} of the latest {value.k} events that know it, the latest first",
+        "top_k": f"list of the {value.k} greatest {over}, the greatest first",
         "distinct": f"number of different {over}",
         "quantile": f"{share} quantile of {over}: upper edge of the bucket that holds rank ceil({share} · n), or the greatest if less",
     }[value.function]

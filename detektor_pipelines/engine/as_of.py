@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from adbc_driver_postgresql.dbapi import Connection
 
+    from detektor_pipelines.compile.finalise import Result
     from detektor_pipelines.language.views import FeatureView
 
-Values: TypeAlias = "dict[str, tuple[int | float | None, ...]]"
+Values: TypeAlias = "dict[str, tuple[Result, ...]]"
 """agent_id → the view's features in its order; instants as µs UTC."""
 
 
@@ -100,10 +101,10 @@ def split_by_range(view: FeatureView, events: pa.Table) -> tuple[pa.Table, pa.Ta
     return events.filter(inside), events.filter(pc.invert(inside))
 
 
-def values_of_nothing(view: FeatureView) -> tuple[int | float | None, ...]:
+def values_of_nothing(view: FeatureView) -> tuple[Result, ...]:
     """Return the values of an agent_id whose windows are all empty."""
     compiled = plan(view)
-    states: dict[str, int | None] = {each.name: None for each in compiled.picks}
+    states: dict[str, int | None] = dict.fromkeys([*(each.name for each in compiled.picks), *(each.name for each in compiled.ranked)])
     for kind in (compiled.sums, compiled.spreads, compiled.distincts):
         states |= {each.name: 0 for each in kind}
     return tuple(tree.scalar(states) for _, tree in compiled.features)

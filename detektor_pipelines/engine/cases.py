@@ -21,6 +21,7 @@ Before the first row every value is null. Numbers match within 1e-12, instants a
 from __future__ import annotations
 
 import datetime as dt
+import json
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -244,6 +245,8 @@ def _expected(view: FeatureView, name: Any, value: Any, where: str) -> Any:
         feature = view.feature(name)
     except KeyError as error:
         raise _wrong(where, str(error.args[0])) from None
+    if isinstance(value, list) and feature.value_type == "text":
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))  # as a list is stored
     return value if value is None or feature.value_type != "instant" else _instant(value, where)
 
 

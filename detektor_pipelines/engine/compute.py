@@ -47,7 +47,7 @@ def row_schema(view: FeatureView) -> "pa.Schema":
     import pyarrow as pa
 
     instant = pa.timestamp("us", tz="UTC")
-    types = {"int64": pa.int64(), "float64": pa.float64(), "instant": instant}
+    types = {"int64": pa.int64(), "float64": pa.float64(), "instant": instant, "text": pa.string()}
     fields = [pa.field("agent_id", pa.string(), nullable=False)]
     fields += [pa.field(name, instant, nullable=False) for name in IDENTITY_COLUMNS[1:]]
     return pa.schema(fields + [pa.field(each.name, types[each.value_type]) for each in view.features])
@@ -95,9 +95,8 @@ def in_memory() -> "duckdb.DuckDBPyConnection":
 
 
 def _ranked(compiled: Plan) -> str:
-    """Rank by (ts, event_id) only where a `last` asks for it: sorting is the dearest step."""
-    ranks = any(pick.function == "last" for pick in compiled.picks)
-    return "*, row_number() OVER (ORDER BY ts, event_id) AS seq" if ranks else "*, 0 AS seq"
+    """Rank by (ts, event_id) only where a state asks for it: sorting is the dearest step."""
+    return "*, row_number() OVER (ORDER BY ts, event_id) AS seq" if compiled.ordered else "*, 0 AS seq"
 
 
 def _any_late(engine: "duckdb.DuckDBPyConnection", grain: int) -> bool:
@@ -132,12 +131,32 @@ def states_of(table: "pa.Table") -> States:
     columns: dict[str, Vector] = {}
     for name in table.column_names[2:]:
         column = table[name]
+        if _picked(column.type):
+            columns[name] = _objects(column)
+            continue
         valid = np.ones(len(column), dtype=bool)
         if column.null_count:
             valid = column.is_valid().to_numpy(zero_copy_only=False)
             column = column.fill_null(0)
         columns[name] = (column.to_numpy(), valid)
     return States(table["agent_id"], table["t"].to_numpy(), columns)
+
+
+def _picked(kind: "pa.DataType") -> bool:
+    """Whether a state is a text or a list, not an integer."""
+    import pyarrow as pa
+
+    return any(is_kind(kind) for is_kind in (pa.types.is_string, pa.types.is_large_string, pa.types.is_list, pa.types.is_null))
+
+
+def _objects(column: "pa.ChunkedArray") -> "Vector":
+    """Texts and lists as Python objects, `""` for null."""
+    import numpy as np
+
+    found = np.empty(len(column), dtype=object)
+    for position, each in enumerate(column.to_pylist()):  # one by one: numpy would make a matrix of lists
+        found[position] = "" if each is None else each
+    return found, column.is_valid().to_numpy()
 
 
 def _rows(view: FeatureView, compiled: Plan, served: States, now: States | None) -> "pa.Table":
@@ -167,7 +186,8 @@ def finalise(compiled: Plan, states: States) -> "list[Vector]":
 
     if not len(states.instants):
         empty = np.zeros(0, dtype=bool)
-        return [(np.zeros(0, dtype=np.float64 if each.value_type == "float64" else np.int64), empty) for each in compiled.view.features]
+        types = {"float64": np.float64, "text": np.object_}
+        return [(np.zeros(0, dtype=types.get(each.value_type, np.int64)), empty) for each in compiled.view.features]
     return [tree.vector(states.columns) for _, tree in compiled.features]
 
 

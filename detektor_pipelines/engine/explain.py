@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from adbc_driver_postgresql.dbapi import Connection
 
+    from detektor_pipelines.compile.finalise import Result
     from detektor_pipelines.language.expressions import Predicate
     from detektor_pipelines.language.views import Feature, FeatureView
     from detektor_pipelines.stores.online.values import OnlineRow
@@ -182,7 +183,7 @@ def _explained(
     return Explanation(agent_id, source, clock.from_us(instant), known, feature, value, now, parts)
 
 
-def _value(view: FeatureView, feature: Feature, values: tuple[int | float | None, ...] | None) -> Any:
+def _value(view: FeatureView, feature: Feature, values: tuple[Result, ...] | None) -> Any:
     names = [each.name for each in view.features]
     return _of_people(feature, (values or values_of_nothing(view))[names.index(feature.name)])
 

@@ -150,13 +150,13 @@ def _runs(exact: Plan, events: pa.Table, axis: _Axis) -> pa.Table:
 
 
 def _in_order(exact: Plan, events: pa.Table) -> pa.Table:
-    """Sort by (ts, event_id) where a `last` asks for it; of events without `until`, it is never."""
+    """Sort by (ts, event_id) where a state asks for it; of events without `until`, it is never."""
     import numpy as np
     import pyarrow.compute as pc
 
     never = pc.fill_null(events["until"], np.iinfo(np.int64).min)
     events = events.append_column("until_or_never", never).combine_chunks()
-    if not any(pick.function == "last" for pick in exact.picks):
+    if not exact.ordered:
         return events
     return events.take(pc.sort_indices(events, sort_keys=[("ts", "ascending"), ("event_id", "ascending")]))
 

@@ -185,13 +185,14 @@ def _aggregation(canonical: Any) -> Aggregation:
                 raise DefinitionError(message)
             share = format(Decimal(numerator) / Decimal(denominator), "f")
             return aggregations.quantile(_operand(operand), share, edges=tuple(edges))
+        case [("last_k" | "top_k") as function, operand, int(k)]:
+            listed: Aggregation = getattr(aggregations, function)(_operand(operand), k)
+            return listed
         case ["rate", condition]:
             return aggregations.rate(_predicate(condition))
-        case ["distinct", ["column", str(name)]]:
-            return aggregations.distinct(getattr(event, name))
-        case ["distinct", ["extra", *_] as column]:
-            return aggregations.distinct(_extra(column))
-        case [("total" | "mean" | "minimum" | "maximum" | "std" | "last") as function, operand]:
+        case ["distinct", [("column" | "extra") as kind, name, *_] as column]:
+            return aggregations.distinct(_extra(column) if kind == "extra" else getattr(event, name))
+        case [("total" | "mean" | "minimum" | "maximum" | "variance" | "std" | "skewness" | "first" | "last") as function, operand]:
             made: Aggregation = getattr(aggregations, function)(_operand(operand))
             return made
     message = f"{canonical!r} is no aggregation"

@@ -122,13 +122,14 @@ class Feature:
         if low is not None and high is not None and low > high:
             message = f"feature {self.name}: no value is within {low:,} … {high:,}"
             raise DefinitionError(message)
-        if self.value_type == "instant" and (low is not None or high is not None):
-            message = f"feature {self.name}: a timestamp has no bounds; leave within out"
+        if self.value_type in ("instant", "text") and (low is not None or high is not None):
+            what = "a timestamp" if self.value_type == "instant" else "a text or a list"
+            message = f"feature {self.name}: {what} has no bounds; leave within out"
             raise DefinitionError(message)
 
     @property
     def value_type(self) -> ValueType:
-        """`int64`, `float64` or `instant` (µs UTC)."""
+        """`int64`, `float64`, `instant` (µs UTC) or `text`."""
         return self.value.value_type if isinstance(self.value, Aggregation) else "float64"
 
     @property
@@ -203,12 +204,18 @@ class FeatureView:
 
     def _check_names(self) -> None:
         nodes: dict[str, int] = {}
+        texts = {each.name for each in self.features if each.value_type == "text"}
         for each in self.features:
             if each.name in _ROW_NAMES or each.name in nodes:
                 message = f"view {self.name}: the name {each.name} is taken"
                 raise DefinitionError(message)
             if isinstance(each.value, Derived) and (unknown := each.value.features() - nodes.keys()):
                 message = f"view {self.name}: {each.name} is derived from {', '.join(sorted(unknown))}, not declared before it"
+                raise DefinitionError(message)
+            if isinstance(each.value, Derived) and (wrong := each.value.features() & texts):
+                message = (
+                    f"view {self.name}: {each.name} is derived from {', '.join(sorted(wrong))}, a text or a list: those have no arithmetic"
+                )
                 raise DefinitionError(message)
             nodes[each.name] = _nodes(each.value, nodes) if isinstance(each.value, Derived) else 1
             if nodes[each.name] > MAXIMUM_NODES:
@@ -272,11 +279,14 @@ def _prove_int64(name: str, aggregation: Aggregation) -> None:
     if operand is None:
         return
     magnitude = max(map(abs, operand.bounds))
-    if aggregation.function in ("total", "mean", "std") and magnitude * MAXIMUM_EVENTS >= 2**63:
+    if aggregation.function in ("total", "mean", "variance", "std", "skewness") and magnitude * MAXIMUM_EVENTS >= 2**63:
         message = f"feature {name}: values up to {magnitude} overflow int64 when {MAXIMUM_EVENTS} events are summed"
         raise DefinitionError(message)
-    if aggregation.function == "std" and (magnitude * MAXIMUM_EVENTS) ** 2 >= 2**124:
+    if aggregation.function in ("variance", "std", "skewness") and (magnitude * MAXIMUM_EVENTS) ** 2 >= 2**124:
         message = f"feature {name}: squares of values up to {magnitude} overflow 124 bits"
+        raise DefinitionError(message)
+    if aggregation.function == "skewness" and magnitude**3 * MAXIMUM_EVENTS >= 2**124:
+        message = f"feature {name}: cubes of values up to {magnitude} overflow 124 bits when {MAXIMUM_EVENTS} events are summed"
         raise DefinitionError(message)
     if magnitude >= 2**63:
         message = f"feature {name}: values up to {magnitude} do not fit int64"

@@ -100,7 +100,7 @@ def preview(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> dg.Tabl
 
 
 def _column(feature: Feature) -> dg.TableColumn:
-    kind = {"int64": "int", "float64": "float", "instant": "timestamp"}[feature.value_type]
+    kind = {"int64": "int", "float64": "float", "instant": "timestamp", "text": "string"}[feature.value_type]
     text = f"{feature.description} Unit: {feature.unit}." + (f" Null: {feature.null_means}" if feature.nullable else "")
     least, greatest = feature.within
     bounds = [f">= {least}" if least is not None else "", f"<= {greatest}" if greatest is not None else ""]

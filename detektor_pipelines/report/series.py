@@ -38,7 +38,7 @@ def series_of(connection: Connection, view: FeatureView, period: Period) -> View
             last, position = rows[position], position + 1
         at_ends.append(last if day in published else None)
     decides = next(agent.decides for agent in AGENTS if agent.agent_type == view.agent)
-    found = tuple(_series(each, period.days, at_ends) for each in view.features)
+    found = tuple(_series(each, period.days, at_ends) for each in view.features if each.value_type != "text")  # no line to draw
     within = sum(period.first <= owner(row["event_timestamp"]) <= period.last for row in rows)
     return ViewSeries(view.name, view.version, view.agent, decides, view.description, within, found)
 

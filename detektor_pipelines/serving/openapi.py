@@ -236,7 +236,11 @@ def _answer() -> dict[str, Any]:
         "type": "object",
         "required": ["values", "statuses", "event_timestamps"],
         "properties": {
-            "values": {"type": "array", "items": {"type": ["number", "string", "null"]}, "description": "Instants are seconds since 1970."},
+            "values": {
+                "type": "array",
+                "items": {"type": ["number", "string", "null"]},
+                "description": "Instants are seconds since 1970, a list is a text of JSON.",
+            },
             "statuses": {"type": "array", "items": {"enum": ["PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE"]}},
             "event_timestamps": {"type": "array", "items": {"type": "string", "format": "date-time"}},
         },

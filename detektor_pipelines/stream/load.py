@@ -53,16 +53,24 @@ def keys_of(agent: str, project: str | None) -> tuple[str, ...]:
 
 
 def _tiles(engine: duckdb.DuckDBPyConnection, fold: Fold, hop: Hop, instant: int) -> Iterator[tuple[str, int, Tile]]:
-    text = tiles_sql(fold, hop.size, hop.summed, hop.lasts, hop.extremes, hop.distincts)
+    text = tiles_sql(fold, hop.size, hop.summed, hop.lasts, hop.extremes, hop.distincts, hop.ranked)
     table = engine.sql(f"SELECT * FROM ({text}) WHERE bucket + {hop.span} > {instant}").to_arrow_table()  # noqa: S608  integers
     columns = [_plain(column) for column in table.columns]
     sums, lasts = 2 + len(hop.summed), 2 + len(hop.summed) + len(hop.lasts)
     extremes = lasts + len(hop.extremes)
+    distincts = extremes + len(hop.distincts)
     for row in zip(*columns, strict=True):
-        latest = [None if each is None else (each["ts"], each["id"], each["value"]) for each in row[sums:lasts]]
-        tile = Tile(list(row[2:sums]), latest, list(row[lasts:extremes]), [set(each or ()) for each in row[extremes:]])
-        if any(tile.sums) or any(map(_some, tile.lasts)) or any(map(_some, tile.extremes)) or any(tile.values):
+        latest = [None if each is None else _event(each) for each in row[sums:lasts]]
+        values = [set(each or ()) for each in row[extremes:distincts]]
+        tile = Tile(
+            list(row[2:sums]), latest, list(row[lasts:extremes]), values, [list(map(_event, each or ())) for each in row[distincts:]]
+        )
+        if any(tile.sums) or any(map(_some, tile.lasts)) or any(map(_some, tile.extremes)) or any(tile.values) or any(tile.ranked):
             yield row[0], row[1], tile
+
+
+def _event(struct: dict[str, Any]) -> tuple[int, str, Any]:
+    return struct["ts"], struct["id"], struct["value"]
 
 
 def _plain(column: pa.ChunkedArray) -> list[Any]:

@@ -12,6 +12,8 @@ What always holds between two calls, for each key k and window W of hop h, at th
     extremes[k][s] = the extreme over the same tiles; None when none of them has a value
     seen[k][d]     = {value: the newest of these tiles' buckets that holds it}; its length is the distinct count
     lasts[k][i]    = the latest event that entered since the key's tiles were last summed, even if no window holds it now: `values` asks
+
+The first few events in an order are kept in the tiles alone, as many as the list is long; `values` looks through the window's tiles.
     _keys[k].tiles = the number of k's tiles, of all hops
 """
 
@@ -26,22 +28,29 @@ from detektor_pipelines.language.windows import Window, ceil_to
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from detektor_pipelines.compile.finalise import Result
     from detektor_pipelines.compile.fold import Contribution, Fold
+    from detektor_pipelines.compile.plan import RankedState
 
 Latest: TypeAlias = tuple[int, str, int]
 """occurred_at, event_id and value of an event: the order of `last`."""
+Ranked: TypeAlias = list[tuple[int, str, Any]]
+"""The first few events, as `Latest`, in their state's order."""
 
 
 class Tile:
     """What the events of one key and one hop add up to; positions as in the `Hop` it belongs to."""
 
-    __slots__ = ("extremes", "lasts", "sums", "values")
+    __slots__ = ("extremes", "lasts", "ranked", "sums", "values")
 
-    def __init__(self, sums: list[int], lasts: list[Latest | None], extremes: list[int | None], values: list[set[str]]) -> None:
+    def __init__(
+        self, sums: list[int], lasts: list[Latest | None], extremes: list[int | None], values: list[set[str]], ranked: list[Ranked]
+    ) -> None:
         self.sums = sums
         self.lasts = lasts
         self.extremes = extremes
         self.values = values
+        self.ranked = ranked
 
 
 class Hop:
@@ -62,12 +71,16 @@ class Hop:
         self.last_at = tuple(prepared + index for index in self.lasts)
         self.extreme_at = tuple(prepared + len(fold.lasts) + index for index in self.extremes)
         self.distinct_at = tuple(prepared + len(fold.lasts) + len(fold.extremes) + index for index in self.distincts)
+        self.ranked = _used(fold, [each for each in plan.ranked if each.window in windows])
+        self.orders = tuple(fold.ranked[index] for index in self.ranked)
+        self.ranked_at = tuple(self._behind_distincts(fold, prepared) + index for index in self.ranked)
         self.windows = tuple(_InWindow(fold, self, window) for window in windows)
         self.tiles: dict[int, dict[str, Tile]] = {}
 
     def empty(self) -> Tile:
         """Return a tile of no events."""
-        return Tile([0] * len(self.summed), [None] * len(self.lasts), [None] * len(self.extremes), [set() for _ in self.distincts])
+        values: list[set[str]] = [set() for _ in self.distincts]
+        return Tile([0] * len(self.summed), [None] * len(self.lasts), [None] * len(self.extremes), values, [[] for _ in self.ranked])
 
     def add(self, tile: Tile, ts: int, event_id: str, contribution: Contribution) -> None:
         """Add one event to a tile."""
@@ -84,6 +97,17 @@ class Hop:
         for position, index in enumerate(self.distinct_at):
             if (value := contribution[index]) is not None:
                 tile.values[position].add(value)
+        if self.ranked_at:
+            self._rank(tile, ts, event_id, contribution)
+
+    def _rank(self, tile: Tile, ts: int, event_id: str, contribution: Contribution) -> None:
+        for position, index in enumerate(self.ranked_at):
+            if (value := contribution[index]) is not None:
+                tile.ranked[position] = _first([*tile.ranked[position], (ts, event_id, value)], self.orders[position])
+
+    @staticmethod
+    def _behind_distincts(fold: Fold, prepared: int) -> int:
+        return prepared + len(fold.lasts) + len(fold.extremes) + len(fold.distincts)
 
     def of_key(self, key: str) -> Iterator[tuple[int, Tile]]:
         """Return the key's tiles with their buckets."""
@@ -215,7 +239,7 @@ class ViewState:
         """Drop the events that lie ahead."""
         self._waiting.clear()
 
-    def changes(self) -> list[tuple[str, list[int | float | None]]]:
+    def changes(self) -> list[tuple[str, list[Result]]]:
         """Return the keys that may have changed since the last call, with their values; forget keys whose windows are all empty."""
         changed = [(key, self.values(key)) for key in self.dirty]
         for key in self.dirty:
@@ -224,10 +248,10 @@ class ViewState:
         self.dirty.clear()
         return changed
 
-    def values(self, key: str) -> list[int | float | None]:
+    def values(self, key: str) -> list[Result]:
         """Return the view's features of a key, in the view's order; those of an empty window for a key that has no event."""
         state = self._keys.get(key) or _Key(*self._sizes)
-        found: dict[str, int | None] = dict(zip(self._sum_names, state.sums, strict=True))
+        found: dict[str, Any] = dict(zip(self._sum_names, state.sums, strict=True))
         for spread in self.fold.plan.spreads:
             # n·Σx² - (Σx)²: exact, for Python's integers have no end; the finaliser divides.
             n, total, squares = (found[each.name] or 0 for each in (spread.count, spread.total, spread.squares))
@@ -239,7 +263,20 @@ class ViewState:
             found[pick.name] = latest[2] if latest is not None and pick.window.leave(latest[0]) > self.instant else None
         for distinct, seen in zip(self.fold.plan.distincts, state.seen, strict=True):
             found[distinct.name] = len(seen)
+        for ranked in self.fold.plan.ranked:
+            found[ranked.name] = self._ranked(key, ranked)
         return [tree.scalar(found) for _, tree in self.fold.plan.features]
+
+    def _ranked(self, key: str, ranked: RankedState) -> Any:
+        """Return the list of a ranked state, or its one value; None where nothing is in the window."""
+        hop = next(each for each in self.hops if each.size == ranked.window.hop)
+        position = hop.ranked.index(self.fold.position(ranked))
+        events: Ranked = []
+        for bucket, tile in hop.of_key(key):
+            if bucket + ranked.window.size > self.instant:
+                events += tile.ranked[position]
+        values = [value for _, _, value in _first(events, ranked)]
+        return (values if ranked.listed else values[0]) if values else None
 
     def replace(self, key: str, hop: Hop, bucket: int, tile: Tile | None) -> None:
         """Put a tile in the place of the one that is there, None for no events; `settle` must follow."""
@@ -344,6 +381,17 @@ class ViewState:
 
 def _used(fold: Fold, states: list[Any]) -> tuple[int, ...]:
     return tuple(sorted({fold.position(each) for each in states}))
+
+
+def _first(events: Ranked, ranked: RankedState) -> Ranked:
+    """Return the first few of some events in a state's order."""
+    if ranked.order == "greatest":
+        return sorted(events, key=_value, reverse=True)[: ranked.length]
+    return sorted(events, reverse=ranked.order == "last")[: ranked.length]
+
+
+def _value(event: tuple[int, str, Any]) -> Any:
+    return event[2]
 
 
 def _later(one: Latest | None, other: Latest) -> Latest:

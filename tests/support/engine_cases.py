@@ -16,16 +16,21 @@ from detektor_pipelines.language import (
     distinct,
     event,
     feature,
+    first,
     hours,
     last,
+    last_k,
     maximum,
     mean,
     minimum,
     minutes,
     quantile,
     rate,
+    skewness,
     std,
+    top_k,
     total,
+    variance,
 )
 from detektor_pipelines.language.events import MEASURES
 from detektor_pipelines.language.windows import DAY, HOUR, MINUTE
@@ -60,25 +65,47 @@ FUNCTIONS: dict[str, Aggregation] = {
     "distinct": distinct(event.task_id),
     "quantile": quantile(event.duration_ms, "0.9", edges=(10, 1_000, 60_000, 3_600_000)),
 }
+PICKING: dict[str, Aggregation] = {
+    "last_text": last(event.task_id),
+    "first": first(event.issues_found),
+    "first_at": first(event.occurred_at),
+    "first_text": first(event.verdict),
+    "last_k": last_k(event.task_id, 3),
+    "last_k_numbers": last_k(event.issues_found, 2),
+    "top_k": top_k(event.issues_found - event.duration_ms, 3),
+    "variance": variance(event.issues_found),
+    "skewness": skewness(event.duration_ms),
+}
+"""Those of texts, lists and higher moments: in a view of their own, since DuckDB's planning costs by the square of the features."""
 FILTERS: dict[str, Predicate | None] = {"": None, "_rejected": (event.verdict == "rejected") | event.issues_found.is_null()}
 ALL = tuple(FILTERS)
 WINDOWS: tuple[Window, ...] = (minutes(45), hours(6), days(1), days(7), days(12), days(30))
 
 
 def everything(windows: tuple[Window, ...] = WINDOWS, grain: int = HOUR, filters: tuple[str, ...] = ALL) -> FeatureView:
-    """A view with every aggregation over every window under each of the filters, and derived features."""
-    features = [
-        Feature(f"{name}{suffix}_{window.label}", value, over=window, where=FILTERS[suffix], description="x", unit="x", null_means="x")
-        for window in windows
-        for name, value in FUNCTIONS.items()
-        for suffix in filters
-    ]
+    """A view with every aggregation but those that pick over every window under each of the filters, and derived features."""
+    features = _each_over(FUNCTIONS, windows, filters)
     label = windows[-1].label
     ratio = feature(f"total{filters[0]}_{label}") / feature(f"count{filters[-1]}_{label}")
     features.append(Feature("ratio", ratio, description="x", unit="x", null_means="x"))
     spread = (feature(f"mean{filters[0]}_{label}") - feature("ratio")) * 0.1 + 3
     features.append(Feature("spread", spread, description="x", unit="x", null_means="x"))
     return FeatureView("everything", "code-reviewer", "1.0.0", "tests", "All of it.", tuple(features), grain=grain)
+
+
+def picking(windows: tuple[Window, ...] = WINDOWS, grain: int = HOUR, filters: tuple[str, ...] = ALL) -> FeatureView:
+    """A view with the aggregations of texts, lists and higher moments over every window under each of the filters."""
+    features = _each_over(PICKING, windows, filters)
+    return FeatureView("picking", "code-reviewer", "1.0.0", "tests", "What picks events.", tuple(features), grain=grain)
+
+
+def _each_over(functions: dict[str, Aggregation], windows: tuple[Window, ...], filters: tuple[str, ...]) -> list[Feature]:
+    return [
+        Feature(f"{name}{suffix}_{window.label}", value, over=window, where=FILTERS[suffix], description="x", unit="x", null_means="x")
+        for window in windows
+        for name, value in functions.items()
+        for suffix in filters
+    ]
 
 
 def instants_strategy(span_days: int = HISTORY) -> st.SearchStrategy[int]:
@@ -135,8 +162,8 @@ def revised_histories(draw: st.DrawFn, *, size: int = 10) -> list[Event]:
     As they stand in the log: `oracle.resolved` tells what became of each.
     """
     found = []
-    for first in draw(histories(size=size)):
-        revision = replace(first, live=True)
+    for original in draw(histories(size=size)):
+        revision = replace(original, live=True)
         found.append(revision)
         for number in range(2, 2 + draw(st.sampled_from((0, 1, 1, 2)))):
             delays = st.one_of(st.sampled_from((0, 1, HOUR, -HOUR)), st.integers(0, 3 * HOUR), st.integers(0, 40 * DAY))

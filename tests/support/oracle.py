@@ -5,6 +5,7 @@ It shares the definitions' own scalar expressions with the engine and nothing el
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from detektor_pipelines.language.views import Feature, FeatureView
     from detektor_pipelines.language.windows import Window
 
-Value = int | float | None
+Value = int | float | str | None
 Row = tuple[str, int, int, tuple[Value, ...]]
 
 
@@ -141,13 +142,15 @@ def present(events: Sequence[Event], feature: Feature, window: Window, t: int, *
     return sorted(inside, key=lambda event: (event.occurred_at, event.event_id.encode()))
 
 
-def aggregate(aggregation: Aggregation, events: Sequence[Event]) -> Value:  # noqa: C901, PLR0911  one line a function
+def aggregate(aggregation: Aggregation, events: Sequence[Event]) -> Value:  # noqa: C901, PLR0911, PLR0912  one line a function
     """The aggregation over events in order."""
     if aggregation.operand is None:
         return len(events)
     found = [value for event in events if (value := aggregation.operand.evaluate(event.row())) is not None]
     if aggregation.function == "distinct":
         return len(set(found))
+    if aggregation.function in ("first", "last", "last_k", "top_k"):
+        return picked(aggregation, found)
     known = [int(value) for value in found]
     n = len(known)
     match aggregation.function:
@@ -163,16 +166,40 @@ def aggregate(aggregation: Aggregation, events: Sequence[Event]) -> Value:  # no
             return min(known)
         case "maximum":
             return max(known)
-        case "last":
-            return known[-1]
-        case "std":
+        case "std" | "variance":
             top = n * sum(x * x for x in known) - sum(known) ** 2
-            return math.sqrt(float(top) / float(n * (n - 1))) if n > 1 else None
+            variance = float(top) / float(n * (n - 1)) if n > 1 else None
+            return variance if variance is None or aggregation.function == "variance" else math.sqrt(variance)
+        case "skewness":
+            # By the distances from the mean, n times each, so that they are whole: n·Σd² and n·Σd³ of the textbook times n².
+            distances = [n * x - sum(known) for x in known]
+            squares, cubes = (sum(each**power for each in distances) for power in (2, 3))
+            assert squares % n == cubes % n == 0
+            if n < 3 or not squares:
+                return None
+            spread, lean = float(squares // n), float(cubes // n)
+            return lean / (spread * math.sqrt(spread)) * (math.sqrt(float(n * (n - 1))) / float(n - 2))
         case "quantile":
             # The quantile itself is not told, only up to which edge it may reach, nor anything above what was seen.
             value = sorted(known)[math.ceil(Fraction(aggregation.q or 0) * n) - 1]
             return min(edge for edge in (*aggregation.edges, max(known)) if edge >= value)
     raise AssertionError(aggregation)
+
+
+def picked(aggregation: Aggregation, found: Sequence[int | str | bool]) -> Value:
+    """The first, the last or a list of the values in order, as JSON."""
+    if not found:
+        return None
+    match aggregation.function:
+        case "first":
+            return found[0]
+        case "last":
+            return found[-1]
+        case "last_k":
+            chosen = list(reversed(found))[: aggregation.k]
+        case _:
+            chosen = sorted(found, key=int, reverse=True)[: aggregation.k]
+    return "[" + ",".join(json.dumps(each, ensure_ascii=False) for each in chosen) + "]"
 
 
 def derive(value: Derived, named: Mapping[str, Value]) -> float | None:

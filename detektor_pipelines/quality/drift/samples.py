@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from adbc_driver_postgresql.dbapi import Connection
     from numpy.typing import NDArray
 
-    from detektor_pipelines.language.views import FeatureView
+    from detektor_pipelines.language.views import Feature, FeatureView
 
 A_DAY: Final = 4
 """Instants of a day: every six hours, so that a feature of a few hours shows its working time."""
@@ -63,14 +63,12 @@ def read(connection: Connection, view: FeatureView, first: date, last: date) -> 
     """
     begin, end = start_us(first), end_us(last)
     reach = view.longest.size
-    names = ", ".join(f'"{each.name}"' for each in view.features)
+    names = ", ".join(("agent_id", "event_timestamp", *(f'"{each.name}"' for each in watched(view))))
     source = (
         f'(SELECT *, ceil(extract(epoch FROM event_timestamp) / {_STEP // 1_000_000})::bigint AS slot FROM {SCHEMA}."{row_table(view)}"'
         f" WHERE event_timestamp > '{from_us(begin + _STEP - reach).isoformat()}' AND event_timestamp <= '{from_us(end).isoformat()}') AS t"
     )
-    query = newest_of_each(
-        f"agent_id, event_timestamp, {names}", source, ("agent_id", "slot"), ("event_timestamp", "created_at", "written_at")
-    )
+    query = newest_of_each(names, source, ("agent_id", "slot"), ("event_timestamp", "created_at", "written_at"))
     with connection.cursor() as cursor:
         cursor.execute(query)
         table = cursor.fetch_arrow_table()
@@ -81,7 +79,7 @@ def sampled(view: FeatureView, table: pa.Table, begin: int, end: int) -> Sample:
     """Return the values at the instants in (begin, end], of rows that are sorted by (agent_id, event_timestamp), one an instant."""
     agents = table["agent_id"].combine_chunks().dictionary_encode() if table.num_rows else None
     if agents is None:
-        return Sample((), np.zeros((0, (end - begin) // _STEP), dtype=bool), {each.name: np.zeros((0, 0)) for each in view.features})
+        return Sample((), np.zeros((0, (end - begin) // _STEP), dtype=bool), {each.name: np.zeros((0, 0)) for each in watched(view)})
     codes = agents.indices.to_numpy().astype(np.int64)
     ids = tuple(agents.dictionary.to_pylist())
     stamps = table["event_timestamp"].cast("int64").to_numpy()
@@ -93,7 +91,12 @@ def sampled(view: FeatureView, table: pa.Table, begin: int, end: int) -> Sample:
     places = np.searchsorted(codes * scale + (stamps - base), grid, side="right") - 1
     safe = np.maximum(places, 0)
     present = (places >= 0) & (codes[safe] == np.arange(len(ids))[:, None]) & (instants[None, :] - stamps[safe] < view.longest.size)
-    return Sample(ids, present, {each.name: _column(table, each.name, each.value_type, safe, instants) for each in view.features})
+    return Sample(ids, present, {each.name: _column(table, each.name, each.value_type, safe, instants) for each in watched(view)})
+
+
+def watched(view: FeatureView) -> list[Feature]:
+    """Return the features whose drift can be told: a text and a list have no bins. Shares of a category are `counts_by`'s features."""
+    return [each for each in view.features if each.value_type != "text"]
 
 
 def _column(table: pa.Table, name: str, kind: str, places: NDArray[np.intp], instants: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
     from detektor_pipelines.stores.raw_log.known import Excepted
 
-Value: TypeAlias = int | float | None
+Value: TypeAlias = int | float | str | None
 Features: TypeAlias = "dict[str, Value]"
 """Feature → value; instants as µs UTC."""
 

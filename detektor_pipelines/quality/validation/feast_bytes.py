@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-FEAST_TYPES: Final = {"int64": 4, "float64": 5, "instant": 8}
-"""Our types as Feast numbers them: INT64, DOUBLE, UNIX_TIMESTAMP."""
+FEAST_TYPES: Final = {"int64": 4, "float64": 5, "instant": 8, "text": 2}
+"""Our types as Feast numbers them: INT64, DOUBLE, UNIX_TIMESTAMP, STRING."""
 
 _SPEC: Final = 1
 _FEATURES: Final = 4

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _APPLY: Final = "`detektor apply` registers the definitions that are on disk"
 _TABLE: Final = "`detektor apply` creates what is missing; a column that somebody changed by hand is theirs to change back"
-_TYPES: Final = {"int64": "bigint", "float64": "double precision", "instant": "timestamp with time zone"}
+_TYPES: Final = {"int64": "bigint", "float64": "double precision", "instant": "timestamp with time zone", "text": "text"}
 _COLUMNS: Final = """
 SELECT relname, array_agg(attname::text ORDER BY attnum), array_agg(format_type(atttypid, atttypmod) ORDER BY attnum)
 FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid AND attnum > 0 AND NOT attisdropped

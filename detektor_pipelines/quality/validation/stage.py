@@ -113,7 +113,7 @@ def empty(view: FeatureView) -> pa.Table:
     import pyarrow as pa
 
     instant = pa.timestamp("us", tz="UTC")
-    types = {"int64": pa.int64(), "float64": pa.float64(), "instant": instant}
+    types = {"int64": pa.int64(), "float64": pa.float64(), "instant": instant, "text": pa.string()}
     stamps = [(name, pa.string() if name == "agent_id" else instant) for name in STAMPS]
     return pa.schema([*stamps, *((each.name, types[each.value_type]) for each in view.features)]).empty_table()
 

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from feast.saved_dataset import SavedDatasetStorage
 
 _CLASS: Final = "detektor_pipelines.stores.feast_offline.DetektorOfflineStore"
-_KINDS: Final = {"INT64": "int64", "DOUBLE": "float64", "UNIX_TIMESTAMP": "instant"}
+_KINDS: Final = {"INT64": "int64", "DOUBLE": "float64", "UNIX_TIMESTAMP": "instant", "STRING": "text"}
 
 
 class DetektorOfflineStoreConfig(postgres.PostgreSQLOfflineStoreConfig):

@@ -55,7 +55,7 @@ Batch = list[tuple["EntityKey", dict[str, ValueProto], datetime, datetime | None
 Read = tuple[datetime | None, dict[str, ValueProto] | None]
 """Feast's row that was read: event timestamp and values, or None twice."""
 
-_KINDS: Final[dict[str, Kind]] = {"INT64": "int64", "DOUBLE": "float64", "UNIX_TIMESTAMP": "instant"}
+_KINDS: Final[dict[str, Kind]] = {"INT64": "int64", "DOUBLE": "float64", "UNIX_TIMESTAMP": "instant", "STRING": "text"}
 _STATUSES: Final = {"NULL_VALUE": FieldStatus.NULL_VALUE, "OUTSIDE_MAX_AGE": FieldStatus.OUTSIDE_MAX_AGE}
 _CLASS: Final = "detektor_pipelines.stores.feast_online.DetektorOnlineStore"
 _WRITER: Final = "feast"
@@ -385,7 +385,7 @@ def _stored_view(table: FeatureView) -> online.StoredView:
     for field in table.features:
         value_type = field.dtype.to_value_type().name
         if value_type not in _KINDS:
-            raise _not_ours(table, f"its feature {field.name} is {value_type}; values here are INT64, DOUBLE or UNIX_TIMESTAMP")
+            raise _not_ours(table, f"its feature {field.name} is {value_type}; values here are INT64, DOUBLE, UNIX_TIMESTAMP or STRING")
         kinds.append((field.name, _KINDS[value_type]))
     if not table.tags.get(DATA_HASH):
         raise _not_ours(table, f"it has no tag {DATA_HASH}")
@@ -415,6 +415,8 @@ def _number(value: ValueProto | None, kind: Kind) -> Value:
     which = value.WhichOneof("val") if value is not None else None
     if value is None or which is None or which == "null_val":
         return None
+    if kind == "text":
+        return str(getattr(value, which))
     number: int | float = getattr(value, which)
     if kind == "float64":
         return None if math.isnan(number) else number

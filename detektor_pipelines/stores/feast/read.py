@@ -203,6 +203,8 @@ def value_proto(value: Value, kind: Kind) -> ValueProto:
     """Return a value as Feast's proto; a null is one with nothing in it, an instant is cut to whole seconds."""
     if value is None:
         return ValueProto()
+    if isinstance(value, str):
+        return ValueProto(string_val=value)
     if kind == "float64":
         return ValueProto(double_val=value)
     return ValueProto(int64_val=int(value)) if kind == "int64" else ValueProto(unix_timestamp_val=int(value) // SECOND)
@@ -218,6 +220,8 @@ def _add_values(protos: Any, values: Sequence[Value], kind: Kind) -> None:
             add(double_val=value)
         elif kind == "int64":
             add(int64_val=value)
+        elif kind == "text":
+            add(string_val=value)
         else:
             add(unix_timestamp_val=int(value) // SECOND)
 
@@ -252,5 +256,5 @@ def _timestamp(row: OnlineRow | None) -> Timestamp:
     return Timestamp(seconds=seconds, nanos=microseconds * 1_000)
 
 
-def _instant(value: float) -> datetime:
+def _instant(value: float | str) -> datetime:
     return datetime.fromtimestamp(int(value) // SECOND, tz=UTC)

@@ -36,7 +36,7 @@ _OWNER: Final = """
 SELECT rolname FROM pg_namespace JOIN pg_roles AS role ON role.oid = nspowner
 WHERE nspname = %(schema)s AND rolname = %(role)s AND rolname <> current_user AND pg_has_role(role.oid, 'SET')
 """
-_TYPES: Final = {"int64": "bigint", "float64": "double precision", "instant": "timestamptz"}
+_TYPES: Final = {"int64": "bigint", "float64": "double precision", "instant": "timestamptz", "text": "text"}
 _COMMENTS: Final = """
 SELECT relname, relkind::text, coalesce(obj_description(oid, 'pg_class'), '')
 FROM pg_class WHERE relnamespace = to_regnamespace(%s) AND relkind IN ('r', 'v')
@@ -45,7 +45,7 @@ FROM pg_class WHERE relnamespace = to_regnamespace(%s) AND relkind IN ('r', 'v')
 
 @dataclass(frozen=True, slots=True)
 class TableVersion:
-    """One version of a view as its table needs it. `columns`: (feature, one of int64, float64, instant), in the view's order."""
+    """One version of a view as its table needs it. `columns`: (feature, one of int64, float64, instant, text), in the view's order."""
 
     view: str
     agent: str

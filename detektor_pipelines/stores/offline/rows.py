@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines import clock
 from detektor_pipelines.errors import UserError
@@ -161,7 +161,8 @@ def hashes_by_day(rows: pa.Table, days: Sequence[date]) -> dict[date, tuple[int,
         column = chosen[name]
         if str(column.type).startswith("timestamp"):
             column = column.cast("int64")
-        columns.append(column.fill_null(0).to_numpy()[order])
+        values = _text_digests(column) if str(column.type) == "string" else column.fill_null(0).to_numpy()
+        columns.append(values[order])
         columns.append(column.is_valid().to_numpy()[order])
     found = {}
     for position, day in enumerate(days):
@@ -171,6 +172,13 @@ def hashes_by_day(rows: pa.Table, days: Sequence[date]) -> dict[date, tuple[int,
             digest.update(np.ascontiguousarray(column[first:last]).tobytes())
         found[day] = (int(last - first), digest.hexdigest())
     return found
+
+
+def _text_digests(column: pa.ChunkedArray) -> Any:
+    """Return a text column as 32 bytes a value, those of no text for null: what is hashed by day has values of one width."""
+    import numpy as np
+
+    return np.frombuffer(b"".join(hashlib.sha256((text or "").encode()).digest() for text in column.to_pylist()), dtype="V32")
 
 
 def _lock(connection: Connection, cursor: Cursor, view: FeatureView) -> None:

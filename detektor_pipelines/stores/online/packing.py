@@ -1,4 +1,4 @@
-"""The packed online value: all features of one agent_id in one view, as one byte string.
+r"""The packed online value: all features of one agent_id in one view, as one byte string.
 
 Belongs here: the format and nothing else; where packed values are kept is `online`. One value instead of a hash field a feature makes a
 write one command and a read atomic: a reader never sees half of an update.
@@ -11,13 +11,17 @@ write one command and a read atomic: a reader never sees half of an update.
     12      8           created_at: µs UTC of the knowledge behind the row, big-endian
     20      8           event_timestamp: µs UTC of the row, big-endian
     28      ceil(n/8)   null bitmap: bit i % 8 of byte i // 8 is set when feature i is null
-    …       8 n         values, little-endian: int64, float64, or µs UTC; 0 for null
+    …       8 n         values, little-endian: int64, float64, or µs UTC; of a text 8 bytes of its hash; 0 for null
     …       rest        the tail, ASCII: `[<epoch>/]<snapshot>[ <writer>]`; empty when nothing of it is known
+    …       texts       where a feature is a text: `\n`, then of each that is not null its length, 4 bytes little-endian, and its UTF-8
 
 The tail says what the value knows: the log's snapshot that it was computed from, and which life of the log the snapshot's transactions
 belong to (`cluster.epoch`; the first is not written out). Who wrote it stands behind a space, for people.
 
 Features stand in the order of their names, so that no reader depends on the order in which a definition or Feast's registry lists them.
+A view with texts has the space of its tail always, so that what stands before it is the knowledge, as in all others. The texts come
+last, and their hashes stand among the values: the guard takes two values for the same only if their texts are.
+
 The three instants come first and fixed, and the features' number says where the tail begins: the guard in Redis compares what two values
 know without knowing the features.
 
@@ -27,6 +31,7 @@ Format version 2 has the same first 28 bytes, with 0 features, and behind them a
 
 from __future__ import annotations
 
+import hashlib
 import math
 import struct
 from dataclasses import dataclass
@@ -42,8 +47,8 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.language.views import FeatureView
 
-Kind: TypeAlias = Literal["int64", "float64", "instant"]
-Value: TypeAlias = int | float | None
+Kind: TypeAlias = Literal["int64", "float64", "instant", "text"]
+Value: TypeAlias = int | float | str | None
 
 MARK: Final = 0xDE
 VERSION: Final = 1
@@ -51,6 +56,9 @@ SEALED: Final = 2
 """The version of a value whose inside this module does not know."""
 
 _HEADER: Final = struct.Struct(">BBHqqq")
+_LENGTH: Final = struct.Struct("<I")
+_TEXTS: Final = b"\n"
+"""What stands between a tail and the texts."""
 _EXACT_IN_LUA: Final = 2**53
 """Redis's Lua compares instants as doubles: exact below this, the year 2255."""
 
@@ -79,6 +87,11 @@ class Layout:
     def names(self) -> tuple[str, ...]:
         """The features' names, in packed order."""
         return tuple(name for name, _ in self.fields)
+
+    @cached_property
+    def texts(self) -> tuple[str, ...]:
+        """Those of the features that are texts, in packed order."""
+        return tuple(name for name, kind in self.fields if kind == "text")
 
     @cached_property
     def null_bytes(self) -> int:
@@ -148,7 +161,9 @@ def pack(layout: Layout, row: Unpacked) -> bytes:
         value = row.values.get(name)
         if value is None:
             nulls |= 1 << position
-        elif not math.isfinite(value):
+        elif kind == "text":
+            value = _hashed(_encoded(name, value))
+        elif isinstance(value, str) or not math.isfinite(value):
             raise _not_finite(name)
         numbers.append(0 if value is None else float(value) if kind == "float64" else value)
     _check_instants(row.as_of, row.created_at, row.event_timestamp)
@@ -158,7 +173,10 @@ def pack(layout: Layout, row: Unpacked) -> bytes:
         message = f"{_unfit(layout, numbers)}: {error}"
         raise ValueError(message) from None
     header = _HEADER.pack(MARK, VERSION, len(layout.fields), row.as_of, row.created_at, row.event_timestamp)
-    return header + nulls.to_bytes(layout.null_bytes, "little") + body + tail(row.snapshot, row.epoch, row.writer)
+    end = tail(row.snapshot, row.epoch, row.writer)
+    if layout.texts:
+        end = _with_texts(end, [None if (text := row.values.get(name)) is None else _encoded(name, text) for name in layout.texts])
+    return header + nulls.to_bytes(layout.null_bytes, "little") + body + end
 
 
 def unpack(layout: Layout, packed: bytes) -> Unpacked:
@@ -180,8 +198,11 @@ def unpack(layout: Layout, packed: bytes) -> Unpacked:
     values: dict[str, Value] = dict(zip(layout.names, layout.body.unpack_from(packed, start), strict=True))
     if nulls:
         values.update((name, None) for position, name in enumerate(layout.names) if nulls >> position & 1)
+    end, _, texts = packed[layout.size :].partition(_TEXTS) if layout.texts else (packed[layout.size :], b"", b"")
+    if layout.texts:
+        values.update(_read_texts([name for name in layout.texts if values[name] is not None], texts))
     try:
-        snapshot, epoch, writer = read_tail(packed[layout.size :].decode("ascii"))
+        snapshot, epoch, writer = read_tail(end.decode("ascii"))
     except ValueError:  # a UnicodeDecodeError is one too
         message = f"{len(packed) - layout.size} trailing bytes that are not a snapshot"
         raise CorruptValueError(message) from None
@@ -191,7 +212,8 @@ def unpack(layout: Layout, packed: bytes) -> Unpacked:
 def writer_of(packed: bytes) -> str | None:
     """Return who wrote a packed value of any layout; None when it does not say so."""
     features = int.from_bytes(packed[2:4], "big")
-    return packed[_HEADER.size + -(-features // 8) + 8 * features :].decode("ascii", errors="replace").partition(" ")[2] or None
+    end = packed[_HEADER.size + -(-features // 8) + 8 * features :].partition(_TEXTS)[0]
+    return end.decode("ascii", errors="replace").partition(" ")[2] or None
 
 
 def seal(as_of: int, created_at: int, event_timestamp: int, inside: bytes) -> bytes:
@@ -229,7 +251,7 @@ def pack_table(
 ) -> list[bytes]:
     """Pack a table's rows at once, in their order.
 
-    `rows` has event_timestamp and created_at (timestamps with a zone) and the layout's features (int64, float64, timestamp); the same
+    `rows` has event_timestamp and created_at (timestamps with a zone) and the layout's features (int64, float64, timestamp, text); the same
     `as_of`, `epoch` and `writer` go into each value, and the same `snapshot` unless it is one for each row.
 
     Raises:
@@ -239,6 +261,10 @@ def pack_table(
     """
     each = [] if snapshot is None or isinstance(snapshot, str) else [tail(one, epoch, writer) for one in snapshot]
     common = tail(snapshot, epoch, writer) if snapshot is None or isinstance(snapshot, str) else b""
+    if layout.texts:
+        columns = zip(*(_texts_of(rows, name) for name in layout.texts), strict=True)
+        ends = each or [common] * rows.num_rows
+        each, common = [_with_texts(end, texts) for end, texts in zip(ends, columns, strict=True)], b""
     records = np.zeros(rows.num_rows, dtype=_record_type(layout, len(common)))
     if not rows.num_rows:
         return []
@@ -253,7 +279,7 @@ def pack_table(
         records[column] = instants
     nulls = np.zeros((rows.num_rows, len(layout.fields)), dtype=bool)
     for position, (name, kind) in enumerate(layout.fields):
-        values, missing = _floats(rows, name) if kind == "float64" else _integers(rows, name)
+        values, missing = _READ.get(kind, _integers)(rows, name)
         records["values"][:, position] = values.view("<i8")
         if missing is not None:
             nulls[:, position] = missing
@@ -298,6 +324,55 @@ def _floats(rows: pa.Table, name: str) -> tuple[np.ndarray, np.ndarray | None]:
     if not np.isfinite(values).all():
         raise _not_finite(name)
     return values, missing
+
+
+def _hashes(rows: pa.Table, name: str) -> tuple[np.ndarray, np.ndarray | None]:
+    texts = _texts_of(rows, name)
+    missing = np.array([text is None for text in texts])
+    return np.array([0 if text is None else _hashed(text) for text in texts], dtype=np.int64), missing if missing.any() else None
+
+
+def _texts_of(rows: pa.Table, name: str) -> list[bytes | None]:
+    return [None if text is None else text.encode() for text in rows.column(name).to_pylist()]
+
+
+_READ: Final = {"float64": _floats, "text": _hashes}
+
+
+def _hashed(text: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little", signed=True)
+
+
+def _encoded(name: str, text: Value) -> bytes:
+    if not isinstance(text, str):
+        message = f"feature {name} is {text!r}, no text"
+        raise ValueError(message)  # noqa: TRY004  as for all that does not fit
+    return text.encode()
+
+
+def _with_texts(end: bytes, texts: Iterable[bytes | None]) -> bytes:
+    """Return a tail with the texts behind it; its space is there even where no writer is."""
+    known, _, writer = end.partition(b" ")
+    packed = b"".join(_LENGTH.pack(len(text)) + text for text in texts if text is not None)
+    return known + b" " + writer + _TEXTS + packed
+
+
+def _read_texts(names: Sequence[str], packed: bytes) -> dict[str, Value]:
+    """Return the texts of features that are not null."""
+    found: dict[str, Value] = {}
+    start = 0
+    try:
+        for name in names:
+            (length,) = _LENGTH.unpack_from(packed, start)
+            start += _LENGTH.size + length
+            found[name] = packed[start - length : start].decode()
+    except (struct.error, UnicodeDecodeError) as error:
+        message = f"texts that cannot be read: {error}"
+        raise CorruptValueError(message) from None
+    if start != len(packed):
+        message = f"{len(packed)} bytes of texts where {start} are needed"
+        raise CorruptValueError(message)
+    return found
 
 
 def _without_nulls(column: pa.Array) -> tuple[np.ndarray, np.ndarray | None]:

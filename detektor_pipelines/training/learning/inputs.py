@@ -1,6 +1,7 @@
 """From a training set to what a model learns from: a matrix of float64 with NaN for null, the labels, and what each column is.
 
-An instant becomes how many seconds before the decision it was; a count, a share and a duration stay what they are.
+An instant becomes how many seconds before the decision it was; a count, a share and a duration stay what they are. A text and a list are in
+the training set, but no input: how often a category comes is what `counts_by` counts.
 """
 
 from __future__ import annotations
@@ -74,6 +75,12 @@ def examples(found: TrainingSet, views: Sequence[FeatureView]) -> Examples:
     decided_at = table["decided_at"].cast(pa.int64()).to_numpy()
     known_at = pc.coalesce(table["label_known_at"].cast(pa.int64()), table["decided_at"].cast(pa.int64())).to_numpy()
     inputs = inputs_of(parse(found.references, views))
+    if not inputs:
+        raise UserError(
+            "The training set has texts and lists only; a model learns from numbers.",
+            where=", ".join(found.references),
+            fix="Add features that are numbers or timestamps; counts_by counts the values of a text.",
+        )
     columns = [column_of(table[each["column"]], decided_at) for each in inputs]
     return Examples(
         matrix=np.column_stack(columns),
@@ -86,8 +93,9 @@ def examples(found: TrainingSet, views: Sequence[FeatureView]) -> Examples:
 
 
 def inputs_of(references: Sequence[Reference]) -> tuple[Input, ...]:
-    """Return what the columns of some references are as inputs of a model."""
-    return tuple(_input(each, column) for each, column in zip(references, column_names(references), strict=True))
+    """Return what the columns of some references are as inputs of a model; texts are none."""
+    named = zip(references, column_names(references), strict=True)
+    return tuple(_input(each, column) for each, column in named if each.feature.value_type != "text")
 
 
 def _input(each: Reference, column: str) -> Input:

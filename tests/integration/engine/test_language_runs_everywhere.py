@@ -32,16 +32,21 @@ from detektor_pipelines.language import (
     distinct,
     event,
     feature,
+    first,
     hours,
     last,
+    last_k,
     maximum,
     mean,
     metadata_hash,
     minimum,
     quantile,
     rate,
+    skewness,
     std,
+    top_k,
     total,
+    variance,
 )
 from detektor_pipelines.language.events import CATEGORIES, IDENTITIES, MEASURES
 from detektor_pipelines.language.expressions import MAXIMUM_DEPTH, Constant, Operand
@@ -87,8 +92,14 @@ FUNCTIONS: Final[dict[str, Callable[[Any], Aggregation]]] = {
     "rate": rate,
     "minimum": minimum,
     "maximum": maximum,
+    "variance": variance,
     "std": std,
+    "skewness": skewness,
+    "first": first,
     "last": last,
+    "the last three": lambda operand: last_k(operand, 3),
+    "the last one": lambda operand: last_k(operand, 1),
+    "the two greatest": lambda operand: top_k(operand, 2),
     "distinct": distinct,
     "median": lambda operand: quantile(operand, "0.5", edges=_edges(operand)),
     "greatest": lambda operand: quantile(operand, "1", edges=_edges(operand)[:1]),
@@ -162,13 +173,14 @@ ACCEPTED: Final = list(accepted())
 
 
 def views() -> list[FeatureView]:
-    """All of it in views of 20 features, each with a derived one."""
+    """All of it in views of 20 features, each with a derived one where there are numbers."""
     found = []
     for number, start in enumerate(range(0, len(ACCEPTED), 20)):
         some = tuple(ACCEPTED[start : start + 20])
-        derived = made("derived", feature(some[0].name) / feature(some[-1].name) - 1.5, description="A ratio.")
+        numbers = [each.name for each in some if each.value_type != "text"]
+        ratio = [made("derived", feature(numbers[0]) / feature(numbers[-1]) - 1.5, description="A ratio.")] if numbers else []
         name = f"every{number}_".ljust(MAXIMUM_VIEW_NAME, "x")
-        found.append(FeatureView(name, "code-reviewer", "1.0.0", "x", "All of it.", (*some, derived)))
+        found.append(FeatureView(name, "code-reviewer", "1.0.0", "x", "All of it.", (*some, *ratio)))
     return found
 
 
@@ -184,7 +196,8 @@ def test_each_aggregation_and_each_kind_of_operand_is_among_what_runs() -> None:
     aggregations = [each.value for each in ACCEPTED if isinstance(each.value, Aggregation)]
 
     assert {each.function for each in aggregations} == {
-        *("count", "total", "mean", "rate", "minimum", "maximum", "std", "last", "distinct", "quantile"),
+        *("count", "total", "mean", "rate", "minimum", "maximum", "variance", "std", "skewness"),
+        *("first", "last", "last_k", "top_k", "distinct", "quantile"),
     }
     assert {each.operand.kind for each in aggregations if each.operand is not None} == {"integer", "instant", "text", "truth"}
     assert len(ACCEPTED) > 100
@@ -233,7 +246,7 @@ def test_the_stream_and_an_exact_read_give_the_oracles_values(view: FeatureView)
 @every_view
 def test_the_tiles_of_a_history_are_what_the_fold_adds_up(view: FeatureView) -> None:
     compiled = fold(plan(view))
-    parts = [range(len(part)) for part in (compiled.plan.prepared, compiled.lasts, compiled.extremes, compiled.distincts)]
+    parts = [range(len(part)) for part in (compiled.plan.prepared, compiled.lasts, compiled.extremes, compiled.distincts, compiled.ranked)]
     with engine.loaded(event_table(view, EVENTS), compiled.plan) as duck:
         whole = [row for row in duck.execute(tiles_sql(compiled, 100_000 * DAY, *parts)).fetchall() if row[0] == view.agent]
     state = ViewState(compiled, END)
@@ -279,7 +292,7 @@ def test_postgres_gives_the_states_of_duckdb_and_stores_the_rows(module_database
 
 @every_view
 def test_feast_the_docs_and_the_client_describe_it(view: FeatureView) -> None:
-    types = {"int64": "Int64", "float64": "Float64", "instant": "UnixTimestamp"}
+    types = {"int64": "Int64", "float64": "Float64", "instant": "UnixTimestamp", "text": "String"}
     registered = feast.feature_view(view)
 
     assert {field.name: str(field.dtype) for field in registered.features} == {each.name: types[each.value_type] for each in view.features}

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support.rule_views import view_of
 
 from detektor_pipelines.catalog import view_named
 from detektor_pipelines.engine.cases import CaseResult, run_case, run_file
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.language import days, event, first, last_k
 
 REPOSITORY = Path(__file__).parents[3]
 EVENT = "{at: 2026-03-05 10:00, operation: review, issues_found: 3}"
@@ -188,3 +190,16 @@ def test_the_module_shows_cases_that_hold() -> None:
     content = yaml.safe_load(re.sub(r"^ {4}", "", block[1], flags=re.MULTILINE))
     for case in content["cases"]:
         assert not run_case(view_named(content["view"]), case, case["name"]).mismatches
+
+
+def test_texts_are_compared_and_a_list_is_written_as_one() -> None:
+    view = view_of(verdict=(first(event.verdict), days(1)), issues=(last_k(event.issues_found, 3), days(1)))
+    events = [
+        {"at": "2026-03-05 10:00", "operation": "review", "issues_found": 3, "verdict": "approved"},
+        {"at": "2026-03-05 10:10", "operation": "review", "issues_found": 0},
+    ]
+    values = {"verdict": "approved", "issues": [0, 3]}
+    right = run_case(view, {"events": events, "expect": [{"at": "2026-03-05 11:00", "values": values}]}, "here")
+    wrong = run_case(view, {"events": events, "expect": [{"at": "2026-03-05 11:00", "values": {**values, "issues": [3, 0]}}]}, "here")
+    assert (right.checked, right.mismatches) == (2, ())
+    assert [(each.feature, each.expected, each.found) for each in wrong.mismatches] == [("issues", "[3,0]", "[0,3]")]

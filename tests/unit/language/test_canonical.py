@@ -23,8 +23,10 @@ from detektor_pipelines.language import (
     distinct,
     event,
     feature,
+    first,
     hours,
     last,
+    last_k,
     maximum,
     mean,
     metadata_hash,
@@ -32,8 +34,11 @@ from detektor_pipelines.language import (
     minutes,
     quantile,
     rate,
+    skewness,
     std,
+    top_k,
     total,
+    variance,
 )
 from detektor_pipelines.language.canonical import from_canonical, hash_of, to_canonical
 from detektor_pipelines.language.events import AGENT_TYPES, MEASURES
@@ -98,12 +103,15 @@ def compared(parts: tuple[Any, str, Any]) -> Predicate:
 
 
 def aggregations() -> st.SearchStrategy[Aggregation]:
-    whole = st.sampled_from([total, mean, minimum, maximum, last])
+    whole = st.sampled_from([total, mean, minimum, maximum, first, last])
     share = st.integers(1, 1_000_000).map(lambda number: f"{number / 1_000_000:.6f}")
     return st.one_of(
         st.just(count()),
         st.tuples(whole, operands(1)).map(lambda pair: pair[0](pair[1])),
         st.sampled_from([std(event.duration_ms), distinct(event.task_id), distinct(event.attempt), last(event.occurred_at)]),
+        st.sampled_from([variance(event.issues_found), skewness(event.issues_found), first(event.verdict), last(event.tool_name)]),
+        st.integers(1, 32).map(lambda k: last_k(event.tool_name, k)),
+        st.integers(1, 32).map(lambda k: top_k(event.issues_found - event.issues_minor, k)),
         predicates(1).map(rate),
         st.tuples(share, st.sets(st.integers(0, MEASURES["issues_found"].maximum), min_size=1, max_size=5)).map(
             lambda pair: quantile(event.issues_found, pair[0], edges=tuple(sorted(pair[1])))
@@ -123,7 +131,7 @@ def views(draw: st.DrawFn) -> FeatureView:
     features: list[Feature] = []
     for number in range(draw(st.integers(1, 4))):
         value = draw(aggregations().filter(fits))
-        bounds = (None, None) if value.value_type == "instant" else (draw(BOUNDS), None)
+        bounds = (None, None) if value.value_type in ("instant", "text") else (draw(BOUNDS), None)
         features.append(
             Feature(
                 f"f{number}",
@@ -136,7 +144,7 @@ def views(draw: st.DrawFn) -> FeatureView:
                 within=bounds,
             )
         )
-    if draw(st.booleans()):
+    if draw(st.booleans()) and all(each.value_type != "text" for each in features):
         features.append(Feature("ratio", draw(derived()), description="x", unit="x", null_means="x"))
     return FeatureView(
         "some_features",

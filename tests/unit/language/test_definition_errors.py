@@ -13,22 +13,28 @@ from detektor_pipelines.language import (
     Feature,
     FeatureView,
     count,
+    counts_by,
     days,
     distinct,
     event,
     feature,
+    first,
     hours,
     last,
+    last_k,
     maximum,
     mean,
     minimum,
     minutes,
     quantile,
     rate,
+    skewness,
     std,
+    top_k,
     total,
+    variance,
 )
-from detektor_pipelines.language.expressions import INT64_MAXIMUM
+from detektor_pipelines.language.expressions import INT64_MAXIMUM, Constant
 from detektor_pipelines.language.windows import DAY, HOUR, MINUTE
 
 if TYPE_CHECKING:
@@ -47,6 +53,10 @@ def made(value: Aggregation | Derived, *, name: str = "some_count", over: Window
 def view(*features: Feature, **more: Any) -> FeatureView:
     texts: dict[str, Any] = {"name": "some_features", "agent": "code-reviewer", "version": "1.0.0", "owner": "x", "description": "Text."}
     return FeatureView(**{**texts, "features": features or (made(count(), over=days(1)),), **more})
+
+
+def by_category(column: Any, values: Any = ()) -> tuple[Feature, ...]:
+    return counts_by("calls", column, values=values, over=days(1), description="Calls", unit="calls")
 
 
 EXPRESSIONS: dict[str, tuple[Callable[[], object], str]] = {
@@ -85,7 +95,24 @@ AGGREGATIONS: dict[str, tuple[Callable[[], object], str]] = {
     "std of a condition": (lambda: std(EVENTS > 1), r"std\(…\) takes an integer value"),  # type: ignore[arg-type]
     "minimum of text": (lambda: minimum(event.verdict), r"minimum\(…\) takes an integer value"),
     "maximum of a number": (lambda: maximum(5), r"maximum\(…\) takes an integer value"),  # type: ignore[arg-type]
-    "last of text": (lambda: last(event.verdict), r"last\(…\) takes an integer value"),
+    "last of a text that is none of the event's": (lambda: last(Constant("a")), r"last\(…\) takes an integer value"),
+    "first of a condition": (lambda: first(event.verdict == "approved"), r"first\(…\) takes an integer value"),  # type: ignore[arg-type]
+    "a list of instants": (
+        lambda: last_k(event.occurred_at, 2),
+        r"last_k\(event\.occurred_at, …\): a list holds integers or texts; last\(…\) and first\(…\) take a timestamp",
+    ),
+    "the greatest texts": (lambda: top_k(event.verdict, 2), r"top_k\(…\) takes an integer value"),
+    "a list of nothing": (lambda: last_k(EVENTS, 0), r"last_k\(…, 0\): a list has 1 to 32 values"),
+    "a list of 33": (lambda: top_k(EVENTS, 33), r"top_k\(…, 33\): a list has 1 to 32 values"),
+    "a list of True": (lambda: top_k(EVENTS, k=True), r"top_k\(…, True\): a list has 1 to 32 values"),
+    "variance of text": (lambda: variance(event.verdict), r"variance\(…\) takes an integer value"),
+    "counts by a number": (lambda: by_category(EVENTS), r"counts_by\('calls', …\): takes a text column"),
+    "counts by an open vocabulary": (lambda: by_category(event.tool_name), r"name the values \(values=\('Edit', 'Bash'\)\)"),
+    "counts by one text for several": (lambda: by_category(event.tool_name, "Bash"), r"name the values"),
+    "counts by what never is": (lambda: by_category(event.verdict, ("maybe",)), r"maybe is none of approved, rejected"),
+    "counts of one name": (lambda: by_category(event.tool_name, ("a b", "A-B")), r"two values have one name, or one is 'other': A-B, a b"),
+    "counts of the other": (lambda: by_category(event.tool_name, ("Other",)), r"two values have one name, or one is 'other': Other"),
+    "counts of 101": (lambda: by_category(event.tool_name, [f"t{n}" for n in range(101)]), r"101 values, at most 100 can be told apart"),
     "rate of a value": (lambda: rate(EVENTS), r"rate\(…\) takes a condition, such as event\.verdict == 'rejected'"),  # type: ignore[arg-type]
     "distinct of arithmetic": (lambda: distinct(EVENTS + 1), r"distinct\(…\) takes a column, such as event\.task_id"),  # type: ignore[arg-type]
     "distinct instants": (
@@ -154,6 +181,18 @@ FEATURES: dict[str, tuple[Callable[[], object], str]] = {
         r"inf is not a bound of a value; .* None for an open end",
     ),
     "a bound of 400 digits": (lambda: made(count(), over=days(1), within=(0, 10**400)), r"is not a bound of a value"),
+    "bounds of a text": (
+        lambda: made(last(event.verdict), over=days(1), within=(0, None)),
+        r"feature some_count: a text or a list has no bounds; leave within out",
+    ),
+    "cubes beyond 124 bits": (
+        lambda: made(skewness(event.input_tokens * 8), over=days(1)),
+        r"feature some_count: cubes of values up to 8000000000 overflow 124 bits when 268435456 events are summed",
+    ),
+    "squares beyond 124 bits": (
+        lambda: made(variance(event.input_tokens * 30), over=days(1)),
+        r"feature some_count: squares of values up to 30000000000 overflow 124 bits",
+    ),
     "bounds of an instant": (
         lambda: made(last(event.occurred_at), over=days(1), within=(0, None)),
         r"feature some_count: a timestamp has no bounds; leave within out",
@@ -228,6 +267,10 @@ VIEWS: dict[str, tuple[Callable[[], object], str]] = {
     "derived from what comes later": (
         lambda: view(made(feature("some_count") + 1, name="derived"), made(count(), over=days(1))),
         r"derived is derived from some_count, not declared before it",
+    ),
+    "derived from a list": (
+        lambda: view(made(last_k(EVENTS, 3), over=days(1)), made(feature("some_count") + 1, name="derived")),
+        r"view some_features: derived is derived from some_count, a text or a list: those have no arithmetic",
     ),
     "derived from the key": (
         lambda: view(made(count(), over=days(1)), made(feature("agent_id") + 1, name="derived")),

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
 
 VIEW = StoredView("some_features", "0123456789ab", Layout.of([("count", "int64"), ("rate", "float64")]), None)
-KEY = online.value_key("detektor", VIEW, "agent")
+TEXTS = StoredView("text_features", "0123456789ab", Layout.of([("count", "text"), ("rate", "float64"), ("tools", "text")]), None)
+"""Of two of its values only a text tells the one from the other: the guard has to see it all the same."""
 FIRST, LAST = 100, 112
 """Transactions: those before FIRST are over, those from LAST on have not begun."""
 
@@ -34,9 +35,14 @@ class Value:
     created: int
     count: int
 
-    def packed(self) -> bytes:
-        row = Unpacked(self.as_of, self.created, 0, self.snapshot(), {"count": self.count, "rate": None}, self.epoch, "test")
-        return pack(VIEW.layout, row)
+    def packed(self, view: StoredView) -> bytes:
+        row = Unpacked(self.as_of, self.created, 0, self.snapshot(), self.values(view), self.epoch, "test")
+        return pack(view.layout, row)
+
+    def values(self, view: StoredView) -> dict[str, int | str | None]:
+        if view is TEXTS:
+            return {"count": f"{self.count} {FIRST}:{LAST}:\n", "rate": None, "tools": None}
+        return {"count": self.count, "rate": None}
 
     def snapshot(self) -> str | None:
         """As PostgreSQL writes what is visible; the last transaction that has ended is."""
@@ -86,9 +92,10 @@ def client(redis_db: Settings) -> Iterator[Redis]:
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(values, min_size=2, max_size=12), st.sampled_from(("at once", "one by one")))
-def test_random_writes_leave_what_knows_most(client: Redis, written: list[Value], how: str) -> None:
+@given(st.lists(values, min_size=2, max_size=12), st.sampled_from(("at once", "one by one")), st.sampled_from((VIEW, TEXTS)))
+def test_random_writes_leave_what_knows_most(client: Redis, written: list[Value], how: str, view: StoredView) -> None:
     client.flushall()
+    key = online.value_key("detektor", view, "agent")
     stands: Value | None = None
     expected, refused = 0, []
     for each in written:
@@ -99,20 +106,20 @@ def test_random_writes_leave_what_knows_most(client: Redis, written: list[Value]
             assert stands is not None
             refused.append(stands.as_of)
     if how == "at once":
-        counts = [online.write_packed(client, [KEY] * len(written), [each.packed() for each in written])]
+        counts = [online.write_packed(client, [key] * len(written), [each.packed(view) for each in written])]
     else:
-        counts = [online.write_packed(client, [KEY], [each.packed()]) for each in written]
+        counts = [online.write_packed(client, [key], [each.packed(view)]) for each in written]
     assert sum(each.written for each in counts) == expected
     assert [one.as_of for each in counts for one in each.refused] == refused
     assert sum(each.kept for each in counts) == len(written) - expected - len(refused)
-    answer = client.get(KEY)
+    answer = client.get(key)
     assert stands is not None
     assert isinstance(answer, bytes)
-    row = unpack(VIEW.layout, answer)
+    row = unpack(view.layout, answer)
     epoch = 1 if stands.seen is None else stands.epoch
     assert (row.as_of, row.created_at, row.snapshot, row.epoch) == (stands.as_of, stands.created, stands.snapshot(), epoch)
-    assert row.values["count"] == stands.count
-    counted = online.refusals(client, "detektor", VIEW)
+    assert row.values == stands.values(view)
+    counted = online.refusals(client, "detektor", view)
     assert {agent: count for agent, (count, _, writer) in counted.items() if writer == "test"} == (
         {"agent": len(refused)} if refused else {}
     )

@@ -25,8 +25,9 @@ from detektor_pipelines.stores.online.packing import (
 INT64 = st.integers(-(2**63), 2**63 - 1)
 INSTANT = st.integers(-(2**53) + 1, 2**53 - 1)
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
-VALUES = {"int64": INT64, "float64": FINITE, "instant": INSTANT}
-ARROW = {"int64": pa.int64(), "float64": pa.float64(), "instant": pa.timestamp("us", tz="UTC")}
+TEXT = st.text(st.characters(codec="utf-8"), max_size=8) | st.sampled_from(("", "\n", " ", "a b\n", '["ż",1]', "x" * 300))
+VALUES = {"int64": INT64, "float64": FINITE, "instant": INSTANT, "text": TEXT}
+ARROW = {"int64": pa.int64(), "float64": pa.float64(), "instant": pa.timestamp("us", tz="UTC"), "text": pa.string()}
 
 LAYOUT = Layout.of((("b", "float64"), ("a", "int64"), ("c", "instant")))
 ROW = Unpacked(2, 1, 0, None, {"a": 1, "b": 0.5, "c": 7})
@@ -34,7 +35,7 @@ ROW = Unpacked(2, 1, 0, None, {"a": 1, "b": 0.5, "c": 7})
 
 @st.composite
 def layouts_and_rows(draw: st.DrawFn) -> tuple[Layout, list[Unpacked]]:
-    kinds = draw(st.lists(st.sampled_from(["int64", "float64", "instant"]), min_size=1, max_size=20))
+    kinds = draw(st.lists(st.sampled_from(["int64", "float64", "instant", "text"]), min_size=1, max_size=20))
     layout = Layout.of((f"f{number}", kind) for number, kind in enumerate(kinds))
     as_of, snapshot = draw(INSTANT), draw(st.none() | st.from_regex(r"[0-9]{1,6}:[0-9]{1,6}:[0-9,]{0,20}", fullmatch=True))
     epoch = 1 if snapshot is None else draw(st.integers(1, 3))
@@ -60,7 +61,7 @@ def table_of(layout: Layout, rows: list[Unpacked]) -> pa.Table:
     }
     for name, kind in layout.fields:
         values = [row.values[name] for row in rows]
-        columns[name] = pa.array(values, pa.float64() if kind == "float64" else pa.int64()).cast(ARROW[kind])
+        columns[name] = pa.array(values, pa.int64() if kind == "instant" else ARROW[kind]).cast(ARROW[kind])
     return pa.table(columns)
 
 
@@ -196,3 +197,36 @@ def test_unsealing_anything_else_is_an_error_of_its_own(packed: bytes) -> None:
 def test_a_sealed_instant_that_redis_could_not_order_is_refused() -> None:
     with pytest.raises(ValueError, match="2255"):
         seal(2**53, 0, 0, b"")
+
+
+TEXTS = Layout.of((("a", "text"), ("b", "text"), ("n", "int64")))
+
+
+def text_row(**more: object) -> Unpacked:
+    return Unpacked(2, 1, 0, None, {"a": "one", "b": None, "n": 3}, **more)  # type: ignore[arg-type]
+
+
+def test_two_values_whose_texts_differ_differ_before_the_tail_so_that_the_guard_sees_it() -> None:
+    one, other = (pack(TEXTS, replace(text_row(), values={"a": text, "b": None, "n": 3})) for text in ("one", "two"))
+    assert one[: TEXTS.size] != other[: TEXTS.size]
+    assert one[28 : TEXTS.size][1:9] != bytes(8)
+
+
+def test_what_stands_before_the_space_of_a_tail_is_the_knowledge_also_with_texts() -> None:
+    for row, known in ((text_row(), b""), (replace(text_row(), snapshot="3:4:"), b"3:4:"), (replace(text_row(), writer="stream x-1"), b"")):
+        packed = pack(TEXTS, row)
+        assert packed[TEXTS.size :].split(b" ")[0] == known
+        assert writer_of(packed) == row.writer
+
+
+@pytest.mark.parametrize("cut", range(1, 8))
+def test_texts_that_were_cut_off_are_no_value(cut: int) -> None:
+    with pytest.raises(CorruptValueError, match="texts"):
+        unpack(TEXTS, pack(TEXTS, text_row())[:-cut])
+
+
+def test_a_number_is_no_text_and_a_text_no_number() -> None:
+    with pytest.raises(ValueError, match="a is 4, no text"):
+        pack(TEXTS, replace(text_row(), values={"a": 4}))
+    with pytest.raises(ValueError, match="n holds"):
+        pack(TEXTS, replace(text_row(), values={"n": "4"}))
