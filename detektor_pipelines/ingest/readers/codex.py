@@ -19,6 +19,7 @@ from detektor_pipelines.ingest.readers.failures import INTERRUPTED
 from detektor_pipelines.ingest.readers.interface import SourceFile
 from detektor_pipelines.ingest.readers.names import MAIN_THREAD, AgentNames
 from detektor_pipelines.ingest.readers.projects import project_name, project_of_directory, project_of_remote, remote_of_directory
+from detektor_pipelines.ingest.readers.records import records_of
 from detektor_pipelines.ingest.readers.shapes import Record, UnreadableRecordError, count_of, instant_of, record_of, text_of
 from detektor_pipelines.ingest.readers.statistics import ReadStats
 from detektor_pipelines.ingest.reports.verdicts import read_review
@@ -125,22 +126,19 @@ def read_many(files: Sequence[SourceFile], context: ReadContext, stats: ReadStat
 
 def _collect(file: SourceFile, rollout: _Rollout, stats: ReadStats) -> Iterator[Rejection]:
     for number, line in file.open():
-        reason = _take(line, rollout, stats)
-        if reason is not None:
-            stats.rejected += 1
-            yield Rejection(file.source, number, reason, excerpt(line))
+        for record in records_of(line):
+            reason = record if isinstance(record, str) else _take(record, file, rollout, stats)
+            if reason is not None:
+                stats.rejected += 1
+                yield Rejection(file.source, number, reason, excerpt(line))
     if rollout.session:
         stats.sessions.add(rollout.session)
 
 
-def _take(line: bytes, rollout: _Rollout, stats: ReadStats) -> str | None:
-    """Collect one line; return why it could not be."""
-    try:
-        record: Any = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        return f"the line is torn or not JSON: {error.msg}"
-    if not isinstance(record, dict):
-        return "the line is JSON, but no object"
+def _take(record: Record, file: SourceFile, rollout: _Rollout, stats: ReadStats) -> str | None:
+    """Collect one record; return why it could not be. One of another format is left to its reader."""
+    if "payload" not in record and stats.is_of_another(record, file, "codex"):
+        return None
     kind, payload = text_of(record.get("type")), record.get("payload")
     try:
         if kind in _TYPES and not isinstance(payload, dict):

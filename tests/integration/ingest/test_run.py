@@ -91,7 +91,7 @@ def test_files_that_tear_or_cannot_be_read_are_noted(database: Settings, tmp_pat
     (tmp_path / "torn.jsonl.gz").write_bytes(whole[: len(whole) // 2])
     report = ingest(database, [tmp_path])
     assert 0 < report.counts.added < 5000
-    assert [reason for *_, reason in rejected(database)] == ["the gzip data are torn: what follows could not be read"]
+    assert [reason for *_, reason in rejected(database)] == ["the packed data are torn: what follows could not be read"]
 
 
 def test_simulated_beside_real_needs_mix(database: Settings, tmp_path: Path) -> None:

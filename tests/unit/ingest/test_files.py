@@ -45,7 +45,7 @@ def test_torn_gzip_keeps_what_could_be_read(tmp_path: Path) -> None:
     read = lines_of(path, journal)
     (rejection,) = journal.take_rejections()
     assert 9_000 < len(read) < 20_000  # nearly all that stands before the tear
-    assert rejection.reason == "the gzip data are torn: what follows could not be read"
+    assert rejection.reason == "the packed data are torn: what follows could not be read"
     assert rejection.line == len(read) + 1
 
 
