@@ -28,7 +28,7 @@ DATABASES: Final = (".db", ".sqlite", ".sqlite3")
 _DATABASE_MAGIC: Final = b"SQLite format 3\x00"
 _OPENCODE_TABLES: Final = frozenset({"session", "message", "part"})
 _PEEK: Final = 4096
-_MARKS: Final = ((b'"sessionId"',), (b'"projectHash"',), (b'"info"',), (b'"sessionID"',), (b'"timestamp"', b'"type"'), (b'"occurred_at"',))
+_MARKS: Final = ((b'"sessionId"',), (b'"projectHash"',), (b'"info"',), (b'"projectID"',), (b'"timestamp"', b'"type"'), (b'"occurred_at"',))
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 
 

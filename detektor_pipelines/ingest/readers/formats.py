@@ -6,7 +6,9 @@ its keys alone. That is asked of the first records of every file, and of those t
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ class Format:
         title: What a person calls it.
         module: Who reads it, below `detektor_pipelines.ingest.readers`: a module with `read_many` (`interface.Reader`).
         recognises: Whether a record is of this format, by its keys; it is given any JSON object and must not raise.
-        places: Directories or files where its program keeps its logs; `~` is the home directory.
+        places: Directories or files where its program keeps its logs; `~` and variables of the environment are expanded.
 
     """
 
@@ -42,6 +44,12 @@ class Format:
 def detect(record: Mapping[str, Any]) -> ReaderName:
     """Say whose record this is; `unknown` when nobody's. The first format that recognises it has it."""
     return next((each.name for each in FORMATS if each.recognises(record)), UNKNOWN)
+
+
+def places_found() -> list[tuple[Format, Path]]:
+    """Return the places of this machine where a format's program keeps its logs, as far as they are there."""
+    found = [(each, Path(os.path.expandvars(place)).expanduser()) for each in FORMATS for place in each.places]
+    return [(each, path) for each, path in found if path.exists()]
 
 
 def format_named(name: ReaderName) -> Format:
@@ -103,7 +111,9 @@ def _is_qwen(record: Mapping[str, Any]) -> bool:
 
 def _is_opencode(record: Mapping[str, Any]) -> bool:
     info, messages = record.get("info"), record.get("messages")
-    return isinstance(info, dict) and isinstance(messages, list) and isinstance(info.get("id"), str) and "time" in info
+    if isinstance(info, dict) and isinstance(messages, list):
+        return isinstance(info.get("id"), str) and "time" in info
+    return "projectID" in record and "directory" in record and isinstance(record.get("time"), dict)
 
 
 def _is_claude(record: Mapping[str, Any]) -> bool:
@@ -115,12 +125,24 @@ def _is_own(record: Mapping[str, Any]) -> bool:
 
 
 FORMATS: Final = (
-    Format("codex", "Codex rollouts", f"{_PACKAGE}codex", _is_codex, ("~/.codex/sessions", "~/.codex/archived_sessions")),
+    Format(
+        "codex",
+        "Codex rollouts",
+        f"{_PACKAGE}codex",
+        _is_codex,
+        ("$CODEX_HOME/sessions", "~/.codex/sessions", "~/.codex/archived_sessions"),
+    ),
     Format("copilot", "GitHub Copilot CLI events", f"{_PACKAGE}copilot", _is_copilot, ("~/.copilot/session-state",)),
     Format("gemini", "Gemini CLI sessions", f"{_PACKAGE}gemini", _is_gemini, ("~/.gemini/tmp",)),
     Format("qwen", "Qwen Code sessions", f"{_PACKAGE}qwen", _is_qwen, ("~/.qwen/projects", "~/.qwen/tmp")),
-    Format("opencode", "OpenCode sessions", f"{_PACKAGE}opencode", _is_opencode, ("~/.local/share/opencode",)),
-    Format("claude-code", "Claude Code transcripts", f"{_PACKAGE}transcripts", _is_claude, ("~/.claude/projects",)),
+    Format("opencode", "OpenCode sessions", f"{_PACKAGE}opencode", _is_opencode, ("$XDG_DATA_HOME/opencode", "~/.local/share/opencode")),
+    Format(
+        "claude-code",
+        "Claude Code transcripts",
+        f"{_PACKAGE}transcripts",
+        _is_claude,
+        ("$CLAUDE_CONFIG_DIR/projects", "~/.claude/projects"),
+    ),
     Format("jsonl", "our own JSONL", f"{_PACKAGE}jsonl", _is_own),
 )
 """In the order in which they are asked: the one whose records have the more special shape comes first."""
