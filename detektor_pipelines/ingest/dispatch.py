@@ -55,8 +55,9 @@ class Reading:
         order = [*_FIRST, *(each.name for each in FORMATS if each.name not in _FIRST)]
         for name in order:
             yield from self._read(name, self._logs.by_reader.get(name, ()))
-        while name := next((each for each in order if self._waiting(each)), None):
-            yield from self._read(name, ())
+        while any(self._waiting(name) for name in order):
+            for name in order:
+                yield from self._read(name, ())
 
     def _read(self, name: ReaderName, own: Sequence[SourceFile]) -> Iterator[AgentEvent | Rejection]:
         guests = self._waiting(name)
@@ -68,10 +69,10 @@ class Reading:
         for record in reader.read_many([*own, *(_lines_of(file, name, self._journal) for file in guests)], self._context, stats):
             self.reader = name
             yield record
-        own_files = {file.source for file in own}
-        for other, files in stats.elsewhere.items():
+        own_files = {file.source: file for file in own}
+        for other, sources in stats.elsewhere.items():
             met = self._guests.setdefault(other, {})
-            met |= {source: file for source, file in files.items() if source in own_files and source not in met}
+            met |= {source: own_files[source] for source in sorted(sources) if source in own_files and source not in met}
         stats.elsewhere.clear()
 
     def _waiting(self, name: ReaderName) -> list[SourceFile]:

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from detektor_pipelines.ingest.packed import Member
+    from detektor_pipelines.ingest.packed import Buffered, Member
     from detektor_pipelines.ingest.readers.formats import ReaderName
     from detektor_pipelines.ingest.readers.interface import Line
 
-    Opener = Callable[[], AbstractContextManager[io.BufferedReader]]
+    Opener = Callable[[], AbstractContextManager[Buffered]]
 
 LINE_LIMIT: Final = 64 * 1024 * 1024
 """Bytes of the longest line that is read (64 MiB); a longer one is skipped without being held in memory, and rejected with its size."""
@@ -431,7 +431,7 @@ def _bounded(stream: io.BufferedIOBase) -> Iterator[bytes | int]:
 
 
 @contextmanager
-def _raw(opened: Path | IO[bytes], journal: Journal) -> Iterator[io.BufferedReader]:
+def _raw(opened: Path | IO[bytes], journal: Journal) -> Iterator[Buffered]:
     descriptor = os.open(opened, os.O_RDONLY) if isinstance(opened, Path) else os.dup(opened.fileno())
     with io.BufferedReader(_Counted(descriptor, journal), _BLOCK) as raw:
         raw.seek(0)
@@ -439,14 +439,14 @@ def _raw(opened: Path | IO[bytes], journal: Journal) -> Iterator[io.BufferedRead
 
 
 @contextmanager
-def _opened(opened: Path | IO[bytes], size: int, journal: Journal) -> Iterator[io.BufferedReader]:
+def _opened(opened: Path | IO[bytes], size: int, journal: Journal) -> Iterator[Buffered]:
     with _raw(opened, journal) as raw, packed.unpacked(raw, size) as stream:
         yield stream
 
 
 @contextmanager
-def _opened_member(member: Member) -> Iterator[io.BufferedReader]:
-    with io.BufferedReader(cast("io.RawIOBase", member.open()), _BLOCK) as raw, packed.unpacked(raw, member.size) as stream:
+def _opened_member(member: Member) -> Iterator[Buffered]:
+    with io.BufferedReader(cast("Any", member.open()), _BLOCK) as raw, packed.unpacked(raw, member.size) as stream:
         yield stream
 
 

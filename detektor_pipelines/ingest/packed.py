@@ -16,6 +16,7 @@ import zipfile
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, Final, cast
 
@@ -36,6 +37,9 @@ SUFFIXES: Final = (".tar", ".tgz", ".tar.gz", ".tar.xz", ".txz", ".tar.bz2", ".t
 
 TORN: Final = (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
 """What a torn packed file raises."""
+
+if TYPE_CHECKING:
+    Buffered = io.BufferedReader[Any]
 
 MAGIC_BYTES: Final = 512
 _TAR_MAGIC: Final = slice(257, 262)
@@ -61,7 +65,7 @@ class Member:
 
 
 @contextmanager
-def unpacked(raw: io.BufferedReader, packed_size: int) -> Iterator[io.BufferedReader]:
+def unpacked(raw: Buffered, packed_size: int) -> Iterator[Buffered]:
     """Give a stream's contents: unpacked where its first bytes say that it is packed, as it is otherwise.
 
     Args:
@@ -104,7 +108,7 @@ def members_of_zip(stream: IO[bytes]) -> Iterator[Member]:
     for info in sorted(archive.infolist(), key=lambda info: info.filename):
         if info.is_dir():
             continue
-        yield Member(_within(info.filename), info.file_size, lambda info=info: _of_zip(archive, info))
+        yield Member(_within(info.filename), info.file_size, partial(_of_zip, archive, info))
 
 
 def members_of_tar(stream: IO[bytes]) -> Iterator[Member]:
@@ -127,7 +131,7 @@ def members_of_tar(stream: IO[bytes]) -> Iterator[Member]:
     archive = tarfile.open(fileobj=stream, mode="r:")  # noqa: SIM115 - it lives as long as its members are read
     for info in sorted(archive.getmembers(), key=lambda info: info.name):
         if info.isreg():
-            yield Member(_within(info.name), info.size, lambda info=info: cast("IO[bytes]", archive.extractfile(info)))
+            yield Member(_within(info.name), info.size, partial(_of_tar, archive, info))
 
 
 def _of_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
@@ -142,6 +146,10 @@ def _of_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
     except NotImplementedError:
         reason = "packed in a way that is not known here: unpack it first (unzip)"
         raise TooMuchError(reason) from None
+
+
+def _of_tar(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
+    return cast("IO[bytes]", archive.extractfile(info))
 
 
 def _within(name: str) -> str:

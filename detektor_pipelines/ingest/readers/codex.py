@@ -137,7 +137,7 @@ def _collect(file: SourceFile, rollout: _Rollout, stats: ReadStats) -> Iterator[
 
 def _take(record: Record, file: SourceFile, rollout: _Rollout, stats: ReadStats) -> str | None:
     """Collect one record; return why it could not be. One of another format is left to its reader."""
-    if "payload" not in record and stats.is_of_another(record, file, "codex"):
+    if "payload" not in record and stats.is_of_another(record, file.source, "codex"):
         return None
     kind, payload = text_of(record.get("type")), record.get("payload")
     try:

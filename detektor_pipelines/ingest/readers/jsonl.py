@@ -59,7 +59,7 @@ def read(lines: Iterable[Line], *, source: str, context: ReadContext, stats: Rea
 def _read(file: SourceFile, context: ReadContext, stats: ReadStats) -> Iterator[AgentEvent | Rejection]:
     for number, line in file.open():
         for record in records_of(line):
-            if not isinstance(record, str) and not _is_own(record) and stats.is_of_another(record, file, "jsonl"):
+            if not isinstance(record, str) and not _is_own(record) and stats.is_of_another(record, file.source, "jsonl"):
                 continue
             event_id = None
             try:

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from detektor_pipelines.ingest.readers.formats import ReaderName
-    from detektor_pipelines.ingest.readers.interface import SourceFile
 
 
 @dataclass(slots=True)
@@ -27,8 +26,8 @@ class ReadStats:
         strange: Different records whose type the reader does not know; they are counted, not rejected.
         rejected: Lines that could not be read.
         orphan_results: Tool results whose call stands in none of the files; they become no event.
-        elsewhere: Files in which records of another format were met: that format's name → the files by `source`. The run gives them to
-            its reader too.
+        elsewhere: Files in which records of another format were met: that format's name → the files' `source`. The run gives them
+            to its reader too.
 
     """
 
@@ -39,9 +38,9 @@ class ReadStats:
     strange: Counter[str] = field(default_factory=Counter)
     rejected: int = 0
     orphan_results: int = 0
-    elsewhere: dict[ReaderName, dict[str, SourceFile]] = field(default_factory=dict)
+    elsewhere: dict[ReaderName, set[str]] = field(default_factory=dict)
 
-    def is_of_another(self, record: Mapping[str, Any], file: SourceFile, mine: ReaderName) -> bool:
+    def is_of_another(self, record: Mapping[str, Any], source: str, mine: ReaderName) -> bool:
         """Whether a record that a reader does not know is of another format; its file is then noted for that one.
 
         A reader asks only where a record's own keys do not settle that it is its own: the question costs more than reading most records.
@@ -49,5 +48,5 @@ class ReadStats:
         name = detect(record)
         if name in {mine, UNKNOWN}:
             return False
-        self.elsewhere.setdefault(name, {})[file.source] = file
+        self.elsewhere.setdefault(name, set()).add(source)
         return True

@@ -93,7 +93,7 @@ def _collect(file: SourceFile, collector: Collector, stats: ReadStats) -> Iterat
 def _take(record: Record, file: SourceFile, collector: Collector, stats: ReadStats) -> str | None:
     """Collect one record; return why it could not be. One of another format is left to its reader."""
     try:
-        if not is_own(record) and stats.is_of_another(record, file, NAME):
+        if not is_own(record) and stats.is_of_another(record, file.source, NAME):
             return None
         collector.add(record, file.source)
     except UnreadableRecordError as error:

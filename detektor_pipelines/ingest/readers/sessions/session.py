@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from detektor_pipelines.ingest.readers.derived import document_kind, push_outcome, suite_run, worth_a_look
 from detektor_pipelines.ingest.readers.failures import INTERRUPTED, REJECTED
@@ -151,13 +151,22 @@ def events_of(session: Session, names: AgentNames) -> Iterator[AgentEvent]:
     yield from _Events(session, names).all()
 
 
+class _Agent(NamedTuple):
+    """Whose an event is: an agent or `unmapped`, the name in the log, and whether that was concluded."""
+
+    agent_type: str
+    raw_name: str
+    derived: bool = False
+
+
 class _Events:
     def __init__(self, session: Session, names: AgentNames) -> None:
         self._session = session
         self._names = names
-        self._agents: dict[str | None, tuple[str, str]] = {None: (names.agent_type(session.agent), session.agent)}
+        self._agents: dict[str | None, _Agent] = {None: _Agent(names.agent_type(session.agent), session.agent)}
         for key, run in session.runs.items():
-            self._agents[key] = (names.agent_type(run.name), run.name)
+            called = names.agent_for(run.name, run.description, run.prompt)
+            self._agents[key] = _Agent(called.agent_type, run.name, called.derived)
 
     def all(self) -> Iterator[AgentEvent]:
         for call_id, call in self._session.calls.items():
@@ -170,8 +179,8 @@ class _Events:
         for key, run in self._session.runs.items():
             yield from self._run(key, run)
 
-    def _agent(self, run: str | None) -> tuple[str, str]:
-        return self._agents.get(run) or (self._names.agent_type("unknown"), "unknown")
+    def _agent(self, run: str | None) -> _Agent:
+        return self._agents.get(run) or _Agent(self._names.agent_type("unknown"), "unknown")
 
     def _tool_call(self, call_id: str, call: Call) -> AgentEvent:
         return self._event(
@@ -200,9 +209,9 @@ class _Events:
             status = {"success": "completed", "failure": "failed", "cancelled": "cancelled", None: "open"}[run.outcome]
             attributes: dict[str, Json] = {"agent_id": run.agent_id, "status": status}
             yield self._event("invoke", key, "invoke_agent", agent, at, key, measures, categories, attributes)
-        if agent[0] == UNMAPPED or run.outcome is None:
+        if agent.agent_type == UNMAPPED or run.outcome is None:
             return
-        operation = views_operation(agent[0])
+        operation = views_operation(agent.agent_type)
         if run.outcome == "success" or operation in ENDS_COUNT:
             yield self._work(key, run, operation, agent, measures, categories, calls)
 
@@ -211,7 +220,7 @@ class _Events:
         key: str,
         run: Run,
         operation: str,
-        agent: tuple[str, str],
+        agent: _Agent,
         measures: dict[str, int | None],
         categories: dict[str, str | None],
         calls: list[Call],
@@ -268,7 +277,7 @@ class _Events:
         if call.run is None and push is not False:
             categories: dict[str, str | None] = {"outcome": cancelled or push, "action": "deploy", "strategy": "push"}
             yield self._as("deployment-specialist", "deploy", call_id, "deploy", call, {"duration_ms": call.duration_ms}, categories)
-        if call.run is not None and self._agent(call.run)[0] != "detektor-coder":
+        if call.run is not None and self._agent(call.run).agent_type != "detektor-coder":
             return
         tests = suite_run(command, call.output, failed=failed)
         if tests:
@@ -285,28 +294,26 @@ class _Events:
         measures: Mapping[str, int | None],
         categories: Mapping[str, str | None],
     ) -> AgentEvent:
-        who = (agent, self._agent(call.run)[1])
-        return self._event(kind, call_id, operation, who, _end_of(call), call.run, measures, categories, derived=True)
+        who = _Agent(agent, self._agent(call.run).raw_name, derived=True)
+        return self._event(kind, call_id, operation, who, _end_of(call), call.run, measures, categories)
 
     def _event(  # noqa: PLR0913, PLR0917 (an event has that many parts)
         self,
         kind: str,
         own_id: str,
         operation: str,
-        agent: tuple[str, str],
+        agent: _Agent,
         at: int,
         run: str | None,
         measures: Mapping[str, int | None],
         categories: Mapping[str, str | None],
         attributes: Mapping[str, Json] | None = None,
-        *,
-        derived: bool = False,
     ) -> AgentEvent:
         session = self._session
         return AgentEvent(
             event_id=f"{kind}:{self._unique(own_id)}",
-            agent_type=agent[0],
-            raw_name=agent[1],
+            agent_type=agent.agent_type,
+            raw_name=agent.raw_name,
             operation=operation,
             occurred_at=at,
             known_at=at,
@@ -317,7 +324,7 @@ class _Events:
             measures={name: value for name, value in measures.items() if value is not None},
             categories={name: value[:256] for name, value in categories.items() if value},
             attributes={name: value for name, value in (attributes or {}).items() if value is not None},
-            derived=derived,
+            derived=agent.derived,
             reader_revision=session.reader_revision,
         )
 

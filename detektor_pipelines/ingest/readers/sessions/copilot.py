@@ -17,7 +17,7 @@ from detektor_pipelines.ingest.readers.failures import error_type
 from detektor_pipelines.ingest.readers.interface import SourceFile
 from detektor_pipelines.ingest.readers.names import AgentNames
 from detektor_pipelines.ingest.readers.records import records_of
-from detektor_pipelines.ingest.readers.sessions import Answer, Call, Run, Session, events_of, milliseconds, project_of
+from detektor_pipelines.ingest.readers.sessions.session import Answer, Call, Run, Session, events_of, milliseconds, project_of
 from detektor_pipelines.ingest.readers.shapes import Record, UnreadableRecordError, count_of, instant_of, record_of, text_of
 from detektor_pipelines.ingest.readers.statistics import ReadStats
 from detektor_pipelines.language.records import Rejection
@@ -108,7 +108,7 @@ class _Reading:
     def _take(self, record: Record) -> str | None:
         kind, data = text_of(record.get("type")), record.get("data")
         if kind is None or not isinstance(data, dict) or "parentId" not in record:
-            if not self._stats.is_of_another(record, self._file, NAME):
+            if not self._stats.is_of_another(record, self._file.source, NAME):
                 self._stats.strange[kind or "(no type)"] += 1
             return None
         self._stats.lines += 1

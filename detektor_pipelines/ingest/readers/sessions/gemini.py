@@ -17,7 +17,7 @@ from detektor_pipelines.ingest.readers.failures import INTERRUPTED, error_type
 from detektor_pipelines.ingest.readers.interface import SourceFile
 from detektor_pipelines.ingest.readers.names import AgentNames
 from detektor_pipelines.ingest.readers.records import records_of
-from detektor_pipelines.ingest.readers.sessions import Answer, Call, Run, Session, events_of, milliseconds, project_of
+from detektor_pipelines.ingest.readers.sessions.session import Answer, Call, Run, Session, events_of, milliseconds, project_of
 from detektor_pipelines.ingest.readers.shapes import Record, UnreadableRecordError, count_of, instant_of, record_of, text_of
 from detektor_pipelines.ingest.readers.statistics import ReadStats
 from detektor_pipelines.ingest.reports.lines import is_cut
@@ -106,7 +106,7 @@ def _collect(file: SourceFile, chats: list[_Chat], stats: ReadStats) -> Iterator
             elif chat is not None and _is_update(record):
                 stats.lines += 1
                 _update(chat, record, number, line, stats)
-            elif not stats.is_of_another(record, file, NAME):
+            elif not stats.is_of_another(record, file.source, NAME):
                 stats.strange[text_of(record.get("type")) or "(no type)"] += 1
 
 
@@ -152,7 +152,7 @@ def _subagent_of(file: SourceFile, head: Record) -> str | None:
 
 def _sessions(chats: Sequence[_Chat], context: ReadContext, stats: ReadStats) -> Iterator[tuple[Session, list[Rejection]]]:
     """Yield each main session with the subagents that it called, then the subagents that nobody is known to have called."""
-    free = {chat.subagent: chat for chat in chats if chat.subagent}
+    free: dict[str, _Chat] = {chat.subagent: chat for chat in chats if chat.subagent}
     for chat in chats:
         if chat.subagent is None:
             reading = _Reading(chat, context, stats)
@@ -272,7 +272,7 @@ def output_of(result: Any) -> str:
         return "\n".join(text for each in result if (text := output_of(each)))
     told = record_of(result)
     response = record_of(record_of(told.get("functionResponse")).get("response")) or told
-    return next((text for key in ("output", "error", "text", "llmContent") if (text := text_of(response.get(key)))), "")
+    return next((found for key in ("output", "error", "text", "llmContent") if (found := text_of(response.get(key)))), "")
 
 
 def finish(call: Call, at: int, status: str | None) -> None:

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines.ingest.masking import excerpt
-from detektor_pipelines.ingest.readers.gemini import EDITS, SHELLS, edit, finish, output_of, tokens_of
 from detektor_pipelines.ingest.readers.interface import SourceFile
 from detektor_pipelines.ingest.readers.names import AgentNames
 from detektor_pipelines.ingest.readers.records import records_of
-from detektor_pipelines.ingest.readers.sessions import Answer, Call, Run, Session, events_of, project_of
+from detektor_pipelines.ingest.readers.sessions.gemini import EDITS, SHELLS, edit, finish, output_of, tokens_of
+from detektor_pipelines.ingest.readers.sessions.session import Answer, Call, Run, Session, events_of, project_of
 from detektor_pipelines.ingest.readers.shapes import Record, UnreadableRecordError, count_of, instant_of, record_of, text_of
 from detektor_pipelines.ingest.readers.statistics import ReadStats
 from detektor_pipelines.language.records import Rejection
@@ -72,7 +72,7 @@ def _take(record: Record, file: SourceFile, sessions: _Sessions, stats: ReadStat
     message = record.get("message")
     mine = session_id is not None and "uuid" in record and (not isinstance(message, dict) or "content" not in message)
     if not mine or session_id is None:
-        if not stats.is_of_another(record, file, NAME):
+        if not stats.is_of_another(record, file.source, NAME):
             stats.strange[kind if isinstance(kind, str) else "(no type)"] += 1
         return None
     stats.lines += 1

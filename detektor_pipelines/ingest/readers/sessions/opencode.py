@@ -13,6 +13,7 @@ import sqlite3
 import tempfile
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,7 +24,7 @@ from detektor_pipelines.ingest.readers.failures import INTERRUPTED, error_type
 from detektor_pipelines.ingest.readers.interface import SourceFile
 from detektor_pipelines.ingest.readers.names import MAIN_THREAD, AgentNames
 from detektor_pipelines.ingest.readers.records import records_of
-from detektor_pipelines.ingest.readers.sessions import Answer, Call, Run, Session, events_of, milliseconds, project_of
+from detektor_pipelines.ingest.readers.sessions.session import Answer, Call, Run, Session, events_of, milliseconds, project_of
 from detektor_pipelines.ingest.readers.shapes import Record, count_of, record_of, text_of
 from detektor_pipelines.ingest.readers.statistics import ReadStats
 from detektor_pipelines.ingest.reports.lines import is_cut
@@ -123,11 +124,11 @@ def _documents(file: SourceFile, stats: ReadStats) -> Iterator[_Stored | Rejecti
                 yield Rejection(file.source, number, record, excerpt(line))
             elif isinstance(record.get("info"), dict) and isinstance(record.get("messages"), list):
                 stats.lines += 1
-                yield _Stored(record_of(record["info"]), file.source, lambda record=record: _exported(record))
+                yield _Stored(record_of(record["info"]), file.source, partial(_exported, record))
             elif "projectID" in record and file.path is not None:
                 stats.lines += 1
-                yield _Stored(record, file.source, lambda record=record: _in_directories(file.path, record))
-            elif not stats.is_of_another(record, file, NAME):
+                yield _Stored(record, file.source, partial(_in_directories, file.path, record))
+            elif not stats.is_of_another(record, file.source, NAME):
                 stats.strange[text_of(record.get("type")) or "(no type)"] += 1
 
 
@@ -138,7 +139,7 @@ def _exported(record: Record) -> Iterator[tuple[Record, list[Record]]]:
 
 
 def _in_directories(path: Path | None, info: Record) -> Iterator[tuple[Record, list[Record]]]:
-    """The files of before 1.2, below `storage`: `session/<project>/<id>.json`, `message/<session>/<id>.json`, `part/<message>/<id>.json`."""
+    """The files of before 1.2 in `storage`: `session/<project>/<id>.json`, `message/<session>/<id>.json`, `part/<message>/<id>.json`."""
     if path is None:
         return
     storage = path.parent.parent.parent
@@ -161,7 +162,7 @@ def _database(file: SourceFile, opened: ExitStack) -> Iterator[_Stored | Rejecti
         connection = opened.enter_context(_connection(file.path))
         for row in connection.execute("SELECT * FROM session ORDER BY id"):
             info = dict(row)
-            yield _Stored(info, file.source, lambda info=info: _in_database(connection, str(info.get("id"))))
+            yield _Stored(info, file.source, partial(_in_database, connection, str(info.get("id"))))
     except (sqlite3.Error, OSError) as error:
         yield Rejection(file.source, None, f"the database cannot be read: {error}")
 
