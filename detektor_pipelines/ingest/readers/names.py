@@ -1,4 +1,4 @@
-"""From the names that agents have in logs to the eight agents of the platform.
+"""From the names that agents have in logs, and from what they were called for, to the eight agents of the platform.
 
 The packaged table is `agents.toml` beside this module; `DETEKTOR_HOME/agents.toml` and `--agents FILE` extend and override it.
 """
@@ -9,11 +9,13 @@ import fnmatch
 import re
 import tomllib
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.language.events import AGENT_TYPES, UNMAPPED
+from detektor_pipelines.ingest.readers.purpose import PARTS, Purpose, Rule, merged, purpose_of
+from detektor_pipelines.language.events import AGENT_TYPES, UNMAPPED, views_operation
 
 PACKAGED_TABLE: Final = Path(__file__).with_name("agents.toml")
 FILE_NAME: Final = "agents.toml"
@@ -24,14 +26,36 @@ _ALLOWED: Final = (*AGENT_TYPES, UNMAPPED)
 _LINE_OF_ERROR: Final = re.compile(r"\(at line (\d+)")
 
 
+class Called(NamedTuple):
+    """Whose work a call is.
+
+    Attributes:
+        agent_type: One of the eight agents, or `unmapped`.
+        purpose: What it was called for: a purpose of `agents.toml`, the own operation of an agent known by its name, None where unsure.
+        derived: Whether description and prompt decided, not the name. The events of such a call are marked as derived.
+
+    """
+
+    agent_type: str
+    purpose: str | None
+    derived: bool
+
+
+class _Generic(NamedTuple):
+    """In the place of an agent: the name says nothing of the work, which may be of these purposes (None: of any)."""
+
+    purposes: frozenset[str] | None
+
+
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """One file's names, lower case."""
+    """One file's names, lower case, and its rules."""
 
-    exact: dict[str, str]
-    patterns: tuple[tuple[re.Pattern[str], str], ...]
+    exact: dict[str, str | _Generic]
+    patterns: tuple[tuple[re.Pattern[str], str | _Generic], ...]
+    rules: dict[str, Rule] = field(default_factory=dict)
 
-    def find(self, name: str) -> str | None:
+    def find(self, name: str) -> str | _Generic | None:
         found = self.exact.get(name)
         if found is not None:
             return found
@@ -41,26 +65,51 @@ class _Table:
 _OWN: Final = _Table({agent: agent for agent in AGENT_TYPES}, ())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AgentNames:
     """Tables of names, the strongest first; without any, only the eight agents' own names are known."""
 
     tables: tuple[_Table, ...] = (_OWN,)
-    _known: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+    _known: dict[str, str | _Generic] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def load(cls, *files: Path) -> AgentNames:
         """Read the packaged table and `files`; a later file wins over an earlier one, and all win over the packaged one.
 
         Raises:
-            UserError: A file is not TOML, or maps a name to something that is not an agent.
+            UserError: A file is not TOML, maps a name to something that is not an agent, or holds a rule that cannot be read.
 
         """
         given = tuple(_read(file) for file in reversed(files))
         return cls((*given, _OWN, _read(PACKAGED_TABLE)))
 
     def agent_type(self, raw_name: str) -> str:
-        """Return one of the eight agents, or `unmapped`."""
+        """Return one of the eight agents, or `unmapped`, by the name alone."""
+        found = self._find(raw_name)
+        return UNMAPPED if isinstance(found, _Generic) else found
+
+    def agent_for(self, raw_name: str, description: str | None = None, prompt: str | None = None) -> Called:
+        """Say whose work a call is: by the agent's name, or by what it was called for where the name says nothing.
+
+        Args:
+            raw_name: The agent's name in the log; the main session's is `main`.
+            description: The call's few words of description.
+            prompt: What the agent was told, or the beginning of it.
+
+        """
+        found = self._find(raw_name)
+        if not isinstance(found, _Generic):
+            return Called(found, None if found == UNMAPPED else views_operation(found), derived=False)
+        purpose = purpose_of(self._rules, description, prompt)
+        if purpose is None or (found.purposes is not None and purpose.name not in found.purposes):
+            return Called(UNMAPPED, None, derived=False)
+        return Called(purpose.agent_type, purpose.name, derived=purpose.agent_type != UNMAPPED)
+
+    @cached_property
+    def _rules(self) -> tuple[Rule, ...]:
+        return merged(table.rules for table in self.tables)
+
+    def _find(self, raw_name: str) -> str | _Generic:
         known = self._known.get(raw_name)
         if known is None:
             name = raw_name.strip().lower()
@@ -95,36 +144,95 @@ def _read(file: Path) -> _Table:
         raise _broken(file, int(line[1]) if line else None, f"it is not TOML: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise _broken(file, None, f"it cannot be read: {error}") from None
-    strange = [key for key in content if key != "agents"]
+    known = ("agents", "generic", "purposes")
+    strange = [key for key in content if key not in known]
     if strange:
-        raise _broken(file, _line_of(text, strange[0]), f"[{strange[0]}] means nothing here; the only table is [agents]")
-    return _table(file, text, content.get("agents", {}))
+        why = f"[{strange[0]}] means nothing here; the tables are [agents], [generic] and [purposes.NAME]"
+        raise _broken(file, _line_of(text, strange[0]), why)
+    for key in known:
+        if not isinstance(content.get(key, {}), dict):
+            raise _broken(file, _line_of(text, key), f"{key} is not a table")
+    return _table(file, text, content)
 
 
-def _table(file: Path, text: str, names: Any) -> _Table:
-    if not isinstance(names, dict):
-        raise _broken(file, _line_of(text, "agents"), "agents is not a table")
-    exact: dict[str, str] = {}
-    patterns: list[tuple[re.Pattern[str], str]] = []
-    for name, agent in names.items():
-        if not isinstance(agent, str) or agent not in _ALLOWED:
-            raise _broken(file, _line_of(text, name), f"{name!r} maps to {agent!r}, which is not an agent")
+def _table(file: Path, text: str, content: dict[str, Any]) -> _Table:
+    exact: dict[str, str | _Generic] = {}
+    patterns: list[tuple[re.Pattern[str], str | _Generic]] = []
+    for name, agent in (*_agents(file, text, content.get("agents", {})), *_generic(file, text, content.get("generic", {}))):
         lowered = name.strip().lower()
         if any(sign in lowered for sign in "*?["):
             patterns.append((re.compile(fnmatch.translate(lowered)), agent))
         else:
             exact[lowered] = agent
-    return _Table(exact, tuple(patterns))
+    rules = {name: _rule(file, text, name, parts) for name, parts in content.get("purposes", {}).items()}
+    return _Table(exact, tuple(patterns), rules)
+
+
+def _agents(file: Path, text: str, names: dict[str, Any]) -> list[tuple[str, str | _Generic]]:
+    for name, agent in names.items():
+        if not isinstance(agent, str) or agent not in _ALLOWED:
+            raise _broken(file, _line_of(text, name), f"{name!r} maps to {agent!r}, which is not an agent")
+    return list(names.items())
+
+
+def _generic(file: Path, text: str, names: dict[str, Any]) -> list[tuple[str, str | _Generic]]:
+    """Names that say nothing; one that is `false` is taken by its name again, as any other that no table maps."""
+    found: list[tuple[str, str | _Generic]] = []
+    for name, purposes in names.items():
+        if isinstance(purposes, bool):
+            found.append((name, _Generic(None) if purposes else UNMAPPED))
+        elif isinstance(purposes, list) and all(isinstance(purpose, str) for purpose in purposes):
+            found.append((name, _Generic(frozenset(purposes))))
+        else:
+            why = f"{name!r} under [generic] is {purposes!r}, neither true nor false nor a list of purposes"
+            raise _broken(file, _line_of(text, name), why)
+    return found
+
+
+def _rule(file: Path, text: str, name: str, parts: Any) -> Rule:
+    if not isinstance(parts, dict):
+        raise _broken(file, _line_of(text, name), f"purposes.{name} is not a table")
+    agent = parts.get("agent", "")
+    if "agent" in parts and agent not in _ALLOWED:
+        raise _broken(file, _line_in(text, name, "agent"), f"agent of [purposes.{name}] is {agent!r}, which is not an agent")
+    strange = [part for part in parts if part not in {"agent", *PARTS}]
+    if strange:
+        why = f"{strange[0]!r} means nothing in [purposes.{name}]; it holds agent, {', '.join(PARTS)}"
+        raise _broken(file, _line_in(text, name, strange[0]), why)
+    return Rule(Purpose(name, agent), *(_patterns(file, text, name, part, parts.get(part, [])) for part in PARTS))
+
+
+def _patterns(file: Path, text: str, name: str, part: str, listed: Any) -> tuple[re.Pattern[str], ...]:
+    if not isinstance(listed, list) or any(not isinstance(pattern, str) for pattern in listed):
+        raise _broken(file, _line_in(text, name, part), f"{part} of [purposes.{name}] is not a list of patterns")
+    compiled: list[re.Pattern[str]] = []
+    for pattern in listed:
+        try:
+            compiled.append(re.compile(pattern, re.IGNORECASE))
+        except re.error as error:
+            line = next((number for number, line in enumerate(text.splitlines(), 1) if pattern in line), None)
+            raise _broken(
+                file, line or _line_in(text, name, part), f"{pattern!r} in {part} of [purposes.{name}] is no regular expression: {error}"
+            ) from None
+    return tuple(compiled)
 
 
 def _line_of(text: str, key: str) -> int | None:
-    mention = re.compile(rf"""^\s*\[?\s*["']?{re.escape(key)}["']?\s*[\].=]""")
+    mention = re.compile(rf"""^\s*\[?\s*(?:purposes\.)?["']?{re.escape(key)}["']?\s*[\].=]""")
     return next((number for number, line in enumerate(text.splitlines(), 1) if mention.search(line)), None)
+
+
+def _line_in(text: str, purpose: str, key: str) -> int | None:
+    """The line of a key of one purpose's table."""
+    start = _line_of(text, purpose) or 1
+    found = _line_of("\n".join(text.splitlines()[start:]), key)
+    return start + found if found else start
 
 
 def _broken(file: Path, line: int | None, why: str) -> UserError:
     return UserError(
         f"The table of agent names cannot be used: {why}.",
         where=f"{file}, line {line}" if line else str(file),
-        fix=f'Write lines name = "agent" under [agents]; an agent is one of {", ".join(_ALLOWED)}.',
+        fix=f'Write lines name = "agent" under [agents]; an agent is one of {", ".join(_ALLOWED)}.'
+        " [generic] and [purposes] are described in docs/agent-logs.md.",
     )

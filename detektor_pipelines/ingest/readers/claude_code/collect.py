@@ -9,6 +9,7 @@ from detektor_pipelines.ingest.readers.claude_code.notifications import Notifica
 from detektor_pipelines.ingest.readers.claude_code.state import MAIN, Call, Caller, Message, Notice, Run, Session, SideThread, State, Usage
 from detektor_pipelines.ingest.readers.derived import worth_a_look
 from detektor_pipelines.ingest.readers.failures import INTERRUPTED, error_type
+from detektor_pipelines.ingest.readers.purpose import READ_OF_PROMPT
 from detektor_pipelines.ingest.readers.shapes import (
     Record,
     UnreadableRecordError,
@@ -99,6 +100,7 @@ class Collector:
         thread = self.state.side_threads.get((session, agent_id))
         if thread:
             thread.raw_name = text_of(meta.get("agentType")) or thread.raw_name
+            thread.description = text_of(meta.get("description")) or thread.description
             thread.run = text_of(meta.get("toolUseId")) or thread.run
 
     def _count(self, record: Record, kind: Any) -> None:
@@ -232,6 +234,7 @@ class Collector:
             run.session, run.called_at, run.source = call.session, call.at, call.source
             run.raw_name = run.raw_name or text_of(arguments.get("subagent_type"))
             run.description = fuller(run.description, text_of(arguments.get("description")))
+            run.prompt = fuller(run.prompt, (text_of(arguments.get("prompt")) or "")[:READ_OF_PROMPT] or None)
 
     def _result(self, block: Record, result: Any, at: int, source: str) -> None:
         call_id = text_of(block.get("tool_use_id"))

@@ -7,7 +7,7 @@ Event ids: `tool:<tool_use id>`, `msg:<message id>`, `invoke:<tool_use id>`, `wo
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from detektor_pipelines.ingest.readers.claude_code.edits import change_of
 from detektor_pipelines.ingest.readers.claude_code.runs import Ending, Runs
@@ -40,6 +40,14 @@ _CALLED_AGAIN: Final = re.compile(
 )
 
 
+class Agent(NamedTuple):
+    """Whose an event is: one of the eight or `unmapped`, the name in the log, and whether what it was called for decided."""
+
+    agent_type: str
+    raw_name: str
+    derived: bool = False
+
+
 class Emitter:
     """Turns one group's state into events.
 
@@ -55,6 +63,8 @@ class Emitter:
         self._names = names
         self._project_of = project_of
         self._runs = Runs(state)
+        self._main = Agent(names.agent_type(MAIN_THREAD), MAIN_THREAD)
+        self._agents: dict[str | None, Agent] = {}
 
     def events(self) -> Iterator[AgentEvent]:
         """Yield all events, of one kind after the other."""
@@ -67,7 +77,7 @@ class Emitter:
         self,
         event_id: str,
         operation: str,
-        agent: tuple[str, str],
+        agent: Agent,
         at: int,
         session: str | None,
         source: str,
@@ -80,8 +90,8 @@ class Emitter:
     ) -> AgentEvent:
         return AgentEvent(
             event_id=event_id,
-            agent_type=agent[0],
-            raw_name=agent[1],
+            agent_type=agent.agent_type,
+            raw_name=agent.raw_name,
             operation=operation,
             occurred_at=at,
             known_at=at,
@@ -92,17 +102,24 @@ class Emitter:
             measures={name: value for name, value in (measures or {}).items() if value is not None},
             categories={name: value[:256] for name, value in (categories or {}).items() if value},
             attributes={name: value for name, value in (attributes or {}).items() if value is not None},
-            derived=derived,
+            derived=derived or agent.derived,
             reader_revision=READER_REVISION,
         )
 
-    def _agent(self, session: str | None, caller: Caller, at: int) -> tuple[tuple[str, str], str | None]:
-        """(agent_type, raw_name) and task_id of whoever called a tool or wrote a message."""
+    def _agent(self, session: str | None, caller: Caller, at: int) -> tuple[Agent, str | None]:
+        """Whoever called a tool or wrote a message, and its task_id."""
         if not caller.side:
-            return (UNMAPPED, MAIN_THREAD), None
+            return self._main, None
         key = self._runs.key_of(session, caller, at)
-        name = self._runs.name_of(key)
-        return (self._names.agent_type(name), name), key
+        return self._agent_of(key), key
+
+    def _agent_of(self, key: str | None) -> Agent:
+        """The agent of a run: by its name, or by what it was called for."""
+        if key not in self._agents:
+            run, name = self._runs.run_of(key), self._runs.name_of(key)
+            called = self._names.agent_for(name, run.description if run else None, run.prompt if run else None)
+            self._agents[key] = Agent(called.agent_type, name, called.derived)
+        return self._agents[key]
 
     def _tool_calls(self) -> Iterator[AgentEvent]:
         for call_id, call in self._state.calls.items():
@@ -147,17 +164,17 @@ class Emitter:
     def _subagents(self) -> Iterator[AgentEvent]:
         rounds: dict[tuple[str | None, str, str], int] = {}
         for ending in self._runs.endings():
-            agent = (self._names.agent_type(ending.raw_name), ending.raw_name)
+            agent = self._agent_of(ending.key)
             if ending.called:
                 yield self._invocation(ending, agent)
             attempt = None
             if ending.run.description:
                 task = (ending.run.session, ending.raw_name, " ".join(_CALLED_AGAIN.sub(" ", ending.run.description.lower()).split()))
                 attempt = rounds[task] = rounds.get(task, 0) + 1
-            if agent[0] != UNMAPPED and ending.started and _is_over(ending, views_operation(agent[0])):
+            if agent.agent_type != UNMAPPED and ending.started and _is_over(ending, views_operation(agent.agent_type)):
                 yield self._work(ending, agent, attempt)
 
-    def _invocation(self, ending: Ending, agent: tuple[str, str]) -> AgentEvent:
+    def _invocation(self, ending: Ending, agent: Agent) -> AgentEvent:
         measures, _ = _usage(ending)
         return self._event(
             f"invoke:{ending.key}",
@@ -172,8 +189,8 @@ class Emitter:
             attributes={"agent_id": ending.run.agent_id, "background": ending.run.background, "status": ending.status},
         )
 
-    def _work(self, ending: Ending, agent: tuple[str, str], attempt: int | None) -> AgentEvent:
-        operation = views_operation(agent[0])
+    def _work(self, ending: Ending, agent: Agent, attempt: int | None) -> AgentEvent:
+        operation = views_operation(agent.agent_type)
         measures, attributes = _usage(ending)
         categories: dict[str, str | None] = {"outcome": _outcome(ending), "model": ending.model}
         if operation == "review":
@@ -224,7 +241,7 @@ class Emitter:
         yield self._event(
             f"deploy:{call_id}",
             "deploy",
-            ("deployment-specialist", MAIN_THREAD),
+            Agent("deployment-specialist", MAIN_THREAD),
             call.ended_at if call.ended_at is not None else call.at or 0,
             call.session,
             call.source,
@@ -243,7 +260,7 @@ class Emitter:
         if call.error_type == REJECTED:
             return
         agent, task_id = self._agent(call.session, call.caller, call.at or 0)
-        if call.caller.side and agent[0] != "detektor-coder":
+        if call.caller.side and agent.agent_type != "detektor-coder":
             return
         run = suite_run(call.command or "", call.output or "", failed=_failed_line(call))
         if run is None:
@@ -251,7 +268,7 @@ class Emitter:
         yield self._event(
             f"test:{call_id}",
             "test_run",
-            ("detektor-coder", agent[1]),
+            Agent("detektor-coder", agent.raw_name),
             call.ended_at if call.ended_at is not None else call.at or 0,
             call.session,
             call.source,
@@ -268,7 +285,7 @@ class Emitter:
         yield self._event(
             f"document:{call_id}",
             "document",
-            ("documentation-keeper", MAIN_THREAD),
+            Agent("documentation-keeper", MAIN_THREAD),
             call.ended_at if call.ended_at is not None else call.at or 0,
             call.session,
             call.source,

@@ -92,6 +92,10 @@ class Runs:
             return None
         return next((key for begun, key in reversed(started) if begun <= at), started[0][1])
 
+    def run_of(self, key: str | None) -> Run | None:
+        """Return the run of that key; None when there is no such run."""
+        return self._known.get(key) if key else None
+
     def name_of(self, key: str | None) -> str:
         """Return the raw name of a run's agent."""
         run = self._known.get(key) if key else None
@@ -118,11 +122,13 @@ class Runs:
             run = self._known[thread.run]
             run.agent_id = run.agent_id or agent_id
             run.raw_name = run.raw_name or thread.raw_name
+            run.description = run.description or thread.description
         elif (session, agent_id) not in self._of_agent:
             key = thread.run or f"agent:{session}:{agent_id}"
             self._known[key] = Run(
                 session=session,
                 raw_name=thread.raw_name,
+                description=thread.description,
                 called_at=thread.first_at,
                 source=thread.source,
                 agent_id=agent_id,

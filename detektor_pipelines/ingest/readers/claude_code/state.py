@@ -92,6 +92,7 @@ class Run:
     session: str | None = None
     raw_name: str | None = None
     description: str | None = None
+    prompt: str | None = None
     called_at: int | None = None
     source: str = ""
     agent_id: str | None = None
@@ -127,6 +128,7 @@ class SideThread:
     text: str | None = None
     model: str | None = None
     raw_name: str | None = None
+    description: str | None = None
     run: str | None = None
     own_file: bool = False
 

@@ -28,7 +28,7 @@ def packaged() -> AgentNames:
         ("security-reviewer", "code-reviewer"),
         ("dev", "detektor-coder"),
         ("gsd-executor", "detektor-coder"),
-        ("general-purpose", "detektor-coder"),
+        ("general-purpose", "unmapped"),
         ("code-simplifier:code-simplifier", "detektor-coder"),
         ("architecture-strategist", "architecture-advisor"),
         ("some-plugin:review:architecture-strategist", "architecture-advisor"),
@@ -79,7 +79,7 @@ def test_no_table_at_home_is_fine(tmp_path: Path) -> None:
         ('[agents]\ndev = "detektor-coder"\nqa = "tester"\n', 3, "'qa' maps to 'tester', which is not an agent"),
         ("[agents]\nqa = 3\n", 2, "which is not an agent"),
         ("[agents]\n\nqa = \n", 3, "not TOML"),
-        ('[agent]\nqa = "debugger"\n', 1, "the only table is [agents]"),
+        ('[agent]\nqa = "debugger"\n', 1, "the tables are [agents]"),
         ('agents = "debugger"\n', 1, "agents is not a table"),
     ],
 )

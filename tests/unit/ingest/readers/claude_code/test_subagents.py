@@ -220,7 +220,7 @@ def test_lines_of_a_file_whose_content_was_cut_are_unknown(transcript: Any, shap
 
 
 def test_newer_versions_state_the_lines_and_the_agents_name(transcript: Any, read: Callable[..., Any]) -> None:
-    call = transcript.subagent(1, "toolu_t", "x", tool="Agent")
+    call = transcript.subagent(1, "toolu_t", "x", "Add a retry to the uploader", tool="Agent")
     del call["message"]["content"][0]["input"]["subagent_type"]
     stats = {"readCount": 1, "editFileCount": 3, "linesAdded": 166, "linesRemoved": 4}
     transcript.finished(
@@ -228,4 +228,5 @@ def test_newer_versions_state_the_lines_and_the_agents_name(transcript: Any, rea
     )
     work = read(transcript).one("work:toolu_t")
     assert (work.agent_type, work.raw_name, work.operation) == ("detektor-coder", "general-purpose", "implement")
+    assert work.derived
     assert (work.measures["lines_added"], work.measures["lines_removed"], work.categories["model"]) == (166, 4, "some-model-2")
