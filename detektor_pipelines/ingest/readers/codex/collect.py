@@ -81,6 +81,9 @@ _TOLD_ELSEWHERE: Final = frozenset(
 )
 """Kinds of `response_item` and `event_msg` that make no event, or whose event another record makes."""
 
+_TURNS: Final = frozenset({None, "task_started", "turn_started", "task_complete", "turn_complete", "turn_aborted"})
+"""Kinds of `event_msg` (None: a `turn_context`) whose `turn_id` tells a copy from an own record."""
+
 _TOLD_ITEMS: Final = frozenset(
     {"UserMessage", "AgentMessage", "Reasoning", "Plan", "HookPrompt", "EnteredReviewMode", "ExitedReviewMode", "ContextCompaction"}
     | {"ImageView", "Sleep"}
@@ -181,9 +184,10 @@ class Collector:
             return None
         at = _instant_or_none(timestamp) if kind == "turn_context" else instant_of(timestamp)
         item = text_of(payload.get("type"))
-        names = _ids_of(kind, item, payload)
-        self._rollout.ids.update(names)
-        copied = self._is_copied(at, names)
+        name = payload.get("call_id" if kind == "response_item" else "turn_id") if kind == "response_item" or item in _TURNS else None
+        if isinstance(name, str):
+            self._rollout.ids.add(name)
+        copied = self._forked_at is not None and self._is_copied(at, self._forked_at, name)
         if copied:
             self._rollout.begin_again(self._forked_at)
         if kind == "turn_context":
@@ -199,7 +203,7 @@ class Collector:
         reader = self._readers.get(item or "")
         if reader is None:
             return None if item in _TOLD_ELSEWHERE or item is None else f"{kind}/{item}"
-        strange = f"item_completed/{_kind_of_item(payload)}" if item == "item_completed" and not self._knows_item(payload) else None
+        strange = f"item_completed/{_kind_of_item(payload)}" if item == "item_completed" and not self._knows(payload) else None
         if copied and item not in {"token_count", "user_message"}:
             return strange
         if not copied and self._rollout.first_at is None:
@@ -237,17 +241,13 @@ class Collector:
             self._forked_at = self._copied_until
             self._rollout.first_at = self._forked_at
 
-    def _is_copied(self, at: int | None, names: set[str]) -> bool:
+    def _is_copied(self, at: int | None, forked_at: int, name: Any) -> bool:
         """Whether a record of a fork was copied: the parent has its call or turn, or it is no later than the fork's own first record.
 
         What was stamped anew carries that record's second, and where the copying took longer, follows it without a pause.
         """
-        if self._forked_at is None:
-            return False
-        if at is not None and (at // _SECOND <= self._forked_at // _SECOND or 0 <= at - self._copied_until <= _BURST_US):
-            self._copied_until = max(self._copied_until, at)
-            return True
-        if names & self._parents:
+        is_early = at is not None and (at // _SECOND <= forked_at // _SECOND or 0 <= at - self._copied_until <= _BURST_US)
+        if is_early or (isinstance(name, str) and name in self._parents):
             self._copied_until = max(self._copied_until, at or 0)
             return True
         return False
@@ -447,7 +447,7 @@ class Collector:
         thread = text_of(payload.get("thread_id"))
         return thread is None or self._rollout.thread is None or thread == self._rollout.thread
 
-    def _knows_item(self, payload: Record) -> bool:
+    def _knows(self, payload: Record) -> bool:
         kind = _kind_of_item(payload)
         return kind in self._items or kind in _TOLD_ITEMS
 
@@ -486,16 +486,6 @@ def _agent_of(payload: Record) -> str | None:
         or text_of(record_of(subagent).get("other"))
         or "unknown"
     )
-
-
-def _ids_of(kind: str, item: str | None, payload: Record) -> set[str]:
-    """Return the call and turn ids by which a record is known to be a copy."""
-    named = ()
-    if kind == "turn_context" or item in {"task_started", "turn_started", "task_complete", "turn_complete", "turn_aborted"}:
-        named = (payload.get("turn_id"),)
-    elif kind == "response_item":
-        named = (payload.get("call_id"),)
-    return {name for name in named if isinstance(name, str) and name}
 
 
 def _command_of(said: Record) -> str | None:
