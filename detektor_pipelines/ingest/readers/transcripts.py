@@ -140,10 +140,11 @@ def _projects(state: State, group: Sequence[SourceFile], context: ReadContext) -
 
 
 def _project_of_session(cwd: str | None, repository: str | None) -> str | None:
+    """The remote of the directory, then the directory; a pull request may be one in a library's repository, and counts without a directory."""
     remote = remote_of_directory(cwd) if cwd else None
-    if remote or repository:
-        return project_of_remote(remote or repository or "")
-    return project_of_directory(cwd) if cwd else None
+    named = project_of_remote(remote) if remote else None
+    named = named or (project_of_directory(cwd) if cwd else None)
+    return named or (project_of_remote(repository) if repository else None)
 
 
 def _is_one_repository(group: Sequence[SourceFile]) -> bool:

@@ -15,6 +15,7 @@ from detektor_pipelines.ingest.readers.claude_code.state import MAIN
 from detektor_pipelines.ingest.readers.derived import document_kind, push_outcome, suite_run
 from detektor_pipelines.ingest.readers.failures import REJECTED
 from detektor_pipelines.ingest.readers.names import MAIN_THREAD, AgentNames
+from detektor_pipelines.ingest.readers.projects import without_worktree
 from detektor_pipelines.ingest.reports.verdicts import read_review
 from detektor_pipelines.language.events import OPERATIONS, UNMAPPED, views_operation
 from detektor_pipelines.language.records import AgentEvent
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from detektor_pipelines.ingest.readers.claude_code.state import Call, Caller, State
     from detektor_pipelines.language.records import Json
 
-READER_REVISION: Final = 1
+READER_REVISION: Final = 2
 """Raised when this reader reads the same records differently, so that `detektor reingest` can repair what it read before."""
 
 ATTRIBUTES: Final = frozenset({"agent_id", "background", "duration_from", "evidence", "round_from", "status", "tokens_from"})
@@ -137,7 +138,7 @@ class Emitter:
                 task_id=task_id,
                 measures={"duration_ms": call.duration_ms},
                 categories={"outcome": outcome, "tool_name": call.name, "error_type": call.error_type},
-                attributes={"status": "open"} if outcome is None else None,
+                attributes=_open(call),
             )
 
     def _chats(self) -> Iterator[AgentEvent]:
@@ -169,8 +170,11 @@ class Emitter:
                 yield self._invocation(ending, agent)
             attempt = None
             if ending.run.description:
-                task = (ending.run.session, ending.raw_name, " ".join(_CALLED_AGAIN.sub(" ", ending.run.description.lower()).split()))
-                attempt = rounds[task] = rounds.get(task, 0) + 1
+                task = " ".join(_CALLED_AGAIN.sub(" ", ending.run.description.lower()).split())
+                # Counted in each session that holds the call: a fork goes on counting what it copied.
+                for session in ending.run.sessions | {ending.run.session}:
+                    rounds[session, ending.raw_name, task] = rounds.get((session, ending.raw_name, task), 0) + 1
+                attempt = rounds[ending.run.session, ending.raw_name, task]
             if agent.agent_type != UNMAPPED and ending.started and _is_over(ending, views_operation(agent.agent_type)):
                 yield self._work(ending, agent, attempt)
 
@@ -252,6 +256,7 @@ class Emitter:
                 "strategy": "push",
                 "error_type": call.error_type if ended in {"failure", "cancelled"} else None,
             },
+            attributes=_open(call),
             derived=True,
         )
 
@@ -275,11 +280,12 @@ class Emitter:
             task_id=task_id,
             measures={"duration_ms": call.duration_ms, "tests_passed": run.passed, "tests_failed": run.failed},
             categories={"outcome": "cancelled" if call.interrupted else run.outcome},
+            attributes=_open(call),
             derived=True,
         )
 
     def _document(self, call_id: str, call: Call, edit: Edit | None) -> Iterator[AgentEvent]:
-        kind = document_kind((edit.path if edit else call.path) or "")
+        kind = document_kind(without_worktree((edit.path if edit else call.path) or ""))
         if kind is None or call.failed or edit is None:
             return
         yield self._event(
@@ -322,6 +328,11 @@ def _changes(ending: Ending) -> dict[str, int | None]:
         return {"lines_added": ending.run.lines_added, "lines_removed": ending.run.lines_removed}
     change = change_of(call.edit for call in ending.inner_calls if call.edit)
     return {"files_changed": change.files, "lines_added": change.added, "lines_removed": change.removed}
+
+
+def _open(call: Call) -> Mapping[str, Json] | None:
+    """Mark what was read before its result came: a later reading replaces it, whatever else it says."""
+    return {"status": "open"} if call.failed is None else None
 
 
 def _failed_line(call: Call) -> bool | None:

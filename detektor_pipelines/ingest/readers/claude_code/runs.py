@@ -6,6 +6,7 @@ A run's key is the tool_use id of the call that started it; one that is known by
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Final, Literal
 
 from detektor_pipelines.ingest.readers.claude_code.state import Caller, Run, SideThread, State, Usage
@@ -182,7 +183,8 @@ class Runs:
         if not run.agent_id:
             return []
         found: dict[tuple[int, str, bool], Notice] = {}
-        for notice in self._state.notices.get((run.session, run.agent_id), ()):
+        told = (self._state.notices.get((session, run.agent_id), ()) for session in run.sessions | {run.session})
+        for notice in chain.from_iterable(told):
             of_run = notice.notification.tool_use_id
             if of_run not in self._known:
                 of_run = self.key_of(run.session, Caller(None, run.agent_id, side=True), notice.at)

@@ -47,6 +47,7 @@ class Session:
     cwd: str | None = None
     cwd_at: int = 0
     repository: str | None = None
+    repository_at: str = ""
 
 
 @dataclass(slots=True)
@@ -87,9 +88,10 @@ class Message:
 
 @dataclass(slots=True)
 class Run:
-    """One run of a subagent, as the call that started it and the call's result tell it."""
+    """One run of a subagent, as the call that started it and the call's result tell it; `sessions`: all that hold the call (forks)."""
 
     session: str | None = None
+    sessions: set[str | None] = field(default_factory=set)
     raw_name: str | None = None
     description: str | None = None
     prompt: str | None = None

@@ -7,12 +7,12 @@ reviews are then found as they are in every other format. Event ids are `tool:`,
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from detektor_pipelines.ingest.readers.derived import document_kind, push_outcome, suite_run, worth_a_look
 from detektor_pipelines.ingest.readers.failures import INTERRUPTED, REJECTED
+from detektor_pipelines.ingest.readers.identity import anchored, is_counted
 from detektor_pipelines.ingest.readers.names import MAIN_THREAD
 from detektor_pipelines.ingest.readers.projects import project_name, project_of_directory, project_of_remote, remote_of_directory
 from detektor_pipelines.ingest.reports.verdicts import read_review
@@ -32,8 +32,6 @@ ENDS_COUNT: Final = frozenset({"implement", "deploy", "diagnose"})
 """Work whose failure is an outcome of its own; a review or an advice that was never finished is none."""
 
 _TOKENS: Final = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_creation_tokens")
-_COUNTED_ID: Final = re.compile(r"[\w.]*[-_:]\d{1,6}|\d{1,6}")
-"""`functions.Agent:1`, `call_0`, `run_shell_command-1`: a provider that counts begins anew in each session."""
 
 
 @dataclass(slots=True)
@@ -175,7 +173,9 @@ class _Events:
         for answer_id, answer in self._session.answers.items():
             categories = {"outcome": "failure" if answer.error_type else "success", "model": answer.model, "error_type": answer.error_type}
             tokens = {name: answer.tokens.get(name) for name in _TOKENS}
-            yield self._event("msg", answer_id, "chat", self._agent(answer.run), answer.at, answer.run, tokens, categories)
+            yield self._event(
+                f"msg:{_unique(answer_id, answer.at)}", "chat", self._agent(answer.run), answer.at, answer.run, tokens, categories
+            )
         for key, run in self._session.runs.items():
             yield from self._run(key, run)
 
@@ -184,8 +184,7 @@ class _Events:
 
     def _tool_call(self, call_id: str, call: Call) -> AgentEvent:
         return self._event(
-            "tool",
-            call_id,
+            f"tool:{_unique(call_id, call.at)}",
             "tool_call",
             self._agent(call.run),
             _end_of(call),
@@ -208,7 +207,7 @@ class _Events:
         if run.called:
             status = {"success": "completed", "failure": "failed", "cancelled": "cancelled", None: "open"}[run.outcome]
             attributes: dict[str, Json] = {"agent_id": run.agent_id, "status": status}
-            yield self._event("invoke", key, "invoke_agent", agent, at, key, measures, categories, attributes)
+            yield self._event(f"invoke:{_unique(key, run.called_at)}", "invoke_agent", agent, at, key, measures, categories, attributes)
         if agent.agent_type == UNMAPPED or run.outcome is None:
             return
         operation = views_operation(agent.agent_type)
@@ -242,7 +241,7 @@ class _Events:
         known = OPERATIONS[operation].measures
         measures = {name: value for name, value in measures.items() if name in known}
         at = run.ended_at if run.ended_at is not None else run.called_at
-        return self._event("work", key, operation, agent, at, key, measures, categories, attributes)
+        return self._event(f"work:{_unique(key, run.called_at)}", operation, agent, at, key, measures, categories, attributes)
 
     @staticmethod
     def _usage(run: Run, calls: list[Call], answers: list[Answer]) -> dict[str, int | None]:
@@ -295,12 +294,11 @@ class _Events:
         categories: Mapping[str, str | None],
     ) -> AgentEvent:
         who = _Agent(agent, self._agent(call.run).raw_name, derived=True)
-        return self._event(kind, call_id, operation, who, _end_of(call), call.run, measures, categories)
+        return self._event(f"{kind}:{_unique(call_id, call.at)}", operation, who, _end_of(call), call.run, measures, categories)
 
     def _event(  # noqa: PLR0913, PLR0917 (an event has that many parts)
         self,
-        kind: str,
-        own_id: str,
+        event_id: str,
         operation: str,
         agent: _Agent,
         at: int,
@@ -311,7 +309,7 @@ class _Events:
     ) -> AgentEvent:
         session = self._session
         return AgentEvent(
-            event_id=f"{kind}:{self._unique(own_id)}",
+            event_id=event_id,
             agent_type=agent.agent_type,
             raw_name=agent.raw_name,
             operation=operation,
@@ -320,7 +318,7 @@ class _Events:
             source=session.source,
             project=session.project,
             session_id=session.session_id,
-            task_id=None if run is None else self._unique(run),
+            task_id=None if run is None else self._task_id(run),
             measures={name: value for name, value in measures.items() if value is not None},
             categories={name: value[:256] for name, value in categories.items() if value},
             attributes={name: value for name, value in (attributes or {}).items() if value is not None},
@@ -328,10 +326,14 @@ class _Events:
             reader_revision=session.reader_revision,
         )
 
-    def _unique(self, own_id: str) -> str:
-        """An id that only counts within its session gets the session's before it."""
-        session = self._session.session_id
-        return f"{session}:{own_id}" if session and _COUNTED_ID.fullmatch(own_id) else own_id
+    def _task_id(self, run: str) -> str:
+        known = self._session.runs.get(run)
+        return _unique(run, known.called_at) if known else run
+
+
+def _unique(own_id: str, since: int) -> str:
+    """An id that only counts within its session gets the instant of its first record."""
+    return anchored(own_id, since) if is_counted(own_id) else own_id
 
 
 def _end_of(call: Call) -> int:

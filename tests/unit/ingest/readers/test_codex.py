@@ -72,7 +72,6 @@ def test_a_rollout_is_recognised() -> None:
         ('{"output":"x","metadata":{"exit_code":3,"duration_seconds":0.5}}', "failure", "exit_code", 500),
         ('{"output":"x","metadata":{"exit_code":0}}', "success", None, None),
         ([{"type": "input_text", "text": exited(0)}], "success", None, 250),
-        ("Wall time: 0.1 seconds\nProcess running with session ID 7\nOutput:\n", None, None, 100),
         ("some text\nProcess exited with code 0", None, None, None),
         ("Plan updated", None, None, None),
         ("aborted by user after 3.2s", "cancelled", "interrupted", None),
