@@ -16,8 +16,7 @@ from detektor_pipelines.ingest.checks import problem
 from detektor_pipelines.ingest.masking import excerpt
 from detektor_pipelines.ingest.readers.interface import SourceFile
 from detektor_pipelines.ingest.readers.projects import project_name, project_of_remote
-from detektor_pipelines.ingest.readers.records import NO_OBJECT, records_of
-from detektor_pipelines.ingest.readers.statistics import ReadStats
+from detektor_pipelines.ingest.readers.records import NO_OBJECT, TORN, records_of
 from detektor_pipelines.language.events import AGENT_TYPES, CATEGORIES, MEASURES, UNMAPPED
 from detektor_pipelines.language.records import AgentEvent, Rejection
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.ingest.readers.interface import Line, ReadContext
     from detektor_pipelines.ingest.readers.shapes import Record
+    from detektor_pipelines.ingest.readers.statistics import ReadStats
 
 READER_REVISION: Final = 1
 
@@ -44,36 +44,44 @@ class _BadRecordError(Exception):
 
 
 def read_many(files: Sequence[SourceFile], context: ReadContext, stats: ReadStats | None = None) -> Iterator[AgentEvent | Rejection]:
-    """Read files one after another: no event stands in more than one line."""
-    counted = stats if stats is not None else ReadStats()
+    """Read files one after another: no event stands in more than one line.
+
+    Args:
+        files: The files, in the order in which they are read.
+        context: Project and agent names.
+        stats: Counted into. Without it nobody else could read a record of another format, so that one is rejected as well.
+
+    """
     for file in files:
-        yield from _read(file, context, counted)
+        yield from _read(file, context, stats)
 
 
 def read(lines: Iterable[Line], *, source: str, context: ReadContext, stats: ReadStats | None = None) -> Iterator[AgentEvent | Rejection]:
-    """Read one file; every record is an event or a rejection that names it, but for those of other formats."""
+    """Read one file; every line is an event or a rejection that names it."""
     given = list(lines)
     yield from read_many([SourceFile(None, source, 0, lambda: iter(given))], context, stats)
 
 
-def _read(file: SourceFile, context: ReadContext, stats: ReadStats) -> Iterator[AgentEvent | Rejection]:
+def _read(file: SourceFile, context: ReadContext, stats: ReadStats | None) -> Iterator[AgentEvent | Rejection]:
     for number, line in file.open():
-        for record in records_of(line):
-            if not isinstance(record, str) and not _is_own(record) and stats.is_of_another(record, file.source, "jsonl"):
-                continue
-            event_id = None
-            try:
-                event = _event(_checked(record), file.source, context)
-                event_id = event.event_id
-                _check(event)
-            except _BadRecordError as error:
-                stats.rejected += 1
-                said = f"{error.value[:80]} in " if error.value else ""
-                yield Rejection(file.source, number, error.reason, said + excerpt(line), _storable_id(event_id))
-            else:
+        for record in records_of(line) or (TORN,):
+            if stats is not None and not isinstance(record, str):
+                if not _is_own(record) and stats.is_of_another(record, file.source, "jsonl"):
+                    continue
                 stats.lines += 1
-                stats.records += 1
-                yield event
+            yield _event_or_rejection(record, file.source, number, line, context)
+
+
+def _event_or_rejection(record: Record | str, source: str, number: int, line: bytes, context: ReadContext) -> AgentEvent | Rejection:
+    event_id = None
+    try:
+        event = _event(_checked(record), source, context)
+        event_id = event.event_id
+        _check(event)
+    except _BadRecordError as error:
+        said = f"{error.value[:80]} in " if error.value else ""
+        return Rejection(source, number, error.reason, said + excerpt(line), _storable_id(event_id))
+    return event
 
 
 def _is_own(record: Record) -> bool:
