@@ -271,7 +271,7 @@ def _found_in_directory(path: Path, journal: Journal) -> _Found | None:
     try:
         kind = stat.S_IFMT(path.stat().st_mode)
         if kind != stat.S_IFREG:
-            return _Found(str(path), skipped={str(path): f"it is {_NO_FILES.get(kind, 'no file')}"})
+            return _Found(str(path), skipped={str(path): f"it is {_NO_FILES.get(kind, 'no file')}, which is not opened"})
         if maybe and not documents.worth_a_look(path):
             return None
         size = path.stat().st_size
