@@ -122,7 +122,7 @@ def members_of_tar(stream: IO[bytes]) -> Iterator[Member]:
     beginning = stream.read(MAGIC_BYTES)
     stream.seek(0)
     if way_of_packing(beginning):
-        with unpacked(io.BufferedReader(cast("Any", stream), _BLOCK), 0) as plain:
+        with unpacked(cast("Buffered", stream), 0) as plain:
             held = plain.read(TAR_LIMIT + 1)
         if len(held) > TAR_LIMIT:
             reason = f"a packed tar of more than {TAR_LIMIT // 1024**2} MiB: unpack it first (tar -xf)"

@@ -64,7 +64,8 @@ def read(lines: Iterable[Line], *, source: str, context: ReadContext, stats: Rea
 
 def _read(file: SourceFile, context: ReadContext, stats: ReadStats | None) -> Iterator[AgentEvent | Rejection]:
     for number, line in file.open():
-        for record in records_of(line) or (TORN,):
+        found = records_of(line)
+        for record in found or ((TORN,) if stats is None else ()):
             if stats is not None and not isinstance(record, str):
                 if not _is_own(record) and stats.is_of_another(record, file.source, "jsonl"):
                     continue

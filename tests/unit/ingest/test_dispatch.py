@@ -44,7 +44,7 @@ def codex() -> list[Record]:
     output = {
         "type": "function_call_output",
         "call_id": "call_codex",
-        "output": "Wall time: 2 seconds\nProcess exited with code 1\nOutput:\nx",
+        "output": "Process exited with code 1\nOutput:\nx",
     }
     kinds = [("session_meta", meta), ("turn_context", {"model": "g"}), ("response_item", call), ("response_item", output)]
     return [{"timestamp": at(number), "type": kind, "payload": payload} for number, (kind, payload) in enumerate(kinds)]
@@ -127,7 +127,7 @@ def separate(tmp_path_factory: pytest.TempPathFactory) -> set[tuple[Any, ...]]:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32), files=st.integers(1, 4), in_one_directory=st.booleans())
 def test_however_files_are_mixed_spliced_and_ordered_the_events_are_those_of_separate_files(
-    separate: set[tuple[Any, ...]], tmp_path_factory: pytest.TempPathFactory, seed: int, files: int, in_one_directory: bool
+    separate: set[tuple[Any, ...]], tmp_path_factory: pytest.TempPathFactory, *, seed: int, files: int, in_one_directory: bool
 ) -> None:
     chance = random.Random(seed)
     root = tmp_path_factory.mktemp("mixed")

@@ -11,6 +11,7 @@ import os
 import socket
 import tarfile
 import zipfile
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -47,11 +48,12 @@ def zipped(members: dict[str, bytes]) -> bytes:
 
 def lines(path: Path, journal: Journal | None = None) -> dict[str, list[tuple[str, list[bytes]]]]:
     """Reader → (what stands behind the path, its lines) of all logs found."""
-    found = find_logs([path], journal)
-    return {
-        name: [(file.source.removeprefix(str(path)), [line for _, line in file.open()]) for file in files]
-        for name, files in found.by_reader.items()
-    }
+    with closing(journal or Journal()) as kept:
+        found = find_logs([path], kept)
+        return {
+            name: [(file.source.removeprefix(str(path)), [line for _, line in file.open()]) for file in files]
+            for name, files in found.by_reader.items()
+        }
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, lzma.compress, bz2.compress])
@@ -65,7 +67,7 @@ def test_a_tar_is_read_member_by_member_and_nothing_is_unpacked_to_disk(tmp_path
     (tmp_path / "logs.tar").write_bytes(tar(way, a=OWN, b=CLAUDE))
     found = lines(tmp_path / "logs.tar")
     assert found == {"jsonl": [("/deep/a.jsonl", [OWN.strip()])], "claude-code": [("/deep/b.jsonl", [CLAUDE.strip()])]}
-    assert os.listdir(tmp_path) == ["logs.tar"]
+    assert [each.name for each in tmp_path.iterdir()] == ["logs.tar"]
 
 
 def test_a_zip_is_read_member_by_member_and_what_is_no_log_in_it_is_named(tmp_path: Path) -> None:
@@ -95,8 +97,8 @@ def test_a_bomb_is_not_read_further(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_packed_tar_over_its_limit_wants_to_be_unpacked_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packed, "TAR_LIMIT", 1024**2)
     (tmp_path / "logs.tgz").write_bytes(tar("gz", a=OWN * 20_000))
-    with pytest.raises(UserError, match=r"a packed tar of more than 1 MiB: unpack it first \(tar -xf\)"):
-        find_logs([tmp_path / "logs.tgz"])
+    with closing(Journal()) as journal, pytest.raises(UserError, match=r"a packed tar of more than 1 MiB: unpack it first \(tar -xf\)"):
+        find_logs([tmp_path / "logs.tgz"], journal)
 
 
 @pytest.mark.parametrize(

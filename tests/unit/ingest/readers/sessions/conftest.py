@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from detektor_pipelines.ingest.checks import problem
-from detektor_pipelines.ingest.files import Journal, LogFiles
 from detektor_pipelines.ingest.readers.formats import detect, format_named
 from detektor_pipelines.ingest.readers.interface import ReadContext
 from detektor_pipelines.ingest.readers.names import AgentNames
@@ -16,6 +15,8 @@ from detektor_pipelines.language.records import AgentEvent, Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from detektor_pipelines.ingest.files import Journal, LogFiles
 
     Events = dict[str, AgentEvent]
 

@@ -77,9 +77,7 @@ def test_a_subagents_records_are_its_run(read_records: Any) -> None:
     log.add("subagent.started", toolCallId="call_t", agentName="code-reviewer")
     log.add("tool.execution_start", "kid", toolCallId="call_v", toolName="view", arguments={"path": "x"}, parentToolCallId="call_t")
     log.add("tool.execution_complete", "kid", 0.25, toolCallId="call_v", success=False, error={"message": "Path does not exist"})
-    log.add(
-        "assistant.message", "kid", messageId="m-kid", content="## Review\n\n**Verdict:** approved", outputTokens=11, model="gpt-9-mini"
-    )
+    log.add("assistant.message", "kid", messageId="m-kid", content="# Review\n\n**Verdict:** approved", outputTokens=11, model="gpt-9-mini")
     log.add("subagent.completed", toolCallId="call_t", agentName="code-reviewer", durationMs=2500, totalToolCalls=1, totalTokens=900)
     log.add("tool.execution_complete", toolCallId="call_t", success=True, result={"content": "done"})
     log.add("assistant.message", messageId="m-main", content="ok", outputTokens=4)
@@ -145,7 +143,7 @@ def test_a_record_without_a_timestamp_is_rejected_and_the_rest_is_read(read_reco
 @pytest.mark.skipif(not REAL.is_dir(), reason="the shared logs are not here (DETEKTOR_SHARED_DATA)")
 def test_real_files_come_to_what_an_independent_count_says(read_found: Callable[[LogFiles, Journal], dict[str, AgentEvent]]) -> None:
     paths = sorted(REAL.glob("copilot-*"))
-    records = [json.loads(line) for path in paths for line in gzip.open(path)]
+    records = [json.loads(line) for path in paths for line in gzip.decompress(path.read_bytes()).splitlines()]
     journal = Journal()
     events = read_found(find_logs(paths, journal), journal).values()
     kinds = Counter(record["type"] for record in records)

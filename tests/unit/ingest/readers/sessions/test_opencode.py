@@ -58,7 +58,7 @@ def test_bash_is_completed_whatever_its_exit_code(read_records: Any) -> None:
     log = export(PARENT, [
         answer(
             "msg_1",
-            tool("call_a", "bash", took=4_000, input={"command": "pytest"}, output="== 1 failed, 2 passed in 0.1s ==", metadata={"exit": 1}),
+            tool("call_a", "bash", took=4_000, input={"command": "pytest"}, output="= 1 failed, 2 passed in 0.1s =", metadata={"exit": 1}),
             tool("call_b", "bash", input={"command": "ls"}, output="x", metadata={"exit": 0}),
             tool("call_c", "bash", input={"command": "sleep 99"}, output="<bash_metadata>\ntimed out after 1 s", metadata={}),
             tool("call_d", "bash", input={"command": "true"}, output="", metadata={}),
