@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, cast
 
 import orjson
 
-from detektor_pipelines.ingest.readers.formats import FORMATS, UNKNOWN, detect, format_named
+from detektor_pipelines.ingest.readers import formats
+from detektor_pipelines.ingest.readers.formats import UNKNOWN, detect, format_named
 from detektor_pipelines.ingest.readers.records import records_of
 from detektor_pipelines.ingest.readers.statistics import ReadStats
 
@@ -52,7 +53,7 @@ class Reading:
         for tree in _mixed_trees(self._logs.by_reader):
             for name, file in tree:
                 self._look_through(file, name)
-        order = [*_FIRST, *(each.name for each in FORMATS if each.name not in _FIRST)]
+        order = [*_FIRST, *(each.name for each in formats.FORMATS if each.name not in _FIRST)]
         for name in order:
             yield from self._read(name, self._logs.by_reader.get(name, ()))
         while any(self._waiting(name) for name in order):

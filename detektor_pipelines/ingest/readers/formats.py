@@ -59,7 +59,7 @@ def format_named(name: ReaderName) -> Format:
         KeyError: There is none of this name.
 
     """
-    return _BY_NAME[name]
+    return {each.name: each for each in FORMATS}[name]
 
 
 # How records are recognised --------------------------------------------------------------------------------------------------------
@@ -152,5 +152,3 @@ FORMATS: Final = (
     Format("jsonl", "our own JSONL", f"{_PACKAGE}jsonl", _is_own),
 )
 """In the order in which they are asked: the one whose records have the more special shape comes first."""
-
-_BY_NAME: Final = {each.name: each for each in FORMATS}

@@ -124,7 +124,7 @@ def separate(tmp_path_factory: pytest.TempPathFactory) -> set[tuple[Any, ...]]:
     return found
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32), files=st.integers(1, 4), in_one_directory=st.booleans())
 def test_however_files_are_mixed_spliced_and_ordered_the_events_are_those_of_separate_files(
     separate: set[tuple[Any, ...]], tmp_path_factory: pytest.TempPathFactory, *, seed: int, files: int, in_one_directory: bool
