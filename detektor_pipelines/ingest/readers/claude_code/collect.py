@@ -178,7 +178,10 @@ class Collector:
         for block in results:
             call_id = self._id(text_of(block.get("tool_use_id")), session, caller.agent_id, at)
             if call_id is not None:
-                self._result(call_id, block, record.get("toolUseResult") if len(results) == 1 else None, at, source)
+                call = self.state.calls.setdefault(call_id, Call(source=source))
+                if call.ended_at is None or (at, session or "") < (call.ended_at, call.ended_in or ""):
+                    call.ended_at, call.ended_in = at, session
+                self._result(call_id, call, block, record.get("toolUseResult") if len(results) == 1 else None, at)
         if caller.agent_id:
             self._side_thread(record, message, blocks, caller, at, source)
 
@@ -267,9 +270,7 @@ class Collector:
             run.description = fuller(run.description, text_of(arguments.get("description")))
             run.prompt = fuller(run.prompt, (text_of(arguments.get("prompt")) or "")[:READ_OF_PROMPT] or None)
 
-    def _result(self, call_id: str, block: Record, result: Any, at: int, source: str) -> None:
-        call = self.state.calls.setdefault(call_id, Call(source=source))
-        call.ended_at = at if call.ended_at is None else min(call.ended_at, at)
+    def _result(self, call_id: str, call: Call, block: Record, result: Any, at: int) -> None:
         call.failed = bool(block.get("is_error")) or bool(call.failed)
         details = record_of(result)
         if call.failed:

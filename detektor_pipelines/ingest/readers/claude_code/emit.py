@@ -133,7 +133,7 @@ class Emitter:
                 "tool_call",
                 agent,
                 call.ended_at if call.ended_at is not None else call.at,
-                call.session,
+                call.home,
                 call.source,
                 task_id=task_id,
                 measures={"duration_ms": call.duration_ms},
@@ -172,9 +172,9 @@ class Emitter:
             if ending.run.description:
                 task = " ".join(_CALLED_AGAIN.sub(" ", ending.run.description.lower()).split())
                 # Counted in each session that holds the call: a fork goes on counting what it copied.
-                for session in ending.run.sessions | {ending.run.session}:
+                for session in ending.run.sessions | {ending.session}:
                     rounds[session, ending.raw_name, task] = rounds.get((session, ending.raw_name, task), 0) + 1
-                attempt = rounds[ending.run.session, ending.raw_name, task]
+                attempt = rounds[ending.session, ending.raw_name, task]
             if agent.agent_type != UNMAPPED and ending.started and _is_over(ending, views_operation(agent.agent_type)):
                 yield self._work(ending, agent, attempt)
 
@@ -185,7 +185,7 @@ class Emitter:
             "invoke_agent",
             agent,
             ending.ended_at,
-            ending.run.session,
+            ending.session,
             ending.run.source,
             task_id=ending.key,
             measures=measures,
@@ -213,7 +213,7 @@ class Emitter:
             operation,
             agent,
             ending.ended_at,
-            ending.run.session,
+            ending.session,
             ending.run.source,
             task_id=ending.key,
             measures={name: value for name, value in measures.items() if name in known},
@@ -247,7 +247,7 @@ class Emitter:
             "deploy",
             Agent("deployment-specialist", MAIN_THREAD),
             call.ended_at if call.ended_at is not None else call.at or 0,
-            call.session,
+            call.home,
             call.source,
             measures={"duration_ms": call.duration_ms},
             categories={
@@ -275,7 +275,7 @@ class Emitter:
             "test_run",
             Agent("detektor-coder", agent.raw_name),
             call.ended_at if call.ended_at is not None else call.at or 0,
-            call.session,
+            call.home,
             call.source,
             task_id=task_id,
             measures={"duration_ms": call.duration_ms, "tests_passed": run.passed, "tests_failed": run.failed},
@@ -293,7 +293,7 @@ class Emitter:
             "document",
             Agent("documentation-keeper", MAIN_THREAD),
             call.ended_at if call.ended_at is not None else call.at or 0,
-            call.session,
+            call.home,
             call.source,
             measures={"docs_updated": 1, "lines_added": edit.added, "lines_removed": edit.removed},
             categories={"outcome": "success", "doc_kind": kind},

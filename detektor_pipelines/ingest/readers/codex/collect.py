@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
-
 from detektor_pipelines.ingest.readers.codex import subagents
 from detektor_pipelines.ingest.readers.codex.outputs import duration_of, object_of, read_output
 from detektor_pipelines.ingest.readers.codex.patches import edits_of, edits_of_patch

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines.ingest.readers.codex.collect import OUTPUT_LIMIT
 from detektor_pipelines.ingest.readers.derived import document_kind, push_outcome, suite_run
-from detektor_pipelines.ingest.readers.names import MAIN_THREAD, Called
+from detektor_pipelines.ingest.readers.names import Called
 from detektor_pipelines.ingest.readers.projects import without_worktree
 from detektor_pipelines.ingest.reports.codex_review import read_codex_review
 from detektor_pipelines.ingest.reports.verdicts import read_review
@@ -201,7 +201,7 @@ class Emitter:
             rollout.last_message,
         )
 
-    def _finished_work(  # noqa: PLR0913, PLR0917 (an event has that many parts)
+    def _finished_work(
         self,
         thread: str,
         called: Called,
