@@ -82,6 +82,9 @@ _TOLD_ELSEWHERE: Final = frozenset(
 _TURNS: Final = frozenset({None, "task_started", "turn_started", "task_complete", "turn_complete", "turn_aborted"})
 """Kinds of `event_msg` (None: a `turn_context`) whose `turn_id` tells a copy from an own record."""
 
+_KNOWN_OF_COPIES: Final = frozenset({"token_count", "user_message"})
+"""What a copied record says that still holds: the totals of tokens go on, and what was asked for stands until something else is."""
+
 _TOLD_ITEMS: Final = frozenset(
     {"UserMessage", "AgentMessage", "Reasoning", "Plan", "HookPrompt", "EnteredReviewMode", "ExitedReviewMode", "ContextCompaction"}
     | {"ImageView", "Sleep"}
@@ -191,25 +194,26 @@ class Collector:
         if kind == "turn_context":
             self._rollout.model = text_of(payload.get("model")) or self._rollout.model
             self._rollout.cwd = self._rollout.cwd or text_of(payload.get("cwd"))
-            return None
-        if at is None:
-            return None
-        if kind == "token_usage_record":
-            if not copied:
+        elif kind == "token_usage_record":
+            if at is not None and not copied:
                 self._usage_record(payload, at)
-            return None
+        elif at is not None:
+            return self._item_or_event(f"{kind}/{item}", payload, at, copied=copied)
+        return None
+
+    def _item_or_event(self, called: str, payload: Record, at: int, *, copied: bool) -> str | None:
+        item = text_of(payload.get("type"))
         reader = self._readers.get(item or "")
         if reader is None:
-            return None if item in _TOLD_ELSEWHERE or item is None else f"{kind}/{item}"
-        strange = f"item_completed/{_kind_of_item(payload)}" if item == "item_completed" and not self._knows(payload) else None
-        if copied and item not in {"token_count", "user_message"}:
-            return strange
-        if not copied and self._rollout.first_at is None:
-            self._rollout.first_at = at
-        reader(payload, at)
-        if copied:
+            return None if item in _TOLD_ELSEWHERE or item is None else called
+        if not copied:
+            if self._rollout.first_at is None:
+                self._rollout.first_at = at
+            reader(payload, at)
+        elif item in _KNOWN_OF_COPIES:
+            reader(payload, at)
             self._rollout.answers.clear()
-        return strange
+        return f"{called}/{_kind_of_item(payload)}" if item == "item_completed" and not self._knows(payload) else None
 
     # The rollout itself -----------------------------------------------------------------------------------------------------
 
