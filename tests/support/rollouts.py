@@ -57,13 +57,13 @@ def one(found: list[AgentEvent | Rejection], event_id: str) -> AgentEvent:
     return event
 
 
-def item(seconds: float, kind: str, thread: str = "s1", **more: Any) -> dict[str, Any]:
+def item(seconds: float, called: str, thread: str = "s1", **more: Any) -> dict[str, Any]:
     """A completed item of 0.153 and later."""
-    return line(seconds, "event_msg", type="item_completed", thread_id=thread, turn_id="t", item={"type": kind, **more})
+    return line(seconds, "event_msg", type="item_completed", thread_id=thread, turn_id="t", item={"type": called, **more})
 
 
 def read_files(*files: list[dict[str, Any]], names: list[str] | None = None) -> list[AgentEvent]:
-    """Read several rollouts together, named a.jsonl, b.jsonl, …"""
+    """Read several rollouts together, named a.jsonl, b.jsonl and so on."""
     sources = [
         SourceFile(None, name, 0, lambda records=records: iter([(at, json.dumps(record).encode()) for at, record in enumerate(records, 1)]))
         for name, records in zip(names or [f"{letter}.jsonl" for letter in "abcdef"], files, strict=False)

@@ -272,11 +272,13 @@ class Collector:
             return
         used = last if any(last.values()) else {name: max(0, count - self._totals.get(name, 0)) for name, count in totals.items()}
         self._totals = totals
+        rollout, state = self._rollout, f"{totals['input_tokens']} in, {totals['output_tokens']} out"
+        rollout.ids.add(state)
         if self._states_usage:
             return
         # Numbered by their place in the whole file, copied ones included: so it does not matter where a fork is cut.
-        rollout = self._rollout
-        rollout.answers.append(Answer(f"{rollout.thread or rollout.source}:{self._counted}", at, rollout.model, _tokens_of(used)))
+        if self._forked_at is None or state not in self._parents:
+            rollout.answers.append(Answer(f"{rollout.thread or rollout.source}:{self._counted}", at, rollout.model, _tokens_of(used)))
         self._counted += 1
 
     def _usage_record(self, payload: Record, at: int) -> None:
@@ -307,7 +309,7 @@ class Collector:
         kind = payload.get("type")
         name = text_of(payload.get("name")) or {"local_shell_call": "local_shell", "tool_search_call": "tool_search"}.get(str(kind))
         arguments = object_of(payload.get("action") if kind == "local_shell_call" else payload.get("arguments"))
-        call = self._rollout.calls[key] = Call(at, name, _worth_keeping(_command_of(arguments)))
+        call = self._rollout.calls[key] = Call(at, name, _worth_keeping(_command_of(arguments)), awaited=True)
         if name == "apply_patch":
             call.edits = edits_of_patch(payload.get("input") or arguments.get("input"))
         elif name == "write_stdin":
