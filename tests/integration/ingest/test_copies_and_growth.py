@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 OPTIONS = IngestOptions(names=AgentNames.load())
 NEWEST = """
-SELECT event_id, session_id, project, occurred_at, outcome, verdict, attributes
+SELECT event_id, session_id, project, event.occurred_at, outcome, verdict, attributes
 FROM ml_learning.agent_events AS event JOIN ml_learning.event_ids AS identity USING (event_id, revision) ORDER BY event_id
 """
 
