@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -80,7 +79,7 @@ def test_a_fork_adds_only_what_it_did_itself(database: Settings, tmp_path: Path)
     assert {row[1] for row in newest(database)} == {"s5", "s9"}
 
 
-@pytest.mark.parametrize("order", list(permutations(range(3))))
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 1, 0)])
 def test_a_fork_with_open_calls_its_original_and_an_early_copy_in_any_order(
     database: Settings, tmp_path: Path, order: tuple[int, int, int]
 ) -> None:

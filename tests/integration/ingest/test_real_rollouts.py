@@ -64,7 +64,7 @@ def test_every_call_is_there_and_nothing_is_strange() -> None:
     searches = payloads("web_search_end")
     assert (len(files()), len(stats.sessions), stats.strange) == (12, 12, Counter())
     assert calls().keys() == {call["call_id"] for call in (*functions, *searches)}
-    assert (len(functions), len(searches)) == (2_258 + 122 + 9, 32)
+    assert (len(functions), len(searches)) == (2_264 + 122 + 9, 32)
     assert {event.project for event in events} == {"agentv"}
     assert len({event.event_id for event in events}) == len(events)
 

@@ -230,7 +230,7 @@ class Log:
         }
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(data=st.data())
 def test_the_log_ends_as_if_everything_was_read_at_once(data: st.DataObject) -> None:
     files = [file for file in data.draw(written()) if file.moments]
