@@ -16,6 +16,7 @@ from detektor_pipelines.ingest.readers.derived import document_kind, push_outcom
 from detektor_pipelines.ingest.readers.failures import REJECTED
 from detektor_pipelines.ingest.readers.names import MAIN_THREAD, AgentNames
 from detektor_pipelines.ingest.readers.projects import without_worktree
+from detektor_pipelines.ingest.reports.outcome import with_stated_outcome
 from detektor_pipelines.ingest.reports.verdicts import read_review
 from detektor_pipelines.language.events import OPERATIONS, UNMAPPED, views_operation
 from detektor_pipelines.language.records import AgentEvent
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 READER_REVISION: Final = 2
 """Raised when this reader reads the same records differently, so that `detektor reingest` can repair what it read before."""
 
-ATTRIBUTES: Final = frozenset({"agent_id", "background", "duration_from", "evidence", "round_from", "status", "tokens_from"})
+ATTRIBUTES: Final = frozenset(
+    {"agent_id", "background", "duration_from", "evidence", "not_believed", "round_from", "stated", "status", "tokens_from"}
+)
 """The only attributes this reader writes."""
 
 ENDS_COUNT: Final = frozenset({"implement", "deploy", "diagnose"})
@@ -207,6 +210,7 @@ class Emitter:
         else:
             measures |= _changes(ending)
             measures["attempt"] = attempt
+        measures, categories, told = with_stated_outcome(ending.text or "", operation, measures, categories)
         known = OPERATIONS[operation].measures
         return self._event(
             f"work:{ending.key}",
@@ -218,7 +222,7 @@ class Emitter:
             task_id=ending.key,
             measures={name: value for name, value in measures.items() if name in known},
             categories=categories,
-            attributes=attributes,
+            attributes=attributes | told,
         )
 
     # Derived ----------------------------------------------------------------------------------------------------------------
