@@ -94,6 +94,10 @@ types: $(READY) ## Check types
 bench: $(READY) ## Measure; figures with their commands stand in benchmarks/README.md
 	@for script in $(filter-out %/soak_serving.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
 
+.PHONY: labelled
+labelled: $(READY) ## How often purposes, verdicts and counts are read rightly, on the labelled sets
+	@$(BIN)/python tests/labelled/figures.py
+
 .PHONY: soak
 soak: $(READY) ## Half an hour of load on the feature server: errors, latency, memory over time (ARGS="--minutes 5 --plot soak.png")
 	@$(BIN)/python benchmarks/soak_serving.py $(ARGS)

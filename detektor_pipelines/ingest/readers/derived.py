@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final, Literal
 
-from detektor_pipelines.ingest.readers.shell import Command, commands_of, exit_status
+from detektor_pipelines.ingest.readers.pipes import Pipe, pipe_behind
+from detektor_pipelines.ingest.readers.shell import Command, commands_of, echoed_status, exit_of_suite, exit_status
+from detektor_pipelines.ingest.readers.suites import SUITES, Suite, Told
 from detektor_pipelines.ingest.reports.lines import is_cut
 
 Outcome = Literal["success", "failure", "cancelled"]
 DocumentKind = Literal["readme", "api", "guide", "architecture", "changelog", "other"]
 
-_WORTH_A_LOOK: Final = re.compile(r"push|test|jest|spec|tox|nox|ctest|gradle|mvn")
+_WORTH_A_LOOK: Final = re.compile(r"push|test|jest|spec|tox|nox|ctest|gradle|mvn|mocha|phpunit|pest|prove|cypress|\\bava\\b")
 
 _PUSH_FAILED: Final = re.compile(
     r"\[(?:remote )?rejected\]|failed to push some refs|^\s*fatal:|Permission denied \(publickey\)|could not read from remote|"
@@ -27,11 +29,14 @@ _PUSHED: Final = re.compile(r"^\s*(?:[ +*=-] )?.*\S+ -> \S+|Everything up-to-dat
 _GIT_OPTIONS_WITH_VALUE: Final = frozenset({"-C", "-c", "--git-dir", "--work-tree", "--namespace", "--exec-path"})
 _NO_PUSH: Final = frozenset({"--dry-run", "-n", "--delete", "-d", "--help", "-h"})
 
-_RUNNERS: Final = frozenset({"uv", "poetry", "pdm", "hatch", "pipenv", "npx", "bunx", "pnpx", "dotenv", "xvfb-run"})
+_RUNNERS: Final = frozenset({"uv", "poetry", "pdm", "hatch", "pipenv", "npx", "bunx", "pnpx", "dotenv", "xvfb-run", "bundle"})
 _PACKAGE_MANAGERS: Final = frozenset({"npm", "pnpm", "yarn", "bun", "deno"})
 _TASK_RUNNERS: Final = frozenset({"make", "just", "mise", "task", "rake", "nx", "turbo", "moon"})
 _SUITES: Final = frozenset(
-    {"pytest", "py.test", "tox", "nox", "jest", "vitest", "mocha", "ava", "rspec", "phpunit", "ctest", "gotestsum", "playwright", "cypress"}
+    {
+        *("pytest", "py.test", "tox", "nox", "jest", "vitest", "mocha", "ava", "rspec", "phpunit", "pest", "ctest", "gotestsum"),
+        *("playwright", "cypress", "prove"),
+    }
 )
 _SUITES_WITH_COMMANDS: Final = frozenset({"playwright", "cypress"})
 _COMPILERS: Final = {
@@ -40,23 +45,23 @@ _COMPILERS: Final = {
     "swift": "test",
     "dotnet": "test",
     "mvn": "test",
+    "mvnw": "test",
+    "sbt": "test",
+    "bazel": "test",
+    "xcodebuild": "test",
+    "dart": "test",
+    "rails": "test",
     "zig": "test",
     "mix": "test",
     "flutter": "test",
 }
+_NAMES: Final = {"py.test": "pytest", "mvnw": "mvn", "gradlew": "gradle", "gotestsum": "go", "xcodebuild": "swift"}
+"""Programs that speak as another one does."""
+
 _TEST_TARGET: Final = re.compile(r"(?::?[\w./-]+:)?(?:run-?)?tests?(?:[:_-][\w:-]+)?|t", re.IGNORECASE)
 _NOT_RUN: Final = frozenset({"--help", "--version", "--collect-only", "--co", "--list", "--listTests", "--list-tests", "--no-run"})
 _NOT_RUN_BY_GO: Final = frozenset({"-c", "-list"})
 _NEVER_GOT_THERE: Final = re.compile(r"\bcd:.{0,20}(?:no such file|not a directory|permission denied)", re.IGNORECASE)
-
-_PASSED: Final = re.compile(r"\b(\d+) pass(?:ed|ing)?\b")
-_FAILED: Final = re.compile(r"\b(\d+) fail(?:ed|ures?|ing)?\b", re.IGNORECASE)
-_TEST_FAILED: Final = re.compile(
-    r"^\s*(?:--- FAIL|FAIL\b|FAILED\b|not ok \d)|test result: FAILED|\b[1-9]\d* fail(?:ed|ures?|ing)\b", re.MULTILINE
-)
-_SUMMARY: Final = re.compile(
-    r"^=+ .*\b(?:passed|failed|error)\b.* in [\d.]+s|^\s*Tests:?\s+.*\b(?:passed|failed)\b|^\s*\d+ pass\s*$|^test result: ", re.MULTILINE
-)
 
 _DOCUMENT: Final = frozenset({".md", ".mdx", ".rst", ".adoc"})
 _NO_DOCUMENT: Final = re.compile(
@@ -104,16 +109,24 @@ def push_outcome(command: str, output: str, *, failed: bool | None) -> Outcome |
 
 
 def suite_run(command: str, output: str, *, failed: bool | None) -> SuiteRun | None:
-    """Read a test run out of a command line and its output; None when it runs no tests. Arguments as for `push_outcome`."""
+    """Read a test run out of a command line and its output; None when it runs no tests. Arguments as for `push_outcome`.
+
+    An outcome is claimed only where the opposite one would have been seen too: by an exit code that is the suite's own, or by the
+    runner's last words behind a pipe that lets the words of a green run through as well as those of a red one. A failure that would have
+    been silence as a success says nothing, else every rate of green runs would be too low.
+    """
     commands = commands_of(command)
     index = next((position for position, simple in enumerate(commands) if _is_test(simple.words)), None)
     if index is None or (failed and _NEVER_GOT_THERE.search(output)):
         return None
-    passed, broken = _counts(output)
-    known = exit_status(commands, index, failed=failed) if failed is not None else None
-    if known is None and failed is not None:
-        known = _told_by_output(output)
-    return SuiteRun(None if known is None else "success" if known else "failure", passed, broken)
+    told = _told(commands, index, output)
+    green = None
+    if failed is not None:
+        green = exit_of_suite(commands, index, lambda simple: _is_test(simple.words), failed=failed)
+        green = echoed_status(commands, index, output) if green is None else green
+        green = told.outcome == "success" if green is None and told else green
+    counts = (told.passed, told.failed) if told else (None, None)
+    return SuiteRun(None if green is None else "success" if green else "failure", *counts)
 
 
 def document_kind(path: str) -> DocumentKind | None:
@@ -155,9 +168,13 @@ def _is_test(words: tuple[str, ...]) -> bool:
     arguments = [word for word in words[1:] if not word.startswith("-")]
     if program.startswith("python") and "-m" in words[:-1]:
         runs = words[words.index("-m") + 1] in {"pytest", "unittest"}
+    elif program.startswith("python") or program == "manage.py":
+        runs = arguments[:2] == ["manage.py", "test"] or (program == "manage.py" and arguments[:1] == ["test"])
     elif program in _COMPILERS:
         runs = arguments[:1] == [_COMPILERS[program]] or (program == "cargo" and arguments[:2] == ["nextest", "run"])
         runs = runs and not (program == "go" and _NOT_RUN_BY_GO & set(words))
+    elif program == "node":
+        runs = "--test" in words[1:]
     elif program in {"gradle", "gradlew"}:
         runs = any(_TEST_TARGET.fullmatch(word) for word in arguments)
     elif program in _PACKAGE_MANAGERS | _TASK_RUNNERS:
@@ -196,22 +213,35 @@ def _after_runner(words: tuple[str, ...]) -> tuple[str, ...]:
     return words
 
 
-def _counts(output: str) -> tuple[int | None, int | None]:
-    """Tests passed and failed, when the output holds exactly one summary and was not cut."""
-    if is_cut(output):
-        return None, None
-    summaries = [output[match.start() :].splitlines() for match in _SUMMARY.finditer(output)]
-    if len(summaries) != 1:
-        return None, None
-    summary = "\n".join(line for line in summaries[0][:3] if line.strip())
-    passed, failed = _PASSED.search(summary), _FAILED.search(summary)
-    if not passed and not failed:
-        return None, None
-    return int(passed[1]) if passed else 0, int(failed[1]) if failed else 0
+def _told(commands: list[Command], index: int, output: str) -> Told | None:
+    """What the runner's last words say, where they would be seen of a green run and of a red one."""
+    pipe = None if is_cut(output) else pipe_behind(commands, index)
+    if pipe is None or (pipe.whole is not None and len(output.splitlines()) >= pipe.whole):
+        return None
+    name = _suite_of(_after_runner(commands[index].words))
+    suites = [SUITES[name]] if name in SUITES else list(SUITES.values())
+    found = [told for suite in suites if _comes_through(suite, pipe) and (told := suite.tells(output))]
+    if not found:
+        return None
+    counts = {(told.passed, told.failed) for told in found if told.passed is not None}
+    passed, failed = counts.pop() if len(counts) == 1 else (None, None)
+    return Told("failure" if any(told.outcome == "failure" for told in found) else "success", passed, failed)
 
 
-def _told_by_output(output: str) -> bool | None:
-    """A failure shows anywhere in the output; success only in a suite's own summary."""
-    if _TEST_FAILED.search(output):
-        return False
-    return True if _counts(output)[0] else None
+def _comes_through(suite: Suite, pipe: Pipe) -> bool:
+    """Whether a green run would be seen as well as a red one; a `tail` too short for either treats both alike."""
+    green, red = suite.tells(pipe.through(suite.green)), suite.tells(pipe.through(suite.red))
+    if green is None or red is None:
+        return green is red and pipe.tails_only
+    return (green.outcome, red.outcome) == ("success", "failure")
+
+
+def _suite_of(words: tuple[str, ...]) -> str | None:
+    """The runner that a command names itself; None where a project's own target does (`make test`)."""
+    program = PurePosixPath(words[0]).name
+    if program.startswith("python") and "-m" in words[:-1]:
+        return words[words.index("-m") + 1]
+    if program in _PACKAGE_MANAGERS:
+        return program if "test" in words[1:2] and program in {"bun", "deno"} else None
+    named = _NAMES.get(program, program)
+    return "go -v" if named == "go" and "-v" in words else named

@@ -11,12 +11,13 @@ import re
 from typing import Final
 
 _COUNTED: Final = re.compile(r"(?:.*[^0-9A-Za-z])?\d{1,9}", re.DOTALL)
-_DRAWN: Final = ("toolu_", "srvtoolu_", "call_", "msg_", "resp_", "ws_")
+DRAWN: Final = ("toolu_", "srvtoolu_", "call_", "msg_", "resp_", "ws_")
+"""How ids begin that are drawn at random."""
 
 
 def is_counted(given: str) -> bool:
     """Whether an id is a counter, or a name and a counter: unique in its own session only."""
-    return not given.startswith(_DRAWN) and _COUNTED.fullmatch(given) is not None
+    return not given.startswith(DRAWN) and _COUNTED.fullmatch(given) is not None
 
 
 def anchored(given: str, at: int) -> str:

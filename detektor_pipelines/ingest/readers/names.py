@@ -9,13 +9,16 @@ import fnmatch
 import re
 import tomllib
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.ingest.readers.purpose import PARTS, Purpose, Rule, merged, purpose_of
 from detektor_pipelines.language.events import AGENT_TYPES, UNMAPPED, views_operation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PACKAGED_TABLE: Final = Path(__file__).with_name("agents.toml")
 FILE_NAME: Final = "agents.toml"
@@ -53,7 +56,7 @@ class _Table:
 
     exact: dict[str, str | _Generic]
     patterns: tuple[tuple[re.Pattern[str], str | _Generic], ...]
-    rules: dict[str, Rule] = field(default_factory=dict)
+    rules: Callable[[], dict[str, Rule]] = dict
 
     def find(self, name: str) -> str | _Generic | None:
         found = self.exact.get(name)
@@ -107,7 +110,7 @@ class AgentNames:
 
     @cached_property
     def _rules(self) -> tuple[Rule, ...]:
-        return merged(table.rules for table in self.tables)
+        return merged(table.rules() for table in self.tables)
 
     def _find(self, raw_name: str) -> str | _Generic:
         known = self._known.get(raw_name)
@@ -164,8 +167,14 @@ def _table(file: Path, text: str, content: dict[str, Any]) -> _Table:
             patterns.append((re.compile(fnmatch.translate(lowered)), agent))
         else:
             exact[lowered] = agent
-    rules = {name: _rule(file, text, name, parts) for name, parts in content.get("purposes", {}).items()}
+    rules = partial(_rules_of, file, text, content.get("purposes", {}))
+    if file != PACKAGED_TABLE:  # ours are right, and compiling them takes longer than most commands want to wait
+        rules()
     return _Table(exact, tuple(patterns), rules)
+
+
+def _rules_of(file: Path, text: str, purposes: dict[str, Any]) -> dict[str, Rule]:
+    return {name: _rule(file, text, name, parts) for name, parts in purposes.items()}
 
 
 def _agents(file: Path, text: str, names: dict[str, Any]) -> list[tuple[str, str | _Generic]]:
@@ -195,26 +204,28 @@ def _rule(file: Path, text: str, name: str, parts: Any) -> Rule:
     agent = parts.get("agent", "")
     if "agent" in parts and agent not in _ALLOWED:
         raise _broken(file, _line_in(text, name, "agent"), f"agent of [purposes.{name}] is {agent!r}, which is not an agent")
-    strange = [part for part in parts if part not in {"agent", *PARTS}]
+    strange = [part for part in parts if part not in {"agent", "beside", *PARTS}]
     if strange:
-        why = f"{strange[0]!r} means nothing in [purposes.{name}]; it holds agent, {', '.join(PARTS)}"
+        why = f"{strange[0]!r} means nothing in [purposes.{name}]; it holds agent, beside, {', '.join(PARTS)}"
         raise _broken(file, _line_in(text, name, strange[0]), why)
-    return Rule(Purpose(name, agent), *(_patterns(file, text, name, part, parts.get(part, [])) for part in PARTS))
+    lists = {part: _strings(file, text, name, part, parts.get(part, [])) for part in (*PARTS, "beside")}
+    patterns = (tuple(_pattern(file, text, name, part, pattern) for pattern in lists[part]) for part in PARTS)
+    return Rule(Purpose(name, agent), frozenset(lists["beside"]), *patterns)
 
 
-def _patterns(file: Path, text: str, name: str, part: str, listed: Any) -> tuple[re.Pattern[str], ...]:
-    if not isinstance(listed, list) or any(not isinstance(pattern, str) for pattern in listed):
-        raise _broken(file, _line_in(text, name, part), f"{part} of [purposes.{name}] is not a list of patterns")
-    compiled: list[re.Pattern[str]] = []
-    for pattern in listed:
-        try:
-            compiled.append(re.compile(pattern, re.IGNORECASE))
-        except re.error as error:
-            line = next((number for number, line in enumerate(text.splitlines(), 1) if pattern in line), None)
-            raise _broken(
-                file, line or _line_in(text, name, part), f"{pattern!r} in {part} of [purposes.{name}] is no regular expression: {error}"
-            ) from None
-    return tuple(compiled)
+def _strings(file: Path, text: str, name: str, part: str, listed: Any) -> list[str]:
+    if not isinstance(listed, list) or any(not isinstance(entry, str) for entry in listed):
+        raise _broken(file, _line_in(text, name, part), f"{part} of [purposes.{name}] is not a list of texts")
+    return listed
+
+
+def _pattern(file: Path, text: str, name: str, part: str, pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern, re.IGNORECASE)
+    except re.error as error:
+        line = next((number for number, line in enumerate(text.splitlines(), 1) if pattern in line), None)
+        why = f"{pattern!r} in {part} of [purposes.{name}] is no regular expression: {error}"
+        raise _broken(file, line or _line_in(text, name, part), why) from None
 
 
 def _line_of(text: str, key: str) -> int | None:

@@ -63,7 +63,7 @@ def project_of_directory(cwd: str) -> str | None:
 
 
 def without_worktree(path: str) -> str:
-    """Cut out of a file's path where an agent's program keeps its worktrees: `shop/.claude/worktrees/calm-otter/docs/x.md` is `shop/docs/x.md`.
+    """Cut a program's directory of worktrees out of a file's path: `shop/.claude/worktrees/calm-otter/docs/x.md` is `shop/docs/x.md`.
 
     In a home directory the name of the repository follows (`~/.codex/worktrees/1a2b/shop/docs/x.md`) and stays.
     """

@@ -55,6 +55,7 @@ class Rule:
 
     Attributes:
         purpose: What they tell.
+        beside: Purposes that the prompt may seem to ask for all the same.
         starts: How a description of such a call begins, once numbering (`Task 3:`) is off.
         says: What stands anywhere in the description.
         prompt: How one of the prompt's first sentences begins: asked when the description says nothing, and able to contradict it.
@@ -64,6 +65,7 @@ class Rule:
     """
 
     purpose: Purpose
+    beside: frozenset[str] = frozenset()
     starts: tuple[re.Pattern[str], ...] = ()
     says: tuple[re.Pattern[str], ...] = ()
     prompt: tuple[re.Pattern[str], ...] = ()
@@ -72,7 +74,7 @@ class Rule:
 
 
 PARTS: Final = ("starts", "says", "prompt", "unless", "prompt_unless")
-"""The lists of a rule, in the order of its fields."""
+"""The lists of patterns of a rule, in the order of its fields."""
 
 
 def purpose_of(rules: Sequence[Rule], description: str | None, prompt: str | None) -> Purpose | None:
@@ -87,11 +89,16 @@ def purpose_of(rules: Sequence[Rule], description: str | None, prompt: str | Non
     rule = (_matching(rules, "starts", short) or _searching(rules, short)) if short else None
     if rule is None:
         rule = of_prompt
-    elif of_prompt is not None and UNMAPPED not in {rule.purpose.agent_type, of_prompt.purpose.agent_type} and of_prompt is not rule:
+    elif of_prompt is not None and _contradicts(rule, of_prompt):
         return None
     if rule is None or _any(rule.unless, short) or _any(rule.prompt_unless, asked):
         return None
     return rule.purpose
+
+
+def _contradicts(rule: Rule, of_prompt: Rule) -> bool:
+    agents = {rule.purpose.agent_type, of_prompt.purpose.agent_type}
+    return len(agents) > 1 and UNMAPPED not in agents and of_prompt.purpose.name not in rule.beside
 
 
 def merged(tables: Iterable[Mapping[str, Rule]]) -> tuple[Rule, ...]:
@@ -106,7 +113,8 @@ def merged(tables: Iterable[Mapping[str, Rule]]) -> tuple[Rule, ...]:
 
 def _joined(strong: Rule, weak: Rule) -> Rule:
     agent = strong.purpose.agent_type or weak.purpose.agent_type
-    return Rule(Purpose(strong.purpose.name, agent), *(getattr(strong, part) + getattr(weak, part) for part in PARTS))
+    patterns = (getattr(strong, part) + getattr(weak, part) for part in PARTS)
+    return Rule(Purpose(strong.purpose.name, agent), strong.beside | weak.beside, *patterns)
 
 
 def _any(patterns: Iterable[re.Pattern[str]], text: str) -> bool:

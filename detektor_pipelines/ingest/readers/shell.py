@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines.ingest.reports.lines import CUT_MARK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 _HERE_DOCUMENT: Final = re.compile(r"<<-?\s*(['\"]?)(\w+)\1(.*?)\n\s*\2\s*(?=\n|\)|$)", re.DOTALL)
 _OPEN_HERE_DOCUMENT: Final = re.compile(r"<<-?\s*['\"]?\w+['\"]?[^\n]*\n.*\Z", re.DOTALL)
@@ -26,6 +29,10 @@ _WRAPPERS: Final = frozenset(
     {"sudo", "time", "env", "command", "nohup", "nice", "rtk", "exec", "builtin", "then", "do", "else", "if", "while", "!", "{"}
 )
 _TIMEOUTS: Final = frozenset({"timeout", "gtimeout"})
+_PASSING_ON: Final = frozenset({"tail", "tee", "cat"})
+_STATUS: Final = re.compile(r"\$\?|\$\{\?\}")
+_PIPE_STATUS: Final = re.compile(r"\$\{(?:PIPESTATUS\[0\]|pipestatus\[1\])\}")
+_REDIRECTION: Final = re.compile(r"\d*[<>]")
 _TRIVIAL: Final = frozenset({"cd", "export", "echo", "set", "source", ".", "pushd", "popd", "true", "printf", "sleep"})
 
 
@@ -69,6 +76,51 @@ def exit_status(commands: list[Command], index: int, *, failed: bool) -> bool | 
         return True if all(operator == "&&" for operator in following) else None
     alone = all(command.words[0] in _TRIVIAL for position, command in enumerate(commands) if position != index)
     return False if alone and not any(operator in {"|", "|&", "||", "&"} for operator in following) else None
+
+
+def exit_of_suite(commands: list[Command], index: int, same: Callable[[Command], bool], *, failed: bool) -> bool | None:
+    """Say whether the test run at `index` succeeded, where the line's exit code tells a green run as well as a red one; else None.
+
+    It does where nothing but test runs (`same`) and trivia hangs on the command by `&&`. A pipe takes the exit code away, unless `pipefail`
+    is set and what follows only passes lines on.
+    """
+    rest = commands[index:]
+    last = len(rest) - 1
+    piped = any("pipefail" in command.words for command in commands[:index])
+    for position, command in enumerate(rest):
+        end = position == last
+        if position and not (same(command) or command.words[0] in _TRIVIAL or (piped and command.words[0] in _PASSING_ON)):
+            return None
+        if command.operator not in ({"", "\n"} if end else {"&&", "|", "|&"} if piped else {"&&"}):
+            return None
+    chained = [before for before in _hanging_before(commands, index) if not (same(before) or before.words[0] in _TRIVIAL)]
+    return None if chained else not failed
+
+
+def echoed_status(commands: list[Command], index: int, output: str) -> bool | None:
+    """Read the exit code that the line itself prints right after the test run: `; echo "exit: $?"`, `| tail; echo ${PIPESTATUS[0]}`."""
+    end = index
+    while end < len(commands) and commands[end].operator in {"|", "|&"}:
+        end += 1
+    printed = commands[end + 1] if end + 1 < len(commands) and commands[end].operator in {";", "\n"} else None
+    if printed is None or printed.words[0] != "echo":
+        return None
+    text = " ".join(word for word in printed.words[1:] if not _REDIRECTION.match(word))
+    piped = end > index and not any("pipefail" in command.words for command in commands[:index])
+    code = _PIPE_STATUS if piped else _STATUS
+    if not code.search(text):
+        return None
+    before, after = (re.escape(part) for part in code.split(text, maxsplit=1)[:2])
+    found = re.findall(rf"^{before}(\d{{1,3}}){after}$", output, re.MULTILINE)
+    return int(found[-1]) == 0 if found else None
+
+
+def _hanging_before(commands: list[Command], index: int) -> Iterator[Command]:
+    """The commands that have to succeed for the one at `index` to run, or whose output it takes."""
+    for command in reversed(commands[:index]):
+        if command.operator in {";", "\n"}:
+            return
+        yield command
 
 
 def _unquoted(word: str) -> str:

@@ -140,7 +140,7 @@ def _projects(state: State, group: Sequence[SourceFile], context: ReadContext) -
 
 
 def _project_of_session(cwd: str | None, repository: str | None) -> str | None:
-    """The remote of the directory, then the directory; a pull request may be one in a library's repository, and counts without a directory."""
+    """The remote of the directory, the directory, and only without either a pull request: it may be one in another repository."""
     remote = remote_of_directory(cwd) if cwd else None
     named = project_of_remote(remote) if remote else None
     named = named or (project_of_directory(cwd) if cwd else None)

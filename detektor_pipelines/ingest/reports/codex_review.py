@@ -65,5 +65,6 @@ def _severity(finding: Any) -> Severity | None:
     if priority is None:
         title = _TITLE.match(str(finding.get("title")))
         priority = int(title[1]) if title else None
-    is_known = isinstance(priority, int) and not isinstance(priority, bool) and 0 <= priority < len(_SEVERITIES)
-    return _SEVERITIES[priority] if is_known else None
+    if not isinstance(priority, int) or isinstance(priority, bool) or not 0 <= priority < len(_SEVERITIES):
+        return None
+    return _SEVERITIES[priority]

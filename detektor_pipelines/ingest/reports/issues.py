@@ -9,63 +9,44 @@ not 0; the total is known only when every mentioned severity is and nothing else
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
 
-from detektor_pipelines.ingest.reports.lines import BOLD_LINE_LEVEL, Line, is_cut, plain
+from detektor_pipelines.ingest.reports.clean import says_clean
+from detektor_pipelines.ingest.reports.findings_json import json_findings
+from detektor_pipelines.ingest.reports.levels import LEVEL, LEVELS, LIST_OF_LEVELS, severity_of
+from detektor_pipelines.ingest.reports.lines import BOLD_LINE_LEVEL, CUT_MARK, Line, is_cut, plain
+from detektor_pipelines.ingest.reports.numbered import numbered_findings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-Severity = Literal["critical", "major", "minor"]
+    from detektor_pipelines.ingest.reports.levels import Severity
 
-_WORDS: Final[dict[str, Severity]] = {
-    "critical": "critical",
-    "blocker": "critical",
-    "blockers": "critical",
-    "blocking": "critical",
-    "must fix": "critical",
-    "important": "major",
-    "major": "major",
-    "high": "major",
-    "should fix": "major",
-    "medium": "minor",
-    "moderate": "minor",
-    "minor": "minor",
-    "low": "minor",
-    "suggestion": "minor",
-    "suggestions": "minor",
-    "nit": "minor",
-    "nits": "minor",
-    "nitpick": "minor",
-    "nitpicks": "minor",
-    "nice to have": "minor",
-    "optional": "minor",
-    "informational": "minor",
-}
-_LEVELS: Final = r"(?:critical|blocker|blocking|important|major|high|medium|moderate|minor|low|suggestion|nit|informational)s?"
-_PHRASES: Final = "|".join(sorted(_WORDS, key=len, reverse=True))
-_LIST_OF_LEVELS: Final = rf"(?:{_PHRASES})s?(?:(?:\s*[,/&+]\s*|\s+(?:and|or)\s+)(?:{_PHRASES})s?)*"
 _NOUNS: Final = r"(?:issues?|findings?|problems?|concerns?|bugs?|items?|suggestions?|recommendations?|improvements?|fixes|nits)"
 _SEVERITY_HEADING: Final = re.compile(
-    rf"(?:(?:remaining|new|potential|other|key|security|code)\s+)*(?P<levels>{_LIST_OF_LEVELS})(?:[- ](?:severity|priority))?"
-    rf"(?:\s+{_NOUNS})?(?:\s*\([^()]*\))?(?:\s*[:-]+\s*(?P<value>.*))?",
+    rf"(?:(?:remaining|new|potential|other|key|security|code)\s+)*(?P<levels>{LIST_OF_LEVELS})(?:[- ](?:severity|priority))?"
+    rf"(?:(?:\s+[\w-]+){{0,2}}\s+{_NOUNS}|\s+before\s+\w+)?(?:\s*\([^()]*\))?(?:\s*[:-]+\s*(?P<value>.*))?",
     re.IGNORECASE,
 )
 _SEVERITY_IN_BRACKETS: Final = re.compile(
-    rf"[^()]*\b(?:{_NOUNS}|cases|areas|considerations?|consideration|gaps)[^()]*\((?P<levels>{_LIST_OF_LEVELS})\b[^()]*\):?", re.IGNORECASE
+    rf"[^()]*\b(?:{_NOUNS}|cases|areas|considerations?|consideration|gaps)[^()]*\((?P<levels>{LIST_OF_LEVELS})\b[^()]*\):?", re.IGNORECASE
 )
-_LEVEL: Final = re.compile(rf"\b(?:{_PHRASES})", re.IGNORECASE)
-_STATED_LIST: Final = re.compile(rf"(?:issues?|findings?)(?: found| identified)?\s*:\s*(?P<list>\d+ {_LEVELS}\b.*)", re.IGNORECASE)
-_STATED_PART: Final = re.compile(rf"(\d{{1,4}}) ({_LEVELS})\b", re.IGNORECASE)
+_STATED_LIST: Final = re.compile(rf"(?:issues?|findings?)(?: found| identified)?\s*:\s*(?P<list>\d+ {LEVELS}\b.*)", re.IGNORECASE)
+_STATED_PART: Final = re.compile(rf"(\d{{1,4}}) ({LEVELS})\b", re.IGNORECASE)
 _STATED_IN_HEADING: Final = re.compile(r"\((?:[^()]*?[-:,]\s*)?(\d{1,4})(?: (?:items?|issues?|findings?))?\)", re.IGNORECASE)
 _NONE: Final = re.compile(
     r"(?:none|nothing|no issues?|n/?a|no (?:critical|blocking|important|major|minor|such|high|low)?\s*(?:issues?|findings?|problems?))"
     r"(?: (?:were |was )?(?:found|identified|detected|remaining))?(?:\s*[.,;(-].*)?",
     re.IGNORECASE,
 )
+_NOTHING_AT_ALL: Final = re.compile(
+    r"(?:none|nothing|no issues?|n/?a|no (?:such )?(?:issues?|findings?|problems?))"
+    r"(?: (?:were |was )?(?:found|identified|detected|remaining))?(?:\s*[.,;(-].*)?",
+    re.IGNORECASE,
+)
 _NO_SEVERITY: Final = re.compile(
-    rf"(?:there (?:are|were) )?(?:no|none\s*[-:])\s*(?P<list>{_LEVELS}(?:(?:,| or| and|/| severity|-severity)+\s*{_LEVELS})*)"
+    rf"(?:there (?:are|were) )?(?:no|none\s*[-:])\s*(?P<list>{LEVELS}(?:(?:,| or| and|/| severity|-severity)+\s*{LEVELS})*)"
     r"(?:[- ]severity)?(?:\s*(?:issues?|findings?|problems?|concerns?))?(?:\s+(?:were |was )?(?:found|identified|detected))?(?:[.;!].*)?",
     re.IGNORECASE,
 )
@@ -77,20 +58,45 @@ _SINGULAR: Final = re.compile(r"\b(?:issue|finding|problem|concern|suggestion|bu
 _MUST: Final = re.compile(r"(?:must|should|could) (?:be )?fix|nice to have|consider|not blocking|blocking", re.IGNORECASE)
 _PRAISE: Final = re.compile(r"\b(?:good|well|praise|strengths?|positives?|positive|done|correct(?:ly)?|previous|fixed)\b", re.IGNORECASE)
 _ISSUES_HEADING: Final = re.compile(r"(?:new |key )?(?:issues?|findings?|problems?)(?: found| identified| summary)?", re.IGNORECASE)
-_NUMBERED_SEVERITY: Final = re.compile(rf"({_LEVELS})(?: issue)?[- ]#?\d+\b.*", re.IGNORECASE)
-_LABELLED_ITEM: Final = re.compile(rf"({_LEVELS}|nice[- ]to[- ]have|optional)(?: \([^)]*\))?:\s*(.+)", re.IGNORECASE)
-_TAGGED_ITEM: Final = re.compile(rf"[(\[]({_LEVELS})[)\]]", re.IGNORECASE)
+_NUMBERED_SEVERITY: Final = re.compile(rf"({LEVELS})(?: issue)?[- ]#?\d+\b.*", re.IGNORECASE)
+_LABELLED_ITEM: Final = re.compile(
+    rf"(?:\[(?P<bracketed>{LEVELS})\]:?\s+"
+    rf"|(?P<label>{LEVELS}|nice[- ]to[- ]have|must[- ]fix|should[- ]fix|optional)(?: \([^)]*\))?(?::\s*|\s+-\s+))(?P<rest>.+)",
+    re.IGNORECASE,
+)
+_TAGGED_ITEM: Final = re.compile(
+    rf"[(\[](?:severity:?\s*)?(?P<tag>{LEVELS})(?:[- ](?:severity|priority|risk))?[)\]]|(?:^|\s)-\s+(?P<dashed>{LEVELS})\s+-\s",
+    re.IGNORECASE,
+)
+_DESCRIBING: Final = frozenset({"issue", "finding", "title", "description", "problem", "summary", "bug", "details", "uwaga", "opis"})
+_GRAVITY: Final = frozenset(
+    {"severity", "category", "priority", "risk level", "risk", "sev", "level", "prio", "waga", "poziom", "priorytet"}
+)
+_CLOSING: Final = re.compile(
+    r"(?:(?:final|overall|my|the|review|merge|code|summary and)\s+)*"
+    r"(?:verdict|recommendation|decision|assessment|conclusion|status|result|outcome|summary|bottom line|next steps?|tl;dr"
+    r"|werdykt|podsumowanie"
+    r"|approved?|approve with .*|rejected?|request(?:ed)? changes|changes requested|lgtm|ready (?:to|for) \w+)\b(?:\s*[:?-].*)?"
+    r"|estimated .*|files? (?:modified|reviewed|changed|analy[sz]ed).*|test(?:s|ing)? (?:results?|status).*|verification.*",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class IssueCounts:
-    """Issues of a review; None means that the report does not say. `evidence` is the line that the counts begin with, unmasked."""
+    """Issues of a review; None means that the report does not say.
+
+    `evidence` is the line that the counts begin with, unmasked. `partly`: it mentions a severity without telling how many; `unlisted`: it
+    lists points without a severity.
+    """
 
     found: int | None = None
     critical: int | None = None
     major: int | None = None
     minor: int | None = None
     evidence: str | None = None
+    partly: bool = field(default=False, compare=False, repr=False)
+    unlisted: bool = field(default=False, compare=False, repr=False)
 
     @property
     def known(self) -> dict[str, int]:
@@ -117,7 +123,7 @@ class _Section:
             return 0 if _NONE.fullmatch(said[1]) else None
         if self.lines and _NONE.fullmatch(self.lines[0].text):
             return 0
-        if cut and self.last:
+        if cut and (self.last or any(CUT_MARK.search(line.raw) for line in self.lines)):
             return None
         items = _items(self.lines)
         return None if items and items > 1 and _SINGULAR.search(self.heading.text) else items
@@ -130,6 +136,7 @@ class _Tally:
         self.counts: dict[Severity, int | None] = {}
         self.evidence: Line | None = None
         self._words: dict[Severity, set[str]] = {}
+        self._headed: set[Severity] = set()
 
     def add(self, severity: Severity, count: int | None, line: Line) -> None:
         """Count one more issue, or issues, that no other line repeats."""
@@ -140,6 +147,7 @@ class _Tally:
     def section(self, word: str, count: int | None, line: Line) -> None:
         """Take a section's count. Two sections of the same severity are one said twice; only minor ones have several names that add up."""
         severity, known = severity_of(word), self.counts.get(severity_of(word))
+        self._headed |= {severity} if count else set()
         words = self._words.setdefault(severity, set())
         if severity not in self.counts or (severity == "minor" and word.lower() not in words):
             self.add(severity, count, line)
@@ -147,20 +155,51 @@ class _Tally:
             self.counts[severity] = None
         words.add(word.lower())
 
+    def headed(self, words: Iterable[str]) -> bool:
+        """Whether issues of one of these severities were counted under a heading of their own: a list that labels some says them twice."""
+        return any(severity_of(word) in self._headed for word in words)
+
     def result(self, total: int | None) -> IssueCounts:
         evidence = self.evidence.raw if self.evidence else None
-        return IssueCounts(total, self.counts.get("critical"), self.counts.get("major"), self.counts.get("minor"), evidence)
+        return IssueCounts(
+            total,
+            self.counts.get("critical"),
+            self.counts.get("major"),
+            self.counts.get("minor"),
+            evidence,
+            partly=None in self.counts.values(),
+        )
 
 
 def issue_counts(text: str, lines: Sequence[Line]) -> IssueCounts:
     """Count the issues that a report states; see this module's rules."""
-    return _stated(lines) or _table(lines) or _none_at_all(lines) or _sections(lines, cut=is_cut(text))
+    return _json(text) or _stated(lines) or _table(lines) or _none_at_all(lines) or _listed(text, lines)
 
 
-def severity_of(word: str) -> Severity:
-    """Map a report's word for a severity (singular or plural) to ours."""
-    lowered = " ".join(word.lower().replace("-", " ").split())
-    return _WORDS.get(lowered) or _WORDS[lowered.removesuffix("s")]
+def _json(text: str) -> IssueCounts | None:
+    found = json_findings(text)
+    if found is None:
+        return None
+    total, of = found
+    if of is None:
+        return IssueCounts(total, evidence="JSON")
+    return IssueCounts(total, of.get("critical"), of.get("major"), of.get("minor"), "JSON") if total else IssueCounts(0, 0, 0, 0, "JSON")
+
+
+def _listed(text: str, lines: Sequence[Line]) -> IssueCounts:
+    """Sections and labels by severity; where they count nothing, one numbered list of findings, or the word that there is nothing."""
+    counts = _sections(lines, cut=is_cut(text))
+    if any(counts.known.values()) or counts.partly or is_cut(text):
+        return counts
+    tagged = _tagged(lines)
+    if tagged and not counts.known:
+        first = next(line for line in lines if line.number is not None)
+        return IssueCounts(sum(tagged.values()), tagged.get("critical"), tagged.get("major"), tagged.get("minor"), first.raw)
+    numbered = numbered_findings(lines)
+    if numbered:
+        return replace(counts, found=numbered[0], evidence=counts.evidence or numbered[1].raw)
+    clean = None if counts.unlisted else says_clean(lines)
+    return IssueCounts(0, 0, 0, 0, clean.raw) if clean else counts
 
 
 def _stated(lines: Sequence[Line]) -> IssueCounts | None:
@@ -187,7 +226,7 @@ def _table(lines: Sequence[Line]) -> IssueCounts | None:
             break
         if all(set(cell) <= set("-: ") for cell in cells):
             continue
-        level = _LEVEL.fullmatch(cells[column].removesuffix("s")) if column < len(cells) else None
+        level = LEVEL.fullmatch(cells[column].removesuffix("s")) if column < len(cells) else None
         if not level:
             return None
         empty = any(_NONE.fullmatch(cell) for cell in cells if cell is not cells[column])
@@ -201,19 +240,24 @@ def _cells(line: Line) -> list[str]:
 
 def _severity_column(cells: list[str]) -> int | None:
     lowered = [cell.lower() for cell in cells]
-    described = any(cell in {"issue", "finding", "title", "description", "problem"} for cell in lowered)
-    return next((index for index, cell in enumerate(lowered) if described and cell in {"severity", "category", "priority"}), None)
+    described = any(cell in _DESCRIBING for cell in lowered)
+    return next((index for index, cell in enumerate(lowered) if described and cell in _GRAVITY), None)
 
 
 def _none_at_all(lines: Sequence[Line]) -> IssueCounts | None:
     """`Issues found: None`, as a label or as a heading; the only section of its kind."""
     headings = [index for index, line in enumerate(lines) if line.role == "heading" and _ISSUES_HEADING.fullmatch(line.text.rstrip(":"))]
     for index in headings:
-        if index + 1 < len(lines) and _NONE.fullmatch(lines[index + 1].text) and not _mentions_severity(lines[index + 1 :]):
+        if index + 1 < len(lines) and _NOTHING_AT_ALL.fullmatch(lines[index + 1].text) and not _mentions_severity(lines[index + 1 :]):
             return IssueCounts(0, 0, 0, 0, f"{lines[index].text}: {lines[index + 1].text}")
     for line in lines:
         label, _, value = line.text.partition(":")
-        if value and _ISSUES_HEADING.fullmatch(label.strip()) and _NONE.fullmatch(value.strip()) and not _mentions_severity(lines):
+        if (
+            value
+            and _ISSUES_HEADING.fullmatch(label.strip())
+            and _NOTHING_AT_ALL.fullmatch(value.strip())
+            and not _mentions_severity(lines)
+        ):
             return IssueCounts(0, 0, 0, 0, line.raw)
     return None
 
@@ -242,7 +286,7 @@ def _sections(lines: Sequence[Line], *, cut: bool) -> IssueCounts:
         for word in _nothing_of(line):
             tally.section(word, 0, line)
         index += 1
-    return tally.result(_total(tally, complete=complete))
+    return replace(tally.result(_total(tally, complete=complete)), unlisted=not complete)
 
 
 def _take_list(lines: Sequence[Line], index: int, tally: _Tally, *, complete: bool) -> tuple[int, bool]:
@@ -252,9 +296,10 @@ def _take_list(lines: Sequence[Line], index: int, tally: _Tally, *, complete: bo
         end += 1
     items = [line for line in lines[index:end] if line.role == "item" and not line.nested]
     labels = [label for line in items if (label := _LABELLED_ITEM.fullmatch(line.text))]
+    unclear = len(labels) != len(items) or tally.headed(_word_of(label) for label in labels)
     for label in labels:
-        known = 0 if _NONE.fullmatch(label[2]) else 1
-        tally.add(severity_of(label[1]), known if len(labels) == len(items) else None, items[0])
+        none = bool(_NONE.fullmatch(label["rest"]))
+        tally.add(severity_of(_word_of(label)), None if unclear else 0 if none else 1, items[0])
     return end, complete and len(labels) in {0, len(items)}
 
 
@@ -263,7 +308,7 @@ def _nothing_of(line: Line) -> list[str]:
     if line.role == "row" or line.nested:
         return []
     found = [match for sentence in re.split(r"(?<=[.!;])\s+", line.text) if (match := _NO_SEVERITY.fullmatch(sentence))]
-    return [word for match in found for word in re.findall(_LEVELS, match["list"], re.IGNORECASE)]
+    return [word for match in found for word in re.findall(LEVELS, match["list"], re.IGNORECASE)]
 
 
 def _total(tally: _Tally, *, complete: bool) -> int | None:
@@ -283,7 +328,7 @@ def _take_section(lines: Sequence[Line], index: int, tally: _Tally, *, complete:
         listed = _SECTION_WITHOUT_SEVERITY.search(heading.text) and _directly_listed(section.lines)
         if not listed:
             return index + 1, complete
-        tagged = _tagged(section.lines)
+        tagged = {} if any(CUT_MARK.search(line.raw) for line in section.lines) else _tagged(section.lines)
         for severity, of_severity in tagged.items():
             tally.add(severity, of_severity, heading)
         return (after, complete) if tagged else (index + 1, False)
@@ -299,7 +344,7 @@ def _take_section(lines: Sequence[Line], index: int, tally: _Tally, *, complete:
 def _levels_of_heading(heading: Line) -> list[str]:
     """The words for a severity that a heading consists of: `Important (Should Fix)`, `Critical/High: None`, `Missing Cases (Minor)`."""
     found = _SEVERITY_HEADING.fullmatch(heading.text) or _SEVERITY_IN_BRACKETS.fullmatch(heading.text)
-    return _LEVEL.findall(found["levels"]) if found else []
+    return LEVEL.findall(found["levels"]) if found else []
 
 
 def _section(lines: Sequence[Line], index: int, *, flat: bool) -> _Section:
@@ -313,7 +358,8 @@ def _section(lines: Sequence[Line], index: int, *, flat: bool) -> _Section:
         line = lines[end]
         if line.role == "heading":
             is_item = line.number is not None and (line.level > level or line.level == level == BOLD_LINE_LEVEL)
-            if not is_item and (line.level <= level or (flat and (_levels_of_heading(line) or _PRAISE.search(line.text)))):
+            ends_flat = flat and bool(_levels_of_heading(line) or _PRAISE.search(line.text) or _CLOSING.fullmatch(line.text))
+            if not is_item and (line.level <= level or ends_flat):
                 break
         elif flat and line.role == "text" and not line.nested and _inline(line):
             break
@@ -351,11 +397,17 @@ def _tagged(lines: Sequence[Line]) -> dict[Severity, int]:
     counts: dict[Severity, int] = {}
     for line in numbered:
         tag = _TAGGED_ITEM.search(line.text)
-        if not tag:
+        label = _LABELLED_ITEM.fullmatch(line.text)
+        if not tag and not label:
             return {}
-        severity = severity_of(tag[1])
+        word = tag["tag"] or tag["dashed"] if tag else _word_of(label) if label else ""
+        severity = severity_of(word)
         counts[severity] = counts.get(severity, 0) + 1
     return counts
+
+
+def _word_of(label: re.Match[str]) -> str:
+    return str(label["bracketed"] or label["label"])
 
 
 def _inline(line: Line) -> tuple[list[str], str] | None:
@@ -363,7 +415,7 @@ def _inline(line: Line) -> tuple[list[str], str] | None:
     if not line.raw.lstrip().startswith(("**", "__")):
         return None
     label, colon, value = line.text.partition(":")
-    words = _LEVEL.findall(label.partition("(")[0]) if _SEVERITY_HEADING.fullmatch(label) else []
+    words = LEVEL.findall(label.partition("(")[0]) if _SEVERITY_HEADING.fullmatch(label) else []
     if not colon or not words or not value.strip() or len(label) > 40:  # noqa: PLR2004 (a label, not a sentence)
         return None
     return words, value.strip()

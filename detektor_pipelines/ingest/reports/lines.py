@@ -26,6 +26,9 @@ _BOLD_LINE: Final = re.compile(r"(?:\*\*|__)([^*]+?)(?:\*\*|__)(?::|\s*\(([^()]*
 _ITEM: Final = re.compile(r"(?:(\d{1,3})[.)]|[-*•+])\s+(.*)")
 _RULE: Final = re.compile(r"\s*(?:-{3,}|\*{3,}|_{3,}|=+)\s*")
 _DECORATION: Final = re.compile(r"[*`~]+|^_+|_+$|[^\w\s\x21-\x7e…]")
+_NUMBERED: Final = re.compile(
+    r"(?:#|[FCBRIN]-?|(?:finding|issue|problem|bug|concern|candidate)\s*#?)?(\d{1,3})(?:[.):]|\s+-(?=\s))\s*(.*)", re.IGNORECASE
+)
 _DASHES: Final = str.maketrans({"\u2013": "-", "\u2014": "-"})
 
 
@@ -97,5 +100,5 @@ def _line(raw: str) -> Line:
 
 
 def _numbered(text: str) -> tuple[int | None, str]:
-    numbered = re.fullmatch(r"#?(\d{1,3})[.):]\s*(.*)", text)
+    numbered = _NUMBERED.fullmatch(text)
     return (int(numbered[1]), numbered[2]) if numbered else (None, text)

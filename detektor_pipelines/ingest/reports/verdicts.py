@@ -23,15 +23,22 @@ Verdict = Literal["approved", "rejected"]
 _APPROVED: Final = (
     r"(?:fully |strongly )?approv(?:ed?|al)\b|lgtm\b|looks good to me\b|spec[- ]compliant\b|accept(?:ed)?\b(?! current)|ship it\b"
     r"|(?:ready|safe|good|ok(?:ay)?) (?:for|to) (?:pr\b|merge|be merged|ship|production|release)|merge[- ]ready\b|production[- ]ready\b"
+    r"|(?:good to go|mergeable|ship)\b|no changes (?:needed|required|necessary)\b"
+    r"|zatwierdz(?:am|one|ono)\b|(?:za)?akcept(?:uj[eę]|owan[eoy])\b"
 )
 _REJECTED: Final = (
-    r"request(?:ed|ing)? changes\b|changes (?:requested|required|needed|necessary)\b|reject(?:ed)?\b|do not merge\b|don'?t merge\b"
+    r"request(?:ed|ing)?[- ]changes\b|changes[- ](?:requested|required|needed|necessary)\b|reject(?:ed)?\b|do not merge\b|don'?t merge\b"
     r"|(?:needs?|requires?) (?:work|changes|revisions?|rework|fixes|major changes|significant changes)\b|not approved\b"
     r"|not (?:yet )?(?:ready|safe|acceptable|approvable|production[- ]ready|merge[- ]ready|spec[- ]compliant|compliant)\b"
-    r"|(?:spec )?non[- ]?compliant\b|block(?:ed)?\b(?! ?(?:ing|er))|send back\b|sent back\b"
+    r"|(?:spec )?non[- ]?compliant\b|fix(?:es)? (?:needed|required|before merg\w+)\b|(?:do not|don'?t) ship\b|no[- ]go\b|unsafe to merge\b"
+    r"|do poprawy\b|wymaga (?:popraw\w+|zmian)\b|odrzuc(?:am|one|ono)\b|nie zatwierdzam\b"
+    r"|block(?:ed)?\b(?! ?(?:ing|er))|send back\b|sent back\b"
 )
-_PASSED: Final = r"pass(?:ed|es)?\b|compliant\b"
-_FAILED: Final = r"fail(?:ed|s)?\b"
+_PASSED: Final = (
+    r"pass(?:ed|es)?\b|compliant\b|clean\b(?! ?up)|no (?:issues|findings|problems)(?: found)?\b"
+    r"|merge\b(?! (?:conflicts?|after|once|when|with|only))"
+)
+_FAILED: Final = r"fail(?:ed|s)?\b|issues found\b(?!\s*[:-]?\s*(?:none|0|no)\b)"
 _CONDITION: Final = re.compile(
     r"\b(?:pending|once|after|if|when|until|unless|provided|assuming|subject to|conditional(?:ly)?|contingent|but (?:only|first))\b"
     r"|, or (?:accept|reject|request|wait|fix)",
@@ -42,10 +49,13 @@ _TEMPLATE: Final = re.compile(rf"(?:{_APPROVED}).{{0,12}}[/|].{{0,4}}(?:{_REJECT
 _CLEAR: Final = (re.compile(_REJECTED, re.IGNORECASE), re.compile(_APPROVED, re.IGNORECASE))
 _ANY: Final = (re.compile(f"{_REJECTED}|{_FAILED}", re.IGNORECASE), re.compile(f"{_APPROVED}|{_PASSED}", re.IGNORECASE))
 
+_MARKED: Final = (re.compile(f"{_REJECTED}|issues found\\b", re.IGNORECASE), _CLEAR[1])
+
 _QUALIFIERS: Final = r"(?:(?:the|my|our|final|overall|review|reviewer'?s?|code review|merge|here'?s the|here is the|spec)\s+)*"
-_STRONG_LABEL: Final = re.compile(rf"{_QUALIFIERS}verdict\s*(?:[:-]+\s*(?P<value>.*)|)", re.IGNORECASE)
+_STRONG_LABEL: Final = re.compile(rf"{_QUALIFIERS}(?:verdict|werdykt)(?:\s*\([^()]*\))?\s*(?:[:-]+\s*(?P<value>.*)|)", re.IGNORECASE)
 _MIDDLE_LABEL: Final = re.compile(
-    rf"(?:{_QUALIFIERS}(?:recommendation|decision|assessment|conclusion)|(?:final|overall|review) (?:status|result|outcome))"
+    rf"(?:{_QUALIFIERS}(?:recommendation|decision|assessment|conclusion|bottom line|tl;dr|rekomendacja|decyzja|ocena)"
+    r"|(?:final|overall|review) (?:status|result|outcome))"
     r"\s*(?:[:-]+\s*(?P<value>.*)|)",
     re.IGNORECASE,
 )
@@ -56,6 +66,8 @@ _QUESTION: Final = re.compile(
 _BLOCKS: Final = re.compile(r"critical (?:issues?|bugs?|findings?) \((?:this )?blocks? (?:the )?merge\)", re.IGNORECASE)
 _ANNOUNCEMENT: Final = re.compile(r".*\bverdict:", re.IGNORECASE)
 _EMPHASISED: Final = re.compile(r"(?:\*\*|__)(?P<value>[^*_]{2,80})(?:\*\*|__)(?P<rest>.*)")
+_SYMBOL: Final = re.compile(r"[#*>\s]*(?:(?P<good>[\u2705\u2714\u2611])|(?P<bad>[\u274c\u2717\u2718\U0001f6ab\u26d4]))\ufe0f?\s*")
+_ALONE: Final = re.compile(r"(?:approved?|lgtm|rejected|request(?:ed)? changes|changes requested|not approved)[.!]?", re.IGNORECASE)
 _CAPITALS: Final = re.compile(r"[A-Z]{4,}")
 _ROUND: Final = re.compile(r"\breview-(\d{1,2})\.md\b")
 _FOLLOWING: Final = 2
@@ -84,7 +96,7 @@ def read_review(text: str) -> Review:
 
 def _verdict(lines: Sequence[Line]) -> tuple[Verdict | None, Line | None]:
     """The strongest kind of mark that yields a readable verdict decides; within a kind all must agree."""
-    for kind in (_strong, _questions, _standing_alone, _middle, _weak, _blocking):
+    for kind in (_strong, _questions, _standing_alone, _middle, _symbols, _weak, _blocking):
         found = list(kind(lines))
         verdicts = {verdict for verdict, _ in found}
         if len(verdicts) > 1:
@@ -128,8 +140,21 @@ def _standing_alone(lines: Sequence[Line]) -> Iterator[tuple[Verdict, Line]]:
     """An emphasised verdict in capitals at the beginning of its line, as `**APPROVED** - no issues block the merge`."""
     for line in lines:
         emphasised = _EMPHASISED.match(line.raw.strip().lstrip("#> "))
-        if emphasised and _CAPITALS.search(emphasised["value"]) and line.role in {"heading", "text"}:
+        if line.role not in {"heading", "text"}:
+            continue
+        if (emphasised and _CAPITALS.search(emphasised["value"])) or (not line.nested and _ALONE.fullmatch(line.text)):
             yield from _reading(line, line.text, _CLEAR)
+
+
+def _symbols(lines: Sequence[Line]) -> Iterator[tuple[Verdict, Line]]:
+    """A line that begins with a tick or a cross and goes on as a verdict: `✅ Spec compliant`, `❌ Issues found: …`."""
+    for line in lines:
+        symbol = _SYMBOL.match(line.raw) if line.role in {"heading", "text"} and not line.nested else None
+        if not symbol:
+            continue
+        for verdict, found in _reading(line, line.text, _MARKED):
+            if (verdict == "approved") == bool(symbol["good"]):
+                yield verdict, found
 
 
 def _blocking(lines: Sequence[Line]) -> Iterator[tuple[Verdict, Line]]:
@@ -161,7 +186,7 @@ def _labelled(
 def _reading(line: Line, value: str, words: tuple[re.Pattern[str], re.Pattern[str]]) -> Iterator[tuple[Verdict, Line]]:
     """The verdict that `value` begins with; none when it is conditional or a list of the choices."""
     rejected, approved = words
-    value = value.strip(" .:-([")
+    value = value.replace("_", " ").strip(" .:-([")
     if _TEMPLATE.search(value):
         return
     if rejected.match(value):

@@ -4,8 +4,8 @@ One event is often written more than once: the same record in two files, one of 
 reader. Nothing is lost and nothing counts twice:
 
 - the same body: known;
-- a copy of it in another session (a fork, a resumption): the same event. The contents are compared as if it stood in one session, and of the
-  sessions the smallest by name has the event, with its project, so that the order of reading does not matter;
+- a copy of it in another session (a fork, a resumption): the same event. The contents are compared as if it stood in one session, and the
+  session that saw more of it has the event, of two that saw as much the first by name;
 - one was read while it went on (`attributes.status` is `open` or `launched`), the other later: the one that is further counts;
 - one says all that the other says, and more: the longer one counts, whichever came first;
 - an answer that still streamed and again later, its counts only grown; a run whose end is told of several times: the later one counts;
@@ -47,8 +47,8 @@ ATTRIBUTED: Final = ("project", "session_id", "task_id")
 _TEXT: Final = "attributes"
 
 _UNDER_WAY: Final = {"open": 0, "launched": 1, "told": 2}
-"""`attributes.status` of what was read before all was known of it, in this order: it had begun, it went on by itself, somebody else told how
-it ended."""
+"""`attributes.status` of what was read before all was known of it, in this order: it had begun, it went on by itself, another session told
+how it ended."""
 
 _ENDED: Final = 3
 _TOLD_AGAIN: Final = frozenset({"own_records", "notification", "launch_to_notification"})
@@ -124,11 +124,14 @@ def judge(stored: Row, incoming: Row) -> Verdict:
 
 
 def _judge_copies(stored: Row, incoming: Row, differing: list[str]) -> Verdict:
-    """Compare records of two sessions: the contents as if they stood in one, then which session has the event."""
+    """Compare records of two sessions: the contents as if they stood in one, then which session has the event.
+
+    It is the one that saw more of it (its end rather than its beginning), of two that saw as much the first by name.
+    """
     if differing == ["occurred_at"] and stored["operation"] != _STREAMED:
         # A session that was resumed by an old version writes what came before once more, with later instants.
         return Verdict("longer" if incoming["occurred_at"] < stored["occurred_at"] else "same")
-    is_first = incoming["session_id"] < stored["session_id"]
+    is_first = (-_progress(incoming), incoming["session_id"]) < (-_progress(stored), stored["session_id"])
     place = {name: (incoming if is_first else stored)[name] for name in ATTRIBUTED}
     verdict = _judge_contents(stored, {**incoming, **{name: stored[name] for name in ATTRIBUTED}}, differing) if differing else None
     if verdict is None or verdict.judgement == "shorter":

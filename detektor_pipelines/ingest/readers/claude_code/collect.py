@@ -9,7 +9,7 @@ from detektor_pipelines.ingest.readers.claude_code.notifications import Notifica
 from detektor_pipelines.ingest.readers.claude_code.state import MAIN, Call, Caller, Message, Notice, Run, Session, SideThread, State, Usage
 from detektor_pipelines.ingest.readers.derived import worth_a_look
 from detektor_pipelines.ingest.readers.failures import INTERRUPTED, error_type
-from detektor_pipelines.ingest.readers.identity import anchored, is_counted
+from detektor_pipelines.ingest.readers.identity import DRAWN, anchored, is_counted
 from detektor_pipelines.ingest.readers.purpose import READ_OF_PROMPT
 from detektor_pipelines.ingest.readers.shapes import (
     Record,
@@ -183,21 +183,27 @@ class Collector:
     def _message(self, record: Record, message: Record, caller: Caller, at: int, source: str) -> None:
         session = text_of(record.get("sessionId"))
         if record.get("type") == "assistant":
-            self._answer(record, message, caller, at, source)
+            self._answer(record, message, session, caller, at, source)
         blocks = blocks_of(message)
-        results = [block for block in blocks if block.get("type") == "tool_result"]
+        results = []
         for block in blocks:
-            if block.get("type") == "tool_use":
+            kind = block.get("type")
+            if kind == "tool_use":
                 self._call(session, block, caller, at, source)
+            elif kind == "tool_result":
+                results.append(block)
         for block in results:
             call_id = self._id(text_of(block.get("tool_use_id")), session, caller.agent_id, at)
             if call_id is not None:
-                self._result(call_id, block, record.get("toolUseResult") if len(results) == 1 else None, at, source)
+                call = self.state.calls.setdefault(call_id, Call(source=source))
+                if call.ended_at is None or (at, session or "") < (call.ended_at, call.ended_in or ""):
+                    call.ended_at, call.ended_in = at, session
+                self._result(call_id, call, block, record.get("toolUseResult") if len(results) == 1 else None, at)
         if caller.agent_id:
             self._side_thread(record, message, blocks, caller, at, source)
 
-    def _answer(self, record: Record, message: Record, caller: Caller, at: int, source: str) -> None:
-        session, usage = text_of(record.get("sessionId")), message.get("usage")
+    def _answer(self, record: Record, message: Record, session: str | None, caller: Caller, at: int, source: str) -> None:
+        usage = message.get("usage")
         message_id = self._id(text_of(message.get("id")), session, caller.agent_id, at)
         if message_id is None or not isinstance(usage, dict):
             return
@@ -244,7 +250,7 @@ class Collector:
 
         A counted id means one thing in its thread only; its first record's instant tells it from others, and is the same in a fork's copy.
         """
-        if given is None or not is_counted(given):
+        if given is None or given.startswith(DRAWN) or not is_counted(given):
             return given
         thread = (session, agent_id, given)
         if begins or thread not in self._anchors:
@@ -281,9 +287,7 @@ class Collector:
             run.description = fuller(run.description, text_of(arguments.get("description")))
             run.prompt = fuller(run.prompt, (text_of(arguments.get("prompt")) or "")[:READ_OF_PROMPT] or None)
 
-    def _result(self, call_id: str, block: Record, result: Any, at: int, source: str) -> None:
-        call = self.state.calls.setdefault(call_id, Call(source=source))
-        call.ended_at = at if call.ended_at is None else min(call.ended_at, at)
+    def _result(self, call_id: str, call: Call, block: Record, result: Any, at: int) -> None:
         call.failed = bool(block.get("is_error")) or bool(call.failed)
         details = record_of(result)
         if call.failed:
@@ -373,8 +377,12 @@ def _caller_of(record: Record) -> Caller:
 
 
 def _usage_of(usage: Record) -> Usage:
-    names = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
-    return Usage(*(count_of(usage.get(name)) or 0 for name in names))
+    return Usage(
+        count_of(usage.get("input_tokens")) or 0,
+        count_of(usage.get("output_tokens")) or 0,
+        count_of(usage.get("cache_read_input_tokens")) or 0,
+        count_of(usage.get("cache_creation_input_tokens")) or 0,
+    )
 
 
 def _duration_of(details: Record) -> int | None:

@@ -16,6 +16,7 @@ from detektor_pipelines.ingest.readers.derived import document_kind, push_outcom
 from detektor_pipelines.ingest.readers.failures import REJECTED
 from detektor_pipelines.ingest.readers.names import MAIN_THREAD, AgentNames
 from detektor_pipelines.ingest.readers.projects import without_worktree
+from detektor_pipelines.ingest.reports.outcome import with_stated_outcome
 from detektor_pipelines.ingest.reports.verdicts import read_review
 from detektor_pipelines.language.events import OPERATIONS, UNMAPPED, views_operation
 from detektor_pipelines.language.records import AgentEvent
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 READER_REVISION: Final = 2
 """Raised when this reader reads the same records differently, so that `detektor reingest` can repair what it read before."""
 
-ATTRIBUTES: Final = frozenset({"agent_id", "background", "duration_from", "evidence", "round_from", "status", "tokens_from"})
+ATTRIBUTES: Final = frozenset(
+    {"agent_id", "background", "duration_from", "evidence", "not_believed", "round_from", "stated", "status", "tokens_from"}
+)
 """The only attributes this reader writes."""
 
 ENDS_COUNT: Final = frozenset({"implement", "deploy", "diagnose"})
@@ -133,7 +136,7 @@ class Emitter:
                 "tool_call",
                 agent,
                 call.ended_at if call.ended_at is not None else call.at,
-                call.session,
+                call.home,
                 call.source,
                 task_id=task_id,
                 measures={"duration_ms": call.duration_ms},
@@ -172,9 +175,9 @@ class Emitter:
             if ending.run.description:
                 task = " ".join(_CALLED_AGAIN.sub(" ", ending.run.description.lower()).split())
                 # Counted in each session that holds the call: a fork goes on counting what it copied.
-                for session in ending.run.sessions | {ending.run.session}:
+                for session in ending.run.sessions | {ending.session}:
                     rounds[session, ending.raw_name, task] = rounds.get((session, ending.raw_name, task), 0) + 1
-                attempt = rounds[ending.run.session, ending.raw_name, task]
+                attempt = rounds[ending.session, ending.raw_name, task]
             if agent.agent_type != UNMAPPED and ending.started and _is_over(ending, views_operation(agent.agent_type)):
                 yield self._work(ending, agent, attempt)
 
@@ -185,7 +188,7 @@ class Emitter:
             "invoke_agent",
             agent,
             ending.ended_at,
-            ending.run.session,
+            ending.session,
             ending.run.source,
             task_id=ending.key,
             measures=measures,
@@ -207,18 +210,19 @@ class Emitter:
         else:
             measures |= _changes(ending)
             measures["attempt"] = attempt
+        measures, categories, told = with_stated_outcome(ending.text or "", operation, measures, categories)
         known = OPERATIONS[operation].measures
         return self._event(
             f"work:{ending.key}",
             operation,
             agent,
             ending.ended_at,
-            ending.run.session,
+            ending.session,
             ending.run.source,
             task_id=ending.key,
             measures={name: value for name, value in measures.items() if name in known},
             categories=categories,
-            attributes=attributes,
+            attributes=attributes | told,
         )
 
     # Derived ----------------------------------------------------------------------------------------------------------------
@@ -247,7 +251,7 @@ class Emitter:
             "deploy",
             Agent("deployment-specialist", MAIN_THREAD),
             call.ended_at if call.ended_at is not None else call.at or 0,
-            call.session,
+            call.home,
             call.source,
             measures={"duration_ms": call.duration_ms},
             categories={
@@ -275,7 +279,7 @@ class Emitter:
             "test_run",
             Agent("detektor-coder", agent.raw_name),
             call.ended_at if call.ended_at is not None else call.at or 0,
-            call.session,
+            call.home,
             call.source,
             task_id=task_id,
             measures={"duration_ms": call.duration_ms, "tests_passed": run.passed, "tests_failed": run.failed},
@@ -293,7 +297,7 @@ class Emitter:
             "document",
             Agent("documentation-keeper", MAIN_THREAD),
             call.ended_at if call.ended_at is not None else call.at or 0,
-            call.session,
+            call.home,
             call.source,
             measures={"docs_updated": 1, "lines_added": edit.added, "lines_removed": edit.removed},
             categories={"outcome": "success", "doc_kind": kind},

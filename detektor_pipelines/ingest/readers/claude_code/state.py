@@ -52,9 +52,13 @@ class Session:
 
 @dataclass(slots=True)
 class Call:
-    """One tool call. `at` is None as long as only its result was seen; `failed` is None as long as the result was not."""
+    """One tool call. `at` is None as long as only its result was seen; `failed` is None as long as the result was not.
+
+    Of several sessions that hold it (forks) `session` is the first by name with the call, `ended_in` the first with the result.
+    """
 
     session: str | None = None
+    ended_in: str | None = None
     caller: Caller = MAIN
     name: str | None = None
     at: int | None = None
@@ -70,6 +74,11 @@ class Call:
     duration_ms: int | None = None
     output: str | None = None
     edit: Edit | None = None
+
+    @property
+    def home(self) -> str | None:
+        """The session that has its events: where it ended; where it was called as long as it has not."""
+        return self.ended_in or self.session
 
 
 @dataclass(slots=True)

@@ -82,6 +82,9 @@ _TOLD_ELSEWHERE: Final = frozenset(
 _TURNS: Final = frozenset({None, "task_started", "turn_started", "task_complete", "turn_complete", "turn_aborted"})
 """Kinds of `event_msg` (None: a `turn_context`) whose `turn_id` tells a copy from an own record."""
 
+_KNOWN_OF_COPIES: Final = frozenset({"token_count", "user_message"})
+"""What a copied record says that still holds: the totals of tokens go on, and what was asked for stands until something else is."""
+
 _TOLD_ITEMS: Final = frozenset(
     {"UserMessage", "AgentMessage", "Reasoning", "Plan", "HookPrompt", "EnteredReviewMode", "ExitedReviewMode", "ContextCompaction"}
     | {"ImageView", "Sleep"}
@@ -191,25 +194,26 @@ class Collector:
         if kind == "turn_context":
             self._rollout.model = text_of(payload.get("model")) or self._rollout.model
             self._rollout.cwd = self._rollout.cwd or text_of(payload.get("cwd"))
-            return None
-        if at is None:
-            return None
-        if kind == "token_usage_record":
-            if not copied:
+        elif kind == "token_usage_record":
+            if at is not None and not copied:
                 self._usage_record(payload, at)
-            return None
+        elif at is not None:
+            return self._item_or_event(f"{kind}/{item}", payload, at, copied=copied)
+        return None
+
+    def _item_or_event(self, called: str, payload: Record, at: int, *, copied: bool) -> str | None:
+        item = text_of(payload.get("type"))
         reader = self._readers.get(item or "")
         if reader is None:
-            return None if item in _TOLD_ELSEWHERE or item is None else f"{kind}/{item}"
-        strange = f"item_completed/{_kind_of_item(payload)}" if item == "item_completed" and not self._knows(payload) else None
-        if copied and item not in {"token_count", "user_message"}:
-            return strange
-        if not copied and self._rollout.first_at is None:
-            self._rollout.first_at = at
-        reader(payload, at)
-        if copied:
+            return None if item in _TOLD_ELSEWHERE or item is None else called
+        if not copied:
+            if self._rollout.first_at is None:
+                self._rollout.first_at = at
+            reader(payload, at)
+        elif item in _KNOWN_OF_COPIES:
+            reader(payload, at)
             self._rollout.answers.clear()
-        return strange
+        return f"{called}/{_kind_of_item(payload)}" if item == "item_completed" and not self._knows(payload) else None
 
     # The rollout itself -----------------------------------------------------------------------------------------------------
 
@@ -268,11 +272,13 @@ class Collector:
             return
         used = last if any(last.values()) else {name: max(0, count - self._totals.get(name, 0)) for name, count in totals.items()}
         self._totals = totals
+        rollout, state = self._rollout, f"{totals['input_tokens']} in, {totals['output_tokens']} out"
+        rollout.ids.add(state)
         if self._states_usage:
             return
         # Numbered by their place in the whole file, copied ones included: so it does not matter where a fork is cut.
-        rollout = self._rollout
-        rollout.answers.append(Answer(f"{rollout.thread or rollout.source}:{self._counted}", at, rollout.model, _tokens_of(used)))
+        if self._forked_at is None or state not in self._parents:
+            rollout.answers.append(Answer(f"{rollout.thread or rollout.source}:{self._counted}", at, rollout.model, _tokens_of(used)))
         self._counted += 1
 
     def _usage_record(self, payload: Record, at: int) -> None:
@@ -303,7 +309,7 @@ class Collector:
         kind = payload.get("type")
         name = text_of(payload.get("name")) or {"local_shell_call": "local_shell", "tool_search_call": "tool_search"}.get(str(kind))
         arguments = object_of(payload.get("action") if kind == "local_shell_call" else payload.get("arguments"))
-        call = self._rollout.calls[key] = Call(at, name, _worth_keeping(_command_of(arguments)))
+        call = self._rollout.calls[key] = Call(at, name, _worth_keeping(_command_of(arguments)), awaited=True)
         if name == "apply_patch":
             call.edits = edits_of_patch(payload.get("input") or arguments.get("input"))
         elif name == "write_stdin":

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines.ingest.readers.codex.collect import OUTPUT_LIMIT
 from detektor_pipelines.ingest.readers.derived import document_kind, push_outcome, suite_run
-from detektor_pipelines.ingest.readers.names import Called
 from detektor_pipelines.ingest.readers.projects import without_worktree
 from detektor_pipelines.ingest.reports.codex_review import read_codex_review
 from detektor_pipelines.ingest.reports.verdicts import read_review
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from detektor_pipelines.ingest.readers.codex.state import Call, Child, Rollout
-    from detektor_pipelines.ingest.readers.names import AgentNames
+    from detektor_pipelines.ingest.readers.names import AgentNames, Called
     from detektor_pipelines.language.records import Json
 
 READER_REVISION: Final = 2

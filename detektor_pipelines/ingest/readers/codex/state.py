@@ -21,6 +21,7 @@ class Call:
         command: Its command line, of those that may push or test.
         answered_at: When the tool answered the model; a command that goes on answers before it ends.
         ended_at: When it ended, where a record of its own says so.
+        awaited: Its answer is a record of its own, which may not have come yet.
         running: It answered that it goes on.
         stated: A record of its own says how it ended (`exec_command_end`, `item_completed`): it wins over the text.
         waits_for: The call whose command it only waits for or writes to (`write_stdin`).
@@ -34,6 +35,7 @@ class Call:
     command: str | None = None
     answered_at: int | None = None
     ended_at: int | None = None
+    awaited: bool = False
     running: bool = False
     stated: bool = False
     waits_for: Call | None = None
@@ -55,7 +57,7 @@ class Call:
     @property
     def is_open(self) -> bool:
         """Whether more is to come of it."""
-        return self.over_at is None
+        return self.over_at is None or (self.awaited and self.answered_at is None)
 
     @property
     def outcome(self) -> Literal["success", "failure", "cancelled"] | None:
@@ -111,7 +113,7 @@ class Rollout:
         agent: The agent's name, `main` outside every subagent.
         first_at: Its first own record; for a fork the instant of the fork.
         prompt: What the user, or the thread that started it, asked for last before it did anything.
-        ids: Call and turn ids that stand in it, copied ones included: a fork of it is cut by them.
+        ids: Call and turn ids and totals of tokens that stand in it, copied ones included: a fork of it is cut by them.
 
     """
 

@@ -80,3 +80,10 @@ def test_the_main_session_is_an_agent_that_a_table_can_map(transcript: Any, read
     names = AgentNames.load(tmp_path / "agents.toml")
     mapped = read(transcript, names=names).one("tool:toolu_1")
     assert (mapped.agent_type, mapped.raw_name, mapped.derived) == ("detektor-coder", "main", False)
+
+
+def test_the_outcome_that_its_report_states_itself_is_read(transcript: Any, read: Callable[..., Any]) -> None:
+    transcript.subagent(1, "toolu_t", "code-reviewer")
+    transcript.finished(90, "toolu_t", "**Verdict: APPROVE**\n\n```detektor-outcome\nverdict: rejected\nissues_found: 2\n```\n")
+    work = read(transcript).one("work:toolu_t")
+    assert (work.categories["verdict"], work.measures["issues_found"], work.attributes["stated"]) == ("rejected", 2, True)

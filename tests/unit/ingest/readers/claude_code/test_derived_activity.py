@@ -102,7 +102,7 @@ GREEN = "================== 42 passed in 3.20s ==================\n"
         ("pytest -q | tail -3", PYTEST, None, ("failure", 40, 2)),
         ("pytest -q | tail -3", GREEN, None, ("success", 42, 0)),
         ("go test ./... 2>&1", "ok  \trover/a\t0.1s", None, ("success", None, None)),
-        ("go test ./... 2>&1 | tail -2", "ok  \trover/a\t0.1s", None, (None, None, None)),
+        ("go test ./... 2>&1 | tail -2", "ok  \trover/a\t0.1s", None, ("success", None, None)),
         ("go test ./... 2>&1 | tail -2", "--- FAIL: TestA (0.00s)\nFAIL", None, ("failure", None, None)),
         ("make lint && make test", "Exit code 2\nruff found 3 errors", True, (None, None, None)),
         ("cd app && npm test", "Tests:       1 failed, 9 passed, 10 total", True, ("failure", 9, 1)),

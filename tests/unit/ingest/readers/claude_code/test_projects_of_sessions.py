@@ -60,7 +60,7 @@ def test_a_pull_request_made_elsewhere_does_not_move_the_session(sessions: dict[
     assert projects(read(files(sessions)))["3"] == "fix-lock"
 
 
-@pytest.mark.parametrize("cwd", [None, "/tmp", "/home/ada"])
+@pytest.mark.parametrize("cwd", [None, "/home", "/home/ada"])
 def test_without_a_directory_that_names_one_it_is_the_repository_of_the_first_pull_request(
     sessions: dict[str, Any], read: Callable[..., Any], cwd: str | None
 ) -> None:
