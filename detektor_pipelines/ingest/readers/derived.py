@@ -18,7 +18,7 @@ from detektor_pipelines.ingest.reports.lines import is_cut
 Outcome = Literal["success", "failure", "cancelled"]
 DocumentKind = Literal["readme", "api", "guide", "architecture", "changelog", "other"]
 
-_WORTH_A_LOOK: Final = re.compile(r"push|test|jest|spec|tox|nox|ctest|gradle|mvn|mocha|phpunit|pest|prove|cypress|\\bava\\b")
+_WORTH_A_LOOK: Final = re.compile(r"push|test|jest|spec|tox|nox|ctest|gradle|mvn|mocha|phpunit|pest|prove|cypress|\bava\b")
 
 _PUSH_FAILED: Final = re.compile(
     r"\[(?:remote )?rejected\]|failed to push some refs|^\s*fatal:|Permission denied \(publickey\)|could not read from remote|"

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from detektor_pipelines.ingest.masking import excerpt
-from detektor_pipelines.ingest.reports.issues import IssueCounts, Severity
+from detektor_pipelines.ingest.reports.issues import IssueCounts
+from detektor_pipelines.ingest.reports.levels import Severity
 from detektor_pipelines.ingest.reports.verdicts import Review
 
 if TYPE_CHECKING:
