@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 import typer
 
 from detektor_pipelines.cli_commands.earlier_days import dagster_hears_of_earlier_days
+from detektor_pipelines.cli_commands.ingest_summary import print_report
 from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table
 from detektor_pipelines.cli_commands.publication import publish
 from detektor_pipelines.errors import UserError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from detektor_pipelines.ingest.summary import IngestReport
     from detektor_pipelines.language.labels import Label
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.orchestration.backfill import Batch
@@ -61,12 +63,13 @@ def demo(
         with say.step("Emptying the state"):
             _empty(settings)
     settings = _servers(settings, say)
+    read = None
     with dagster_hears_of_earlier_days(settings):
         if logs is None:
             with say.step("Logs"):
                 say.result(_simulate(settings, events))
         else:
-            _ingest(settings, logs, say)
+            read = _ingest(settings, logs, say)
     if logs is not None:
         _set_clock(settings, say)
     from detektor_pipelines.catalog import VIEWS
@@ -84,7 +87,7 @@ def demo(
         _learn(settings, say)
     _judge(settings, VIEWS, say)
     page = _report(settings, say)
-    _summary(settings, VIEWS, time.monotonic() - started, page, as_json=as_json)
+    _summary(settings, VIEWS, time.monotonic() - started, page, read, as_json=as_json)
 
 
 class _Steps:
@@ -184,7 +187,7 @@ def _simulate(settings: Settings, events: int) -> str:
     return f"{counts.added:,} simulated events of {PROJECTS} projects, {SIMULATED_DAYS} days"
 
 
-def _ingest(settings: Settings, logs: Path, say: _Steps) -> None:
+def _ingest(settings: Settings, logs: Path, say: _Steps) -> IngestReport:
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
     from detektor_pipelines.ingest.readers.names import agent_names
@@ -205,6 +208,7 @@ def _ingest(settings: Settings, logs: Path, say: _Steps) -> None:
         f"{report.lines:,} lines → {counts.added:,} new events, {counts.known + counts.also_seen:,} known,"
         f" {counts.rejected:,} rejected, {report.seconds:.1f} s",
     )
+    return report
 
 
 def _set_clock(settings: Settings, say: _Steps) -> None:
@@ -316,13 +320,19 @@ def _report(settings: Settings, say: _Steps) -> Path:
     return page
 
 
-def _summary(settings: Settings, views: Sequence[FeatureView], seconds: float, page: Path, *, as_json: bool) -> None:
+def _summary(
+    settings: Settings, views: Sequence[FeatureView], seconds: float, page: Path, read: IngestReport | None, *, as_json: bool
+) -> None:
+    from detektor_pipelines.ingest.summary import as_data
     from detektor_pipelines.quality.overview import overview
 
     rows = overview(settings, views)
     if as_json:
-        print_json({"seconds": round(seconds, 1), "report": str(page), "views": [each.as_data() for each in rows]})
+        said = {"logs": as_data(read)} if read else {}
+        print_json({"seconds": round(seconds, 1), "report": str(page), **said, "views": [each.as_data() for each in rows]})
         return
+    if read:
+        print_report(read, settings.home)
     print_table(
         ("view", "features", "events", "offline", "online", "hash"),
         [(each.view, each.features, f"{each.events:,}", f"{each.offline_rows:,}", each.online_keys, each.data_hash) for each in rows],

@@ -6,8 +6,9 @@ rich is imported when something is printed, not when help is shown.
 from __future__ import annotations
 
 import json
+import os
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -20,11 +21,18 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JS
 """The option of every command whose output is data."""
 
 
+_UNWRAPPED: Final = 10_000
+"""Columns of a pipe or a file: nothing is wrapped for a width that nobody has."""
+
+
 def results_console() -> Console:
-    """Return the console for results."""
+    """Return the console for results, as wide as the terminal; as wide as its lines where they go to a pipe or a file."""
     from rich.console import Console
 
-    return Console()
+    console = Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _UNWRAPPED
+    return console
 
 
 def errors_console() -> Console:

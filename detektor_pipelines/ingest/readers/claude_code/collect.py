@@ -59,6 +59,20 @@ _WITHOUT_EVENTS: Final = frozenset(
     }
 )
 _READ: Final = frozenset({"assistant", "user", "progress", "queue-operation", "pr-link"})
+_MESSAGES: Final = frozenset({"assistant", "user"})
+_OTHERS: Final = (_READ | _WITHOUT_EVENTS) - _MESSAGES
+
+
+def is_own(record: Record) -> bool:
+    """Whether a record is this format's beyond doubt; its keys alone are looked at, for every record is asked.
+
+    Qwen Code writes messages in the same envelope, with `parts` instead of `content`.
+    """
+    kind = record.get("type")
+    if kind in _MESSAGES:
+        message = record.get("message")
+        return type(message) is dict and "content" in message
+    return kind in _OTHERS and "systemPayload" not in record
 
 
 class Collector:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import orjson
+from typing import TYPE_CHECKING
 
 from detektor_pipelines.ingest.masking import excerpt
 from detektor_pipelines.ingest.readers.codex.collect import Collector
@@ -13,6 +11,7 @@ from detektor_pipelines.ingest.readers.codex.state import Rollout
 from detektor_pipelines.ingest.readers.interface import SourceFile
 from detektor_pipelines.ingest.readers.names import AgentNames
 from detektor_pipelines.ingest.readers.projects import project_name, project_of_directory, project_of_remote, remote_of_directory
+from detektor_pipelines.ingest.readers.records import records_of
 from detektor_pipelines.ingest.readers.shapes import UnreadableRecordError
 from detektor_pipelines.ingest.readers.statistics import ReadStats
 from detektor_pipelines.language.records import Rejection
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from detektor_pipelines.ingest.readers.interface import Line, ReadContext
+    from detektor_pipelines.ingest.readers.shapes import Record
     from detektor_pipelines.language.records import AgentEvent
 
 
@@ -64,21 +64,18 @@ def read_many(files: Sequence[SourceFile], context: ReadContext, stats: ReadStat
 
 def _collect(file: SourceFile, collector: Collector, stats: ReadStats) -> Iterator[Rejection]:
     for number, line in file.open():
-        reason = _take(line, collector)
-        if reason is not None:
-            stats.rejected += 1
-            yield Rejection(file.source, number, reason, excerpt(line))
+        for record in records_of(line):
+            reason = record if isinstance(record, str) else _take(record, file, collector, stats)
+            if reason is not None:
+                stats.rejected += 1
+                yield Rejection(file.source, number, reason, excerpt(line))
 
 
-def _take(line: bytes, collector: Collector) -> str | None:
-    """Collect one line; return why it could not be."""
+def _take(record: Record, file: SourceFile, collector: Collector, stats: ReadStats) -> str | None:
+    """Collect one record; return why it could not be. One of another format is left to its reader."""
     try:
-        record: Any = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        return f"the line is torn or not JSON: {error.msg}"
-    if not isinstance(record, dict):
-        return "the line is JSON, but no object"
-    try:
+        if "payload" not in record and stats.is_of_another(record, file.source, "codex"):
+            return None
         collector.add(record)
     except UnreadableRecordError as error:
         return str(error)
