@@ -14,12 +14,12 @@ import orjson
 
 from detektor_pipelines.ingest.masking import excerpt
 from detektor_pipelines.ingest.reports.issues import IssueCounts
-from detektor_pipelines.ingest.reports.levels import Severity
 from detektor_pipelines.ingest.reports.verdicts import Review
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from detektor_pipelines.ingest.reports.levels import Severity
     from detektor_pipelines.ingest.reports.verdicts import Verdict
 
 _VERDICTS: Final[dict[str, Verdict]] = {"patch is correct": "approved", "patch is incorrect": "rejected"}

@@ -8,6 +8,7 @@ from detektor_pipelines.ingest.readers.codex.collect import OUTPUT_LIMIT
 from detektor_pipelines.ingest.readers.derived import document_kind, push_outcome, suite_run
 from detektor_pipelines.ingest.readers.projects import without_worktree
 from detektor_pipelines.ingest.reports.codex_review import read_codex_review
+from detektor_pipelines.ingest.reports.outcome import with_stated_outcome
 from detektor_pipelines.ingest.reports.verdicts import read_review
 from detektor_pipelines.language.events import OPERATIONS, UNMAPPED, views_operation
 from detektor_pipelines.language.records import AgentEvent
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 READER_REVISION: Final = 2
 """Raised when this reader reads the same records differently, so that `detektor reingest` can repair what it read before."""
 
-ATTRIBUTES: Final = frozenset({"agent_id", "background", "duration_from", "evidence", "round_from", "status", "tokens_from"})
+ATTRIBUTES: Final = frozenset(
+    {"agent_id", "background", "duration_from", "evidence", "not_believed", "round_from", "stated", "status", "tokens_from"}
+)
 """The only attributes this reader writes."""
 
 _OUTCOMES: Final = {"completed": "success", "failed": "failure", "cancelled": "cancelled"}
@@ -217,6 +220,7 @@ class Emitter:
             measures["review_round"] = review.round
             categories["verdict"] = review.verdict
             attributes |= {"evidence": review.evidence, "round_from": "report" if review.round else None}
+        measures, categories, stated = with_stated_outcome(text or "", operation, measures, categories)
         allowed = OPERATIONS[operation].measures
         return self._event(
             f"work:{thread}",
@@ -229,7 +233,7 @@ class Emitter:
             task_id=thread,
             measures={name: value for name, value in measures.items() if name in allowed},
             categories=categories,
-            attributes=attributes,
+            attributes=attributes | stated,
         )
 
     def _event(  # noqa: PLR0913 (an event has that many parts)

@@ -157,6 +157,12 @@ def test_an_invocation_ends_as_its_parent_was_told(said: Any, outcome: str | Non
     assert ("work:c" in found) == (outcome == "success")
 
 
+def test_what_a_subagent_states_itself_wins() -> None:
+    text = "Looks fine, LGTM.\n\n```detektor-outcome\nverdict: rejected\nissues_found: 4\n```"
+    found = by_id(read_files([*CHILD[:-1], line(49, "event_msg", type="task_complete", last_agent_message=text)]))
+    assert (found["work:c"].categories["verdict"], found["work:c"].measures["issues_found"]) == ("rejected", 4)
+
+
 def test_the_first_that_tells_of_an_end_has_its_instant() -> None:
     found = by_id(read_files([*EVENTS, *status(55, "w2", "c", {"completed": REPORT})]))
     assert found["invoke:s1"].occurred_at == parse_instant(at(50))
