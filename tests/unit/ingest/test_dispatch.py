@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import random
 from typing import TYPE_CHECKING, Any
@@ -162,3 +163,14 @@ def test_a_record_that_nobody_knows_is_counted_by_the_reader_of_its_file(tmp_pat
     list(reading.records())
     assert dict(reading.stats["claude-code"].strange) == {"odd": 1, "(no type)": 1, "odder": 1}
     assert not reading.stats["copilot"].strange
+
+
+def test_the_search_for_cycles_is_as_it_was_after_a_reading_even_one_that_stops(tmp_path: Path) -> None:
+    write(tmp_path / "a.jsonl", claude(1))
+    before = gc.get_threshold()
+    journal = Journal()
+    records = Reading(find_logs([tmp_path], journal), journal, ReadContext()).records()
+    next(records)
+    assert gc.get_threshold() != before
+    records.close()  # type: ignore[attr-defined]
+    assert gc.get_threshold() == before
