@@ -14,6 +14,7 @@ import typer
 
 from detektor_pipelines.cli_commands.clock import clock_of_the_logs
 from detektor_pipelines.cli_commands.earlier_days import dagster_hears_of_earlier_days
+from detektor_pipelines.cli_commands.ingest_summary import print_report
 from detektor_pipelines.cli_commands.output import JsonOption, as_typed, errors_console, print_json, print_table
 from detektor_pipelines.cli_commands.publication import publish
 from detektor_pipelines.errors import UserError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from detektor_pipelines.ingest.summary import IngestReport
     from detektor_pipelines.language.labels import Label
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.orchestration.backfill import Batch
@@ -67,13 +69,14 @@ def demo(
         with say.step("Emptying the state"):
             _empty(settings)
     settings = _servers(settings, say)
+    read = None
     with dagster_hears_of_earlier_days(settings):
         if logs is None:
             with say.step("Logs"):
                 say.result(_simulate(settings, events))
         else:
             with clock_of_the_logs(settings, keep=True):
-                _ingest(settings, logs, say)
+                read = _ingest(settings, logs, say)
     if logs is not None:
         _say_clock(settings, say)
     from detektor_pipelines.catalog import VIEWS
@@ -91,7 +94,7 @@ def demo(
         _learn(settings, say)
     _judge(settings, VIEWS, say)
     page = _report(settings, say)
-    _summary(settings, VIEWS, time.monotonic() - started, page, as_json=as_json, real=logs is not None)
+    _summary(settings, VIEWS, time.monotonic() - started, page, read, as_json=as_json)
 
 
 class _Steps:
@@ -191,7 +194,7 @@ def _simulate(settings: Settings, events: int) -> str:
     return f"{counts.added:,} simulated events of {PROJECTS} projects, {SIMULATED_DAYS} days"
 
 
-def _ingest(settings: Settings, logs: Path, say: _Steps) -> None:
+def _ingest(settings: Settings, logs: Path, say: _Steps) -> IngestReport:
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
     from detektor_pipelines.ingest.readers.names import agent_names
@@ -212,6 +215,7 @@ def _ingest(settings: Settings, logs: Path, say: _Steps) -> None:
         f"{report.lines:,} lines → {counts.added:,} new events, {counts.known + counts.also_seen:,} known,"
         f" {counts.rejected:,} rejected, {report.seconds:.1f} s",
     )
+    return report
 
 
 def _say_clock(settings: Settings, say: _Steps) -> None:
@@ -320,18 +324,22 @@ def _report(settings: Settings, say: _Steps) -> Path:
     return page
 
 
-def _summary(settings: Settings, views: Sequence[FeatureView], seconds: float, page: Path, *, as_json: bool, real: bool) -> None:
+def _summary(
+    settings: Settings, views: Sequence[FeatureView], seconds: float, page: Path, read: IngestReport | None, *, as_json: bool
+) -> None:
+    from detektor_pipelines.ingest.summary import as_data
     from detektor_pipelines.quality.overview import overview
     from detektor_pipelines.stores.raw_log.state import name_counts
 
     rows = overview(settings, views)
     names = name_counts(settings)
     if as_json:
-        who = [asdict(each) for each in names]
-        print_json({"seconds": round(seconds, 1), "report": str(page), "names": who, "views": [each.as_data() for each in rows]})
+        said = {"logs": as_data(read), "names": [asdict(each) for each in names]} if read else {}
+        print_json({"seconds": round(seconds, 1), "report": str(page), **said, "views": [each.as_data() for each in rows]})
         return
-    if real:
-        _print_names(names, settings)
+    if read:
+        print_report(read, settings.home)
+        _print_names(names)
     present = [each for each in rows if each.events]
     print_table(
         ("view", "features", "events", "offline", "online", "hash"),
@@ -349,11 +357,10 @@ def _summary(settings: Settings, views: Sequence[FeatureView], seconds: float, p
     _print_next(settings, page, present[0] if present else rows[0])
 
 
-def _print_names(names: Sequence[NameCount], settings: Settings) -> None:
-    """Show who is in the logs, by the names that are there, and what to write so that more of it counts."""
+def _print_names(names: Sequence[NameCount]) -> None:
+    """Show who is in the log, by the names that are there, and how much of it counts for no agent."""
     from rich.markup import escape
 
-    from detektor_pipelines.ingest.readers.names import FILE_NAME
     from detektor_pipelines.language.events import UNMAPPED
 
     print_table(
@@ -370,13 +377,10 @@ def _print_names(names: Sequence[NameCount], settings: Settings) -> None:
         title="Who is in these logs",
     )
     total = sum(each.events for each in names)
-    nobody = [each for each in names if each.agent_type == UNMAPPED]
-    if nobody:
-        unmapped = sum(each.events for each in nobody)
+    unmapped = sum(each.events for each in names if each.agent_type == UNMAPPED)
+    if unmapped:
         typer.echo(
-            f"{unmapped:,} of {total:,} events ({unmapped / total:.0%}) count for no agent. To map a name, write into"
-            f" {settings.home / FILE_NAME}, then read the logs again with `{as_typed('detektor reingest')} …`:\n"
-            f'  [agents]\n  "{nobody[0].raw_name}" = "detektor-coder"'
+            f"{unmapped:,} of {total:,} events ({unmapped / total:.0%}) count for no agent; a line in agents.toml, as above, maps a name."
         )
 
 

@@ -64,6 +64,35 @@ def rejected(settings: Settings) -> Section:
     return Section("rejected", title, ("reason", "records", "latest"), rows, [asdict(each) for each in found])
 
 
+def reading(settings: Settings) -> Section:
+    """What the last ingest on this machine read, and what it did not."""
+    from rich.markup import escape
+
+    from detektor_pipelines.ingest.last_run import last_run
+    from detektor_pipelines.ingest.summary import line_that_maps
+
+    found = last_run(settings.home)
+    if found is None:
+        return Section("ingest", "No logs were read on this machine", (), (), None)
+    rows = [
+        (number, kind, text)
+        for kind, texts in (
+            ("events of a name that maps to no agent", {line_that_maps(name): n for name, n in found.get("unmapped_names", {}).items()}),
+            ("lines rejected", found.get("rejected_by_reason", {})),
+            ("records not understood", found.get("not_understood", {})),
+            ("files not read", found.get("skipped_because", {})),
+        )
+        for text, number in texts.items()
+    ]
+    at = str(found["at"]).partition(".")[0].replace("+00:00", "")
+    title = f"Last ingest, {at}Z: {found.get('lines', 0):,} lines, {found.get('events', 0):,} events, {found.get('added', 0):,} new"
+    if rows:
+        title += f"; what is in no view or was not read ({', '.join(found.get('paths', ()))})"
+    return Section(
+        "ingest", title, ("number", "", "which"), tuple((f"{number:,}", kind, escape(text)) for number, kind, text in rows), found
+    )
+
+
 def online(settings: Settings) -> Section:
     """What lies ahead of the clock online, and whether Redis drops values by itself."""
     from detektor_pipelines.catalog import VIEWS
@@ -144,10 +173,10 @@ def versions(settings: Settings) -> Section:
     return Section("versions", title, ("view", "version", ""), tuple(rows), data, tuple(commands))
 
 
-SECTIONS: tuple[Callable[[Settings], Section], ...] = (views, served, rejected, log, definitions, versions, online)
+SECTIONS: tuple[Callable[[Settings], Section], ...] = (views, served, rejected, reading, log, definitions, versions, online)
 """What is asked once PostgreSQL is ready, in order."""
 
-_WITHOUT_POSTGRES: tuple[Callable[[Settings], Section], ...] = (served, definitions, versions)
+_WITHOUT_POSTGRES: tuple[Callable[[Settings], Section], ...] = (served, reading, definitions, versions)
 
 _COLOURS = {
     "running": "green",

@@ -1,55 +1,71 @@
-"""From the paths that a person gives to log files that can be read: plain, gzip, directories, standard input.
+"""From the paths that a person gives to log files that can be read: plain, packed, in archives, directories, standard input.
 
-Lines are streamed, so a file's size does not matter and one line's size is bounded (`LINE_LIMIT`). What is wrong with a file itself (a line
-over the limit, gzip data that ends early, a disk that fails) is noted as a `Rejection`, and reading goes on where it can.
+Lines are streamed, so a file's size does not matter and one line's size is bounded (`LINE_LIMIT`). What is wrong with a file itself (a
+line over the limit, packed data that end early, a disk that fails) is noted as a `Rejection`, and reading goes on where it can. A file that
+is not read is named with its reason; pipes, sockets and devices that a walk comes upon are never opened.
 """
 
 from __future__ import annotations
 
-import gzip
 import io
 import os
 import shutil
+import stat
 import sys
 import tempfile
-import zlib
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections import Counter
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, cast
 
-import orjson
-
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.ingest.readers.interface import ReaderName, SourceFile, detect
+from detektor_pipelines.ingest import documents, packed, unread
+from detektor_pipelines.ingest.readers.formats import FORMATS, UNKNOWN
+from detektor_pipelines.ingest.readers.interface import SourceFile, detect
+from detektor_pipelines.ingest.readers.records import records_of
 from detektor_pipelines.language.records import Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
+    from detektor_pipelines.ingest.packed import Buffered, Member
+    from detektor_pipelines.ingest.readers.formats import ReaderName
     from detektor_pipelines.ingest.readers.interface import Line
+
+    Opener = Callable[[], AbstractContextManager[Buffered]]
 
 LINE_LIMIT: Final = 64 * 1024 * 1024
 """Bytes of the longest line that is read (64 MiB); a longer one is skipped without being held in memory, and rejected with its size."""
 
-SUFFIXES: Final = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
-"""Files that a directory is searched for; a file that is named itself may be called anything."""
+_PLAIN: Final = (".jsonl", ".ndjson")
+SUFFIXES: Final = (*_PLAIN, *(f"{plain}{way}" for way in (".gz", ".xz", ".bz2", ".zst") for plain in _PLAIN))
+"""Files of lines that a directory is searched for; a file that is named itself may be called anything."""
+
+MAYBE: Final = (".json", ".json.gz", *documents.DATABASES)
+"""Files that may be a session in one document, or a database of sessions; in a directory most are neither."""
 
 STANDARD_INPUT: Final = "-"
 
 _SKIPPED_DIRECTORIES: Final = frozenset({".git", "node_modules", ".venv", "__pycache__"})
-_GZIP_MAGIC: Final = b"\x1f\x8b"
 _BLOCK: Final = 1024 * 1024
 _DETECT_LINES: Final = 64
 _DETECT_BYTES: Final = 16 * 1024 * 1024
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_NO_FILES: Final = {
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
 @dataclass(slots=True)
 class Journal:
     """What happens while files are read: bytes for a progress bar, lines for a rate, rejections of whole files and lines.
 
-    It also keeps the temporary files that pipes were copied to: `close` it when nothing is read any more.
+    It also keeps the temporary files that pipes were copied to, and the archives that are open: `close` it when nothing is read any more.
     """
 
     on_bytes: Callable[[int], None] = lambda _: None
@@ -73,13 +89,15 @@ class LogFiles:
     """The log files that were found.
 
     Attributes:
-        by_reader: Reader name → its files, in the order of their paths.
-        skipped: Files of a directory that are not agent logs, or empty.
+        by_reader: Reader name → its files, in the order of their paths. The first record that is recognised decides.
+        skipped: Files that are not read: path → why.
+        others: Files of directories that are not called as logs are, by their suffix; nobody looked into them.
 
     """
 
     by_reader: dict[ReaderName, list[SourceFile]]
-    skipped: list[str]
+    skipped: dict[str, str]
+    others: Counter[str] = field(default_factory=Counter)
 
     @property
     def size(self) -> int:
@@ -99,95 +117,99 @@ def find_logs(paths: Sequence[str | Path], journal: Journal | None = None) -> Lo
 
     """
     journal = journal if journal is not None else Journal()
-    by_reader: dict[ReaderName, list[SourceFile]] = {}
-    skipped: list[str] = []
-    seen: set[str] = set()
+    search = _Search(journal)
     for path in paths:
-        for file, name in _found(path, journal, skipped):
-            if file.source not in seen:
-                seen.add(file.source)
-                by_reader.setdefault(name, []).append(file)
+        search.add(path)
     journal.lines = 0  # those that were read to find the reader
-    return LogFiles(by_reader, skipped)
+    return LogFiles(search.by_reader, search.skipped, search.others)
 
 
 def source_file(path: Path, journal: Journal | None = None) -> SourceFile:
-    """Make one file readable, plain or gzip by its first bytes; it is called by its absolute path."""
+    """Make one file readable, plain or packed by its first bytes; it is called by its absolute path."""
     journal = journal if journal is not None else Journal()
-    name = str(path.resolve())
-    return SourceFile(path, name, path.stat().st_size, lambda: _lines(path, name, journal))
+    size = path.stat().st_size
+    return _source(path, str(path.resolve()), size, lambda: _opened(path, size, journal), journal)
 
 
-def _found(path: str | Path, journal: Journal, skipped: list[str]) -> Iterator[tuple[SourceFile, ReaderName]]:
-    if str(path) == STANDARD_INPUT:
-        yield _named(_spooled(sys.stdin.buffer, "standard input", journal))
-        return
-    path = Path(path).expanduser()
-    if not path.exists():
-        raise UserError(
-            "There is nothing at this path.", where=str(path), fix="Give a log file, a directory of them, or - for standard input."
-        )
-    if path.is_dir():
-        yield from _in_directory(path, journal, skipped)
-        return
-    with _named_by_a_person(path), path.open("rb") as stream:
-        if not path.is_file():  # a pipe can be read only once
-            file = _spooled(stream, str(path), journal)
+# Finding --------------------------------------------------------------------------------------------------------------------
+
+
+class _Search:
+    """Goes through paths and sorts files by reader."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.by_reader: dict[ReaderName, list[SourceFile]] = {}
+        self.skipped: dict[str, str] = {}
+        self.others: Counter[str] = Counter()
+        self._journal = journal
+        self._seen: set[str] = set()
+
+    def add(self, path: str | Path) -> None:
+        """Take a path that a person named.
+
+        Raises:
+            UserError: There is nothing, or nothing that can be read.
+
+        """
+        if str(path) == STANDARD_INPUT:
+            self._named(_from_pipe(sys.stdin.buffer, "standard input", self._journal))
+            return
+        path = Path(path).expanduser()
+        if not path.exists():
+            raise UserError(
+                "There is nothing at this path.", where=str(path), fix="Give a log file, a directory of them, or - for standard input."
+            )
+        if path.is_dir():
+            self._directory(path)
         else:
-            stream.read(1)
-            file = source_file(path, journal)
-    yield _named(file)
+            self._named(_found_at_name(path, self._journal))
+
+    def _take(self, found: _Found) -> None:
+        for file, reader in found.logs:
+            if file.source not in self._seen:
+                self._seen.add(file.source)
+                self.by_reader.setdefault(reader, []).append(file)
+        self.skipped |= found.skipped
+
+    def _named(self, found: _Found) -> None:
+        if not found.logs:
+            name, reason = next(iter(found.skipped.items()), (found.name, unread.NO_LOG))
+            raise UserError(
+                f"This is not an agent log: {reason}.",
+                where=name if len(found.skipped) < 2 else f"{found.name} ({len(found.skipped)} files, none of them a log)",  # noqa: PLR2004
+                fix=f"docs/agent-logs.md describes what is read: {', '.join(each.title for each in FORMATS)}.",
+            )
+        self._take(found)
+
+    def _directory(self, directory: Path) -> None:
+        skipped, others, logs = len(self.skipped), self.others.copy(), 0
+        for path in _walk(directory, self._journal):
+            found = _found_in_directory(path, self._journal)
+            if found is None:
+                self.others["".join(path.suffixes[-1:]) or "(no suffix)"] += 1
+                continue
+            logs += len(found.logs)
+            self._take(found)
+        if not logs:
+            reasons = list(self.skipped.items())[skipped:]
+            looked = f": {_files(len(reasons))} looked at, {_most_common(reasons)}" if reasons else ""
+            beside = (self.others - others).total()
+            looked += f"; {_files(beside)} of other kinds" if beside else ""
+            raise UserError(
+                f"No agent logs in this directory{looked}.",
+                where=str(directory.absolute()),
+                fix=f"Logs are files named *{', *'.join(_PLAIN)} (packed ones too), sessions as *.json, archives of them: Claude Code's"
+                " stand in ~/.claude/projects, Codex's in ~/.codex/sessions; `detektor ingest` alone lists what is on this machine.",
+            )
 
 
-def _named(file: SourceFile) -> tuple[SourceFile, ReaderName]:
-    """Find the reader of a file that a person named: what is not recognised is an error.
-
-    A log by its name in which nothing can be recognised goes to our own reader: it rejects every line with a reason.
-    """
-    records = _first_records(file)
-    name = detect(records)
-    if name != "unknown":
-        return file, name
-    if records or (file.path is not None and file.size and not file.path.name.lower().endswith(SUFFIXES)):
-        raise UserError(
-            "This is not an agent log: none of its first lines is a record of Claude Code, of Codex or of our own format.",
-            where=file.source,
-            fix="docs/agent-logs.md describes the formats.",
-        )
-    return file, "jsonl"
+def _files(number: int) -> str:
+    return f"{number:,} {'file' if number == 1 else 'files'}"
 
 
-def _in_directory(directory: Path, journal: Journal, skipped: list[str]) -> Iterator[tuple[SourceFile, ReaderName]]:
-    found = False
-    for path in _walk(directory, journal):
-        name = _reader_in_directory(path, journal)
-        if name == "unknown":
-            skipped.append(str(path))
-        else:
-            found = True
-            yield source_file(path, journal), name
-    if not found:
-        seen = f" ({len(skipped)} files have a fitting name, none a known record)" if skipped else ""
-        raise UserError(
-            f"No agent logs in this directory{seen}.",
-            where=str(directory.absolute()),
-            fix=f"Logs are files named *{', *'.join(SUFFIXES)}: Claude Code's stand in ~/.claude/projects, Codex's in ~/.codex/sessions.",
-        )
-
-
-def _reader_in_directory(path: Path, journal: Journal) -> ReaderName:
-    """Find the reader of a file that a walk came upon; one that cannot be read is noted, not an error."""
-    try:
-        with path.open("rb") as stream:
-            stream.read(1)
-        file = source_file(path, journal)
-    except OSError as error:
-        journal.rejections[Rejection(str(path), None, f"the file cannot be read: {error.strerror}")] = None
-        return "unknown"
-    records = _first_records(file)
-    if not records and file.size:
-        journal.rejections[Rejection(file.source, None, "none of the file's first lines is a JSON object")] = None
-    return detect(records)
+def _most_common(reasons: Sequence[tuple[str, str]]) -> str:
+    reason, number = Counter(why for _, why in reasons).most_common(1)[0]
+    return reason if number == len(reasons) else f"most of them {reason}"
 
 
 def _walk(directory: Path, journal: Journal) -> Iterator[Path]:
@@ -199,28 +221,25 @@ def _walk(directory: Path, journal: Journal) -> Iterator[Path]:
     for folder, folders, files in os.walk(directory, onerror=note):
         folders[:] = sorted(name for name in folders if name not in _SKIPPED_DIRECTORIES)
         for name in sorted(files):
-            if name.lower().endswith(SUFFIXES):
-                yield Path(folder, name)
+            yield Path(folder, name)
 
 
-def _first_records(file: SourceFile) -> list[dict[str, Any]]:
-    """Parse those of the first lines that are JSON objects."""
-    records = []
-    size = 0
-    with closing(cast("Generator[Line]", file.open())) as lines:
-        for number, (_, line) in enumerate(lines, 1):
-            with suppress(orjson.JSONDecodeError):
-                record = orjson.loads(line)
-                if isinstance(record, dict):
-                    records.append(record)
-            size += len(line)
-            if number >= _DETECT_LINES or size > _DETECT_BYTES:
-                break
-    return records
+def _found_at_name(path: Path, journal: Journal) -> _Found:
+    """Look at a file that a person named; a pipe, as in `detektor ingest <(zcat old.gz)`, is copied, for it can be read only once."""
+    kind = stat.S_IFMT(path.stat().st_mode)
+    if kind in {stat.S_IFSOCK, stat.S_IFBLK}:
+        return _Found(str(path), skipped={str(path): f"it is {_NO_FILES[kind]}"})
+    with _named_by_a_person(path), path.open("rb") as stream:
+        if kind != stat.S_IFREG:
+            return _from_pipe(stream, str(path), journal)
+        stream.read(1)
+        found = _examine(path, str(path.resolve()), path.stat().st_size, journal)
+    has_its_name = path.name.lower().endswith(SUFFIXES) or not path.stat().st_size
+    return _for_our_own(found, source_file(path, journal)) if has_its_name else found
 
 
-def _spooled(stream: IO[bytes], name: str, journal: Journal) -> SourceFile:
-    """Copy a stream to a temporary file without a name, so that it can be read more than once."""
+def _from_pipe(stream: IO[bytes], name: str, journal: Journal) -> _Found:
+    """Copy a stream to a temporary file without a name, so that it can be read more than once, and look at it."""
     spool = journal.spools.enter_context(tempfile.TemporaryFile(prefix="detektor-"))  # noqa: SIM115 - the stack closes it
     try:
         shutil.copyfileobj(stream, spool, _BLOCK)
@@ -231,14 +250,154 @@ def _spooled(stream: IO[bytes], name: str, journal: Journal) -> SourceFile:
             where=f"{tempfile.gettempdir()}: {error.strerror}",
             fix="Free space there, or set TMPDIR to a directory with more.",
         ) from None
-    return SourceFile(None, name, spool.tell(), lambda: _lines(spool, name, journal))
+    size = spool.tell()
+    return _for_our_own(_examine(spool, name, size, journal), _source(None, name, size, lambda: _opened(spool, size, journal), journal))
 
 
-def _lines(opened: Path | IO[bytes], name: str, journal: Journal) -> Iterator[Line]:
+def _for_our_own(found: _Found, file: SourceFile) -> _Found:
+    """A named log in which nothing can be recognised, not even an object, goes to our own reader: it rejects every line with a reason."""
+    unreadable = not found.logs and not found.has_objects and set(found.skipped.values()) <= {unread.NO_LOG, unread.EMPTY}
+    return _Found(found.name, [(file, "jsonl")]) if unreadable else found
+
+
+def _found_in_directory(path: Path, journal: Journal) -> _Found | None:
+    """Look at a file that a walk came upon; None for one that is not called as a log is and does not look like one."""
+    name, told = path.name.lower(), unread.by_name(path.name)
+    if told:
+        return _Found(str(path), skipped={str(path): told})
+    maybe = name.endswith(MAYBE)
+    if not maybe and not name.endswith((*SUFFIXES, *packed.SUFFIXES)):
+        return None
+    try:
+        kind = stat.S_IFMT(path.stat().st_mode)
+        if kind != stat.S_IFREG:
+            return _Found(str(path), skipped={str(path): f"it is {_NO_FILES.get(kind, 'no file')}, which is not opened"})
+        if maybe and not documents.worth_a_look(path):
+            return None
+        size = path.stat().st_size
+        found = _examine(path, str(path.resolve()), size, journal)
+    except OSError as error:
+        reason = f"the file cannot be read: {error.strerror}"
+        journal.rejections[Rejection(str(path), None, reason)] = None
+        return _Found(str(path), skipped={str(path): reason})
+    if not found.logs and size and not found.has_objects and set(found.skipped.values()) == {unread.NO_LOG}:
+        journal.rejections[Rejection(found.name, None, "none of the file's first lines is a JSON object")] = None
+    return found
+
+
+# Looking at one file --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Found:
+    """What one file holds: logs (several in an archive), or why it holds none."""
+
+    name: str
+    logs: list[tuple[SourceFile, ReaderName]] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+    has_objects: bool = False
+
+
+def _examine(opened: Path | IO[bytes], name: str, size: int, journal: Journal) -> _Found:
+    """Look at a file's first bytes, then at its first records.
+
+    Raises:
+        OSError: It cannot be read.
+
+    """
+    path = opened if isinstance(opened, Path) else None
+    with _raw(opened, journal) as raw:
+        beginning = bytes(raw.peek(packed.MAGIC_BYTES)[: packed.MAGIC_BYTES])
+    if path is not None and documents.is_database(beginning) and documents.is_opencode(path):
+        return _Found(name, [(SourceFile(path, name, size, lambda: iter(()), "database"), "opencode")])
+    if packed.is_zip(beginning) or packed.is_tar(_unpacked_beginning(opened, size, journal)):
+        return _in_archive(opened, name, is_zip=packed.is_zip(beginning), journal=journal)
+    if packed.way_of_packing(beginning) is None and (told := unread.by_first_bytes(beginning, Path(name).name)):
+        return _Found(name, skipped={name: told})
+    return _of_text(_source(path, name, size, lambda: _opened(opened, size, journal), journal))
+
+
+def _unpacked_beginning(opened: Path | IO[bytes], size: int, journal: Journal) -> bytes:
+    try:
+        with _opened(opened, size, journal) as stream:
+            return bytes(stream.peek(packed.MAGIC_BYTES)[: packed.MAGIC_BYTES])
+    except packed.TORN:
+        return b""
+
+
+def _of_text(file: SourceFile) -> _Found:
+    """Find the reader of a file by its first records; one that begins as a document does may be one."""
+    lines = _first_lines(file)
+    records = documents.records_in(file) if lines and documents.may_be_document(lines[0]) else None
+    is_document = records is not None
+    if records is None:
+        records = [record for line in lines for record in records_of(line) if not isinstance(record, str)]
+    reader = detect(records)
+    if reader != UNKNOWN:
+        return _Found(file.source, [(documents.as_lines(file) if is_document else file, reader)], has_objects=True)
+    told = unread.by_records(records) or (unread.DOCUMENT if is_document else unread.NO_LOG if lines else unread.EMPTY)
+    return _Found(file.source, skipped={file.source: told}, has_objects=bool(records) or is_document)
+
+
+def _first_lines(file: SourceFile) -> list[bytes]:
+    found: list[bytes] = []
+    size = 0
+    with closing(cast("Generator[Line]", file.open())) as lines:
+        for _, line in lines:
+            found.append(line)
+            size += len(line)
+            if len(found) >= _DETECT_LINES or size > _DETECT_BYTES:
+                break
+    return found
+
+
+def _in_archive(opened: Path | IO[bytes], name: str, *, is_zip: bool, journal: Journal) -> _Found:
+    """Look at an archive's members as a walk looks at a directory's files; the archive stays open until the journal is closed."""
+    stream = journal.spools.enter_context(opened.open("rb") if isinstance(opened, Path) else os.fdopen(os.dup(opened.fileno()), "rb"))
+    stream.seek(0)
+    found = _Found(name, has_objects=True)
+    try:
+        for member in packed.members_of_zip(stream) if is_zip else packed.members_of_tar(stream):
+            _take_member(found, member, opened if isinstance(opened, Path) else None, journal)
+    except packed.TooMuchError as error:
+        found.skipped[name] = str(error)
+    except (*packed.TORN, OSError) as error:
+        found.skipped[name] = f"a torn archive: what follows could not be read ({error})"
+    if not found.logs and not found.skipped:
+        found.skipped[name] = "an archive without logs"
+    return found
+
+
+def _take_member(found: _Found, member: Member, archive: Path | None, journal: Journal) -> None:
+    called = member.name.lower()
+    if not called.endswith((*SUFFIXES, *MAYBE, *packed.SUFFIXES)) or _SKIPPED_DIRECTORIES & set(Path(member.name).parts[:-1]):
+        return
+    name = f"{found.name}/{member.name}"
+    if called.endswith(packed.SUFFIXES):
+        found.skipped[name] = "an archive within an archive: unpack it first"
+        return
+    if called.endswith(documents.DATABASES):
+        found.skipped[name] = "a database within an archive: unpack it first"
+        return
+    path = archive.resolve() / member.name if archive is not None else None
+    inner = _of_text(_source(path, name, member.size, lambda: _opened_member(member), journal))
+    if inner.logs or not called.endswith(MAYBE):
+        found.logs += inner.logs
+        found.skipped |= inner.skipped
+
+
+# Reading --------------------------------------------------------------------------------------------------------------------
+
+
+def _source(path: Path | None, name: str, size: int, opener: Opener, journal: Journal) -> SourceFile:
+    return SourceFile(path, name, size, lambda: _lines(opener, name, journal))
+
+
+def _lines(opener: Opener, name: str, journal: Journal) -> Iterator[Line]:
     """Yield numbered lines without blank ones, byte order mark and line ends; note in the journal what cannot be read."""
     number = 0
     try:
-        with _stream(opened, journal) as stream:
+        with opener() as stream:
             for number, line in enumerate(_bounded(stream), 1):
                 journal.lines += 1
                 if isinstance(line, int):
@@ -248,8 +407,10 @@ def _lines(opened: Path | IO[bytes], name: str, journal: Journal) -> Iterator[Li
                 text = (line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line).strip()
                 if text:
                     yield number, text
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        journal.rejections[Rejection(name, number + 1, "the gzip data are torn: what follows could not be read", str(error))] = None
+    except packed.TORN as error:
+        journal.rejections[Rejection(name, number + 1, "the packed data are torn: what follows could not be read", str(error))] = None
+    except packed.TooMuchError as error:
+        journal.rejections[Rejection(name, number + 1, str(error))] = None
     except OSError as error:
         journal.rejections[Rejection(name, number + 1, f"the file cannot be read further: {error.strerror}")] = None
 
@@ -270,16 +431,23 @@ def _bounded(stream: io.BufferedIOBase) -> Iterator[bytes | int]:
 
 
 @contextmanager
-def _stream(opened: Path | IO[bytes], journal: Journal) -> Iterator[io.BufferedIOBase]:
+def _raw(opened: Path | IO[bytes], journal: Journal) -> Iterator[Buffered]:
     descriptor = os.open(opened, os.O_RDONLY) if isinstance(opened, Path) else os.dup(opened.fileno())
-    with ExitStack() as stack:
-        raw = stack.enter_context(io.BufferedReader(_Counted(descriptor, journal), _BLOCK))
+    with io.BufferedReader(_Counted(descriptor, journal), _BLOCK) as raw:
         raw.seek(0)
-        if raw.peek(2)[:2] != _GZIP_MAGIC:
-            yield raw
-            return
-        packed = stack.enter_context(gzip.GzipFile(fileobj=raw))
-        yield stack.enter_context(io.BufferedReader(_Unpacked(packed), _BLOCK))
+        yield raw
+
+
+@contextmanager
+def _opened(opened: Path | IO[bytes], size: int, journal: Journal) -> Iterator[Buffered]:
+    with _raw(opened, journal) as raw, packed.unpacked(raw, size) as stream:
+        yield stream
+
+
+@contextmanager
+def _opened_member(member: Member) -> Iterator[Buffered]:
+    with io.BufferedReader(cast("Any", member.open()), _BLOCK) as raw, packed.unpacked(raw, member.size) as stream:
+        yield stream
 
 
 class _Counted(io.FileIO):
@@ -293,22 +461,6 @@ class _Counted(io.FileIO):
         size = super().readinto(buffer)
         self._journal.on_bytes(size or 0)
         return size
-
-
-class _Unpacked(io.RawIOBase):
-    """Gzip data in the pieces in which they can be unpacked, so that torn data give all that stands before the tear."""
-
-    def __init__(self, packed: gzip.GzipFile) -> None:
-        super().__init__()
-        self._packed = packed
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any, /) -> int:
-        piece = self._packed.read1(len(buffer))
-        buffer[: len(piece)] = piece
-        return len(piece)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The run that takes logs to the store: files → reader → checks → raw log, with counts of what became of everything.
+"""The run that takes logs to the store: files → readers → checks → raw log, with counts of what became of everything.
 
 Reading and storing happen at once: while PostgreSQL takes one batch, the next is parsed.
 """
@@ -6,98 +6,31 @@ Reading and storing happen at once: while PostgreSQL takes one batch, the next i
 from __future__ import annotations
 
 import time
-from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
-from importlib import import_module
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self, cast
+from typing import TYPE_CHECKING, Final, Self
 
 from detektor_pipelines.clock import now_us
 from detektor_pipelines.ingest.checks import problem
+from detektor_pipelines.ingest.dispatch import Reading
 from detektor_pipelines.ingest.files import STANDARD_INPUT, Journal, find_logs
 from detektor_pipelines.ingest.last_run import remember
 from detektor_pipelines.ingest.masking import excerpt
 from detektor_pipelines.ingest.readers.interface import ReadContext
-from detektor_pipelines.language.events import UNMAPPED
+from detektor_pipelines.ingest.summary import IngestReport
 from detektor_pipelines.language.records import AgentEvent, Rejection
 from detektor_pipelines.stores.raw_log.bulk import EventWriter, IngestCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
-    from detektor_pipelines.ingest.files import LogFiles
-    from detektor_pipelines.ingest.readers.interface import Reader, ReaderName
     from detektor_pipelines.ingest.readers.names import AgentNames
     from detektor_pipelines.settings import Settings
 
-READERS: Final[dict[ReaderName, str]] = {
-    "claude-code": "detektor_pipelines.ingest.readers.transcripts",
-    "codex": "detektor_pipelines.ingest.readers.codex",
-    "jsonl": "detektor_pipelines.ingest.readers.jsonl",
-}
-"""Reader name → its module, imported when a file needs it."""
-
 BATCH_EVENTS: Final = 20_000
-_NAMED: Final = 50
-"""Skipped files that are named later; the count is of all."""
-
-
-@dataclass(slots=True)
-class IngestReport:
-    """What a run read and what became of it.
-
-    Attributes:
-        counts: What the store did.
-        events: Events read by (agent_type, operation), whether new or known.
-        unmapped: Events read by the raw name of those agents that map to none of the eight.
-        rejected: Rejections by reason, whether new or known; conflicts with stored events are in `counts` only.
-        files: Files read, by reader.
-        skipped: Files of the directories that are not agent logs.
-        lines: Lines read, those that make no event included.
-        size: Bytes of all files on disk.
-        seconds: Wall time.
-        first_at: Instant of the oldest event in µs, None without events.
-        last_at: Instant of the newest.
-
-    """
-
-    counts: IngestCounts = field(default_factory=IngestCounts)
-    events: Counter[tuple[str, str]] = field(default_factory=Counter)
-    unmapped: Counter[str] = field(default_factory=Counter)
-    rejected: Counter[str] = field(default_factory=Counter)
-    files: Counter[str] = field(default_factory=Counter)
-    skipped: list[str] = field(default_factory=list)
-    lines: int = 0
-    size: int = 0
-    seconds: float = 0.0
-    first_at: int | None = None
-    last_at: int | None = None
-
-    def note(self, event: AgentEvent) -> None:
-        """Count one event that was read."""
-        self.events[event.agent_type, event.operation] += 1
-        if event.agent_type == UNMAPPED:
-            self.unmapped[event.raw_name] += 1
-        at = event.occurred_at
-        self.first_at = at if self.first_at is None or at < self.first_at else self.first_at
-        self.last_at = at if self.last_at is None or at > self.last_at else self.last_at
-
-    def as_kept(self, paths: Sequence[str | Path]) -> dict[str, object]:
-        """Return what is told of the run later (`last_run`)."""
-        return {
-            "paths": [str(path) for path in paths],
-            "files": dict(self.files),
-            "skipped_files": len(self.skipped),
-            "skipped": self.skipped[:_NAMED],
-            "lines": self.lines,
-            "bytes": self.size,
-            "added": self.counts.added,
-            "known": self.counts.known + self.counts.also_seen,
-            "rejected": sum(self.rejected.values()),
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +77,9 @@ def ingest(settings: Settings, paths: Sequence[str | Path], options: IngestOptio
         logs = find_logs(paths, journal)
         journal.on_bytes = options.on_bytes
         options.on_start(logs.size)
-        report = IngestReport(size=logs.size, skipped=logs.skipped)
+        report = IngestReport(size=logs.size, skipped=logs.skipped, others=logs.others)
         report.files.update({name: len(files) for name, files in logs.by_reader.items()})
-        _store(_read(logs, _context(paths, options)), journal, report, background)
+        _store(Reading(logs, journal, _context(paths, options)), journal, report, background)
         report.lines = journal.lines
     report.counts = background.counts
     report.seconds = time.perf_counter() - started
@@ -159,16 +92,10 @@ def _context(paths: Sequence[str | Path], options: IngestOptions) -> ReadContext
     return ReadContext(project=options.project, names=options.names, path=path)
 
 
-def _read(logs: LogFiles, context: ReadContext) -> Iterator[AgentEvent | Rejection]:
-    for name, files in logs.by_reader.items():
-        reader = cast("Reader", import_module(READERS[name]))
-        yield from reader.read_many(files, context)
-
-
-def _store(records: Iterator[AgentEvent | Rejection], journal: Journal, report: IngestReport, background: _BackgroundWriter) -> None:
+def _store(reading: Reading, journal: Journal, report: IngestReport, background: _BackgroundWriter) -> None:
     events: list[AgentEvent] = []
     rejections: list[Rejection] = []
-    for record in records:
+    for record in reading.records():
         if isinstance(record, Rejection):
             rejections.append(record)
             report.rejected[record.reason] += 1
@@ -177,7 +104,7 @@ def _store(records: Iterator[AgentEvent | Rejection], journal: Journal, report: 
             report.rejected[found[0]] += 1
         else:
             events.append(record)
-            report.note(record)
+            report.note(record, reading.reader)
         if len(events) >= BATCH_EVENTS or len(rejections) >= BATCH_EVENTS:
             background.write(events, rejections)
             events, rejections = [], []
@@ -185,6 +112,8 @@ def _store(records: Iterator[AgentEvent | Rejection], journal: Journal, report: 
         rejections.append(rejection)
         report.rejected[rejection.reason] += 1
     background.write(events, rejections)
+    for name, stats in reading.stats.items():
+        report.note_reading(name, stats)
 
 
 def _rejection(event: AgentEvent, reason: str, value: str) -> Rejection:

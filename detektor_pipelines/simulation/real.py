@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
+from detektor_pipelines.ingest.dispatch import Reading
 from detektor_pipelines.ingest.files import Journal, find_logs
 from detektor_pipelines.ingest.readers.interface import ReadContext
-from detektor_pipelines.ingest.run import READERS
 from detektor_pipelines.language.records import AgentEvent
 from detektor_pipelines.stores.raw_log.table import table_of
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from detektor_pipelines.ingest.readers.interface import Reader
     from detektor_pipelines.ingest.readers.names import AgentNames
 
 
@@ -31,7 +29,7 @@ def read_events(paths: Sequence[Path], names: AgentNames) -> pa.Table:
     context = ReadContext(names=names)
     events: list[AgentEvent] = []
     for path in paths:
-        for name, files in find_logs([path], Journal()).by_reader.items():
-            reader = cast("Reader", import_module(READERS[name]))
-            events += [record for record in reader.read_many(files, context) if isinstance(record, AgentEvent)]
+        journal = Journal()
+        reading = Reading(find_logs([path], journal), journal, context)
+        events += [record for record in reading.records() if isinstance(record, AgentEvent)]
     return table_of(events)

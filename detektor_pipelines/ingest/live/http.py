@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import zlib
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from queue import Empty, LifoQueue
 from typing import TYPE_CHECKING, Any, Final
 
@@ -89,6 +89,7 @@ class _Collector:
 
     names: AgentNames
     writers: LifoQueue[LiveWriter]
+    agents: otlp.AgentsSeen = field(default_factory=otlp.AgentsSeen)
 
     async def events(self, request: Request) -> Response:
         kind = _content_type(request, (JSON, *LINES))
@@ -108,7 +109,7 @@ class _Collector:
         body = await _body(request)
         try:
             content = otlp.requests_of_json(body) if kind == JSON else otlp.requests_of_protobuf(body)
-            records = list(otlp.read(content, self.names))
+            records = list(otlp.read(content, self.names, self.agents))
         except otlp.UnreadableRequestError as error:
             raise ProblemError(400, f"The body cannot be read. {error}") from None
         except (AttributeError, TypeError, ValueError) as error:

@@ -12,7 +12,9 @@
 Names of attributes are those of Claude Code's page on monitoring. A tool call has the id of its transcript's, `tool:<tool_use_id>`, where
 the event names it. An answer has not (`req:<request_id>`; the transcript knows message ids only), nor has a subagent's end: take those
 of one session from its transcript or from here, not from both. Claude Code calls every agent of your own "custom" unless
-OTEL_LOG_TOOL_DETAILS=1 is set. It tells no directory: name the project by OTEL_RESOURCE_ATTRIBUTES=project=<name>.
+OTEL_LOG_TOOL_DETAILS=1 is set. From 2.1.332 on a `tool_result` within a subagent names only its `agent_id`: its name stands in the
+subagent's first `api_request` and in its end (`AgentsSeen` joins them). It tells no directory: name the project by
+OTEL_RESOURCE_ATTRIBUTES=project=<name>.
 """
 
 from __future__ import annotations
@@ -24,11 +26,11 @@ import orjson
 
 from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.ingest.masking import excerpt
-from detektor_pipelines.ingest.readers.failures import REJECTED, error_type
+from detektor_pipelines.ingest.readers.failures import OTHER, REJECTED, error_type
 from detektor_pipelines.ingest.readers.names import MAIN_THREAD, AgentNames
 from detektor_pipelines.ingest.readers.projects import project_name, project_of_remote
 from detektor_pipelines.ingest.readers.shapes import record_of, text_of
-from detektor_pipelines.language.events import MEASURES, UNMAPPED
+from detektor_pipelines.language.events import MEASURES
 from detektor_pipelines.language.records import AgentEvent, Rejection
 from detektor_pipelines.stores.raw_log.duplicates import LIVE_REVISION
 
@@ -47,10 +49,14 @@ WITHOUT_EVENTS: Final = frozenset(
         "compaction",
         "hook_execution_complete",
         "hook_execution_start",
+        "hook_registered",
         "internal_error",
+        "managed_settings_resolved",
         "mcp_server_connection",
         "permission_mode_changed",
         "plugin_installed",
+        "plugin_loaded",
+        "retention_sweep",
         "skill_activated",
         "tool_decision",
         "user_prompt",
@@ -58,6 +64,13 @@ WITHOUT_EVENTS: Final = frozenset(
 )
 _TOKENS: Final = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_creation_tokens")
 _AGENT_NAMES: Final = ("agent.name", "agent_type", "subagent_type", "gen_ai.agent.name")
+_AGENT_IDS: Final = ("agent_id", "agent.id", "gen_ai.agent.id")
+_UNKNOWN_NAME: Final = "unknown"
+"""A subagent whose name was not told yet: it is certainly not the main session."""
+
+_AGENTS_KEPT: Final = 10_000
+_ERRORS: Final = {"ShellError": "exit_code", "TelemetrySafeError": OTHER}
+"""Claude Code's own classes of errors → ours, by the beginning of the word; a class that is not here is kept as it is."""
 _REMOTES: Final = ("vcs.repository.url.full", "vcs.repository.name")
 
 
@@ -103,19 +116,68 @@ def requests_of_protobuf(body: bytes) -> dict[str, Any]:
     return dict(MessageToDict(message))
 
 
-def read(content: Mapping[str, Any], names: AgentNames) -> Iterator[AgentEvent | Rejection]:
-    """Make events of an export's records, in order; what is not an operation of ours yields nothing."""
+class AgentsSeen:
+    """The names of the subagents that exports told of, by session and agent id; one for all exports, for they come in pieces.
+
+    The newest are kept, so that a collector that runs for months does not grow.
+    """
+
+    def __init__(self) -> None:
+        self._names: dict[tuple[str | None, str], str] = {}
+
+    def note(self, said: Mapping[str, Any]) -> None:
+        """Remember a name that stands beside an agent id."""
+        agent_id, name = _first(said, _AGENT_IDS), _first(said, _AGENT_NAMES)
+        if agent_id and name:
+            key = (text_of(said.get("session.id")), agent_id)
+            self._names.pop(key, None)
+            self._names[key] = name
+            while len(self._names) > _AGENTS_KEPT:
+                self._names.pop(next(iter(self._names)))
+
+    def name_of(self, said: Mapping[str, Any]) -> str:
+        """Return whose a record is: the name it tells, the one its agent id had before; the main session's without either."""
+        agent_id, name = _first(said, _AGENT_IDS), _first(said, _AGENT_NAMES)
+        if name or not agent_id:
+            return name or MAIN_THREAD
+        return self._names.get((text_of(said.get("session.id")), agent_id), _UNKNOWN_NAME)
+
+
+def read(content: Mapping[str, Any], names: AgentNames, seen: AgentsSeen | None = None) -> Iterator[AgentEvent | Rejection]:
+    """Make events of an export's records, in order; what is not an operation of ours yields nothing.
+
+    Args:
+        content: The export.
+        names: The table of agents.
+        seen: What earlier exports told of subagents; those of this one are added before its records are read.
+
+    """
+    seen = seen if seen is not None else AgentsSeen()
+    records = list(_records(content))
+    for _, said, _ in records:
+        seen.note(said)
+    for record, said, resource in records:
+        found = _read_one(record, said, resource, names, seen)
+        if found is not None:
+            yield found
+
+
+def _records(content: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]:
+    """Yield (record, its attributes, its resource's attributes)."""
     for resource_logs in content.get("resourceLogs", ()):
         resource = _attributes(record_of(record_of(resource_logs).get("resource")).get("attributes"))
         for scope_logs in record_of(resource_logs).get("scopeLogs", ()):
             for record in record_of(scope_logs).get("logRecords", ()):
-                found = _read_one(record_of(record), resource, names)
-                if found is not None:
-                    yield found
+                yield record_of(record), _attributes(record_of(record).get("attributes")), resource
 
 
-def _read_one(record: dict[str, Any], resource: Mapping[str, Any], names: AgentNames) -> AgentEvent | Rejection | None:
-    said = _attributes(record.get("attributes"))
+def _first(said: Mapping[str, Any], keys: tuple[str, ...]) -> str | None:
+    return next((found for key in keys if (found := text_of(said.get(key)))), None)
+
+
+def _read_one(
+    record: dict[str, Any], said: Mapping[str, Any], resource: Mapping[str, Any], names: AgentNames, seen: AgentsSeen
+) -> AgentEvent | Rejection | None:
     name = _name(record, said)
     if name in WITHOUT_EVENTS:
         return None
@@ -125,11 +187,11 @@ def _read_one(record: dict[str, Any], resource: Mapping[str, Any], names: AgentN
         reason = "the log record has no time" if kind else f"the log record {name[:60]!r} makes no event"
         return Rejection(SOURCE, None, reason, excerpt(orjson.dumps({"at": at, **{key: said[key] for key in sorted(said)}}, default=str)))
     operation, measures, categories = kind(said)
-    raw_name = next((found for key in _AGENT_NAMES if (found := text_of(said.get(key)))), MAIN_THREAD)
+    raw_name = seen.name_of(said)
     session = text_of(said.get("session.id"))
     return AgentEvent(
         event_id=_event_id(name, said, record)[:200],
-        agent_type=UNMAPPED if raw_name == MAIN_THREAD else names.agent_type(raw_name),
+        agent_type=names.agent_type(raw_name),
         raw_name=raw_name[:256],
         operation=operation,
         occurred_at=at,
@@ -138,6 +200,7 @@ def _read_one(record: dict[str, Any], resource: Mapping[str, Any], names: AgentN
         session_id=session[:200] if session else None,
         measures={key: value for key, value in measures.items() if value is not None},
         categories={key: value[:256] for key, value in categories.items() if value},
+        attributes={"agent_id": agent_id[:200]} if (agent_id := _first(said, _AGENT_IDS)) else {},
         reader_revision=LIVE_REVISION,
     )
 
@@ -149,9 +212,13 @@ def _tool_result(said: Mapping[str, Any]) -> tuple[str, dict[str, int | None], d
     failed = str(said.get("success")).lower() == "false"
     rejected = "reject" in {said.get("decision"), said.get("decision_type")}
     error = text_of(said.get("error"))
-    kind = REJECTED if rejected else error_type(error) if error else text_of(said.get("error_type")) or error_type("")
+    kind = REJECTED if rejected else error_type(error) if error else _class_of(text_of(said.get("error_type")))
     categories = {"outcome": "failure" if failed else "success", "tool_name": text_of(said.get("tool_name"))}
     return "tool_call", {"duration_ms": _whole(said, "duration_ms")}, {**categories, "error_type": kind if failed else None}
+
+
+def _class_of(word: str | None) -> str:
+    return next((ours for theirs, ours in _ERRORS.items() if word.startswith(theirs)), word) if word else OTHER
 
 
 def _api_request(said: Mapping[str, Any]) -> tuple[str, dict[str, int | None], dict[str, str | None]]:

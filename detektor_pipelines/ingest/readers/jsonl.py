@@ -14,14 +14,18 @@ import orjson
 from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.ingest.checks import problem
 from detektor_pipelines.ingest.masking import excerpt
+from detektor_pipelines.ingest.readers.interface import SourceFile
 from detektor_pipelines.ingest.readers.projects import project_name, project_of_remote
+from detektor_pipelines.ingest.readers.records import NO_OBJECT, TORN, records_of
 from detektor_pipelines.language.events import AGENT_TYPES, CATEGORIES, MEASURES, UNMAPPED
 from detektor_pipelines.language.records import AgentEvent, Rejection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from detektor_pipelines.ingest.readers.interface import Line, ReadContext, SourceFile
+    from detektor_pipelines.ingest.readers.interface import Line, ReadContext
+    from detektor_pipelines.ingest.readers.shapes import Record
+    from detektor_pipelines.ingest.readers.statistics import ReadStats
 
 READER_REVISION: Final = 1
 
@@ -39,34 +43,56 @@ class _BadRecordError(Exception):
         self.value = value
 
 
-def read_many(files: Sequence[SourceFile], context: ReadContext) -> Iterator[AgentEvent | Rejection]:
-    """Read files one after another: no event stands in more than one line."""
+def read_many(files: Sequence[SourceFile], context: ReadContext, stats: ReadStats | None = None) -> Iterator[AgentEvent | Rejection]:
+    """Read files one after another: no event stands in more than one line.
+
+    Args:
+        files: The files, in the order in which they are read.
+        context: Project and agent names.
+        stats: Counted into. Without it nobody else could read a record of another format, so that one is rejected as well.
+
+    """
     for file in files:
-        yield from read(file.open(), source=file.source, context=context)
+        yield from _read(file, context, stats)
 
 
-def read(lines: Iterable[Line], *, source: str, context: ReadContext) -> Iterator[AgentEvent | Rejection]:
+def read(lines: Iterable[Line], *, source: str, context: ReadContext, stats: ReadStats | None = None) -> Iterator[AgentEvent | Rejection]:
     """Read one file; every line is an event or a rejection that names it."""
-    for number, line in lines:
-        event_id = None
-        try:
-            event = _event(_record(line), source, context)
-            event_id = event.event_id
-            _check(event)
-        except _BadRecordError as error:
-            said = f"{error.value[:80]} in " if error.value else ""
-            yield Rejection(source, number, error.reason, said + excerpt(line), _storable_id(event_id))
-        else:
-            yield event
+    given = list(lines)
+    yield from read_many([SourceFile(None, source, 0, lambda: iter(given))], context, stats)
 
 
-def _record(line: bytes) -> dict[str, Any]:
+def _read(file: SourceFile, context: ReadContext, stats: ReadStats | None) -> Iterator[AgentEvent | Rejection]:
+    for number, line in file.open():
+        found = records_of(line)
+        for record in found or ((TORN,) if stats is None else ()):
+            if stats is not None and not isinstance(record, str):
+                if not _is_own(record) and stats.is_of_another(record, file.source, "jsonl"):
+                    continue
+                stats.lines += 1
+            yield _event_or_rejection(record, file.source, number, line, context)
+
+
+def _event_or_rejection(record: Record | str, source: str, number: int, line: bytes, context: ReadContext) -> AgentEvent | Rejection:
+    event_id = None
     try:
-        record = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise _BadRecordError("the line is torn or not JSON", f"{error.msg} at character {error.colno}") from None
-    if not isinstance(record, dict):
-        raise _BadRecordError("the line is not a JSON object")
+        event = _event(_checked(record), source, context)
+        event_id = event.event_id
+        _check(event)
+    except _BadRecordError as error:
+        said = f"{error.value[:80]} in " if error.value else ""
+        return Rejection(source, number, error.reason, said + excerpt(line), _storable_id(event_id))
+    return event
+
+
+def _is_own(record: Record) -> bool:
+    return "operation" in record and "agent" in record
+
+
+def _checked(record: Record | str) -> dict[str, Any]:
+    if isinstance(record, str):
+        reason, _, why = record.partition(": ")
+        raise _BadRecordError("the line is not a JSON object" if reason == NO_OBJECT else reason, why)
     strange = record.keys() - FIELDS
     if strange:
         name = min(strange)

@@ -33,6 +33,7 @@ _NO_PROJECT: Final = frozenset({"tmp", "temp", "var", "private", "root", "mnt", 
 _WINDOWS: Final = re.compile(r"[A-Za-z]:(?:[\\/]|$)|\\\\")
 _DRIVE_OF_SHELLS: Final = re.compile(r"/(?:mnt|cygdrive)/[a-z](?=/|$)|/[a-z](?=/users/)", re.IGNORECASE)
 _STRANGE: Final = re.compile(r"[^a-z0-9._-]+")
+_WORKTREE_OF_TOOL: Final = re.compile(r"(?<=[\\/])\.(?:claude|codex|cursor)[\\/]worktrees[\\/][^\\/]+[\\/]")
 _REMOTE_URL: Final = re.compile(r"^\s*url\s*=\s*(\S+)", re.MULTILINE)
 _ORIGIN: Final = re.compile(r'\[remote "(?P<name>[^"]+)"\](?P<body>[^\[]*)')
 
@@ -59,6 +60,14 @@ def project_of_directory(cwd: str) -> str | None:
     if not root or (len(root) == 2 and root[0].lower() in _HOMES) or root[-1].lower() in _NO_PROJECT | _HOMES:  # noqa: PLR2004 (home/<user>)
         return None
     return project_name(root[-1])
+
+
+def without_worktree(path: str) -> str:
+    """Cut a program's directory of worktrees out of a file's path: `shop/.claude/worktrees/calm-otter/docs/x.md` is `shop/docs/x.md`.
+
+    In a home directory the name of the repository follows (`~/.codex/worktrees/1a2b/shop/docs/x.md`) and stays.
+    """
+    return _WORKTREE_OF_TOOL.sub("", path, count=1)
 
 
 @lru_cache(maxsize=4096)

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from detektor_pipelines.ingest.readers.formats import UNKNOWN, detect
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from detektor_pipelines.ingest.readers.formats import ReaderName
 
 
 @dataclass(slots=True)
@@ -18,6 +26,8 @@ class ReadStats:
         strange: Different records whose type the reader does not know; they are counted, not rejected.
         rejected: Lines that could not be read.
         orphan_results: Tool results whose call stands in none of the files; they become no event.
+        elsewhere: Files in which records of another format were met: that format's name → the files' `source`. The run gives them
+            to its reader too.
 
     """
 
@@ -28,3 +38,15 @@ class ReadStats:
     strange: Counter[str] = field(default_factory=Counter)
     rejected: int = 0
     orphan_results: int = 0
+    elsewhere: dict[ReaderName, set[str]] = field(default_factory=dict)
+
+    def is_of_another(self, record: Mapping[str, Any], source: str, mine: ReaderName) -> bool:
+        """Whether a record that a reader does not know is of another format; its file is then noted for that one.
+
+        A reader asks only where a record's own keys do not settle that it is its own: the question costs more than reading most records.
+        """
+        name = detect(record)
+        if name in {mine, UNKNOWN}:
+            return False
+        self.elsewhere.setdefault(name, set()).add(source)
+        return True

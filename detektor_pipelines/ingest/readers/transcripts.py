@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
 from detektor_pipelines.ingest.masking import excerpt
-from detektor_pipelines.ingest.readers.claude_code.collect import Collector
+from detektor_pipelines.ingest.readers.claude_code.collect import Collector, is_own
 from detektor_pipelines.ingest.readers.claude_code.emit import Emitter
 from detektor_pipelines.ingest.readers.interface import SourceFile
 from detektor_pipelines.ingest.readers.names import AgentNames
 from detektor_pipelines.ingest.readers.projects import project_name, project_of_directory, project_of_remote, remote_of_directory
+from detektor_pipelines.ingest.readers.records import records_of
 from detektor_pipelines.ingest.readers.shapes import UnreadableRecordError
 from detektor_pipelines.ingest.readers.statistics import ReadStats
 from detektor_pipelines.language.records import Rejection
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.ingest.readers.claude_code.state import State
     from detektor_pipelines.ingest.readers.interface import Line, ReadContext
+    from detektor_pipelines.ingest.readers.shapes import Record
     from detektor_pipelines.language.records import AgentEvent
+
+NAME: Final = "claude-code"
 
 CHECKPOINT_METADATA: Final = ("checkpoints_metadata.jsonl", "checkpoints_metadata.jsonl.gz")
 """The index of an export of checkpoints: no transcript, but all transcripts beside and below it are of one repository."""
@@ -79,22 +83,18 @@ def _groups(files: Sequence[SourceFile]) -> list[list[SourceFile]]:
 
 def _collect(file: SourceFile, collector: Collector, stats: ReadStats) -> Iterator[Rejection]:
     for number, line in file.open():
-        reason = _take(line, file, collector)
-        if reason is not None:
-            stats.rejected += 1
-            yield Rejection(file.source, number, reason, excerpt(line))
+        for record in records_of(line):
+            reason = record if isinstance(record, str) else _take(record, file, collector, stats)
+            if reason is not None:
+                stats.rejected += 1
+                yield Rejection(file.source, number, reason, excerpt(line))
 
 
-def _take(line: bytes, file: SourceFile, collector: Collector) -> str | None:
-    """Collect one line; return why it could not be."""
+def _take(record: Record, file: SourceFile, collector: Collector, stats: ReadStats) -> str | None:
+    """Collect one record; return why it could not be. One of another format is left to its reader."""
     try:
-        record: Any = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        torn = "the line is torn or not JSON"
-        return f"{torn}: {error.msg}" if error.msg else torn
-    if not isinstance(record, dict):
-        return "the line is JSON, but no object"
-    try:
+        if not is_own(record) and stats.is_of_another(record, file.source, NAME):
+            return None
         collector.add(record, file.source)
     except UnreadableRecordError as error:
         return str(error)
@@ -140,10 +140,11 @@ def _projects(state: State, group: Sequence[SourceFile], context: ReadContext) -
 
 
 def _project_of_session(cwd: str | None, repository: str | None) -> str | None:
+    """The remote of the directory, the directory, and only without either a pull request: it may be one in another repository."""
     remote = remote_of_directory(cwd) if cwd else None
-    if remote or repository:
-        return project_of_remote(remote or repository or "")
-    return project_of_directory(cwd) if cwd else None
+    named = project_of_remote(remote) if remote else None
+    named = named or (project_of_directory(cwd) if cwd else None)
+    return named or (project_of_remote(repository) if repository else None)
 
 
 def _is_one_repository(group: Sequence[SourceFile]) -> bool:

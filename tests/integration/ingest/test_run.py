@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.ingest.last_run import last_run
 from detektor_pipelines.ingest.readers.names import AgentNames
 from detektor_pipelines.ingest.run import IngestOptions, ingest
 from detektor_pipelines.settings import Settings
@@ -43,7 +44,7 @@ def test_a_directory_of_logs_is_read_once_however_often(database: Settings, tmp_
     assert first.events == {("code-reviewer", "review"): 3, ("unmapped", "review"): 1}
     assert first.unmapped == {"stranger": 1}
     assert first.rejected == {"feedback has no issues_found": 1, "the line is torn or not JSON": 1}
-    assert (first.files, first.lines, first.skipped) == ({"jsonl": 2}, 6, [])
+    assert (first.files, first.lines, first.skipped) == ({"jsonl": 2}, 6, {})
     assert ingest(database, [tmp_path], options).counts == IngestCounts(known=4, rejected_known=2)
     assert rejected(database) == [("a.jsonl", 3, "feedback has no issues_found"), ("b.jsonl.gz", 3, "the line is torn or not JSON")]
 
@@ -91,7 +92,7 @@ def test_files_that_tear_or_cannot_be_read_are_noted(database: Settings, tmp_pat
     (tmp_path / "torn.jsonl.gz").write_bytes(whole[: len(whole) // 2])
     report = ingest(database, [tmp_path])
     assert 0 < report.counts.added < 5000
-    assert [reason for *_, reason in rejected(database)] == ["the gzip data are torn: what follows could not be read"]
+    assert [reason for *_, reason in rejected(database)] == ["the packed data are torn: what follows could not be read"]
 
 
 def test_simulated_beside_real_needs_mix(database: Settings, tmp_path: Path) -> None:
@@ -138,3 +139,43 @@ def test_an_error_of_the_store_in_the_background_reaches_the_person(database: Se
     with pytest.raises(UserError, match="lacks a table of this version") as caught:
         ingest(database, [write(tmp_path / "a.jsonl", record(1))])
     assert caught.value.fix == "Run `detektor up`: it creates what is missing."
+
+
+COPILOT = [
+    {"type": "session.start", "id": "1", "parentId": None, "timestamp": "2026-03-01T10:00:00Z", "data": {"sessionId": "s", "context": {}}},
+    {
+        "type": "assistant.message",
+        "id": "2",
+        "parentId": "1",
+        "timestamp": "2026-03-01T10:00:01Z",
+        "data": {"messageId": "m-x", "outputTokens": 5},
+    },
+    {"type": "brand-new.kind", "id": "3", "parentId": "2", "timestamp": "2026-03-01T10:00:02Z", "data": {}},
+]
+
+
+def test_a_run_says_what_it_read_by_whom_and_everything_that_it_did_not(database: Settings, tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    write(logs / "mixed.jsonl", record(1), *COPILOT, record(2, agent="stranger"), "torn", record(3, outcome="success", verdict="approved"))
+    write(logs / "prompts.jsonl", {"display": "x", "timestamp": 1, "project": "p"})
+    (logs / "picture.png").write_bytes(b"x")
+    database.home.mkdir(parents=True)
+    report = ingest(database, [logs], IngestOptions(names=AgentNames.load()))
+    assert (report.counts.added, report.lines, report.files) == (4, 7, {"jsonl": 1})
+    assert report.by_agent == {"code-reviewer": {"review": 2}, "unmapped": {"review": 1, "chat": 1}}
+    assert report.unmapped == {"stranger": 1, "main": 1}
+    assert report.strange == {("copilot", "brand-new.kind"): 1}
+    assert report.rejected == {"the line is torn or not JSON": 1}
+    assert report.skipped == {str(logs / "prompts.jsonl"): "Claude Code's list of prompts: it holds no events"}
+    assert report.others == {".png": 1}
+    nulls = {(each.source, each.operation): (each.events, each.shares) for each in report.nulls}
+    events, shares = nulls["jsonl", "review"]
+    assert (events, shares["issues_found"], shares["outcome"], shares["model"]) == (3, 0.0, 0.6667, 1.0)
+    assert nulls["copilot", "chat"][1]["output_tokens"] == 0.0
+    kept = last_run(database.home)
+    assert kept is not None
+    assert kept["unmapped_names"] == {"stranger": 1, "main": 1}
+    assert kept["not_understood"] == {"copilot: brand-new.kind": 1}
+    assert kept["skipped_because"] == {"Claude Code's list of prompts: it holds no events": 1}
+    assert (kept["events"], kept["other_files"], kept["rejected_by_reason"]) == (4, 1, {"the line is torn or not JSON": 1})

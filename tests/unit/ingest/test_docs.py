@@ -5,7 +5,9 @@ import re
 import tomllib
 from pathlib import Path
 
+from detektor_pipelines.ingest import packed
 from detektor_pipelines.ingest.files import SUFFIXES
+from detektor_pipelines.ingest.readers.formats import FORMATS
 from detektor_pipelines.ingest.readers.interface import ReadContext
 from detektor_pipelines.ingest.readers.jsonl import OPTIONAL, REQUIRED, read
 from detektor_pipelines.ingest.readers.names import agent_names
@@ -65,4 +67,9 @@ def test_every_field_and_suffix_is_described() -> None:
     for name in (*REQUIRED, *OPTIONAL):
         assert f"`{name}`" in PAGE
     for suffix in SUFFIXES:
-        assert suffix.removesuffix(".gz") in PAGE
+        assert f"{suffix.removesuffix('.gz')}`" in PAGE or suffix.endswith((".ndjson.gz", ".ndjson.xz", ".ndjson.bz2"))
+    for each in FORMATS:
+        for place in each.places:
+            assert place.startswith("$") or place.split("/")[1] in PAGE
+    for suffix in packed.SUFFIXES:
+        assert f"`{suffix}`" in PAGE or suffix in {".txz", ".tbz2"}

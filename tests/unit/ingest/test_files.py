@@ -45,7 +45,7 @@ def test_torn_gzip_keeps_what_could_be_read(tmp_path: Path) -> None:
     read = lines_of(path, journal)
     (rejection,) = journal.take_rejections()
     assert 9_000 < len(read) < 20_000  # nearly all that stands before the tear
-    assert rejection.reason == "the gzip data are torn: what follows could not be read"
+    assert rejection.reason == "the packed data are torn: what follows could not be read"
     assert rejection.line == len(read) + 1
 
 
@@ -91,7 +91,9 @@ def test_a_directory_is_searched_and_each_file_gets_its_reader(tmp_path: Path) -
     found = find_logs([tmp_path, tmp_path / "session.jsonl"], journal)
     by_reader = {reader: [file.path and file.path.name for file in of] for reader, of in found.by_reader.items()}
     assert by_reader == {"jsonl": ["own.ndjson.gz"], "claude-code": ["session.jsonl"]}
-    assert [path.rpartition("/")[2] for path in found.skipped] == ["empty.jsonl", "other.jsonl", "torn.jsonl"]
+    reasons = {path.rpartition("/")[2]: reason for path, reason in found.skipped.items()}
+    nothing = "no record of a known format"
+    assert reasons == {"empty.jsonl": "empty", "other.jsonl": nothing, "torn.jsonl": nothing}
     assert [rejection.reason for rejection in journal.take_rejections()] == ["none of the file's first lines is a JSON object"]
     assert found.size == len(CLAUDE) + len(gzip.compress(OWN))
 
@@ -138,7 +140,7 @@ def test_a_directory_without_logs_is_an_error_that_says_what_logs_are(tmp_path: 
         find_logs([tmp_path])
     assert "~/.claude/projects" in str(caught.value)
     (tmp_path / "a.jsonl").write_bytes(b'{"no":"log"}\n')
-    with pytest.raises(UserError, match=r"1 files have a fitting name, none a known record"):
+    with pytest.raises(UserError, match=r"No agent logs in this directory: 1 file looked at, no record of a known format\."):
         find_logs([tmp_path])
 
 

@@ -9,6 +9,7 @@ from detektor_pipelines.ingest.readers.claude_code.notifications import Notifica
 from detektor_pipelines.ingest.readers.claude_code.state import MAIN, Call, Caller, Message, Notice, Run, Session, SideThread, State, Usage
 from detektor_pipelines.ingest.readers.derived import worth_a_look
 from detektor_pipelines.ingest.readers.failures import INTERRUPTED, error_type
+from detektor_pipelines.ingest.readers.identity import DRAWN, anchored, is_counted
 from detektor_pipelines.ingest.readers.purpose import READ_OF_PROMPT
 from detektor_pipelines.ingest.readers.shapes import (
     Record,
@@ -58,6 +59,20 @@ _WITHOUT_EVENTS: Final = frozenset(
     }
 )
 _READ: Final = frozenset({"assistant", "user", "progress", "queue-operation", "pr-link"})
+_MESSAGES: Final = frozenset({"assistant", "user"})
+_OTHERS: Final = (_READ | _WITHOUT_EVENTS) - _MESSAGES
+
+
+def is_own(record: Record) -> bool:
+    """Whether a record is this format's beyond doubt; its keys alone are looked at, for every record is asked.
+
+    Qwen Code writes messages in the same envelope, with `parts` instead of `content`.
+    """
+    kind = record.get("type")
+    if kind in _MESSAGES:
+        message = record.get("message")
+        return type(message) is dict and "content" in message
+    return kind in _OTHERS and "systemPayload" not in record
 
 
 class Collector:
@@ -72,6 +87,7 @@ class Collector:
         self.state = State()
         self._stats = stats
         self._seen: set[int] = set()
+        self._anchors: dict[tuple[str | None, str | None, str], str] = {}
 
     def add(self, record: Record, source: str) -> None:
         """Take one record of `source`.
@@ -81,6 +97,9 @@ class Collector:
 
         """
         kind = record.get("type")
+        if "forkedFrom" in record:
+            # A branched session begins with the records of another, and says whose they are.
+            record = {**record, "sessionId": text_of(record_of(record["forkedFrom"]).get("sessionId")) or record.get("sessionId")}
         if kind in {"assistant", "user"}:
             self._message_record(record, source)
         elif kind == "progress":
@@ -90,9 +109,7 @@ class Collector:
         elif kind == "queue-operation":
             self._notice(record, record.get("content"), original=record.get("operation") == "enqueue")
         elif kind == "pr-link":
-            repository = text_of(record.get("prRepository"))
-            if repository:
-                self._session(record).repository = repository
+            self._pull_request(record)
         self._count(record, kind)
 
     def sidechain(self, session: str, agent_id: str, meta: Record) -> None:
@@ -101,7 +118,8 @@ class Collector:
         if thread:
             thread.raw_name = text_of(meta.get("agentType")) or thread.raw_name
             thread.description = text_of(meta.get("description")) or thread.description
-            thread.run = text_of(meta.get("toolUseId")) or thread.run
+            run = text_of(meta.get("toolUseId"))
+            thread.run = self._anchors.get((session, None, run), run) if run else thread.run
 
     def _count(self, record: Record, kind: Any) -> None:
         self._stats.lines += 1
@@ -120,6 +138,12 @@ class Collector:
 
     def _session(self, record: Record) -> Session:
         return self.state.sessions.setdefault(record.get("sessionId") or "", Session())
+
+    def _pull_request(self, record: Record) -> None:
+        """Take the repository of a session's first pull request."""
+        repository, session, at = text_of(record.get("prRepository")), self._session(record), str(record.get("timestamp"))
+        if repository and (session.repository is None or (at, repository) < (session.repository_at, session.repository)):
+            session.repository, session.repository_at = repository, at
 
     # Messages ---------------------------------------------------------------------------------------------------------------
 
@@ -149,7 +173,7 @@ class Collector:
             raise UnreadableRecordError(reason)
         at = instant_of(inner.get("timestamp") or record.get("timestamp"))
         agent_id = text_of(data.get("agentId"))
-        parent = text_of(record.get("parentToolUseID"))
+        parent = self._id(text_of(record.get("parentToolUseID")), text_of(record.get("sessionId")), None, at)
         if parent:
             run = self.state.runs.setdefault(parent, Run())
             run.agent_id = run.agent_id or agent_id
@@ -159,29 +183,40 @@ class Collector:
     def _message(self, record: Record, message: Record, caller: Caller, at: int, source: str) -> None:
         session = text_of(record.get("sessionId"))
         if record.get("type") == "assistant":
-            self._answer(record, message, caller, at, source)
+            self._answer(record, message, session, caller, at, source)
         blocks = blocks_of(message)
-        results = [block for block in blocks if block.get("type") == "tool_result"]
+        results = []
         for block in blocks:
-            if block.get("type") == "tool_use":
+            kind = block.get("type")
+            if kind == "tool_use":
                 self._call(session, block, caller, at, source)
+            elif kind == "tool_result":
+                results.append(block)
         for block in results:
-            self._result(block, record.get("toolUseResult") if len(results) == 1 else None, at, source)
+            call_id = self._id(text_of(block.get("tool_use_id")), session, caller.agent_id, at)
+            if call_id is not None:
+                call = self.state.calls.setdefault(call_id, Call(source=source))
+                if call.ended_at is None or (at, session or "") < (call.ended_at, call.ended_in or ""):
+                    call.ended_at, call.ended_in = at, session
+                self._result(call_id, call, block, record.get("toolUseResult") if len(results) == 1 else None, at)
         if caller.agent_id:
             self._side_thread(record, message, blocks, caller, at, source)
 
-    def _answer(self, record: Record, message: Record, caller: Caller, at: int, source: str) -> None:
-        message_id, usage = text_of(message.get("id")), message.get("usage")
+    def _answer(self, record: Record, message: Record, session: str | None, caller: Caller, at: int, source: str) -> None:
+        usage = message.get("usage")
+        message_id = self._id(text_of(message.get("id")), session, caller.agent_id, at)
         if message_id is None or not isinstance(usage, dict):
             return
         tokens = _usage_of(usage)
         known = self.state.messages.get(message_id)
-        if known and (known.at, known.usage.output_tokens) >= (at, tokens.output_tokens):
-            return
+        if known:
+            known.session = _first(known.session, session)
+            if (known.at, known.usage.output_tokens) >= (at, tokens.output_tokens):
+                return
         failed = record.get("isApiErrorMessage") is True
         model = text_of(message.get("model"))
         self.state.messages[message_id] = Message(
-            session=known.session if known else text_of(record.get("sessionId")),
+            session=known.session if known else session,
             caller=known.caller if known else caller,
             at=at,
             source=known.source if known else source,
@@ -208,15 +243,30 @@ class Collector:
             works_on = any(block.get("type") == "tool_use" for block in blocks) or record.get("isApiErrorMessage") is True
             thread.text = None if works_on else joined_text(blocks) or None
 
+    # Ids --------------------------------------------------------------------------------------------------------------------
+
+    def _id(self, given: str | None, session: str | None, agent_id: str | None, at: int, *, begins: bool = False) -> str | None:
+        """Return what names a call or message in all logs.
+
+        A counted id means one thing in its thread only; its first record's instant tells it from others, and is the same in a fork's copy.
+        """
+        if given is None or given.startswith(DRAWN) or not is_counted(given):
+            return given
+        thread = (session, agent_id, given)
+        if begins or thread not in self._anchors:
+            self._anchors[thread] = anchored(given, at)
+        return self._anchors[thread]
+
     # Tools ------------------------------------------------------------------------------------------------------------------
 
     def _call(self, session: str | None, block: Record, caller: Caller, at: int, source: str) -> None:
-        call_id, name = text_of(block.get("id")), text_of(block.get("name"))
+        call_id, name = self._id(text_of(block.get("id")), session, caller.agent_id, at, begins=True), text_of(block.get("name"))
         if call_id is None:
             return
         call = self.state.calls.setdefault(call_id, Call())
         arguments = record_of(block.get("input"))
-        is_earliest = call.at is None or at < call.at
+        # Of copies in several sessions (forks) the first by name has it, as in the store
+        is_earliest = call.at is None or (at, session or "") < (call.at, call.session or "")
         if is_earliest:
             call.at, call.session, call.source = at, session, source
         # A copy that knows the run counts before one that does not, whichever is earlier or read first
@@ -232,16 +282,12 @@ class Collector:
         elif name in SUBAGENT_TOOLS:
             run = self.state.runs.setdefault(call_id, Run())
             run.session, run.called_at, run.source = call.session, call.at, call.source
+            run.sessions.add(session)
             run.raw_name = run.raw_name or text_of(arguments.get("subagent_type"))
             run.description = fuller(run.description, text_of(arguments.get("description")))
             run.prompt = fuller(run.prompt, (text_of(arguments.get("prompt")) or "")[:READ_OF_PROMPT] or None)
 
-    def _result(self, block: Record, result: Any, at: int, source: str) -> None:
-        call_id = text_of(block.get("tool_use_id"))
-        if call_id is None:
-            return
-        call = self.state.calls.setdefault(call_id, Call(source=source))
-        call.ended_at = at if call.ended_at is None else min(call.ended_at, at)
+    def _result(self, call_id: str, call: Call, block: Record, result: Any, at: int) -> None:
         call.failed = bool(block.get("is_error")) or bool(call.failed)
         details = record_of(result)
         if call.failed:
@@ -319,6 +365,11 @@ def _identity(record: Record) -> int:
     )
 
 
+def _first(known: str | None, session: str | None) -> str | None:
+    """Of two sessions that hold one event, take the first by name."""
+    return min(known, session) if known and session else known or session
+
+
 def _caller_of(record: Record) -> Caller:
     if not record.get("isSidechain"):
         return MAIN
@@ -326,8 +377,12 @@ def _caller_of(record: Record) -> Caller:
 
 
 def _usage_of(usage: Record) -> Usage:
-    names = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
-    return Usage(*(count_of(usage.get(name)) or 0 for name in names))
+    return Usage(
+        count_of(usage.get("input_tokens")) or 0,
+        count_of(usage.get("output_tokens")) or 0,
+        count_of(usage.get("cache_read_input_tokens")) or 0,
+        count_of(usage.get("cache_creation_input_tokens")) or 0,
+    )
 
 
 def _duration_of(details: Record) -> int | None:

@@ -15,6 +15,7 @@ from detektor_pipelines.ingest.readers.claude_code.state import MAIN
 from detektor_pipelines.ingest.readers.derived import document_kind, push_outcome, suite_run
 from detektor_pipelines.ingest.readers.failures import REJECTED
 from detektor_pipelines.ingest.readers.names import MAIN_THREAD, AgentNames
+from detektor_pipelines.ingest.readers.projects import without_worktree
 from detektor_pipelines.ingest.reports.outcome import with_stated_outcome
 from detektor_pipelines.ingest.reports.verdicts import read_review
 from detektor_pipelines.language.events import OPERATIONS, UNMAPPED, views_operation
@@ -135,12 +136,12 @@ class Emitter:
                 "tool_call",
                 agent,
                 call.ended_at if call.ended_at is not None else call.at,
-                call.session,
+                call.home,
                 call.source,
                 task_id=task_id,
                 measures={"duration_ms": call.duration_ms},
                 categories={"outcome": outcome, "tool_name": call.name, "error_type": call.error_type},
-                attributes={"status": "open"} if outcome is None else None,
+                attributes=_open(call),
             )
 
     def _chats(self) -> Iterator[AgentEvent]:
@@ -172,8 +173,11 @@ class Emitter:
                 yield self._invocation(ending, agent)
             attempt = None
             if ending.run.description:
-                task = (ending.run.session, ending.raw_name, " ".join(_CALLED_AGAIN.sub(" ", ending.run.description.lower()).split()))
-                attempt = rounds[task] = rounds.get(task, 0) + 1
+                task = " ".join(_CALLED_AGAIN.sub(" ", ending.run.description.lower()).split())
+                # Counted in each session that holds the call: a fork goes on counting what it copied.
+                for session in ending.run.sessions | {ending.session}:
+                    rounds[session, ending.raw_name, task] = rounds.get((session, ending.raw_name, task), 0) + 1
+                attempt = rounds[ending.session, ending.raw_name, task]
             if agent.agent_type != UNMAPPED and ending.started and _is_over(ending, views_operation(agent.agent_type)):
                 yield self._work(ending, agent, attempt)
 
@@ -184,7 +188,7 @@ class Emitter:
             "invoke_agent",
             agent,
             ending.ended_at,
-            ending.run.session,
+            ending.session,
             ending.run.source,
             task_id=ending.key,
             measures=measures,
@@ -213,7 +217,7 @@ class Emitter:
             operation,
             agent,
             ending.ended_at,
-            ending.run.session,
+            ending.session,
             ending.run.source,
             task_id=ending.key,
             measures={name: value for name, value in measures.items() if name in known},
@@ -247,7 +251,7 @@ class Emitter:
             "deploy",
             Agent("deployment-specialist", MAIN_THREAD),
             call.ended_at if call.ended_at is not None else call.at or 0,
-            call.session,
+            call.home,
             call.source,
             measures={"duration_ms": call.duration_ms},
             categories={
@@ -256,6 +260,7 @@ class Emitter:
                 "strategy": "push",
                 "error_type": call.error_type if ended in {"failure", "cancelled"} else None,
             },
+            attributes=_open(call),
             derived=True,
         )
 
@@ -274,16 +279,17 @@ class Emitter:
             "test_run",
             Agent("detektor-coder", agent.raw_name),
             call.ended_at if call.ended_at is not None else call.at or 0,
-            call.session,
+            call.home,
             call.source,
             task_id=task_id,
             measures={"duration_ms": call.duration_ms, "tests_passed": run.passed, "tests_failed": run.failed},
             categories={"outcome": "cancelled" if call.interrupted else run.outcome},
+            attributes=_open(call),
             derived=True,
         )
 
     def _document(self, call_id: str, call: Call, edit: Edit | None) -> Iterator[AgentEvent]:
-        kind = document_kind((edit.path if edit else call.path) or "")
+        kind = document_kind(without_worktree((edit.path if edit else call.path) or ""))
         if kind is None or call.failed or edit is None:
             return
         yield self._event(
@@ -291,7 +297,7 @@ class Emitter:
             "document",
             Agent("documentation-keeper", MAIN_THREAD),
             call.ended_at if call.ended_at is not None else call.at or 0,
-            call.session,
+            call.home,
             call.source,
             measures={"docs_updated": 1, "lines_added": edit.added, "lines_removed": edit.removed},
             categories={"outcome": "success", "doc_kind": kind},
@@ -326,6 +332,11 @@ def _changes(ending: Ending) -> dict[str, int | None]:
         return {"lines_added": ending.run.lines_added, "lines_removed": ending.run.lines_removed}
     change = change_of(call.edit for call in ending.inner_calls if call.edit)
     return {"files_changed": change.files, "lines_added": change.added, "lines_removed": change.removed}
+
+
+def _open(call: Call) -> Mapping[str, Json] | None:
+    """Mark what was read before its result came: a later reading replaces it, whatever else it says."""
+    return {"status": "open"} if call.failed is None else None
 
 
 def _failed_line(call: Call) -> bool | None:

@@ -6,6 +6,7 @@ A run's key is the tool_use id of the call that started it; one that is known by
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Final, Literal
 
 from detektor_pipelines.ingest.readers.claude_code.state import Caller, Run, SideThread, State, Usage
@@ -35,6 +36,7 @@ class Ending:
         called: Whether the call that started it was seen.
         status: How it stands: `launched` in the background without an end, `open` in the foreground without one.
         ended_at: When it ended; when it was last heard of as long as it has not.
+        session: The one that has its events: the first by name of those that hold its end, or else its call.
         started: Whether it worked at all (a rejected or misspelt call never does).
         text: Its final text.
         duration_ms: Wall time; `duration_from` says from where: `result`, `notification`, `own_records` or `launch_to_notification`.
@@ -49,6 +51,7 @@ class Ending:
     called: bool
     status: Status
     ended_at: int
+    session: str | None
     started: bool
     text: str | None = None
     duration_ms: int | None = None
@@ -76,8 +79,8 @@ class Runs:
         for key, run in state.runs.items():
             if run.called_at is not None:
                 self._known[key] = run
-                if run.agent_id:
-                    self._of_agent.setdefault((run.session, run.agent_id), []).append((run.called_at, key))
+                for session in (run.sessions | {run.session}) if run.agent_id else ():
+                    self._of_agent.setdefault((session, run.agent_id or ""), []).append((run.called_at, key))
         for (session, agent_id), thread in state.side_threads.items():
             self._adopt(session, agent_id, thread)
         for started in self._of_agent.values():
@@ -143,7 +146,8 @@ class Runs:
 
     def _ending(self, key: str, run: Run, calls: list[Call], messages: list[Message]) -> Ending:
         call = self._state.calls.get(key)
-        thread = self._state.side_threads.get((run.session, run.agent_id or ""))
+        found = [self._state.side_threads.get((session, run.agent_id or "")) for session in run.sessions | {run.session}]
+        thread = max((each for each in found if each), key=lambda each: each.last_at, default=None)
         notices = self._notices_of(key, run)
         called_at = run.called_at or 0
         ending = Ending(
@@ -152,14 +156,19 @@ class Runs:
             called=call is not None and call.at is not None,
             status="open",
             ended_at=called_at,
+            session=run.session,
             started=bool(calls or run.agent_id),
         )
+        if call is not None and call.ended_in:
+            ending.session = call.ended_in
         if run.status is not None:
             ending.status = "completed" if run.status == "completed" else "failed"
             ending.ended_at = run.ended_at or called_at
             ending.text, ending.duration_ms, ending.duration_from = run.text, run.duration_ms, "result"
         elif notices:
             _end_by_notice(ending, notices)
+            told = [session for session in run.sessions if session and self._state.notices.get((session, run.agent_id or ""))]
+            ending.session = min(told, default=ending.session)
         elif call is not None and call.failed:
             ending.status = "cancelled" if call.error_type in {REJECTED, INTERRUPTED} else "failed"
             ending.ended_at = call.ended_at or called_at
@@ -182,7 +191,8 @@ class Runs:
         if not run.agent_id:
             return []
         found: dict[tuple[int, str, bool], Notice] = {}
-        for notice in self._state.notices.get((run.session, run.agent_id), ()):
+        told = (self._state.notices.get((session, run.agent_id), ()) for session in run.sessions | {run.session})
+        for notice in chain.from_iterable(told):
             of_run = notice.notification.tool_use_id
             if of_run not in self._known:
                 of_run = self.key_of(run.session, Caller(None, run.agent_id, side=True), notice.at)

@@ -47,13 +47,18 @@ class Session:
     cwd: str | None = None
     cwd_at: int = 0
     repository: str | None = None
+    repository_at: str = ""
 
 
 @dataclass(slots=True)
 class Call:
-    """One tool call. `at` is None as long as only its result was seen; `failed` is None as long as the result was not."""
+    """One tool call. `at` is None as long as only its result was seen; `failed` is None as long as the result was not.
+
+    Of several sessions that hold it (forks) `session` is the first by name with the call, `ended_in` the first with the result.
+    """
 
     session: str | None = None
+    ended_in: str | None = None
     caller: Caller = MAIN
     name: str | None = None
     at: int | None = None
@@ -69,6 +74,11 @@ class Call:
     duration_ms: int | None = None
     output: str | None = None
     edit: Edit | None = None
+
+    @property
+    def home(self) -> str | None:
+        """The session that has its events: where it ended; where it was called as long as it has not."""
+        return self.ended_in or self.session
 
 
 @dataclass(slots=True)
@@ -87,9 +97,10 @@ class Message:
 
 @dataclass(slots=True)
 class Run:
-    """One run of a subagent, as the call that started it and the call's result tell it."""
+    """One run of a subagent, as the call that started it and the call's result tell it; `sessions`: all that hold the call (forks)."""
 
     session: str | None = None
+    sessions: set[str | None] = field(default_factory=set)
     raw_name: str | None = None
     description: str | None = None
     prompt: str | None = None

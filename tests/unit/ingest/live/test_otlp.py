@@ -6,7 +6,14 @@ import orjson
 import pytest
 
 from detektor_pipelines.ingest.checks import problem
-from detektor_pipelines.ingest.live.otlp import WITHOUT_EVENTS, UnreadableRequestError, read, requests_of_json, requests_of_protobuf
+from detektor_pipelines.ingest.live.otlp import (
+    WITHOUT_EVENTS,
+    AgentsSeen,
+    UnreadableRequestError,
+    read,
+    requests_of_json,
+    requests_of_protobuf,
+)
 from detektor_pipelines.ingest.readers.names import AgentNames
 from detektor_pipelines.language.records import AgentEvent, Rejection
 
@@ -52,7 +59,9 @@ def test_a_tool_result() -> None:
     ("said", "kind"),
     [
         ({"error": "File does not exist"}, "not_found"),
-        ({"error_type": "ShellError"}, "ShellError"),
+        ({"error_type": "ShellError"}, "exit_code"),
+        ({"error_type": "TelemetrySafeError_I_VERIFIED"}, "other"),
+        ({"error_type": "AbortError"}, "AbortError"),
         ({"decision_type": "reject"}, "rejected_by_user"),
         ({}, "other"),
     ],
@@ -128,3 +137,45 @@ def test_what_is_no_export(body: bytes) -> None:
         requests_of_json(body)
     with pytest.raises(UnreadableRequestError):
         requests_of_protobuf(b"\xff" + body)
+
+
+def in_subagent(name: str, agent_id: str, **said: Any) -> dict[str, Any]:
+    return record(name, agent_id=agent_id, **said)
+
+
+def calls(*exports: dict[str, Any]) -> list[tuple[str, str, str]]:
+    seen = AgentsSeen()
+    events = [event for each in exports for event in read(each, AgentNames.load(), seen)]
+    return [(event.event_id, event.raw_name, event.agent_type) for event in events if isinstance(event, AgentEvent)]
+
+
+def test_a_subagents_tool_calls_get_its_name_by_its_id_whatever_the_order_within_an_export() -> None:
+    tool = in_subagent("tool_result", "a7", tool_name="Read", tool_use_id="toolu_7", success="true")
+    answer = in_subagent("api_request", "a7", agent__name="code-reviewer", request_id="r7")
+    main = record("tool_result", tool_name="Read", tool_use_id="toolu_0", success="true")
+    assert calls(export(tool, answer, main)) == [
+        ("tool:toolu_7", "code-reviewer", "code-reviewer"),
+        ("req:r7", "code-reviewer", "code-reviewer"),
+        ("tool:toolu_0", "main", "unmapped"),
+    ]
+
+
+def test_a_name_is_remembered_from_export_to_export_of_its_session_only() -> None:
+    first = export(in_subagent("subagent_completed", "a7", agent_type="code-reviewer", event__sequence=1))
+    later = export(in_subagent("tool_result", "a7", tool_use_id="toolu_8", success="true"))
+    other = export(in_subagent("tool_result", "a7", tool_use_id="toolu_9", success="true", session__id="s2"))
+    assert [name for _, name, _ in calls(first, later, other)] == ["code-reviewer", "code-reviewer", "unknown"]
+    assert [name for _, name, _ in calls(later, first)] == ["unknown", "code-reviewer"]  # not told yet, and never the main session's
+
+
+def test_names_of_subagents_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("detektor_pipelines.ingest.live.otlp._AGENTS_KEPT", 2)
+    seen = AgentsSeen()
+    for number in range(5):
+        seen.note({"session.id": "s", "agent_id": f"a{number}", "agent.name": f"n{number}"})
+    assert [seen.name_of({"session.id": "s", "agent_id": f"a{number}"}) for number in range(5)] == ["unknown"] * 3 + ["n3", "n4"]
+
+
+@pytest.mark.parametrize("name", ["hook_registered", "plugin_loaded", "managed_settings_resolved", "retention_sweep"])
+def test_records_of_newer_versions_without_events_are_not_rejected(name: str) -> None:
+    assert list(read(export(record(name)), AgentNames.load())) == []

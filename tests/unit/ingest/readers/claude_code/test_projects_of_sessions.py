@@ -55,7 +55,18 @@ def test_then_the_remote_of_the_directory_itself(sessions: dict[str, Any], read:
     assert projects(read(files(sessions)))["1"] == "mars"
 
 
-def test_then_the_repository_of_the_sessions_pull_request(sessions: dict[str, Any], read: Callable[..., Any]) -> None:
+def test_a_pull_request_made_elsewhere_does_not_move_the_session(sessions: dict[str, Any], read: Callable[..., Any]) -> None:
+    sessions["3"].add("pr-link", 9, prNumber=4, prRepository="upstream/engine")
+    assert projects(read(files(sessions)))["3"] == "fix-lock"
+
+
+@pytest.mark.parametrize("cwd", [None, "/home", "/home/ada"])
+def test_without_a_directory_that_names_one_it_is_the_repository_of_the_first_pull_request(
+    sessions: dict[str, Any], read: Callable[..., Any], cwd: str | None
+) -> None:
+    for record in sessions["3"].records:
+        record["cwd"] = cwd
+    sessions["3"].add("pr-link", 12, prNumber=9, prRepository="ada/mars")
     sessions["3"].add("pr-link", 9, prNumber=4, prRepository="ada/rover")
     assert projects(read(files(sessions)))["3"] == "rover"
 
