@@ -174,3 +174,20 @@ def test_the_search_for_cycles_is_as_it_was_after_a_reading_even_one_that_stops(
     assert gc.get_threshold() != before
     records.close()  # type: ignore[attr-defined]
     assert gc.get_threshold() == before
+
+
+def test_a_review_with_half_a_character_in_its_report_is_a_review_with_its_verdict(tmp_path: Path) -> None:
+    common = {"sessionId": "s", "cwd": "/home/kim/git/kiosk", "isSidechain": False}
+    use = {"type": "tool_use", "id": "toolu_h", "name": "Task", "input": {"subagent_type": "code-reviewer", "description": "Look"}}
+    call = {"id": "msg_h", "model": "o", "usage": {}, "content": [use]}
+    report = [{"type": "text", "text": "**Verdict:** rejected\n\n### Critical\n1. It overflows HALF"}]
+    result = {"content": [{"type": "tool_result", "tool_use_id": "toolu_h", "content": report}]}
+    told = {"status": "completed", "agentId": "a1", "content": report, "totalDurationMs": 7}
+    lines = [
+        {"type": "assistant", "uuid": "1", "timestamp": at(1), "message": call, **common},
+        {"type": "user", "uuid": "2", "timestamp": at(8), "message": result, "toolUseResult": told, **common},
+    ]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines).replace("HALF", "\\ud83d"))
+    (review,) = [event for event in events_in(tmp_path) if event[2] == "review"]
+    assert ("verdict", "rejected") in review[-1]
+    assert ("issues_critical", 1) in review[-2]
