@@ -82,12 +82,18 @@ def main() -> None:
         directory.chmod(0o755)  # PostgreSQL may run as another user of the machine
         code = directory / "code"
         code.mkdir()
-        archive = subprocess.run(["git", "archive", COMMIT, "detektor_pipelines"], cwd=ROOT, check=True, capture_output=True).stdout
-        subprocess.run(["tar", "x", "-C", code], input=archive, check=True)
+        unpack(code)
         (code / "make.py").write_text(PROGRAM, encoding="utf-8")
         environment = {key: value for key, value in os.environ.items() if not key.startswith("DETEKTOR_")}
         environment |= {"PYTHONPATH": str(code), "DETEKTOR_NOW": "2026-11-01T00:00:00Z", "DETEKTOR_HOME": str(directory / "home")}
         subprocess.run([sys.executable, code / "make.py", directory, FILE], check=True, env=environment, cwd=code)
+
+
+def unpack(directory: Path) -> None:
+    """Put the code of 0.1.0 into a directory."""
+    what = ["detektor_pipelines", "dagster_home", "pyproject.toml"]
+    archive = subprocess.run(["git", "archive", COMMIT, *what], cwd=ROOT, check=True, capture_output=True).stdout
+    subprocess.run(["tar", "x", "-C", directory], input=archive, check=True)
 
 
 if __name__ == "__main__":
