@@ -33,6 +33,9 @@ VIEWS: Final = "catalog"
 REMEMBERED: Final = "catalog-directory"
 """In the home directory: which catalogue its programs were started with."""
 
+ALSO_REMEMBERED: Final = "extra-views"
+"""In the home directory: the packaged views that are switched on for it, as DETEKTOR_EXTRA_VIEWS names them."""
+
 ALSO: Final = Path(__file__).with_name("catalog") / "also"
 
 _AGENT: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\Z")
@@ -123,8 +126,23 @@ def find() -> None:
     """Let this process, and those that it starts, use the catalogue that is meant: called once, by the command line.
 
     The first of these counts: DETEKTOR_CATALOG, a `detektor.toml` in the working directory (its state is then kept beside it, unless
-    DETEKTOR_HOME says otherwise), the one that the programs of DETEKTOR_HOME were started with.
+    DETEKTOR_HOME says otherwise), the one that the programs of DETEKTOR_HOME were started with. Packaged views that are switched on for
+    DETEKTOR_HOME are too, unless DETEKTOR_EXTRA_VIEWS says something else.
     """
+    _find_own()
+    if not os.environ.get(ALSO_VARIABLE) and (told := _note(home() / ALSO_REMEMBERED)):
+        os.environ[ALSO_VARIABLE] = told
+
+
+def switch_on(name: str, place: Path) -> None:
+    """Have a home directory, and this process, use packaged views that are off by default; before anything asks which agents there are."""
+    names = [each.strip() for each in os.environ.get(ALSO_VARIABLE, "").split(",") if each.strip()]
+    os.environ[ALSO_VARIABLE] = ",".join(dict.fromkeys([*names, name]))
+    place.mkdir(parents=True, exist_ok=True)
+    (place / ALSO_REMEMBERED).write_text(f"{os.environ[ALSO_VARIABLE]}\n", encoding="utf-8")
+
+
+def _find_own() -> None:
     if os.environ.get(VARIABLE):
         return
     here = Path.cwd()
@@ -133,12 +151,16 @@ def find() -> None:
         if not os.environ.get(HOME_VARIABLE):
             os.environ[HOME_VARIABLE] = str(here / ".detektor")
         return
-    try:
-        told = (home() / REMEMBERED).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        return
-    if (Path(told) / FILE).is_file():
+    told = _note(home() / REMEMBERED)
+    if told and (Path(told) / FILE).is_file():
         os.environ[VARIABLE] = told
+
+
+def _note(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def remember(place: Path) -> None:

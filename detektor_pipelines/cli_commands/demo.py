@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
 
+from detektor_pipelines import own_catalog
 from detektor_pipelines.cli_commands.clock import clock_of_the_logs
 from detektor_pipelines.cli_commands.earlier_days import dagster_hears_of_earlier_days
 from detektor_pipelines.cli_commands.ingest_summary import print_report
@@ -37,8 +38,8 @@ NAMED = ("postgres", "redis", "mlflow")
 PROJECTS = 8
 EVENTS = 200_000
 REPORT = "report.html"
+_NINTH = "usage"
 _NAMES_SHOWN = 15
-_OPERATIONS_SHOWN = 3
 
 
 def register(app: typer.Typer) -> None:
@@ -49,6 +50,9 @@ def register(app: typer.Typer) -> None:
 def demo(
     *,
     logs: Annotated[Path | None, typer.Option(help="Directory of real logs, instead of a simulated history.", show_default=False)] = None,
+    only_eight: Annotated[
+        bool, typer.Option("--only-eight", help="With --logs: without the ninth view, which shows what the main session does.")
+    ] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Empty DETEKTOR_HOME first and compute everything again.")] = False,
     events: Annotated[int, typer.Option(min=1_000, max=10_000_000, help="Events to simulate.")] = EVENTS,
     as_json: JsonOption = False,
@@ -68,6 +72,8 @@ def demo(
     if fresh:
         with say.step("Emptying the state"):
             _empty(settings)
+    if logs is not None and not only_eight:
+        own_catalog.switch_on(_NINTH, settings.home)  # two thirds of real logs are the main session's
     settings = _servers(settings, say)
     read = None
     with dagster_hears_of_earlier_days(settings):
@@ -359,23 +365,13 @@ def _summary(
 
 def _print_names(names: Sequence[NameCount]) -> None:
     """Show who is in the log, by the names that are there, and how much of it counts for no agent."""
-    from rich.markup import escape
-
     from detektor_pipelines.language.events import UNMAPPED
 
-    print_table(
-        ("name in the logs", "counts as", "events", "mostly"),
-        [
-            (
-                escape(each.raw_name),
-                f"[yellow]{each.agent_type}[/]" if each.agent_type == UNMAPPED else each.agent_type,
-                f"{each.events:,}",
-                ", ".join(f"{number:,} {operation}" for operation, number in list(each.operations.items())[:_OPERATIONS_SHOWN]),
-            )
-            for each in names[:_NAMES_SHOWN]
-        ],
-        title="Who is in these logs",
-    )
+    typer.echo("Who is in these logs, and what it counts as:")
+    for each in names[:_NAMES_SHOWN]:
+        typer.echo(f"{each.events:>9,}  {each.raw_name} → {each.agent_type}")
+    if len(names) > _NAMES_SHOWN:
+        typer.echo(f"           and {len(names) - _NAMES_SHOWN:,} more names, all with --json")
     total = sum(each.events for each in names)
     unmapped = sum(each.events for each in names if each.agent_type == UNMAPPED)
     if unmapped:

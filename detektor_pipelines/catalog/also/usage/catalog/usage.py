@@ -1,0 +1,116 @@
+"""What the main session does and uses: answers, tokens, tools."""
+
+from detektor_pipelines.language import Feature, FeatureView, count, days, distinct, event, feature, last, quantile, rate, total
+
+ANSWER = event.operation == "chat"
+TOOL = event.operation == "tool_call"
+
+VIEW = FeatureView(
+    name="usage_features",
+    agent="main",
+    version="1.0.0",
+    owner="platform",
+    description="What the main session does: how much the model answers, what it sends and reads from the cache, which calls fail.",
+    features=(
+        Feature(
+            "daily_answers_count",
+            count(),
+            over=days(1),
+            where=ANSWER,
+            description="Answers of the model in the last day.",
+            unit="answers",
+            within=(0, None),
+        ),
+        Feature(
+            "weekly_sessions_count",
+            distinct(event.session_id),
+            over=days(7),
+            description="Sessions with any activity in the last seven days.",
+            unit="sessions",
+            within=(0, None),
+        ),
+        Feature(
+            "weekly_input_tokens",
+            total(event.input_tokens),
+            over=days(7),
+            where=ANSWER,
+            description="Tokens sent that were not in the cache, last seven days.",
+            unit="tokens",
+            within=(0, None),
+        ),
+        Feature(
+            "weekly_output_tokens",
+            total(event.output_tokens),
+            over=days(7),
+            where=ANSWER,
+            description="Tokens that the model produced in the last seven days.",
+            unit="tokens",
+            within=(0, None),
+        ),
+        Feature(
+            "weekly_cache_read_tokens",
+            total(event.cache_read_tokens),
+            over=days(7),
+            where=ANSWER,
+            description="Tokens read from the prompt cache in the last seven days.",
+            unit="tokens",
+            within=(0, None),
+        ),
+        Feature(
+            "weekly_cache_written_tokens",
+            total(event.cache_creation_tokens),
+            over=days(7),
+            where=ANSWER,
+            description="Tokens written to the prompt cache in the last seven days.",
+            unit="tokens",
+            within=(0, None),
+        ),
+        Feature(
+            "cache_hit_share",
+            feature("weekly_cache_read_tokens")
+            / (feature("weekly_cache_read_tokens") + feature("weekly_cache_written_tokens") + feature("weekly_input_tokens")),
+            description="Share of what was sent that came from the prompt cache, last seven days: the larger, the cheaper.",
+            unit="share",
+            null_means="Nothing was sent in the last seven days.",
+            within=(0, 1),
+        ),
+        Feature(
+            "answer_tokens_p90",
+            quantile(event.output_tokens, "0.9", edges=(50, 100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800, 32_000, 64_000)),
+            over=days(7),
+            where=ANSWER,
+            description="Nine of ten answers were at most this long, last seven days.",
+            unit="tokens",
+            null_means="No answer with a count of tokens in the last seven days.",
+            within=(0, None),
+        ),
+        Feature(
+            "weekly_tool_calls_count",
+            count(),
+            over=days(7),
+            where=TOOL,
+            description="Tools called in the last seven days.",
+            unit="calls",
+            within=(0, None),
+        ),
+        Feature(
+            "tool_failure_rate",
+            rate(event.outcome == "failure"),
+            over=days(7),
+            where=TOOL,
+            description="Share of tool calls that failed, last seven days.",
+            unit="share",
+            null_means="No tool call with a known outcome in the last seven days.",
+            within=(0, 1),
+        ),
+        Feature(
+            "last_answer_at",
+            last(event.occurred_at),
+            over=days(30),
+            where=ANSWER,
+            description="When the model last answered.",
+            unit="timestamp",
+            null_means="No answer in the last 30 days.",
+        ),
+    ),
+)
