@@ -8,12 +8,12 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from detektor_pipelines import own_catalog
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 ASKED = """
 import json
