@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import stat
@@ -21,6 +22,7 @@ from detektor_pipelines import __version__
 from detektor_pipelines.cli import build_app
 from detektor_pipelines.settings import SECRETS_IN_FILES, Settings
 from detektor_pipelines.stack.servers import dagster as dagster_servers
+from detektor_pipelines.stack.servers import postgres
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCKER = ROOT / "docker"
@@ -211,6 +213,14 @@ def test_acceptance_asks_the_servers_of_the_other_containers(monkeypatch: pytest
 def test_no_two_services_publish_one_port() -> None:
     published = [each.rsplit(":", 1)[0] for service in services().values() for each in service.get("ports", [])]
     assert len(published) == len(set(published))
+
+
+def test_text_is_ordered_as_in_the_embedded_server() -> None:
+    """The official image's own locale is another one."""
+    given = services()["postgres"]["environment"]["POSTGRES_INITDB_ARGS"].split()
+    embedded = re.findall(r'"(--(?:encoding|locale|builtin-locale)\S*?)"', inspect.getsource(postgres._initdb))
+    assert len(embedded) == 4
+    assert set(embedded) <= set(given)
 
 
 def test_servers_that_others_reach_have_access_control() -> None:
