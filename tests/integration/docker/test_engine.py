@@ -1,7 +1,7 @@
 """Where a container engine runs: the images are built, and every program of ours starts as the compose files say and becomes healthy.
 
-The programs run in one network namespace, beside stores from the large image; no `docker compose` is needed, and no image of others. Containers
-of yours are not touched: all names begin with `detektor-test`. `test_compose_stack.py` has the whole stack.
+The programs run in one network namespace, beside stores from the large image: neither `docker compose` nor an image of others is needed.
+Containers of yours are not touched: all names begin with `detektor-test`. `test_compose_stack.py` has the whole stack.
 """
 
 from __future__ import annotations
