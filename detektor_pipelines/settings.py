@@ -229,8 +229,17 @@ class Settings(BaseSettings):
     @property
     def serve_url(self) -> str:
         """The feature server's address for programs on this machine."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.serve_host, self.serve_host)  # noqa: S104 - every address has these
-        return f"{'https' if self.serve_tls_cert else 'http'}://{_host(host)}:{self.serve_port}"
+        return f"{self._scheme}://{_reached(self.serve_host)}:{self.serve_port}"
+
+    @property
+    def registry_url(self) -> str:
+        """The registry server's address over HTTP, for programs on this machine."""
+        return f"{self._scheme}://{_reached(self.registry_host)}:{self.registry_port}"
+
+    @property
+    def exporter_url(self) -> str:
+        """The exporter's address for programs on this machine."""
+        return f"http://{_reached(self.exporter_host)}:{self.exporter_port}"
 
     @property
     def registry_grpc(self) -> int:
@@ -269,6 +278,10 @@ class Settings(BaseSettings):
         if not self.external_redis_url and (password := _line_of(self.login_file(login, "redis"))):
             found |= {"redis_user": login_name(login), "redis_password": SecretStr(password)}
         return self.model_copy(update=found)
+
+    @property
+    def _scheme(self) -> str:
+        return "https" if self.serve_tls_cert else "http"
 
     @property
     def _postgres_authority(self) -> str:
@@ -399,6 +412,11 @@ def _secret_in_file(variable: str) -> str | None:
     if not secret:
         raise UserError(f"{pointer} names an empty file.", where=path, fix=f"Write the secret into it, or unset {pointer}.")
     return secret
+
+
+def _reached(host: str) -> str:
+    """Return where programs of this machine reach a server that listens at `host`, as a URL has it."""
+    return _host({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host))  # noqa: S104 - every address has these
 
 
 def _postgres_fields(url: str | None) -> dict[str, Any]:

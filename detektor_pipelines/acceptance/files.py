@@ -25,6 +25,9 @@ TESTS: Final = "tests/feature-integration"
 WORKFLOW: Final = ".github/workflows/ci.yml"
 MINUTES: Final = 8
 
+_MADE: Final = "docker/secrets"
+_LISTS: Final = "-tokens"
+"""How files of digests end, which are no secrets."""
 _SHORTEST_SECRET: Final = 8
 _OF_THIS_ONE: Final = ("DETEKTOR_EXTERNAL_POSTGRES_URL", "DETEKTOR_EXTERNAL_REDIS_URL", "DETEKTOR_SERVE_PORT", "DETEKTOR_REGISTRY_PORT")
 """Variables that would lead the restored installation to this one's servers."""
@@ -35,17 +38,29 @@ _A_CHECKOUT: Final = "Run it in a checkout of the repository"
 
 def configuration(settings: Settings, _: Say) -> Iterator[Part]:
     """T6: the compose file and the workflow of CI are in Git, and none of this installation's secrets is."""
-    for name in (COMPOSE, WORKFLOW):
-        there = (commands.REPOSITORY / name).is_file()
-        yield judged(there, f"{name} is {'there' if there else 'missing'}", "Use a release that has it")
-    if shutil.which("git") is None or not (commands.REPOSITORY / ".git").exists():
+    checkout = (commands.REPOSITORY / ".git").exists()
+    there = {name: (commands.REPOSITORY / name).is_file() for name in (COMPOSE, WORKFLOW)}
+    if not checkout and not any(there.values()):
+        yield unchecked(f"{COMPOSE}, {WORKFLOW}, and whether a secret is in Git: this is no checkout", _A_CHECKOUT)
+        return
+    for name, present in there.items():
+        yield judged(present, f"{name} is {'there' if present else 'missing'}", "Use a release that has it")
+    if shutil.which("git") is None or not checkout:
         yield unchecked("whether a secret is in Git: this is no checkout", _A_CHECKOUT)
         return
-    given = (settings.postgres_password, settings.redis_password, settings.alert_webhook)
-    secrets = [each.get_secret_value() for each in given if each and len(each.get_secret_value()) >= _SHORTEST_SECRET]
+    secrets = _secrets(settings)
     found = [secret for secret in secrets if _in_git(secret)]
     text = f"{len(found) or 'none'} of {len(secrets)} secrets of this installation is in a file of Git"
     yield judged(not found, text, "Change the password, then take it out of Git's history")
+
+
+def _secrets(settings: Settings) -> list[str]:
+    """Return what must not be in Git: passwords of the settings, and those and the tokens that docker/make-secrets.sh has made here."""
+    given = [each.get_secret_value() for each in (settings.postgres_password, settings.redis_password, settings.alert_webhook) if each]
+    directory = commands.REPOSITORY / _MADE
+    made = [file for file in sorted(directory.iterdir()) if not file.name.endswith(_LISTS)] if directory.is_dir() else []
+    given += [file.read_text(encoding="utf-8").strip() for file in made]
+    return sorted({each for each in given if len(each) >= _SHORTEST_SECRET})
 
 
 def recovery(settings: Settings, say: Say) -> Iterator[Part]:

@@ -31,8 +31,7 @@ def raw_log(settings: Settings, _: Say) -> Iterator[Part]:
 
 def healthy(settings: Settings, _: Say) -> Iterator[Part]:
     """T2: GET /health of both servers holds OK."""
-    registry_url = settings.serve_url.rpartition(":")[0] + f":{settings.registry_port}"
-    for title, url in (("feature server", settings.serve_url), ("registry", registry_url)):
+    for title, url in (("feature server", settings.serve_url), ("registry", settings.registry_url)):
         status, text = commands.get(url, "/health")
         holds = status == 200 and '"OK"' in text  # noqa: PLR2004 - HTTP's
         shown = text.strip().replace("\n", " ")[:60]

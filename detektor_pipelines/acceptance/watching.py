@@ -71,7 +71,7 @@ def drift(settings: Settings, _: Say) -> Iterator[Part]:
     """T11: the exporter has feast_feature_drift_score by view and feature."""
     from prometheus_client.parser import text_string_to_metric_families
 
-    text = commands.get(f"http://127.0.0.1:{settings.exporter_port}", "/metrics")[1]
+    text = commands.get(settings.exporter_url, "/metrics")[1]
     samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     scores: dict[tuple[str, str], float] = {}
     for sample in samples:

@@ -1,13 +1,12 @@
 """Where a container engine runs: the images are built, and every program of ours starts as the compose files say and becomes healthy.
 
-Without `docker compose` the programs run in one network namespace, beside stores from the large image; with it, the whole stack is started.
-Neither touches containers of yours: all names begin with `detektor-test`. DETEKTOR_TEST_BASE names another base image.
+The programs run in one network namespace, beside stores from the large image: neither `docker compose` nor an image of others is needed.
+Containers of yours are not touched: all names begin with `detektor-test`. `test_compose_stack.py` has the whole stack.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import time
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import yaml
+from support.container_engine import docker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,28 +56,6 @@ print(connection.getresponse().status)
 """
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1_800)]
-
-
-def docker(*words: str, check: bool = True, cwd: Path = ROOT) -> str:
-    done = subprocess.run(
-        ["docker", *words], capture_output=True, text=True, check=False, cwd=cwd, env=os.environ | {"DOCKER_BUILDKIT": "1"}
-    )
-    assert not check or done.returncode == 0, f"docker {' '.join(words[:3])}: {done.stderr[-2_000:]}"
-    return done.stdout.strip() if done.returncode == 0 else ""
-
-
-@pytest.fixture(scope="module")
-def engine() -> None:
-    if shutil.which("docker") is None or not docker("info", "--format", "{{.ServerVersion}}", check=False):
-        pytest.skip("no container engine answers here")
-
-
-@pytest.fixture(scope="module")
-def images(engine: None) -> None:
-    """Build both, with what the Dockerfile names or DETEKTOR_TEST_BASE."""
-    base = [f"--build-arg=BASE={name}"] if (name := os.environ.get("DETEKTOR_TEST_BASE")) else []
-    for target, tag in (("serving", "detektor-features-serving:0.2.0"), ("full", "detektor-features:0.2.0")):
-        docker("build", "--network", "host", *base, "-f", "docker/Dockerfile", "--target", target, "-t", tag, ".")
 
 
 @pytest.fixture(scope="module")
@@ -201,18 +179,3 @@ def test_no_secret_is_in_an_image_or_in_what_the_engine_says(together: Together)
     for file in together.secrets.iterdir():
         if not file.name.endswith("tokens"):
             assert file.read_text() not in said, file.name
-
-
-def test_the_whole_stack_by_compose(images: None, tmp_path: Path) -> None:
-    if not docker("compose", "version", check=False):
-        pytest.skip("no docker compose here")
-    copy = tmp_path / "checkout"
-    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", ".venv", ".detektor", "__pycache__"), symlinks=True)
-    subprocess.run(["sh", copy / "docker/make-secrets.sh"], check=True, capture_output=True)
-    compose = ("compose", "-p", "detektor-test", "-f", "docker/compose.yml")
-    try:
-        docker(*compose, "up", "-d", "--wait", "--wait-timeout", "600", cwd=copy)
-        states = [json.loads(line) for line in docker(*compose, "ps", "--format", "json", cwd=copy).splitlines()]
-        assert {each["Service"] for each in states if each["Health"] == "healthy"} >= {"feast-serving", "dagster-daemon", "grafana"}
-    finally:
-        docker(*compose, "down", "-v", check=False, cwd=copy)

@@ -43,6 +43,24 @@ def test_a_secret_in_git_is_found(repository, settings):
     assert ("failed", f"{files.COMPOSE} is missing") in states(files.configuration, given)
 
 
+def test_secrets_of_containers_are_looked_for_too(repository, settings):
+    git = ("git", "-C", str(repository))
+    subprocess.run([*git, "init", "-q"], check=True)
+    made = repository / "docker/secrets"
+    made.mkdir(parents=True)
+    (made / "reader-token").write_text("dtk_what-readers-send")
+    (made / "serve-tokens").write_text("reader sha256:0123\n")
+    given = Settings(home=settings.home)
+    assert states(files.configuration, given)[-1] == ("passed", "none of 1 secrets of this installation is in a file of Git")
+    (repository / "notes").write_text("curl -H 'Authorization: Bearer dtk_what-readers-send'\n")
+    subprocess.run([*git, "add", "notes"], check=True)
+    assert states(files.configuration, given)[-1] == ("failed", "1 of 1 secrets of this installation is in a file of Git")
+
+
+def test_an_image_has_no_files_of_the_repository(repository, settings):
+    assert [state for state, _ in states(files.configuration, settings)] == ["not checked"]
+
+
 def test_tests_that_failed_or_never_ran(repository, settings):
     assert states(files.tests, settings)[0][0] == "not checked"
     folder, cache = repository / files.TESTS, repository / ".pytest_cache/v"

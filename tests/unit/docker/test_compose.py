@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import stat
@@ -21,6 +22,7 @@ from detektor_pipelines import __version__
 from detektor_pipelines.cli import build_app
 from detektor_pipelines.settings import SECRETS_IN_FILES, Settings
 from detektor_pipelines.stack.servers import dagster as dagster_servers
+from detektor_pipelines.stack.servers import postgres
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCKER = ROOT / "docker"
@@ -29,6 +31,8 @@ ALL = DOCKER / "compose.yml"
 SCHEMA = json.loads((files("check_jsonschema") / "builtin_schemas/vendor/compose-spec.json").read_text(encoding="utf-8"))
 
 OURS = ("detektor-features:", "detektor-features-serving:")
+ONCE = {"migrate": "on-failure:5", "acceptance": "no"}
+"""What ends by itself, and when it is started again."""
 
 
 @cache
@@ -70,7 +74,9 @@ def test_the_names_by_which_serving_is_stopped() -> None:
 def test_all_of_the_platform_is_there() -> None:
     assert read(ALL)["include"] == ["features/feast.yml"]
     dagster = {"dagster-code", "dagster-webserver", "dagster-daemon"}
-    assert dagster | {"mlflow", "stream", "collect", "exporter", "prometheus", "alertmanager", "grafana"} == set(services(ALL))
+    started = {name for name, each in services(ALL).items() if "profiles" not in each}
+    assert dagster | {"mlflow", "stream", "collect", "exporter", "prometheus", "alertmanager", "grafana"} == started
+    assert set(services(ALL)) - started == {"acceptance"}
 
 
 @each_of_ours
@@ -89,8 +95,8 @@ def test_a_program_of_ours_may_do_little(name: str) -> None:
 def test_a_service_has_limits_a_check_and_a_policy(name: str) -> None:
     service = services()[name]
     assert "mem_limit" in service
-    assert service["restart"] == ("on-failure:5" if name == "migrate" else "unless-stopped")
-    assert ("test" in service["healthcheck"]) is (name != "migrate")
+    assert service["restart"] == ONCE.get(name, "unless-stopped")
+    assert ("test" in service["healthcheck"]) is (name not in ONCE)
     assert re.fullmatch(r"[a-z/-]+:v?\d+\.\d+(\.\d+)?(-bookworm)?", service["image"]), "an image without a version is another one tomorrow"
 
 
@@ -107,7 +113,7 @@ def test_the_tables_come_first(name: str) -> None:
         needed = set(services()[one].get("depends_on", {}))
         return needed.union(*map(before, needed))
 
-    assert name == "migrate" or {"postgres", "redis", "migrate"} <= before(name)
+    assert name in ONCE or {"postgres", "redis", "migrate"} <= before(name)
 
 
 @each_service
@@ -135,7 +141,7 @@ def test_its_settings_can_be_read(name: str, monkeypatch: pytest.MonkeyPatch, tm
 @each_of_ours
 def test_its_command_exists(name: str) -> None:
     words = [str(word) for word in ours()[name]["command"]]
-    if words[0] != "detektor":
+    if words[:1] != ["detektor"]:
         return
     command = command_line()
     context = click.Context(command)
@@ -188,9 +194,33 @@ def test_ports_agree(name: str) -> None:
     assert all(each.startswith("127.0.0.1:") for each in service.get("ports", [])), "published beyond this machine"
 
 
+def test_acceptance_asks_the_servers_of_the_other_containers(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, value in services()["acceptance"]["environment"].items():
+        if not value.startswith("/run/secrets/"):
+            monkeypatch.setenv(variable, value)
+    settings = Settings()
+    for url, name in (
+        (settings.serve_url, "feast-serving"),
+        (settings.registry_url, "feast-registry"),
+        (settings.exporter_url, "exporter"),
+        (settings.mlflow_uri, "mlflow"),
+    ):
+        host, port = url.removeprefix("http://").split(":")
+        assert host == name
+        assert int(port) in ports_of(services()[name])
+
+
 def test_no_two_services_publish_one_port() -> None:
     published = [each.rsplit(":", 1)[0] for service in services().values() for each in service.get("ports", [])]
     assert len(published) == len(set(published))
+
+
+def test_text_is_ordered_as_in_the_embedded_server() -> None:
+    """The official image's own locale is another one."""
+    given = services()["postgres"]["environment"]["POSTGRES_INITDB_ARGS"].split()
+    embedded = re.findall(r'"(--(?:encoding|locale|builtin-locale)\S*?)"', inspect.getsource(postgres._initdb))
+    assert len(embedded) == 4
+    assert set(embedded) <= set(given)
 
 
 def test_servers_that_others_reach_have_access_control() -> None:
