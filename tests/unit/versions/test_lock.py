@@ -151,6 +151,7 @@ def test_a_version_of_other_rules_is_kept_and_cannot_be_computed(tree: Path) -> 
 @pytest.mark.slow
 def test_generate_check_fails_on_a_change_without_a_bump(tmp_path: Path) -> None:
     copy = PackageCopy(tmp_path)
+    (tmp_path / "pyproject.toml").touch()  # it is a clone
     copy.write(copy.read().replace("over=days(1)", "over=days(2)", 1))
     words = [sys.executable, "-P", "-m", "detektor_pipelines", "generate", "--check"]
     done = subprocess.run(words, capture_output=True, text=True, check=False, env=os.environ | copy.environment)
