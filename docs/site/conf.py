@@ -26,6 +26,7 @@ html_copy_source = False
 SECTIONS: dict[str, list[str]] = {
     "Using it": [
         "docs/agent-logs",
+        "docs/adding-a-log-format",
         "docs/live-ingest",
         "docs/simulation",
         "docs/report",
@@ -33,6 +34,7 @@ SECTIONS: dict[str, list[str]] = {
         "docs/clients",
         "docs/self-learning-agents/feature-guide",
         "docs/own-agents",
+        "docs/language",
         "docs/semantics",
         "docs/point-in-time",
         "docs/feature-tests",
@@ -54,6 +56,8 @@ SECTIONS: dict[str, list[str]] = {
         "docs/erasure",
         "docs/roles",
         "docs/containers",
+        "docs/kubernetes",
+        "docs/releases",
         "docs/settings",
         "docs/acceptance",
         "docs/ci",

@@ -33,6 +33,11 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
+def test_every_page_is_reached_from_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [page.name for page in sorted((ROOT / "docs").glob("*.md")) if f"docs/{page.name}" not in readme] == []
+
+
 def test_every_decision_is_in_the_index() -> None:
     index = (ROOT / "docs/decisions/README.md").read_text()
     assert [
@@ -112,5 +117,6 @@ def test_commands_and_options_that_are_shown_exist(page: Path) -> None:
 
 
 def test_no_address_is_in_the_lock() -> None:
-    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    locks = ("requirements.txt", "docs/site/requirements.txt", "supply/tools.txt", "docker/full.txt", "docker/serving.txt")
+    lines = [line for lock in locks for line in (ROOT / lock).read_text().splitlines()]
     assert [line for line in lines if "://" in line or line.startswith(("--", "-i ", "-f "))] == []
