@@ -54,7 +54,16 @@ def errors_console() -> Console:
 
 def print_json(value: Any) -> None:
     """Print a value as one JSON document; instants as RFC 3339 in UTC (`2026-03-05T10:00:00Z`), paths and the like as their text."""
-    sys.stdout.write(json.dumps(as_data(value), indent=2, default=str, ensure_ascii=False) + "\n")
+    sys.stdout.write(_document(value, indent=2))
+
+
+def print_json_line(value: Any) -> None:
+    """Print a value as `print_json` does, on one line."""
+    sys.stdout.write(_document(value, indent=None))
+
+
+def _document(value: Any, indent: int | None) -> str:
+    return json.dumps(as_data(value), indent=indent, default=str, ensure_ascii=False) + "\n"
 
 
 def as_data(value: Any) -> Any:

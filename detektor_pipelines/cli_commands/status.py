@@ -56,12 +56,13 @@ def log(settings: Settings) -> Section:
 
 def rejected(settings: Settings) -> Section:
     """What could not be read in the last 24 hours."""
+    from detektor_pipelines.clock import from_us
     from detektor_pipelines.stores.raw_log.state import recent_rejections
 
     found = recent_rejections(settings)
     rows = tuple((each.reason, each.rejections, each.example) for each in found)
     title = "Rejected in the last 24 hours" if found else "Nothing was rejected in the last 24 hours"
-    return Section("rejected", title, ("reason", "records", "latest"), rows, [asdict(each) for each in found])
+    return Section("rejected", title, ("reason", "records", "latest"), rows, [asdict(each) | {"last_at": from_us(each.last_at)} for each in found])
 
 
 def reading(settings: Settings) -> Section:

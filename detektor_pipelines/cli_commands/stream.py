@@ -80,7 +80,7 @@ def parity(
 
         found = comparing.check(get_settings(), VIEWS, sample, seed=seed, on_view=on_view)
     if as_json:
-        print_json([each.as_data() for each in found])
+        print_json([_as_data(each) for each in found])
     else:
         _print(found)
     if (repair or mend) and any(each.errors for each in found):
@@ -94,6 +94,20 @@ def parity(
         errors_console().print(nothing)
     if comparing.compared_nothing(found) or any(each.errors for each in found):
         raise typer.Exit(1)
+
+
+def _as_data(found: Parity) -> dict[str, Any]:
+    """Return it for JSON, its instants, which are µs, as datetimes."""
+    from detektor_pipelines.catalog import VIEWS
+    from detektor_pipelines.clock import from_us
+
+    data: dict[str, Any] = found.as_data()
+    moments = {feature.name for view in VIEWS if view.name == found.view for feature in view.features if feature.value_type == "instant"}
+    for each in (data, *data["mismatches"]):
+        own = {"complete_until", "right_at", "as_of", "true_up_to"}
+        names = own | {"served", "right"} if each.get("feature") in moments else own
+        each |= {name: from_us(each[name]) for name in names if each.get(name) is not None}
+    return data
 
 
 def _print(found: list[Parity]) -> None:
