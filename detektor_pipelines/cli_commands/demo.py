@@ -15,7 +15,7 @@ import typer
 from detektor_pipelines.cli_commands.clock import clock_of_the_logs
 from detektor_pipelines.cli_commands.earlier_days import dagster_hears_of_earlier_days
 from detektor_pipelines.cli_commands.ingest_summary import print_report
-from detektor_pipelines.cli_commands.output import JsonOption, as_typed, errors_console, print_json, print_table
+from detektor_pipelines.cli_commands.output import JsonOption, as_typed, errors_console, print_json, print_table, say, styled
 from detektor_pipelines.cli_commands.publication import publish
 from detektor_pipelines.errors import UserError
 
@@ -353,22 +353,20 @@ def _summary(
     )
     idle = [each.agent for each in rows if not each.events]
     if idle:
-        typer.echo(f"No activity in these logs: {', '.join(idle)}.")
+        say(f"No activity in these logs: {', '.join(idle)}.")
     _print_next(settings, page, present[0] if present else rows[0])
 
 
 def _print_names(names: Sequence[NameCount]) -> None:
     """Show who is in the log, by the names that are there, and how much of it counts for no agent."""
-    from rich.markup import escape
-
     from detektor_pipelines.language.events import UNMAPPED
 
     print_table(
         ("name in the logs", "counts as", "events", "mostly"),
         [
             (
-                escape(each.raw_name),
-                f"[yellow]{each.agent_type}[/]" if each.agent_type == UNMAPPED else each.agent_type,
+                each.raw_name,
+                styled(each.agent_type, "yellow") if each.agent_type == UNMAPPED else each.agent_type,
                 f"{each.events:,}",
                 ", ".join(f"{number:,} {operation}" for operation, number in list(each.operations.items())[:_OPERATIONS_SHOWN]),
             )
@@ -379,9 +377,7 @@ def _print_names(names: Sequence[NameCount]) -> None:
     total = sum(each.events for each in names)
     unmapped = sum(each.events for each in names if each.agent_type == UNMAPPED)
     if unmapped:
-        typer.echo(
-            f"{unmapped:,} of {total:,} events ({unmapped / total:.0%}) count for no agent; a line in agents.toml, as above, maps a name."
-        )
+        say(f"{unmapped:,} of {total:,} events ({unmapped / total:.0%}) count for no agent; a line in agents.toml, as above, maps a name.")
 
 
 def _print_next(settings: Settings, page: Path, view: ViewOverview) -> None:
@@ -404,8 +400,8 @@ def _print_next(settings: Settings, page: Path, view: ViewOverview) -> None:
         ("docs/self-learning-agents/feature-guide.md", "what each feature means"),
         ("detektor down", "ends the servers, the data stays"),
     )
-    typer.echo("\nWhere to look next")
+    say("", "Where to look next")
     if as_typed("detektor") != "detektor":
-        typer.echo("  source .venv/bin/activate\n      then the following works as it stands")
+        say("  source .venv/bin/activate", "      then the following works as it stands")
     for command, what in commands:
-        typer.echo(f"  {command}\n      {what}")
+        say(f"  {command}", f"      {what}")

@@ -13,7 +13,7 @@ import typer
 from detektor_pipelines.cli_commands.clock import clock_of_the_logs
 from detektor_pipelines.cli_commands.earlier_days import dagster_hears_of_earlier_days
 from detektor_pipelines.cli_commands.ingest_summary import REREAD, print_report
-from detektor_pipelines.cli_commands.output import errors_console, print_json_line
+from detektor_pipelines.cli_commands.output import errors_console, print_json_line, say
 from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
@@ -136,10 +136,10 @@ def _places(*, as_json: bool) -> None:
             where=f"none of {', '.join(place for each in FORMATS for place in each.places if place.startswith('~'))} is here",
             fix="Give paths, as in `detektor ingest ~/.claude/projects`, or --spool alone.",
         )
-    typer.echo("Nothing was read. Agents keep logs at these places of this machine:")
+    say("Nothing was read. Agents keep logs at these places of this machine:")
     for each, path in found:
-        typer.echo(f"  {path}  ({each.title})")
-    typer.echo(f"To read them: detektor ingest {' '.join(shlex.quote(str(path)) for _, path in found)}")
+        say(f"  {path}  ({each.title})")
+    say(f"To read them: detektor ingest {' '.join(shlex.quote(str(path)) for _, path in found)}")
 
 
 def _drain(*, mix: bool, as_json: bool) -> None:
@@ -158,7 +158,7 @@ def _drain(*, mix: bool, as_json: bool) -> None:
     waiting = f"; {counts.waiting} subagents' ends wait for the results of their calls" if counts.waiting else ""
     reread = f", {REREAD} {counts.reread:,}" if counts.reread else ""
     said = f"{counts.accepted:,} events added, already known {counts.known:,}{reread}, rejected {counts.rejected:,}"
-    typer.echo(f"{said}; {counts.lines:,} lines{waiting}.")
+    say(f"{said}; {counts.lines:,} lines{waiting}.")
 
 
 @contextmanager

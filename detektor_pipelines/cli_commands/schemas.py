@@ -96,7 +96,7 @@ _TYPES: Final[dict[str, Any]] = {"State": str, "Value": Any, "Kind": str, "pa": 
 """Names of types that a module imports for type checkers only, and what is printed of them."""
 
 
-def _of_type(kind: Any) -> Schema:
+def _of_type(kind: Any) -> Schema:  # noqa: PLR0911  a kind of type each
     if isinstance(kind, str):
         return _of_type({"float | None": float | None}[kind])
     if kind in _PLAIN:
@@ -232,9 +232,7 @@ def _hook_status() -> Schema:
 
 
 def _servers() -> dict[str, Schema]:
-    server = thing(
-        state=TEXT, ready=YES, address=TEXT, pid=maybe(WHOLE), seconds=maybe(WHOLE), log=maybe(TEXT), login=maybe(TEXT)
-    )
+    server = thing(state=TEXT, ready=YES, address=TEXT, pid=maybe(WHOLE), seconds=maybe(WHOLE), log=maybe(TEXT), login=maybe(TEXT))
     return {"home": TEXT, "supervisor_pid": maybe(WHOLE), "servers": by_name(server)}
 
 
@@ -322,9 +320,7 @@ def _features_get() -> Schema:
     from detektor_pipelines.quality.read import AgentReading
 
     instant = maybe(INSTANT)
-    why = of(
-        Truth, true_up_to=instant, as_of=instant, event_timestamp=instant, right_at=instant, refused=maybe(of(Refused, last=INSTANT))
-    )
+    why = of(Truth, true_up_to=instant, as_of=instant, event_timestamp=instant, right_at=instant, refused=maybe(of(Refused, last=INSTANT)))
     return either(of(AgentReading), why) | {"description": "The second form is that of --why."}
 
 

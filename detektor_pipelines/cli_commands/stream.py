@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table
+from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table, say, styled
 
 if TYPE_CHECKING:
     from detektor_pipelines.quality.parity.check import Mismatch, Parity
@@ -117,7 +117,7 @@ def _print(found: list[Parity]) -> None:
     rows = []
     for each in found:
         counts = [each.states.get(state, 0) for state in ("ok", "unknown", "behind")]
-        errors = ", ".join(f"[red]{each.states[state]:,} {state}[/]" for state in ERRORS if state in each.states)
+        errors = styled(", ".join(f"{each.states[state]:,} {state}" for state in ERRORS if state in each.states), "red")
         until = "never" if each.complete_until is None else to_text(each.complete_until)
         rows.append((each.view, f"{each.known:,}", f"{each.compared:,}", *(f"{n:,}" for n in counts), errors, until))
     title = f"Is what readers get now what they should get now? (--seed {found[0].seed})" if found else None
@@ -129,7 +129,7 @@ def _print(found: list[Parity]) -> None:
     cells = [tuple(getattr(each, name) for name in columns) for each in first]
     print_table(columns, cells, f"What is not right (one feature of up to {_SHOWN} agents a view)")
     for state, fix in sorted({(each.state, each.fix) for each in first}):
-        typer.echo(f"{state}: {fix}.")
+        say(f"{state}: {fix}.")
 
 
 def _first_of_each(found: list[Parity]) -> list[Mismatch]:

@@ -10,14 +10,14 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft202012Validator
 from typer.main import get_command
-from typer.testing import CliRunner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from click.testing import Result
+    from typer.testing import CliRunner
 
 DIRECTORY = Path(__file__).resolve().parents[2] / "docs/json"
 
@@ -49,13 +49,13 @@ def command_of(app: Any, words: Sequence[str]) -> str:
 
 def problems(command: str, printed: Any) -> list[str]:
     """Return what is wrong with a command's output."""
-    return [f"{error.json_path}: {error.message[:300]}" for error in _validator(command).iter_errors(printed)]
+    return [f"{'/'.join(map(str, error.instance_path))}: {error.message[:300]}" for error in _validator(command).iter_errors(printed)]
 
 
 @cache
 def _validator(command: str) -> Draft202012Validator:
     file = DIRECTORY / f"{command.replace(' ', '-')}.schema.json"
-    return Draft202012Validator(_closed(json.loads(file.read_text())), format_checker=Draft202012Validator.FORMAT_CHECKER)
+    return Draft202012Validator(_closed(json.loads(file.read_text())), validate_formats=True)
 
 
 def _closed(schema: Any) -> Any:

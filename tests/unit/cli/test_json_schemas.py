@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema_rs import meta
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -40,7 +40,7 @@ def test_the_page_links_every_schema() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_schema_is_one_of_the_standard(command: str) -> None:
-    Draft202012Validator.check_schema(schema_of(command))
+    meta.validate(schema_of(command))
 
 
 def instants(schema: Any) -> list[Any]:
@@ -70,7 +70,8 @@ def test_what_is_missing_or_not_described_is_found(printed: dict[str, Any]) -> N
 
 
 @pytest.mark.parametrize(
-    "words", [["version", "--json"], ["features", "list", "--json"], ["labels", "--json"], ["hook", "status", "--json"], ["clock", "--json"]]
+    "words",
+    [["version", "--json"], ["features", "list", "--json"], ["labels", "--json"], ["hook", "status", "--json"], ["clock", "--json"]],
 )
 def test_commands_that_need_no_server_print_what_is_described(words: list[str]) -> None:
     done = CliRunner().invoke(build_app(), words, catch_exceptions=False)
