@@ -66,7 +66,8 @@ def print_json_line(value: Any) -> None:
 
 
 def _document(value: Any, indent: int | None) -> str:
-    return json.dumps(as_data(value), indent=indent, default=str, ensure_ascii=False) + "\n"
+    text = json.dumps(as_data(value), indent=indent, default=str, ensure_ascii=False)
+    return "\n".join(map(visible, text.split("\n"))) + "\n"  # `visible` writes what JSON may leave as it is, such as DEL, as JSON does
 
 
 def as_data(value: Any) -> Any:
@@ -167,4 +168,5 @@ def _print_blocks(console: Console, columns: Sequence[str], cells: Sequence[Sequ
     for row in cells:
         write((row[0].plain, "bold"))
         for column, cell in zip(columns[1:], row[1:], strict=True):
-            write(("  ", ""), (f"{column:<{width}}", "dim"), (" ", ""), cell)
+            if cell.plain:
+                write(("  ", ""), (f"{column:<{width}}", "dim"), (" ", ""), cell)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from rich.cells import cell_len
 
 from detektor_pipelines.cli_commands.ingest_summary import print_report
-from detektor_pipelines.cli_commands.output import print_table, say, styled, visible
+from detektor_pipelines.cli_commands.output import print_json, print_json_line, print_table, say, styled, visible
 from detektor_pipelines.cli_commands.status import print_section, reading
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.ingest.last_run import remember
@@ -79,6 +80,17 @@ def test_said_lines_are_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "one\\u001b[1m\ntwo\\u000athree\n"
 
 
+@pytest.mark.parametrize("text", HOSTILE)
+def test_json_holds_the_text_and_shows_no_control_character(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"name": text, text: [text]})
+    print_json_line([text])
+    printed = capsys.readouterr().out
+    document, line = printed.rstrip("\n").rsplit("\n", 1)
+    assert not CONTROL.search(printed)
+    assert json.loads(document) == {"name": text, text: [text]}
+    assert json.loads(line) == [text]
+
+
 def report() -> IngestReport:
     found = IngestReport(
         unmapped=Counter(dict.fromkeys(HOSTILE, 2)),
@@ -128,7 +140,9 @@ def test_an_error_is_text(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 NAMES = ["code_review_features", "average_time_between_reviews_in_hours", "日本語の名前が長い" * 3]
 
 
-def test_a_table_that_does_not_fit_becomes_blocks_and_cuts_no_name(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_table_that_does_not_fit_becomes_blocks_and_cuts_no_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     print_table(("view", "feature", "project"), [tuple(NAMES), ("a", "b", "c")])
     printed = capsys.readouterr().out
