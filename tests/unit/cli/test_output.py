@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from rich.cells import cell_len
@@ -17,6 +17,9 @@ from detektor_pipelines.errors import UserError
 from detektor_pipelines.ingest.last_run import remember
 from detektor_pipelines.ingest.summary import IngestReport
 from detektor_pipelines.settings import get_settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HOSTILE = [
     "[/nobody]",
@@ -96,7 +99,7 @@ def report() -> IngestReport:
         unmapped=Counter(dict.fromkeys(HOSTILE, 2)),
         rejected=Counter({f"unknown key: {each}": 1 for each in HOSTILE}),
         skipped={f"/logs/{each}.jsonl": f"looks like {each}" for each in HOSTILE},
-        others=Counter({each: 1 for each in HOSTILE}),
+        others=Counter(dict.fromkeys(HOSTILE, 1)),
     )
     found.strange.update({("ours", each): 1 for each in HOSTILE})
     return found
