@@ -134,11 +134,18 @@ def _show(error: UserError) -> None:
 
     console = errors_console()
     console.print("[bold red]Error[/]", end=" ")
-    console.print(error.what, markup=False, highlight=False, soft_wrap=True)
+    console.print(_lines(error.what), markup=False, highlight=False, soft_wrap=True)
     for label, text in (("where", error.where), ("what to do", error.fix)):
         if text:
             console.print(f"  [dim]{label}:[/]", end=" ")
-            console.print(text, markup=False, highlight=False, soft_wrap=True)
+            console.print(_lines(text), markup=False, highlight=False, soft_wrap=True)
+
+
+def _lines(text: str) -> str:
+    """Return a message, which may have several lines and name what stands in logs, as a terminal only shows it."""
+    from detektor_pipelines.cli_commands.output import visible
+
+    return "\n".join(map(visible, text.split("\n")))
 
 
 if __name__ == "__main__":

@@ -22,10 +22,12 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, Phase
 from hypothesis import settings as hypothesis_settings
+from typer.testing import CliRunner
 
 from detektor_pipelines.settings import Settings, get_settings
 from detektor_pipelines.stack.servers import embedded, postgres
 from detektor_pipelines.stores.schema import migrate
+from tests.support.json_schemas import watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,6 +91,14 @@ def isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ite
     get_settings.cache_clear()
     yield home
     get_settings.cache_clear()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def described_output() -> Iterator[None]:
+    """Hold whatever a command prints with `--json` in a test's own process against its schema in docs/json/."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CliRunner, "invoke", watched(CliRunner.invoke))
+        yield
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table
+from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table, visible
 from detektor_pipelines.cli_commands.publication import publish
 from detektor_pipelines.errors import UserError
 
@@ -165,11 +165,11 @@ def _say_failed(done: Backfill, again: str) -> None:
     console = errors_console()
     for name, problem in done.problems.items():
         console.print(f"[bold red]{name}[/]", end=" ")
-        console.print(problem, markup=False, highlight=False, soft_wrap=True)
+        console.print(visible(problem), markup=False, highlight=False, soft_wrap=True)
     cases = [(name, day.day, case) for name, days in done.days.items() for day in days for case in day.failures or ()]
     for name, day, case in cases[:_ROWS_SHOWN]:
         text = f"  {name} {day}  {case.get('agent_id')} {case.get('event_timestamp')}  {case.get('column')} = {case.get('value')}"
-        console.print(f"{text}, which must be {case.get('check')}", markup=False, highlight=False, soft_wrap=True)
+        console.print(visible(f"{text}, which must be {case.get('check')}"), markup=False, highlight=False, soft_wrap=True)
     if len(cases) > _ROWS_SHOWN:
         console.print(f"  … and {len(cases) - _ROWS_SHOWN} more rows; all of them on the run's page in Dagster.")
     first = "Fix the events or the definition" if cases else "When the cause is fixed"

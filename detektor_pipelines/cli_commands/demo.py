@@ -16,7 +16,7 @@ from detektor_pipelines import own_catalog
 from detektor_pipelines.cli_commands.clock import clock_of_the_logs
 from detektor_pipelines.cli_commands.earlier_days import dagster_hears_of_earlier_days
 from detektor_pipelines.cli_commands.ingest_summary import print_report
-from detektor_pipelines.cli_commands.output import JsonOption, as_typed, errors_console, print_json, print_table
+from detektor_pipelines.cli_commands.output import JsonOption, as_typed, errors_console, print_json, print_table, say, visible
 from detektor_pipelines.cli_commands.publication import publish
 from detektor_pipelines.errors import UserError
 
@@ -359,7 +359,7 @@ def _summary(
     )
     idle = [each.agent for each in rows if not each.events]
     if idle:
-        typer.echo(f"No activity in these logs: {', '.join(idle)}.")
+        say(f"No activity in these logs: {', '.join(idle)}.")
     _print_next(settings, page, present[0] if present else rows[0])
 
 
@@ -369,15 +369,13 @@ def _print_names(names: Sequence[NameCount]) -> None:
 
     typer.echo("Who is in these logs, and what it counts as:")
     for each in names[:_NAMES_SHOWN]:
-        typer.echo(f"{each.events:>9,}  {each.raw_name} → {each.agent_type}")
+        typer.echo(f"{each.events:>9,}  {visible(each.raw_name)} → {each.agent_type}")
     if len(names) > _NAMES_SHOWN:
         typer.echo(f"           and {len(names) - _NAMES_SHOWN:,} more names, all with --json")
     total = sum(each.events for each in names)
     unmapped = sum(each.events for each in names if each.agent_type == UNMAPPED)
     if unmapped:
-        typer.echo(
-            f"{unmapped:,} of {total:,} events ({unmapped / total:.0%}) count for no agent; a line in agents.toml, as above, maps a name."
-        )
+        say(f"{unmapped:,} of {total:,} events ({unmapped / total:.0%}) count for no agent; a line in agents.toml, as above, maps a name.")
 
 
 def _print_next(settings: Settings, page: Path, view: ViewOverview) -> None:
@@ -400,8 +398,8 @@ def _print_next(settings: Settings, page: Path, view: ViewOverview) -> None:
         ("docs/self-learning-agents/feature-guide.md", "what each feature means"),
         ("detektor down", "ends the servers, the data stays"),
     )
-    typer.echo("\nWhere to look next")
+    say("", "Where to look next")
     if as_typed("detektor") != "detektor":
-        typer.echo("  source .venv/bin/activate\n      then the following works as it stands")
+        say("  source .venv/bin/activate", "      then the following works as it stands")
     for command, what in commands:
-        typer.echo(f"  {command}\n      {what}")
+        say(f"  {command}", f"      {what}")

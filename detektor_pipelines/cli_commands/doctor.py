@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from detektor_pipelines.cli_commands.output import JsonOption, print_json, print_table
+from detektor_pipelines.cli_commands.output import JsonOption, print_json, print_table, styled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
     from detektor_pipelines.stack.checks import Check
 
-_MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "failed": "[red]failed[/]"}
+_MARKS = {"ok": styled("ok", "green"), "warning": styled("warning", "yellow"), "failed": styled("failed", "red")}
 
 
 def register(app: typer.Typer) -> None:

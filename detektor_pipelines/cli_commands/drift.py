@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from detektor_pipelines.cli_commands.backfill import FromOption, ToOption, ViewOption, day_of, views_of
-from detektor_pipelines.cli_commands.output import JsonOption, print_json, print_table
+from detektor_pipelines.cli_commands.output import JsonOption, print_json, print_table, say, styled
 from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from detektor_pipelines.quality.drift import Look, Reference, Result
     from detektor_pipelines.settings import Settings
 
-_STYLES = {"alert": "[bold red]alert[/]", "watch": "[yellow]watch[/]", "calm": "calm", "too_few": "[dim]too few[/]"}
+_LEVELS = {
+    "alert": styled("alert", "bold red"),
+    "watch": styled("watch", "yellow"),
+    "calm": styled("calm"),
+    "too_few": styled("too few", "dim"),
+}
 
 AtOption = Annotated[
     str | None, typer.Option("--at", help="Last of the seven days; default: the newest that is published and over.", show_default=False)
@@ -134,21 +139,22 @@ def _draw(settings: Settings, views: Sequence[FeatureView], found: Sequence[Look
 
 def _print(found: Look) -> None:
     if not found.results:
-        typer.echo(f"{found.view}: {found.reason}")
+        say(f"{found.view}: {found.reason}")
         return
     first, last = found.results[0].window
     assert found.reference is not None  # noqa: S101  results have one
     title = f"{found.view}, {first} to {last}, {found.reference.words}"
     print_table(("feature", "level", "beyond", "PSI", "JS", "p", "nulls"), [_row(each) for each in _by_feature(found.results)], title)
     for words in dict.fromkeys(text for text in (found.reason, found.results[0].note) if text):
-        typer.echo(f"  {words}")
+        say(f"  {words}")
 
 
 def _row(said: dict[str, Result]) -> tuple[object, ...]:
     psi, nulls = said["psi"], said["null_share"]
-    nulled = f"{nulls.score:.2f}" + (f" {_STYLES[nulls.level]}" if nulls.level in ("watch", "alert") else "")
+    level = _LEVELS[nulls.level]
+    nulled = styled(f"{nulls.score:.2f} {level}", level.style) if nulls.level in ("watch", "alert") else f"{nulls.score:.2f}"
     distance, p_value = said["jensen_shannon"].observed, said["chi_square"].p_value
-    return psi.feature, _STYLES[psi.level], f"{psi.score:.2f}", f"{psi.observed:.2f}", f"{distance:.2f}", f"{p_value:.2g}", nulled
+    return psi.feature, _LEVELS[psi.level], f"{psi.score:.2f}", f"{psi.observed:.2f}", f"{distance:.2f}", f"{p_value:.2g}", nulled
 
 
 def _by_feature(results: Sequence[Result]) -> list[dict[str, Result]]:
@@ -162,11 +168,11 @@ def _say(found: Sequence[Look], plot: Path | None) -> None:
     drifted = [f"{each.view}:{each.feature}" for one in found for each in one.results if each.level == "alert" and each.method == "psi"]
     compared = sum(len(_by_feature(each.results)) for each in found)
     if compared:
-        typer.echo("beyond: PSI that chance does not explain; 0.1 is calm, 0.2 alerts.")
-        typer.echo("JS: Jensen-Shannon distance; p: chi-square test; nulls: beyond, of their share.")
-        typer.echo(f"{len(drifted)} of {compared} features drifted" + (f": {', '.join(drifted)}" if drifted else "."))
+        say("beyond: PSI that chance does not explain; 0.1 is calm, 0.2 alerts.")
+        say("JS: Jensen-Shannon distance; p: chi-square test; nulls: beyond, of their share.")
+        say(f"{len(drifted)} of {compared} features drifted" + (f": {', '.join(drifted)}" if drifted else "."))
     if plot:
-        typer.echo(f"Drawn: {plot}")
+        say(f"Drawn: {plot}")
 
 
 def _as_data(found: Look) -> dict[str, Any]:

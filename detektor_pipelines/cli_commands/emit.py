@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from typer.core import TyperCommand
 
-from detektor_pipelines.cli_commands.output import print_json
+from detektor_pipelines.cli_commands.output import print_json, say
 from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def emit(**given: Any) -> None:
     with LiveWriter(settings, mix=given["mix"]) as writer:
         if not (event.simulated or given["mix"]) and writer.holds_simulated_events_only():
             event = replace(event, simulated=True)
-            typer.echo("This log is simulated, so the event is marked as simulated too.", err=True)
+            say("This log is simulated, so the event is marked as simulated too.", err=True)
         if given["at"] is None:
             (outcome,) = writer.write([event])
         else:
@@ -82,9 +82,9 @@ def emit(**given: Any) -> None:
     if given["as_json"]:
         print_json({"event_id": event.event_id, "status": outcome.status, "agent_type": event.agent_type, "project": event.project})
     else:
-        typer.echo(event.event_id)
+        say(event.event_id)
         if outcome.status == "reread":
-            typer.echo(f"Nothing was changed: it was {outcome.reason}.", err=True)
+            say(f"Nothing was changed: it was {outcome.reason}.", err=True)
         _say_what_will_not_happen(event, settings)
 
 
@@ -96,13 +96,13 @@ def _say_what_will_not_happen(event: AgentEvent, settings: Settings) -> None:
 
     if event.agent_type == UNMAPPED:
         line = f'"{event.raw_name}" = "{AGENT_TYPES[0]}"'
-        typer.echo(
+        say(
             f"{event.raw_name!r} is the name of no agent: the event is kept and in no feature. A line such as {line} below [agents] in"
             f" {settings.home / FILE_NAME} makes it one's.",
             err=True,
         )
     elif supervisor.states(settings).get("stream", {}).get("statename") not in supervisor.ALIVE:
-        typer.echo(
+        say(
             "No stream worker runs here: features show it after the next run of its day (`detektor backfill`), or when `detektor up` has"
             " started one.",
             err=True,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table
+from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table, say
 from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
@@ -130,32 +130,32 @@ def _print(found: Erasure, subject: Subject, *, as_json: bool, dry_run: bool) ->
         print_json({"kind": subject.kind, "dry_run": dry_run, **asdict(found)})
         return
     if not found.removed:
-        typer.echo(f"There is nothing of this {subject.kind}.")
+        say(f"There is nothing of this {subject.kind}.")
     else:
         print_table(
             ("there is" if dry_run else "went", "how many"), sorted((what, f"{number:,}") for what, number in found.removed.items())
         )
     for view, days in found.recomputed.items():
-        typer.echo(f"{view}: {days:,} days computed again.")
+        say(f"{view}: {days:,} days computed again.")
     for view, failed in found.failed.items():
-        typer.echo(f"{view}: {', '.join(failed)} do not pass the gate, and stay without rows: `detektor status` says more.")
+        say(f"{view}: {', '.join(failed)} do not pass the gate, and stay without rows: `detektor status` says more.")
     for version, gaps in found.gaps.items():
-        typer.echo(f"{version}: {len(gaps):,} days cannot be computed again, for there is no definition or no log of then: they are gaps.")
+        say(f"{version}: {len(gaps):,} days cannot be computed again, for there is no definition or no log of then: they are gaps.")
     for note in found.notes:
-        typer.echo(f"{note}.")
+        say(f"{note}.")
     _print_backups(found)
     if found.remaining:
         print_table(("still names it, and could not be changed", "places"), sorted(found.remaining.items()))
     elif not dry_run:
-        typer.echo("A search through every store finds nothing of it.")
+        say("A search through every store finds nothing of it.")
 
 
 def _print_backups(found: Erasure) -> None:
     if found.backups is None:
-        typer.echo("Where backups are is not set (DETEKTOR_BACKUP_URL): those made before hold it still.")
+        say("Where backups are is not set (DETEKTOR_BACKUP_URL): those made before hold it still.")
     elif found.backups:
         held = f"{found.backups[0]} to {found.backups[-1]}" if len(found.backups) > 1 else found.backups[0]
-        typer.echo(f"{len(found.backups)} backups hold it still ({held}): make another, then `detektor backup prune --keep 1 --yes`.")
+        say(f"{len(found.backups)} backups hold it still ({held}): make another, then `detektor backup prune --keep 1 --yes`.")
 
 
 @contextmanager

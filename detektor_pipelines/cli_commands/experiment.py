@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from detektor_pipelines.cli_commands.instants import instant_of
-from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table
+from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table, say, styled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,9 +100,9 @@ def reproduce(
         }
         print_json({"run_id": run_id, "equal": found.equal, "summary": found.summary(), **parts})
     else:
-        rows = [(each.name, each.then[:16], each.now[:16], "equal" if each.equal else "[red]differs[/]") for each in found.compared]
+        rows = [(each.name, each.then[:16], each.now[:16], "equal" if each.equal else styled("differs", "red")) for each in found.compared]
         print_table(("", "then", "now", ""), rows, title=f"Run {run_id}, made again")
-        typer.echo(found.summary())
+        say(*found.summary().splitlines())
     if not found.equal:
         raise typer.Exit(_DIFFERS)
 
@@ -132,18 +132,18 @@ def _print(made: Experiment, logged: Logged) -> None:
     rows = [(who, each["auc"], each["average_precision"], each["log_loss"], each["brier"]) for who, each in made.metrics.items()]
     title = f"{found.agent}: {found.label_name}, judged on {len(parts.test):,} decisions that came after {len(parts.refit):,} learnt ones"
     print_table(
-        ("forecast", "AUC", "average precision", "log loss", "Brier"), [(f"[bold]{row[0]}[/]", *row[1:]) for row in rows], title=title
+        ("forecast", "AUC", "average precision", "log loss", "Brier"), [(styled(row[0], "bold"), *row[1:]) for row in rows], title=title
     )
     moved = [(name, text, f"{value:.3f}") for name, text, value in made.importance if value > 0]
     print_table(("what moves it", "", "log-odds"), moved[:5])
     for reason, number in found.dropped.items():
-        typer.echo(f"{number:,} labels left out: {reason}")
-    typer.echo(made.summary())
-    typer.echo(f"\nRun {logged.run_id}: {logged.page}")
+        say(f"{number:,} labels left out: {reason}")
+    say(*made.summary().splitlines())
+    say("", f"Run {logged.run_id}: {logged.page}")
     where = f"models:/{logged.model}@production" if logged.production else f"models:/{logged.model}/{logged.version}"
     more = "" if logged.production else "; another version is in production, --promote puts this one there"
-    typer.echo(f"Model {where} (version {logged.version}{more})")
-    typer.echo(f"Again: detektor reproduce {logged.run_id}")
+    say(f"Model {where} (version {logged.version}{more})")
+    say(f"Again: detektor reproduce {logged.run_id}")
 
 
 def _as_data(made: Experiment, logged: Logged) -> dict[str, Any]:

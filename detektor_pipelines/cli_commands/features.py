@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from detektor_pipelines.cli_commands.init import new_view
-from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table
+from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table, say
 from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def get(  # noqa: PLR0913  each is an option of the command
         return
     rows = [(value.name, _text(value.value), value.unit, value.status) for value in found.values]
     print_table(("feature", "value", "unit", "status"), rows, title=f"{found.agent_id}, {found.source}")
-    typer.echo(_age(found))
+    say(_age(found))
 
 
 def _get_why(view: FeatureView, agent: str, names: Sequence[str], *, at: str | None, url: str | None, why: bool, as_json: bool) -> None:
@@ -222,7 +222,7 @@ def run_cases(
             rows = [(each.case, each.agent_id, each.at, each.feature, each.expected, each.found) for each in wrong]
             print_table(("case", "agent", "at", "feature", "expected", "found"), rows)
         checked = sum(result.checked for result in results)
-        typer.echo(f"{len(results)} cases, {checked} values, {len(wrong)} wrong.")
+        say(f"{len(results)} cases, {checked} values, {len(wrong)} wrong.")
     if wrong:
         raise typer.Exit(1)
 
@@ -349,30 +349,30 @@ def _explained(found: Explanation) -> dict[str, Any]:
 def _print_explanation(found: Explanation, limit: int) -> None:
     from detektor_pipelines.compile.words import formula
 
-    typer.echo(f"{found.feature.name} = {_text(found.value)} {found.feature.unit}  ({found.agent_id})")
+    say(f"{found.feature.name} = {_text(found.value)} {found.feature.unit}  ({found.agent_id})")
     if found.known_at is None:
-        typer.echo(f"What is served now, a value of {found.at:%Y-%m-%d %H:%M:%S} UTC.")
+        say(f"What is served now, a value of {found.at:%Y-%m-%d %H:%M:%S} UTC.")
     else:
-        typer.echo(f"From the raw log, at {found.at:%Y-%m-%d %H:%M:%S} UTC as known at {found.known_at:%Y-%m-%d %H:%M:%S} UTC.")
+        say(f"From the raw log, at {found.at:%Y-%m-%d %H:%M:%S} UTC as known at {found.known_at:%Y-%m-%d %H:%M:%S} UTC.")
     for part in found.parts:
         _print_part(part, formula(part.feature), limit)
     if found.stale:
-        typer.echo(
+        say(
             f"The raw log now gives {_text(found.recomputed)}: events came since that the value does not know. `detektor status` says more."
         )
     elif found.value != found.recomputed:
-        typer.echo(f"As known now it is {_text(found.recomputed)}: the rest was learnt later.")
+        say(f"As known now it is {_text(found.recomputed)}: the rest was learnt later.")
 
 
 def _print_part(part: Part, meaning: str, limit: int) -> None:
     shown = part.events[:limit]
-    typer.echo(f"\n{part.feature.name}: {meaning}, {part.feature.over.label if part.feature.over else ''}: {len(part.events)} events")
+    say("", f"{part.feature.name}: {meaning}, {part.feature.over.label if part.feature.over else ''}: {len(part.events)} events")
     if not shown:
         return
     columns = ["occurred_at", "project", *_used(part.feature), "event_id", "leaves_at"]
     print_table(columns, [tuple(_text(event[name]) for name in columns) for event in shown])
     if len(part.events) > limit:
-        typer.echo(f"… and {len(part.events) - limit} more (--limit).")
+        say(f"… and {len(part.events) - limit} more (--limit).")
 
 
 def _used(feature: Feature) -> list[str]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 REPOSITORY: Final = installation.ROOT
-OWNED: Final = ("docs/self-learning-agents/*.md", "docs/runbooks/*.md", "monitoring/prometheus/**/*.yml")
+OWNED: Final = ("docs/self-learning-agents/*.md", "docs/runbooks/*.md", "monitoring/prometheus/**/*.yml", "docs/json/*.schema.json")
 """Directories that hold nothing but generated files: one that nothing renders any more is deleted."""
 
 _DIFF_LINES: Final = 12
@@ -40,7 +40,7 @@ def generate(
     *,
     check: Annotated[bool, typer.Option("--check", help="Change nothing; exit 1 if a file differs.")] = False,
 ) -> None:
-    """Write what is made from the definitions: docs, JSON Schema, Feast repository, client, lock of versions, monitoring, runbooks.
+    """Write what is made from the definitions: docs, JSON Schemas, Feast repository, client, lock of versions, monitoring, runbooks.
 
     Refuses when the numbers of a view have changed and its version has not followed: it says which features, and which bump they need.
 
@@ -65,6 +65,7 @@ def generate(
 
 def render() -> dict[str, str]:
     """Return every generated file's text by its path from the repository's root."""
+    from detektor_pipelines.cli_commands import schemas
     from detektor_pipelines.compile import client, docs, feast_repo
     from detektor_pipelines.ingest import schema
     from detektor_pipelines.monitoring import dashboard, pages, prometheus
@@ -82,6 +83,7 @@ def render() -> dict[str, str]:
         **pages.render(),
         **{f"monitoring/prometheus/{name}": text for name, text in prometheus.render(Settings.model_construct()).items()},
         "docs/agent-events.schema.json": schema.render(),
+        **schemas.render(),
     }
 
 

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import typer
-
-from detektor_pipelines.cli_commands.output import print_table
+from detektor_pipelines.cli_commands.output import print_table, say
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -39,7 +37,7 @@ def print_report(report: IngestReport, home: Path, *, nulls: bool = False) -> No
         print_nulls(report.nulls)
     print_unmapped(report.unmapped, home)
     print_not_read(report)
-    typer.echo(sentence(report))
+    say(sentence(report))
 
 
 def print_events(report: IngestReport) -> None:
@@ -56,8 +54,8 @@ def print_unmapped(unmapped: Counter[str], home: Path) -> None:
 
     if not unmapped:
         return
-    typer.echo(f"Names that map to no agent. A line below [agents] in {home / FILE_NAME}")
-    typer.echo("maps one (which agent is a guess), then `detektor reingest` with the same paths.")
+    say(f"Names that map to no agent. A line below [agents] in {home / FILE_NAME}")
+    say("maps one (which agent is a guess), then `detektor reingest` with the same paths.")
     _numbered((number, line_that_maps(name)) for name, number in unmapped.most_common(LISTED))
     _and_more(len(unmapped), "names")
 
@@ -65,28 +63,28 @@ def print_unmapped(unmapped: Counter[str], home: Path) -> None:
 def print_not_read(report: IngestReport) -> None:
     """Print what made no event: rejected lines, records of unknown kinds, files that are no logs."""
     if report.rejected:
-        typer.echo("Rejected lines; each with its file: SELECT * FROM ml_learning.rejected_events ORDER BY id DESC")
+        say("Rejected lines; each with its file: SELECT * FROM ml_learning.rejected_events ORDER BY id DESC")
         _numbered((number, reason) for reason, number in report.rejected.most_common(LISTED))
         _and_more(len(report.rejected), "reasons")
     if report.strange:
-        typer.echo("Records not understood, by format and kind; they made no event:")
+        say("Records not understood, by format and kind; they made no event:")
         _numbered((number, f"{reader}: {kind}") for (reader, kind), number in report.strange.most_common(LISTED))
         _and_more(len(report.strange), "kinds")
     if report.orphan_results:
-        typer.echo("Results whose call stands in none of the files; they made no event:")
+        say("Results whose call stands in none of the files; they made no event:")
         _numbered((number, reader) for reader, number in report.orphan_results.most_common())
     if report.skipped:
-        typer.echo("Files that are not read, by reason:")
+        say("Files that are not read, by reason:")
         for reason, files in list(report.skipped_because.items())[:LISTED]:
             _numbered([(len(files), reason)])
             for file in files[:_FILES_NAMED]:
-                typer.echo(f"            {file}")
+                say(f"            {file}")
             if len(files) > _FILES_NAMED:
-                typer.echo(f"            and {len(files) - _FILES_NAMED:,} more")
+                say(f"            and {len(files) - _FILES_NAMED:,} more")
         _and_more(len(report.skipped_because), "reasons")
     if report.others:
         kinds = ", ".join(f"{suffix} {number:,}" for suffix, number in report.others.most_common(5))
-        typer.echo(f"{report.others.total():,} further files are not called as logs are and were not opened ({kinds}).")
+        say(f"{report.others.total():,} further files are not called as logs are and were not opened ({kinds}).")
 
 
 def print_nulls(nulls: Iterable[Nulls]) -> None:
@@ -123,12 +121,12 @@ def sentence(report: IngestReport) -> str:
 
 def _numbered(lines: Iterable[tuple[int, str]]) -> None:
     for number, line in lines:
-        typer.echo(f"{number:>9,}  {line}")
+        say(f"{number:>9,}  {line}")
 
 
 def _and_more(number: int, what: str) -> None:
     if number > LISTED:
-        typer.echo(f"           and {number - LISTED:,} more {what}, all with --json")
+        say(f"           and {number - LISTED:,} more {what}, all with --json")
 
 
 def _listed(operations: Mapping[str, int]) -> str:

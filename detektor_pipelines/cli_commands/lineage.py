@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from detektor_pipelines.cli_commands.output import JsonOption, print_json, print_table
+from detektor_pipelines.cli_commands.output import JsonOption, print_json, print_table, styled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,7 @@ def _show_run(found: RunLineage) -> None:
         *((name, found.said[name]) for name in ("feature_version", "label", "training_set_hash", "code_revision") if name in found.said),
         ("raw events", f"{events.count:,} of {', '.join(events.agents)}: {span}"),
         ("snapshot of the log", events.snapshot or "not said"),
-        ("Dagster runs", "\n".join(found.dagster_pages) or "none"),
+        ("Dagster runs", styled("\n".join(found.dagster_pages) or "none")),
         ("registered models", ", ".join(found.models) or "none"),
     ]
     print_table(("what", "which"), facts, title=found.run_id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -14,7 +13,7 @@ import typer
 from detektor_pipelines.cli_commands.clock import clock_of_the_logs
 from detektor_pipelines.cli_commands.earlier_days import dagster_hears_of_earlier_days
 from detektor_pipelines.cli_commands.ingest_summary import REREAD, print_report
-from detektor_pipelines.cli_commands.output import errors_console
+from detektor_pipelines.cli_commands.output import errors_console, print_json_line, say
 from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
@@ -113,7 +112,7 @@ def _run(paths: list[str], *, project: str | None, agents: Path | None, mix: boo
         options = IngestOptions(project=project, names=names, mix=mix, reingest=again, on_start=on_start, on_bytes=on_bytes)
         report = run(settings, paths, options)
     if as_json:
-        typer.echo(json.dumps(as_data(report), ensure_ascii=False))
+        print_json_line(as_data(report))
     else:
         print_report(report, settings.home, nulls=nulls)
 
@@ -129,7 +128,7 @@ def _places(*, as_json: bool) -> None:
 
     found = places_found()
     if as_json:
-        typer.echo(json.dumps([{"format": each.name, "title": each.title, "path": str(path)} for each, path in found]))
+        print_json_line([{"format": each.name, "title": each.title, "path": path} for each, path in found])
         return
     if not found:
         raise UserError(
@@ -137,10 +136,10 @@ def _places(*, as_json: bool) -> None:
             where=f"none of {', '.join(place for each in FORMATS for place in each.places if place.startswith('~'))} is here",
             fix="Give paths, as in `detektor ingest ~/.claude/projects`, or --spool alone.",
         )
-    typer.echo("Nothing was read. Agents keep logs at these places of this machine:")
+    say("Nothing was read. Agents keep logs at these places of this machine:")
     for each, path in found:
-        typer.echo(f"  {path}  ({each.title})")
-    typer.echo(f"To read them: detektor ingest {' '.join(shlex.quote(str(path)) for _, path in found)}")
+        say(f"  {path}  ({each.title})")
+    say(f"To read them: detektor ingest {' '.join(shlex.quote(str(path)) for _, path in found)}")
 
 
 def _drain(*, mix: bool, as_json: bool) -> None:
@@ -154,12 +153,12 @@ def _drain(*, mix: bool, as_json: bool) -> None:
     with LiveWriter(settings, mix=mix) as writer:
         counts = drain(settings, writer)
     if as_json:
-        typer.echo(json.dumps(asdict(counts)))
+        print_json_line(asdict(counts))
         return
     waiting = f"; {counts.waiting} subagents' ends wait for the results of their calls" if counts.waiting else ""
     reread = f", {REREAD} {counts.reread:,}" if counts.reread else ""
     said = f"{counts.accepted:,} events added, already known {counts.known:,}{reread}, rejected {counts.rejected:,}"
-    typer.echo(f"{said}; {counts.lines:,} lines{waiting}.")
+    say(f"{said}; {counts.lines:,} lines{waiting}.")
 
 
 @contextmanager

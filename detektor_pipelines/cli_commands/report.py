@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json
+from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, say
 from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
@@ -48,9 +48,9 @@ def report(
         print_json(found.as_data())
         return
     size = write(found, out)
-    typer.echo(f"{out} ({size / 1_000_000:.1f} MB), {found.period.first} to {found.period.last}")
+    say(f"{out} ({size / 1_000_000:.1f} MB), {found.period.first} to {found.period.last}")
     for number, each in enumerate(found.stands_out, 1):
-        typer.echo(f"  {number}. {each.headline}" + ("" if each.tested else " (a record)"))
+        say(f"  {number}. {each.headline}" + ("" if each.tested else " (a record)"))
 
 
 def gathered(settings: Settings, first: date | None = None, last: date | None = None) -> Report:

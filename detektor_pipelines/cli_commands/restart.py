@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table
+from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table, styled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -193,7 +193,7 @@ def _left(settings: Settings, restarted: list[str], names: list[str] | None) -> 
 
 
 def _print(done: list[Restarted], registered: list[str], problems: list[str]) -> None:
-    rows = [(each.title, each.done, f"[red]{each.problem}[/]" if each.problem else "answers", f"{each.seconds:.1f} s") for each in done]
+    rows = [(each.title, each.done, styled(each.problem, "red") if each.problem else "answers", f"{each.seconds:.1f} s") for each in done]
     print_table(("program", "what was done", "now", "took"), rows)
     if registered:
         typer.echo(f"Registered with Feast: {', '.join(registered)}. History of a version that nothing has computed: detektor backfill")

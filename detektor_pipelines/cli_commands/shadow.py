@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from detektor_pipelines.cli_commands.output import JsonOption, print_json, print_table
+from detektor_pipelines.cli_commands.output import JsonOption, print_json, print_table, say
 
 if TYPE_CHECKING:
     from detektor_pipelines.training.outcomes import Judgement
@@ -65,11 +65,11 @@ def _print(found: Shadow) -> None:
         title = f"{found.agent}: {found.label}, model version {found.version}; in brackets the prior rate"
         print_table(("week from", "predicted", "outcomes", "agreement", "log loss", "foretold", "came true"), rows, title=title)
     for reason, number in found.without.items():
-        typer.echo(f"{number:,} decisions without a prediction: {reason}")
+        say(f"{number:,} decisions without a prediction: {reason}")
     counts = {"outcome not known yet": found.pending, "no outcome": found.no_value, "decision no longer in the log": found.gone}
     for what, number in counts.items():
         if number:
-            typer.echo(f"{number:,} predictions: {what}")
-    typer.echo(found.summary())
+            say(f"{number:,} predictions: {what}")
+    say(*found.summary().splitlines())
     if found.problem:
-        typer.echo(found.problem)
+        say(*found.problem.splitlines())

@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from detektor_pipelines.cli_commands.output import JsonOption, print_json, print_table
+from detektor_pipelines.cli_commands.output import JsonOption, print_json, print_table, say, styled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    import typer
 
     from detektor_pipelines.settings import Settings
     from detektor_pipelines.stack import StackStatus
@@ -56,18 +56,19 @@ def log(settings: Settings) -> Section:
 
 def rejected(settings: Settings) -> Section:
     """What could not be read in the last 24 hours."""
+    from detektor_pipelines.clock import from_us
     from detektor_pipelines.stores.raw_log.state import recent_rejections
 
     found = recent_rejections(settings)
     rows = tuple((each.reason, each.rejections, each.example) for each in found)
     title = "Rejected in the last 24 hours" if found else "Nothing was rejected in the last 24 hours"
-    return Section("rejected", title, ("reason", "records", "latest"), rows, [asdict(each) for each in found])
+    return Section(
+        "rejected", title, ("reason", "records", "latest"), rows, [asdict(each) | {"last_at": from_us(each.last_at)} for each in found]
+    )
 
 
 def reading(settings: Settings) -> Section:
     """What the last ingest on this machine read, and what it did not."""
-    from rich.markup import escape
-
     from detektor_pipelines.ingest.last_run import last_run
     from detektor_pipelines.ingest.summary import line_that_maps
 
@@ -88,9 +89,7 @@ def reading(settings: Settings) -> Section:
     title = f"Last ingest, {at}Z: {found.get('lines', 0):,} lines, {found.get('events', 0):,} events, {found.get('added', 0):,} new"
     if rows:
         title += f"; what is in no view or was not read ({', '.join(found.get('paths', ()))})"
-    return Section(
-        "ingest", title, ("number", "", "which"), tuple((f"{number:,}", kind, escape(text)) for number, kind, text in rows), found
-    )
+    return Section("ingest", title, ("number", "", "which"), tuple((f"{number:,}", kind, text) for number, kind, text in rows), found)
 
 
 def online(settings: Settings) -> Section:
@@ -232,9 +231,9 @@ def print_section(section: Section) -> None:
     if section.rows:
         print_table(section.columns, section.rows, section.title)
     else:
-        typer.echo(section.title)
+        say(section.title)
     if section.commands:
-        typer.echo("\n".join(("What fixes it:", *(f"  {command}" for command in section.commands))))
+        say("What fixes it:", *(f"  {command}" for command in section.commands))
 
 
 def servers_as_json(status: StackStatus) -> dict[str, Any]:
@@ -262,7 +261,7 @@ def print_servers(status: StackStatus) -> None:
     rows = [
         (
             service.title,
-            f"[{_COLOURS[service.state]}]{service.state}[/]",
+            styled(service.state, _COLOURS[service.state]),
             service.address,
             service.pid,
             _duration(service.seconds),
@@ -271,12 +270,12 @@ def print_servers(status: StackStatus) -> None:
     ]
     print_table(("server", "state", "address", "pid", "for"), rows)
     if asking := [(service.title, service.login) for service in status.services if service.login]:
-        typer.echo("Logins: " + ", ".join(f"{title} {login.removeprefix(LOGIN_PREFIX)}" for title, login in asking))
+        say("Logins: " + ", ".join(f"{title} {login.removeprefix(LOGIN_PREFIX)}" for title, login in asking))
     logs = sorted({service.log.parent for service in status.services if service.log})
     for directory in logs:
-        typer.echo(f"Logs: {directory}/")
+        say(f"Logs: {directory}/")
     if any(service.state in {"stopped", "failed"} and service.name in DEFAULT_SERVICES for service in status.services):
-        typer.echo("Start what does not run: detektor up")
+        say("Start what does not run: detektor up")
 
 
 def _duration(seconds: int | None) -> str | None:

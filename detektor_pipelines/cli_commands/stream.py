@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table
+from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table, say, styled
 
 if TYPE_CHECKING:
     from detektor_pipelines.quality.parity.check import Mismatch, Parity
@@ -80,7 +80,7 @@ def parity(
 
         found = comparing.check(get_settings(), VIEWS, sample, seed=seed, on_view=on_view)
     if as_json:
-        print_json([each.as_data() for each in found])
+        print_json([_as_data(each) for each in found])
     else:
         _print(found)
     if (repair or mend) and any(each.errors for each in found):
@@ -96,6 +96,20 @@ def parity(
         raise typer.Exit(1)
 
 
+def _as_data(found: Parity) -> dict[str, Any]:
+    """Return it for JSON, its instants, which are µs, as datetimes."""
+    from detektor_pipelines.catalog import VIEWS
+    from detektor_pipelines.clock import from_us
+
+    data: dict[str, Any] = found.as_data()
+    moments = {feature.name for view in VIEWS if view.name == found.view for feature in view.features if feature.value_type == "instant"}
+    for each in (data, *data["mismatches"]):
+        own = {"complete_until", "right_at", "as_of", "true_up_to"}
+        names = own | {"served", "right"} if each.get("feature") in moments else own
+        each |= {name: from_us(each[name]) for name in names if each.get(name) is not None}
+    return data
+
+
 def _print(found: list[Parity]) -> None:
     from detektor_pipelines.clock import to_text
     from detektor_pipelines.quality.parity.check import ERRORS
@@ -103,7 +117,7 @@ def _print(found: list[Parity]) -> None:
     rows = []
     for each in found:
         counts = [each.states.get(state, 0) for state in ("ok", "unknown", "behind")]
-        errors = ", ".join(f"[red]{each.states[state]:,} {state}[/]" for state in ERRORS if state in each.states)
+        errors = styled(", ".join(f"{each.states[state]:,} {state}" for state in ERRORS if state in each.states), "red")
         until = "never" if each.complete_until is None else to_text(each.complete_until)
         rows.append((each.view, f"{each.known:,}", f"{each.compared:,}", *(f"{n:,}" for n in counts), errors, until))
     title = f"Is what readers get now what they should get now? (--seed {found[0].seed})" if found else None
@@ -115,7 +129,7 @@ def _print(found: list[Parity]) -> None:
     cells = [tuple(getattr(each, name) for name in columns) for each in first]
     print_table(columns, cells, f"What is not right (one feature of up to {_SHOWN} agents a view)")
     for state, fix in sorted({(each.state, each.fix) for each in first}):
-        typer.echo(f"{state}: {fix}.")
+        say(f"{state}: {fix}.")
 
 
 def _first_of_each(found: list[Parity]) -> list[Mismatch]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from detektor_pipelines.cli_commands.output import JsonOption, print_json, print_table
+from detektor_pipelines.cli_commands.output import JsonOption, print_json, print_table, say
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -54,7 +54,7 @@ def usage(
         print_json(as_data(found, by))
         return
     if not found.rows:
-        typer.echo("No answer of a model is in the log for this. `detektor ingest` reads logs; `detektor usage` without options shows all.")
+        say("No answer of a model is in the log for this. `detektor ingest` reads logs; `detektor usage` without options shows all.")
         return
     print_table(
         (by, "answers", "input", "output", "cache written", "cache read", "USD"),
@@ -89,21 +89,19 @@ def _money(cost: Decimal) -> float:
 
 
 def _row(used: Used) -> tuple[str, ...]:
-    from rich.markup import escape
-
     cost = f"{used.cost:,.2f}"
     if used.unpriced:
         cost = f"over {cost}" if used.cost else "unknown"
     tokens = (f"{used.tokens[kind]:,}" for kind in ("input", "output", "cache_write", "cache_read"))
-    return (escape(used.key) or "(none)", f"{used.answers:,}", *tokens, cost)
+    return (used.key or "(none)", f"{used.answers:,}", *tokens, cost)
 
 
 def _print_notes(found: Usage, file: str) -> None:
     if found.without_price:
         names = ", ".join(f"{model or '(no model)'} ({tokens:,})" for model, tokens in list(found.without_price.items())[:5])
-        typer.echo(f"Without a price, in tokens: {names}. {file} can name one; docs/usage.md says how.")
+        say(f"Without a price, in tokens: {names}. {file} can name one; docs/usage.md says how.")
     if found.unseen_runs:
-        typer.echo(
+        say(
             f"Not in these sums: {found.unseen_runs:,} subagents' runs whose answers are in no log that was read; what their calls say,"
             f" {found.unseen_tokens:,} tokens, is of their last request alone."
         )

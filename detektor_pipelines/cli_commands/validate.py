@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json
+from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -56,7 +56,7 @@ def validate(
         )
     else:
         _print(console, found)
-        typer.echo(PASSED if passed else _failed(found))
+        say(*([PASSED] if passed else _failed(found)))
     if not passed:
         raise typer.Exit(1)
 
@@ -70,12 +70,13 @@ def _print(console: Console, found: list[Outcome]) -> None:
         console.print(f"{mark} {each.check:<24} [dim]{each.compared:,} {each.unit}{wrong}, {each.seconds:.1f} s{note}[/]", highlight=False)
 
 
-def _failed(found: list[Outcome]) -> str:
+def _failed(found: list[Outcome]) -> list[str]:
     """Return what is wrong, where, and what to do."""
     lines = []
     for each in found:
-        lines += [f"{each.check}: {one.what}\n  where: {one.where}\n  what to do: {one.fix}" for one in each.problems]
+        for one in each.problems:
+            lines += [f"{each.check}: {one.what}", f"  where: {one.where}", f"  what to do: {one.fix}"]
         if each.wrong > len(each.problems):
             lines.append(f"{each.check}: and {each.wrong - len(each.problems):,} more of that kind.")
     failed = [each.check for each in found if not each.passed]
-    return "\n".join([*lines, f"{len(failed)} of {len(found)} validations failed: {', '.join(failed)}"])
+    return [*lines, f"{len(failed)} of {len(found)} validations failed: {', '.join(failed)}"]

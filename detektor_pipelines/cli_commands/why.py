@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from detektor_pipelines.cli_commands.output import print_table
+from detektor_pipelines.cli_commands.output import print_table, say, styled
 from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
@@ -84,25 +82,25 @@ def show(found: Truth, view: FeatureView, names: Collection[str], text: Callable
         return text(from_us(value) if value is not None and each.name in instants else value)
 
     rows = [
-        (each.name, cell(each, each.value), each.unit, each.status, "the same" if each.agrees else f"[red]{cell(each, each.right)}[/]")
+        (each.name, cell(each, each.value), each.unit, each.status, "the same" if each.agrees else styled(cell(each, each.right), "red"))
         for each in found.values
         if not names or each.name in names
     ]
     at = "now" if found.right_at is None else f"for {to_text(found.right_at)}"
     print_table(("feature", "value", "unit", "status", f"the raw log gives {at}"), rows, title=f"{found.agent_id}, online")
     if found.true_up_to is None or found.as_of is None or found.age_seconds is None:
-        typer.echo("The online store holds nothing of this agent.")
+        say("The online store holds nothing of this agent.")
     else:
-        typer.echo(f"True up to: {to_text(found.true_up_to)}, {found.age_seconds:.3f} s ago.")
+        say(f"True up to: {to_text(found.true_up_to)}, {found.age_seconds:.3f} s ago.")
         known = "not said" if found.snapshot is None else f"snapshot {found.snapshot} of the raw log's life {found.epoch}"
-        typer.echo(f"Knowledge: {known}.")
-        typer.echo(f"Written by: {found.writer or 'not said'}, for {to_text(found.as_of)}.")
-    typer.echo(f"Refused writes: {_refused(found)}.")
-    typer.echo(f"Parity: {_SAYS.get(found.state or '', 'nothing is known of this agent: no value, no event in the windows, no row.')}")
+        say(f"Knowledge: {known}.")
+        say(f"Written by: {found.writer or 'not said'}, for {to_text(found.as_of)}.")
+    say(f"Refused writes: {_refused(found)}.")
+    say(f"Parity: {_SAYS.get(found.state or '', 'nothing is known of this agent: no value, no event in the windows, no row.')}")
     if found.since:
-        typer.echo(f"Since: {found.since}.")
+        say(f"Since: {found.since}.")
     if found.fix:
-        typer.echo(f"What fixes it: {found.fix}.")
+        say(f"What fixes it: {found.fix}.")
 
 
 def _refused(found: Truth) -> str:

@@ -32,6 +32,7 @@ SECTIONS: dict[str, list[str]] = {
         "docs/report",
         "docs/usage",
         "docs/clients",
+        "docs/json",
         "docs/self-learning-agents/feature-guide",
         "docs/own-agents",
         "docs/language",

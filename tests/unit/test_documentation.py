@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import pytest
@@ -14,6 +15,9 @@ from typer.main import get_command
 
 from detektor_pipelines.cli import build_app
 from detektor_pipelines.settings import ENV_PREFIX, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 USER_PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -98,22 +102,62 @@ def test_shell_blocks_parse(page: Path) -> None:
         assert done.returncode == 0, f"{block}\n{done.stderr}"
 
 
+def what_is_wrong(line: str, known: dict[str, Any]) -> str:
+    """Say what does not exist of a command line, nothing where all of it does."""
+    words = shlex.split(re.split(r"[|;<>]|&&", line)[0], comments=True)[1:]
+    name = ""
+    while words and f"{name} {words[0]}".strip() in known:
+        name = f"{name} {words.pop(0)}".strip()
+    if not name and words and not words[0].startswith(("-", "…")):
+        return f"there is no such command: {line}"
+    group = hasattr(known[name], "commands")
+    if name and group and words and re.fullmatch(r"[a-z][a-z-]+", words[0]):
+        return f"{name} has no such command: {line}"
+    options = {option for each in known[name].get_params(click.Context(known[name])) for option in (*each.opts, *each.secondary_opts)} | {
+        "--help",
+        "-h",
+    }
+    given = [word.split("=")[0] for word in words if re.match(r"--?[a-z]", word)]
+    unknown = [option for option in given if option not in options]
+    return f"{name} has no {', '.join(unknown)}: {line}" if unknown else ""
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_and_options_that_are_shown_exist(page: Path) -> None:
     known = commands()
-    for line in calls(page):
-        words = shlex.split(re.split(r"[|;<>]|&&", line)[0], comments=True)[1:]
-        name = ""
-        while words and f"{name} {words[0]}".strip() in known:
-            name = f"{name} {words.pop(0)}".strip()
-        assert name or words[0].startswith(("-", "…")), f"there is no such command: {line}"
-        group = hasattr(known[name], "commands")
-        assert not (name and group and words and re.fullmatch(r"[a-z][a-z-]+", words[0])), f"{name} has no such command: {line}"
-        options = {
-            option for each in known[name].get_params(click.Context(known[name])) for option in (*each.opts, *each.secondary_opts)
-        } | {"--help", "-h"}
-        given = [word.split("=")[0] for word in words if re.match(r"--?[a-z]", word)]
-        assert [option for option in given if option not in options] == [], line
+    assert [wrong for line in calls(page) if (wrong := what_is_wrong(line, known))] == []
+
+
+def texts(file: Path) -> Iterator[tuple[int, str]]:
+    """Yield the texts of a module with their lines; a value that is put in is the word VALUE."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+    parts |= {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == "application_name"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            yield node.lineno, "".join(str(part.value) if isinstance(part, ast.Constant) else "VALUE" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in parts:
+            yield node.lineno, node.value
+
+
+def printed_calls(text: str) -> list[str]:
+    """Return the command lines that a text shows: in back quotes, in bold, after a colon, or the whole of it."""
+    marked = re.findall(r"`(detektor [a-z-][^`]*)`", text) + re.findall(r"\[bold\](detektor [a-z-][^\[]*)\[/", text)
+    bare = re.findall(r"(?:^|: |then |Run |\()(detektor [a-z-][^\n.,;:)`]*?)(?=[.,;)]?(?:\s|$)(?![-a-zA-Z0-9/~])|[,;)])", text)
+    return marked + [re.split(r" {2}| lists | lets | or | and | says | makes ", each)[0] for each in bare]
+
+
+def test_commands_and_options_that_are_printed_exist() -> None:
+    """Hints and remedies: whatever text of the package holds a command line."""
+    known = commands()
+    shown = [
+        (f"{file.relative_to(ROOT)}:{line}", call)
+        for file in sorted((ROOT / "detektor_pipelines").rglob("*.py"))
+        for line, text in texts(file)
+        for call in printed_calls(text)
+    ]
+    assert len(shown) > 200
+    assert [f"{where}: {wrong}" for where, call in shown if (wrong := what_is_wrong(call.replace("VALUE", "x"), known))] == []
 
 
 def test_no_address_is_in_the_lock() -> None:

@@ -50,7 +50,11 @@ def keys(stage: Stage, outcome: Outcome) -> None:
         outcome.compared += 1
         if not use.kept_by:
             what = f"{use.held.keys:,} values online are of {use.held.version}, which nobody defines, registers or uses."
-            outcome.add(what, f"keys feast:{stage.settings.project}:{use.held.version}:*", "`detektor online cleanup` deletes them")
+            outcome.add(
+                what,
+                f"keys feast:{stage.settings.project}:{use.held.version}:*",
+                "`detektor online prune --older-than 0 --yes` deletes them",
+            )
 
 
 def against_rows(stage: Stage, outcome: Outcome) -> None:

@@ -43,7 +43,7 @@ def test_json_is_one_line() -> None:
     assert len(result.stdout.splitlines()) == 1
     summary = json.loads(result.stdout)
     assert (summary["added"], summary["by_agent"], summary["unmapped_names"]) == (1, {"unmapped": {"review": 1}}, {"our-critic": 1})
-    assert summary["first_at"] == summary["last_at"] == "2026-03-05T10:00:00+00:00"
+    assert summary["first_at"] == summary["last_at"] == "2026-03-05T10:00:00Z"
 
 
 def test_an_entry_in_agents_toml_and_reingest_repair_a_name(database: Settings) -> None:
