@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from detektor_pipelines.ingest.readers.codex.collect import OUTPUT_LIMIT
 from detektor_pipelines.ingest.readers.derived import document_kind, push_outcome, suite_run
 from detektor_pipelines.ingest.readers.projects import without_worktree
-from detektor_pipelines.ingest.reports.codex_review import read_codex_review
 from detektor_pipelines.ingest.reports.outcome import with_stated_outcome
-from detektor_pipelines.ingest.reports.verdicts import read_review
 from detektor_pipelines.language.events import OPERATIONS, UNMAPPED, views_operation
 from detektor_pipelines.language.records import AgentEvent
 
@@ -217,6 +215,9 @@ class Emitter:
     ) -> AgentEvent:
         operation = views_operation(called.agent_type)
         if operation == "review":
+            from detektor_pipelines.ingest.reports.codex_review import read_codex_review
+            from detektor_pipelines.ingest.reports.verdicts import read_review
+
             review = read_codex_review(text) or read_review(text or "")
             measures |= review.issues.known
             measures["review_round"] = review.round

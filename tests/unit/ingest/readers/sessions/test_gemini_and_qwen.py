@@ -64,6 +64,13 @@ def test_a_document_and_the_lines_that_make_it_give_the_same_events(tmp_path: Pa
     assert [event.measures for event in document.values()] == [event.measures for event in as_lines.values()]
 
 
+def test_a_document_is_one_whatever_its_file_is_called(tmp_path: Path, read_found: ReadFound) -> None:
+    (tmp_path / "kept.jsonl").write_text(json.dumps({**HEAD, "messages": [answer("m1", 1, call("ls", "call_x"))]}, indent=2))
+    journal = Journal()
+    assert set(read_found(find_logs([tmp_path], journal), journal)) == {f"msg:{drawn('m1')}", "tool:call_x"}
+    assert not journal.take_rejections()
+
+
 def test_ids_that_two_sessions_share_are_two_answers(read_records: Any) -> None:
     other = {**HEAD, "sessionId": "ccccdddd-2"}
     events, _ = read_records(HEAD, {**answer("", 1), "id": "m2"}, other, {**answer("", 5), "id": "m2"})
