@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Final, Literal
 
 from detektor_pipelines.ingest.readers.pipes import Pipe, pipe_behind
-from detektor_pipelines.ingest.readers.shell import Command, commands_of, echoed_status, exit_of_suite, exit_status
-from detektor_pipelines.ingest.readers.suites import SUITES, Suite, Told
+from detektor_pipelines.ingest.readers.shell import Command, commands_of, echoed_status, exit_of_suite, exit_status, program_of
+from detektor_pipelines.ingest.readers.suites import SUITES, Suite, Told, plain
 from detektor_pipelines.ingest.reports.lines import is_cut
 
 Outcome = Literal["success", "failure", "cancelled"]
 DocumentKind = Literal["readme", "api", "guide", "architecture", "changelog", "other"]
 
-_WORTH_A_LOOK: Final = re.compile(r"push|test|jest|spec|tox|nox|ctest|gradle|mvn|mocha|phpunit|pest|prove|cypress|\bava\b")
+_WORTH_A_LOOK: Final = ("push", "test", "jest", "spec", "tox", "nox", "gradle", "mvn", "mocha", "phpunit", "pest", "prove", "cypress")
+_AVA: Final = re.compile(r"\bava\b")
 
 _PUSH_FAILED: Final = re.compile(
     r"\[(?:remote )?rejected\]|failed to push some refs|^\s*fatal:|Permission denied \(publickey\)|could not read from remote|"
@@ -63,7 +65,7 @@ _NOT_RUN: Final = frozenset({"--help", "--version", "--collect-only", "--co", "-
 _NOT_RUN_BY_GO: Final = frozenset({"-c", "-list"})
 _NEVER_GOT_THERE: Final = re.compile(r"\bcd:.{0,20}(?:no such file|not a directory|permission denied)", re.IGNORECASE)
 
-_DOCUMENT: Final = frozenset({".md", ".mdx", ".rst", ".adoc"})
+_DOCUMENT: Final = (".md", ".mdx", ".rst", ".adoc")
 _NO_DOCUMENT: Final = re.compile(
     r"(?:^|/)(?:\.claude|\.planning|\.cursor|\.codex|\.git|\.entire|\.learnings|node_modules|testdata|fixtures|memory|scratchpad|prompts|skills|todos)/|"
     r"^/(?:private/)?(?:tmp|var)/|/AppData/Local/Temp/|REDACTED",
@@ -82,7 +84,7 @@ class SuiteRun:
 
 def worth_a_look(command: str) -> bool:
     """Whether a command line may push or test at all: cheap, for most do not."""
-    return bool(_WORTH_A_LOOK.search(command))
+    return any(word in command for word in _WORTH_A_LOOK) or ("ava" in command and _AVA.search(command) is not None)
 
 
 def push_outcome(command: str, output: str, *, failed: bool | None) -> Outcome | Literal[False] | None:
@@ -131,8 +133,9 @@ def suite_run(command: str, output: str, *, failed: bool | None) -> SuiteRun | N
 
 def document_kind(path: str) -> DocumentKind | None:
     """Say what kind of document a path names; None for code, and for notes that tools and agents keep for themselves."""
-    file = PurePosixPath(path.replace("\\", "/"))
-    if file.suffix.lower() not in _DOCUMENT or _NO_DOCUMENT.search(str(file)):
+    # The end first: most paths are code's.
+    file = PurePosixPath(path.replace("\\", "/")) if path.lower().rstrip("/\\").endswith(_DOCUMENT) else None
+    if file is None or file.suffix.lower() not in _DOCUMENT or _NO_DOCUMENT.search(str(file)):
         return None
     name, directories = file.stem.lower(), {part.lower() for part in file.parts[:-1]}
     if name.startswith("readme"):
@@ -148,7 +151,7 @@ def document_kind(path: str) -> DocumentKind | None:
 
 def _is_push(command: Command) -> bool:
     words = list(command.words)
-    if not words or PurePosixPath(words[0]).name != "git":
+    if not words or program_of(words[0]) != "git":
         return False
     index = 1
     while index < len(words) and words[index].startswith("-"):
@@ -164,7 +167,7 @@ def _is_test(words: tuple[str, ...]) -> bool:
     words = _after_runner(words)
     if not words or _NOT_RUN & set(words[1:]):
         return False
-    program = PurePosixPath(words[0]).name
+    program = program_of(words[0])
     arguments = [word for word in words[1:] if not word.startswith("-")]
     if program.startswith("python") and "-m" in words[:-1]:
         runs = words[words.index("-m") + 1] in {"pytest", "unittest"}
@@ -206,7 +209,7 @@ def _runs_test_target(program: str, arguments: tuple[str, ...]) -> bool:
 
 
 def _after_runner(words: tuple[str, ...]) -> tuple[str, ...]:
-    while words and PurePosixPath(words[0]).name in _RUNNERS:
+    while words and program_of(words[0]) in _RUNNERS:
         words = words[1:]
         while words and (words[0].startswith("-") or words[0] in {"run", "exec"}):
             words = words[1:]
@@ -215,17 +218,27 @@ def _after_runner(words: tuple[str, ...]) -> tuple[str, ...]:
 
 def _told(commands: list[Command], index: int, output: str) -> Told | None:
     """What the runner's last words say, where they would be seen of a green run and of a red one."""
-    pipe = None if is_cut(output) else pipe_behind(commands, index)
-    if pipe is None or (pipe.whole is not None and len(output.splitlines()) >= pipe.whole):
+    whole, suites = (None, ()) if is_cut(output) else _heard(tuple(commands[index:]))
+    if not suites or (whole is not None and len(output.splitlines()) >= whole):
         return None
-    name = _suite_of(_after_runner(commands[index].words))
-    suites = [SUITES[name]] if name in SUITES else list(SUITES.values())
-    found = [told for suite in suites if _comes_through(suite, pipe) and (told := suite.tells(output))]
+    text = plain(output)
+    found = [told for suite in suites if (told := suite.tells(text))]
     if not found:
         return None
     counts = {(told.passed, told.failed) for told in found if told.passed is not None}
     passed, failed = counts.pop() if len(counts) == 1 else (None, None)
     return Told("failure" if any(told.outcome == "failure" for told in found) else "success", passed, failed)
+
+
+@lru_cache(maxsize=1024)
+def _heard(commands: tuple[Command, ...]) -> tuple[int | None, tuple[Suite, ...]]:
+    """The runners whose last words come through the pipe behind the first command, and the `whole` of that pipe; of none, where none do."""
+    pipe = pipe_behind(commands, 0)
+    if pipe is None:
+        return None, ()
+    name = _suite_of(_after_runner(commands[0].words))
+    suites = (SUITES[name],) if name in SUITES else tuple(SUITES.values())
+    return pipe.whole, tuple(suite for suite in suites if _comes_through(suite, pipe))
 
 
 def _comes_through(suite: Suite, pipe: Pipe) -> bool:
@@ -238,7 +251,7 @@ def _comes_through(suite: Suite, pipe: Pipe) -> bool:
 
 def _suite_of(words: tuple[str, ...]) -> str | None:
     """The runner that a command names itself; None where a project's own target does (`make test`)."""
-    program = PurePosixPath(words[0]).name
+    program = program_of(words[0])
     if program.startswith("python") and "-m" in words[:-1]:
         return words[words.index("-m") + 1]
     if program in _PACKAGE_MANAGERS:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from detektor_pipelines import own_catalog
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.ingest.readers.purpose import PARTS, Purpose, Rule, merged, purpose_of
+from detektor_pipelines.ingest.readers.purpose import PARTS, Purpose, Rule, compiled, merged, purpose_of
 from detektor_pipelines.language.events import AGENT_TYPES, UNMAPPED, views_operation
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def _table(file: Path, text: str, content: dict[str, Any]) -> _Table:
         else:
             exact[lowered] = agent
     rules = partial(_rules_of, file, text, content.get("purposes", {}))
-    if file != PACKAGED_TABLE:  # ours are right, and compiling them takes longer than most commands want to wait
+    if file != PACKAGED_TABLE:  # to say at once what is wrong
         rules()
     return _Table(exact, tuple(patterns), rules)
 
@@ -221,13 +221,16 @@ def _strings(file: Path, text: str, name: str, part: str, listed: Any) -> list[s
     return listed
 
 
-def _pattern(file: Path, text: str, name: str, part: str, pattern: str) -> re.Pattern[str]:
+def _pattern(file: Path, text: str, name: str, part: str, pattern: str) -> str:
+    if file == PACKAGED_TABLE:  # ours are right, and compiling them takes longer than most commands want to wait
+        return pattern
     try:
-        return re.compile(pattern, re.IGNORECASE)
+        compiled(pattern)
     except re.error as error:
         line = next((number for number, line in enumerate(text.splitlines(), 1) if pattern in line), None)
         why = f"{pattern!r} in {part} of [purposes.{name}] is no regular expression: {error}"
         raise _broken(file, line or _line_in(text, name, part), why) from None
+    return pattern
 
 
 def _line_of(text: str, key: str) -> int | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+from detektor_pipelines.ingest.readers.shell import program_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -77,7 +78,7 @@ def pipe_behind(commands: Sequence[Command], index: int) -> Pipe | None:
 
 
 def _name(command: Command) -> str:
-    return PurePosixPath(command.words[0]).name
+    return program_of(command.words[0])
 
 
 def _goes_to_file(words: Sequence[str]) -> bool:

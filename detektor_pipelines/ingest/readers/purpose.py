@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from detektor_pipelines.ingest.reports.lines import CUT_MARK
@@ -66,11 +67,11 @@ class Rule:
 
     purpose: Purpose
     beside: frozenset[str] = frozenset()
-    starts: tuple[re.Pattern[str], ...] = ()
-    says: tuple[re.Pattern[str], ...] = ()
-    prompt: tuple[re.Pattern[str], ...] = ()
-    unless: tuple[re.Pattern[str], ...] = ()
-    prompt_unless: tuple[re.Pattern[str], ...] = ()
+    starts: tuple[str, ...] = ()
+    says: tuple[str, ...] = ()
+    prompt: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
+    prompt_unless: tuple[str, ...] = ()
 
 
 PARTS: Final = ("starts", "says", "prompt", "unless", "prompt_unless")
@@ -117,12 +118,23 @@ def _joined(strong: Rule, weak: Rule) -> Rule:
     return Rule(Purpose(strong.purpose.name, agent), strong.beside | weak.beside, *patterns)
 
 
-def _any(patterns: Iterable[re.Pattern[str]], text: str) -> bool:
-    return any(pattern.search(text) for pattern in patterns)
+@cache
+def compiled(pattern: str) -> re.Pattern[str]:
+    """Compile a rule's pattern when it is first needed: all of them take longer than a small log does.
+
+    Raises:
+        re.error: It is no regular expression.
+
+    """
+    return re.compile(pattern, re.IGNORECASE)
+
+
+def _any(patterns: Iterable[str], text: str) -> bool:
+    return any(compiled(pattern).search(text) for pattern in patterns)
 
 
 def _matching(rules: Sequence[Rule], part: Literal["starts", "prompt"], text: str) -> Rule | None:
-    return next((rule for rule in rules if any(pattern.match(text) for pattern in getattr(rule, part))), None)
+    return next((rule for rule in rules if any(compiled(pattern).match(text) for pattern in getattr(rule, part))), None)
 
 
 def _searching(rules: Sequence[Rule], text: str) -> Rule | None:

@@ -28,6 +28,8 @@ def text_of(value: Any) -> str | None:
 
 def count_of(value: Any) -> int | None:
     """Return a non-negative whole number, else None; True and False are none."""
+    if type(value) is int:
+        return value if value >= 0 else None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

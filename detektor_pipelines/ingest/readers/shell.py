@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines.ingest.reports.lines import CUT_MARK
@@ -24,6 +25,8 @@ _TOKEN: Final = re.compile(
       | (?P<space>[^\S\n]+|&)""",
     re.VERBOSE | re.DOTALL,
 )
+_QUOTED: Final = re.compile(r"""'([^']*)'?|"((?:\\.|[^"\\])*)"?|\\(.)""", re.DOTALL)
+_QUOTING: Final = frozenset("'\"\\")
 _ASSIGNMENT: Final = re.compile(r"[A-Za-z_]\w*\+?=.*", re.DOTALL)
 _WRAPPERS: Final = frozenset(
     {"sudo", "time", "env", "command", "nohup", "nice", "rtk", "exec", "builtin", "then", "do", "else", "if", "while", "!", "{"}
@@ -46,9 +49,14 @@ class Command:
 
 def commands_of(line: str) -> list[Command]:
     """Split a shell line into its simple commands, in order; what was cut off or quoted is not there."""
-    text = CUT_MARK.split(line, maxsplit=1)[0]
-    text = _HERE_DOCUMENT.sub(" ", text.replace("\\\n", " "))
-    text = _OPEN_HERE_DOCUMENT.sub(" ", text)
+    return list(_commands(line))
+
+
+@lru_cache(maxsize=256)  # a line is looked at for pushes, then for test runs
+def _commands(line: str) -> tuple[Command, ...]:
+    text = CUT_MARK.split(line, maxsplit=1)[0].replace("\\\n", " ")
+    if "<<" in text:
+        text = _OPEN_HERE_DOCUMENT.sub(" ", _HERE_DOCUMENT.sub(" ", text))
     found: list[Command] = []
     words: list[str] = []
     for token in _TOKEN.finditer(text):
@@ -60,7 +68,12 @@ def commands_of(line: str) -> list[Command]:
             words = []
     if words:
         found.append(Command(_command_words(words), ""))
-    return [command for command in found if command.words]
+    return tuple(command for command in found if command.words)
+
+
+def program_of(word: str) -> str:
+    """Return a program's name without the directory that it lies in."""
+    return word.rstrip("/").rpartition("/")[2]
 
 
 def exit_status(commands: list[Command], index: int, *, failed: bool) -> bool | None:
@@ -124,7 +137,7 @@ def _hanging_before(commands: list[Command], index: int) -> Iterator[Command]:
 
 
 def _unquoted(word: str) -> str:
-    return re.sub(r"""'([^']*)'?|"((?:\\.|[^"\\])*)"?|\\(.)""", lambda match: match[1] or match[2] or match[3] or "", word, flags=re.DOTALL)
+    return _QUOTED.sub(lambda match: match[1] or match[2] or match[3] or "", word) if _QUOTING.intersection(word) else word
 
 
 def _command_words(words: list[str]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, Literal, NamedTuple
 
 Outcome = Literal["success", "failure"]
@@ -38,20 +39,22 @@ class Suite:
     """
 
     name: str
-    passes: re.Pattern[str]
-    fails: re.Pattern[str]
-    counts: re.Pattern[str] | None
+    passes: str
+    fails: str
+    counts: str | None
     green: str
     red: str
 
     def tells(self, output: str) -> Told | None:
         """Read a run's output; None where the runner's last words are not in it."""
         text = plain(output)
-        outcome: Outcome | None = "failure" if self.fails.search(text) else "success" if self.passes.search(text) else None
+        outcome: Outcome | None = "failure" if _compiled(self.fails).search(text) else None
+        if outcome is None and _compiled(self.passes).search(text):
+            outcome = "success"
         return None if outcome is None else Told(outcome, *self._counted(text))
 
     def _counted(self, text: str) -> tuple[int | None, int | None]:
-        found = list(self.counts.finditer(text)) if self.counts else []
+        found = list(_compiled(self.counts).finditer(text)) if self.counts else []
         if len(found) != 1:
             return None, None
         of = {name: int(value) for name, value in found[0].groupdict().items() if value is not None}
@@ -62,12 +65,19 @@ class Suite:
 
 def plain(output: str) -> str:
     """Remove colours and carriage returns."""
-    return _COLOUR.sub("", output).replace("\r\n", "\n").replace("\r", "\n")
+    if "\x1b" in output:
+        output = _COLOUR.sub("", output)
+    return output.replace("\r\n", "\n").replace("\r", "\n") if "\r" in output else output
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Compile when it is first needed: nobody meets the runners of all languages in one reading."""
+    return re.compile(pattern, re.MULTILINE)
 
 
 def _suite(name: str, *, passes: str, fails: str, counts: str | None = None, green: str, red: str) -> tuple[str, Suite]:
-    flags = re.MULTILINE
-    return name, Suite(name, re.compile(passes, flags), re.compile(fails, flags), re.compile(counts, flags) if counts else None, green, red)
+    return name, Suite(name, passes, fails, counts, green, red)
 
 
 _PYTEST: Final = r"^[= ]*(?=\d+ \w+[^\n]* in [\d.]+s)"

@@ -10,6 +10,7 @@ import pytest
 from detektor_pipelines.ingest.readers.names import AgentNames
 from detektor_pipelines.ingest.run import IngestOptions, IngestReport, ingest
 from detektor_pipelines.stores.connections import connect
+from detektor_pipelines.stores.raw_log.bulk import IngestCounts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,6 +78,18 @@ def test_a_fork_adds_only_what_it_did_itself(database: Settings, tmp_path: Path)
     report = read(database, fork)
     assert (report.counts.known, report.counts.added, report.counts.also_seen) == (added, 2, 0)
     assert {row[1] for row in newest(database)} == {"s5", "s9"}
+
+
+@pytest.mark.parametrize("first", ["s5", "s9"])
+def test_unchanged_files_add_change_and_report_nothing(database: Settings, tmp_path: Path, first: str) -> None:
+    # As one directory, in which the fork's file stands after the original's or before it.
+    write(tmp_path, "a", original(first))
+    write(tmp_path, "b", [*original("s7"), asked("s7", 40, "more", "Read", file_path="x")])
+    added = read(database, tmp_path).counts.added
+    before = newest(database)
+    assert {row[1] for row in before} == {min(first, "s7"), "s7"}
+    assert read(database, tmp_path).counts == IngestCounts(known=added)
+    assert newest(database) == before
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 1, 0)])

@@ -17,7 +17,6 @@ from detektor_pipelines.ingest.readers.failures import REJECTED
 from detektor_pipelines.ingest.readers.names import MAIN_THREAD, AgentNames
 from detektor_pipelines.ingest.readers.projects import without_worktree
 from detektor_pipelines.ingest.reports.outcome import with_stated_outcome
-from detektor_pipelines.ingest.reports.verdicts import read_review
 from detektor_pipelines.language.events import OPERATIONS, UNMAPPED, views_operation
 from detektor_pipelines.language.records import AgentEvent
 
@@ -201,6 +200,8 @@ class Emitter:
         measures, attributes = _usage(ending)
         categories: dict[str, str | None] = {"outcome": _outcome(ending), "model": ending.model}
         if operation == "review":
+            from detektor_pipelines.ingest.reports.verdicts import read_review  # most logs hold no review: a third of the start-up
+
             review = read_review(ending.text or "")
             measures |= review.issues.known
             measures["review_round"] = review.round or attempt

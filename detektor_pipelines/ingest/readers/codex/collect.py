@@ -38,6 +38,7 @@ _WITHOUT_EVENTS: Final = frozenset(
     }
 )
 _CALLS: Final = frozenset({"function_call", "custom_tool_call", "local_shell_call", "tool_search_call"})
+_NAMED_BY_KIND: Final = {"local_shell_call": "local_shell", "tool_search_call": "tool_search"}
 _OUTPUTS: Final = frozenset({"function_call_output", "custom_tool_call_output", "tool_search_output"})
 _TOLD_ELSEWHERE: Final = frozenset(
     {
@@ -82,6 +83,9 @@ _TOLD_ELSEWHERE: Final = frozenset(
 _TURNS: Final = frozenset({None, "task_started", "turn_started", "task_complete", "turn_complete", "turn_aborted"})
 """Kinds of `event_msg` (None: a `turn_context`) whose `turn_id` tells a copy from an own record."""
 
+_SILENT: Final = _TOLD_ELSEWHERE - _TURNS
+"""Kinds of which nothing is taken, outside a fork's copy: most records are of them."""
+
 _KNOWN_OF_COPIES: Final = frozenset({"token_count", "user_message"})
 """What a copied record says that still holds: the totals of tokens go on, and what was asked for stands until something else is."""
 
@@ -95,6 +99,7 @@ _ALWAYS_SAY: Final = frozenset(
 )
 """Tools whose failure always shows in their answer: one that does not say so succeeded."""
 
+_USAGE: Final = ("input_tokens", "cached_input_tokens", "cache_write_input_tokens", "output_tokens")
 _SHELLS: Final = frozenset({"bash", "sh", "zsh", "/bin/bash", "/bin/sh", "/bin/zsh"})
 _SECOND: Final = 1_000_000
 _BURST_US: Final = 100_000
@@ -163,20 +168,21 @@ class Collector:
 
         """
         kind, payload = text_of(record.get("type")), record.get("payload")
-        if kind in _READ and not isinstance(payload, dict):
-            reason = f"a {kind} record without a payload"
-            raise UnreadableRecordError(reason)
         strange = None
         if kind in _READ:
-            strange = self._take(kind, record_of(payload), record.get("timestamp"))
+            if not isinstance(payload, dict):
+                reason = f"a {kind} record without a payload"
+                raise UnreadableRecordError(reason)
+            strange = self._take(kind, payload, record.get("timestamp"))
         elif kind not in _WITHOUT_EVENTS:
             strange = kind or "(no type)"
-        self._stats.lines += 1
-        self._stats.records += 1
+        stats = self._stats
+        stats.lines += 1
+        stats.records += 1
         if strange is None:
-            self._stats.types[kind or ""] += 1
+            stats.types[kind or ""] += 1
         else:
-            self._stats.strange[strange] += 1
+            stats.strange[strange] += 1
 
     def _take(self, kind: str, payload: Record, timestamp: Any) -> str | None:
         """Take one record of a kind that is read; return its own kind if nobody knows it."""
@@ -185,27 +191,27 @@ class Collector:
             return None
         at = _instant_or_none(timestamp) if kind == "turn_context" else instant_of(timestamp)
         item = text_of(payload.get("type"))
-        name = payload.get("call_id" if kind == "response_item" else "turn_id") if kind == "response_item" or item in _TURNS else None
+        if self._forked_at is None and item in _SILENT and kind != "turn_context":
+            return None
+        name = payload.get("call_id") if kind == "response_item" else payload.get("turn_id") if item in _TURNS else None
         if isinstance(name, str):
             self._rollout.ids.add(name)
         copied = self._forked_at is not None and self._is_copied(at, self._forked_at, name)
         if copied:
             self._rollout.begin_again(self._forked_at)
+        if at is not None and (kind == "response_item" or kind == "event_msg"):  # noqa: PLR1714 (asked of every record)
+            return self._item_or_event(kind, item, payload, at, copied=copied)
         if kind == "turn_context":
             self._rollout.model = text_of(payload.get("model")) or self._rollout.model
             self._rollout.cwd = self._rollout.cwd or text_of(payload.get("cwd"))
-        elif kind == "token_usage_record":
-            if at is not None and not copied:
-                self._usage_record(payload, at)
-        elif at is not None:
-            return self._item_or_event(f"{kind}/{item}", payload, at, copied=copied)
+        elif at is not None and not copied:
+            self._usage_record(payload, at)
         return None
 
-    def _item_or_event(self, called: str, payload: Record, at: int, *, copied: bool) -> str | None:
-        item = text_of(payload.get("type"))
+    def _item_or_event(self, kind: str, item: str | None, payload: Record, at: int, *, copied: bool) -> str | None:
         reader = self._readers.get(item or "")
         if reader is None:
-            return None if item in _TOLD_ELSEWHERE or item is None else called
+            return None if item in _TOLD_ELSEWHERE or item is None else f"{kind}/{item}"
         if not copied:
             if self._rollout.first_at is None:
                 self._rollout.first_at = at
@@ -213,7 +219,7 @@ class Collector:
         elif item in _KNOWN_OF_COPIES:
             reader(payload, at)
             self._rollout.answers.clear()
-        return f"{called}/{_kind_of_item(payload)}" if item == "item_completed" and not self._knows(payload) else None
+        return f"{kind}/{item}/{_kind_of_item(payload)}" if item == "item_completed" and not self._knows(payload) else None
 
     # The rollout itself -----------------------------------------------------------------------------------------------------
 
@@ -307,7 +313,7 @@ class Collector:
         if key in self._rollout.calls:
             return
         kind = payload.get("type")
-        name = text_of(payload.get("name")) or {"local_shell_call": "local_shell", "tool_search_call": "tool_search"}.get(str(kind))
+        name = text_of(payload.get("name")) or _NAMED_BY_KIND.get(str(kind))
         arguments = object_of(payload.get("action") if kind == "local_shell_call" else payload.get("arguments"))
         call = self._rollout.calls[key] = Call(at, name, _worth_keeping(_command_of(arguments)), awaited=True)
         if name == "apply_patch":
@@ -502,10 +508,7 @@ def _command_of(said: Record) -> str | None:
 
 
 def _usage(usage: Record) -> dict[str, int]:
-    return {
-        name: count_of(usage.get(name)) or 0
-        for name in ("input_tokens", "cached_input_tokens", "cache_write_input_tokens", "output_tokens")
-    }
+    return {name: count_of(usage.get(name)) or 0 for name in _USAGE}
 
 
 def _tokens_of(used: Mapping[str, int]) -> dict[str, int]:

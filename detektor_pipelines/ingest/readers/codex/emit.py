@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from detektor_pipelines.ingest.readers.codex.collect import OUTPUT_LIMIT
 from detektor_pipelines.ingest.readers.derived import document_kind, push_outcome, suite_run
 from detektor_pipelines.ingest.readers.projects import without_worktree
-from detektor_pipelines.ingest.reports.codex_review import read_codex_review
 from detektor_pipelines.ingest.reports.outcome import with_stated_outcome
-from detektor_pipelines.ingest.reports.verdicts import read_review
 from detektor_pipelines.language.events import OPERATIONS, UNMAPPED, views_operation
 from detektor_pipelines.language.records import AgentEvent
 
@@ -107,6 +105,8 @@ class Emitter:
             yield self._event(f"tool:{key}", "tool_call", at, categories={"outcome": "success", "tool_name": "web_search"})
 
     def _derived(self, call_id: str, call: Call) -> Iterator[AgentEvent]:
+        if not call.command and not call.edits:
+            return
         at = call.at if call.over_at is None else call.over_at
         if self._rollout.is_main and call.edits:
             yield from self._document(call_id, call, at)
@@ -215,6 +215,9 @@ class Emitter:
     ) -> AgentEvent:
         operation = views_operation(called.agent_type)
         if operation == "review":
+            from detektor_pipelines.ingest.reports.codex_review import read_codex_review
+            from detektor_pipelines.ingest.reports.verdicts import read_review
+
             review = read_codex_review(text) or read_review(text or "")
             measures |= review.issues.known
             measures["review_round"] = review.round
@@ -265,9 +268,9 @@ class Emitter:
             project=self._project,
             session_id=session_id or rollout.thread,
             task_id=task_id or (None if rollout.is_main else rollout.thread),
-            measures={name: value for name, value in (measures or {}).items() if value is not None},
-            categories={name: value[:256] for name, value in (categories or {}).items() if value},
-            attributes={name: value for name, value in (attributes or {}).items() if value is not None},
+            measures={name: value for name, value in measures.items() if value is not None} if measures else {},
+            categories={name: value[:256] for name, value in categories.items() if value} if categories else {},
+            attributes={name: value for name, value in attributes.items() if value is not None} if attributes else {},
             derived=derived if derived is not None else is_others or self._called.derived,
             reader_revision=READER_REVISION,
         )

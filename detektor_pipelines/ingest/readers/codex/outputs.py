@@ -13,8 +13,8 @@ from detektor_pipelines.ingest.readers.shapes import Record, count_of, record_of
 _EXIT_CODE: Final = re.compile(r"^(?:Process exited with code|Exit code:?) (-?\d+)\s*$", re.MULTILINE)
 _WALL_TIME: Final = re.compile(r"^Wall time: (\d+(?:\.\d+)?) seconds?\s*$", re.MULTILINE)
 _RUNNING: Final = re.compile(r"^Process running with session ID (\w+)\s*$", re.MULTILINE)
-_OUTPUT_HEADER: Final = re.compile(r"^Output:\n?", re.MULTILINE)
-_ABORTED: Final = re.compile(r"(?i)^aborted(?: by user)?")
+_OUTPUT_HEADER: Final = "Output:"
+_ABORTED: Final = "aborted"
 _MISMATCH: Final = re.compile(r"(?:apply_patch )?verification failed\b")
 _FAILED: Final = re.compile(r"[\w .-]{1,40} (?:verification )?failed:|failed to parse function arguments|unsupported call\b")
 """How an answer begins that comes from the tool's own machinery, not from a program that it ran."""
@@ -47,13 +47,15 @@ class Output:
 def read_output(output: Any) -> Output:
     """Read an answer of any shape: plain text, blocks, JSON in a text, or an object."""
     text, details = _text_of(output)
-    header, separator, printed = text, "", text
-    found = _OUTPUT_HEADER.search(text)
-    if found:
-        header, separator, printed = text[: found.start()], found[0], text[found.end() :]
+    start = 0 if text.startswith(_OUTPUT_HEADER) else text.find("\n" + _OUTPUT_HEADER) + 1
+    separator = text.startswith(_OUTPUT_HEADER, start)
+    end = start + len(_OUTPUT_HEADER)
+    printed = text[end + text.startswith("\n", end) :] if separator else text
     # Without the separator only the first line is the tool's own: what follows a program may have printed itself.
-    own = header if separator else text.partition("\n")[0]
-    code, seconds, running = _EXIT_CODE.search(own), _WALL_TIME.search(own), _RUNNING.search(own)
+    own = text[:start] if separator else text.partition("\n")[0]
+    code = _EXIT_CODE.search(own) if " code" in own else None
+    seconds = _WALL_TIME.search(own) if "Wall time: " in own else None
+    running = _RUNNING.search(own) if "running with" in own else None
     metadata = record_of(details.get("metadata"))
     stated = metadata.get("exit_code")
     elapsed = float(seconds[1]) if seconds else metadata.get("duration_seconds")
@@ -65,7 +67,7 @@ def read_output(output: Any) -> Output:
         round(elapsed * 1000) if isinstance(elapsed, int | float) and elapsed >= 0 else None,
         running[1] if running else None,
         succeeded,
-        bool(_ABORTED.match(text)),
+        text[: len(_ABORTED)].lower() == _ABORTED,
         failure,
     )
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from detektor_pipelines.ingest.readers.interface import Line, ReadContext
-    from detektor_pipelines.ingest.readers.shapes import Record
     from detektor_pipelines.language.records import AgentEvent
 
 
@@ -65,23 +64,20 @@ def read_many(files: Sequence[SourceFile], context: ReadContext, stats: ReadStat
 def _collect(file: SourceFile, collector: Collector, stats: ReadStats) -> Iterator[Rejection]:
     for number, line in file.open():
         for record in records_of(line):
-            reason = record if isinstance(record, str) else _take(record, file, collector, stats)
-            if reason is not None:
-                stats.rejected += 1
-                yield Rejection(file.source, number, reason, excerpt(line))
-
-
-def _take(record: Record, file: SourceFile, collector: Collector, stats: ReadStats) -> str | None:
-    """Collect one record; return why it could not be. One of another format is left to its reader."""
-    try:
-        if "payload" not in record and stats.is_of_another(record, file.source, "codex"):
-            return None
-        collector.add(record)
-    except UnreadableRecordError as error:
-        return str(error)
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        return f"a {record.get('type')} record of a shape that is not known ({type(error).__name__}: {error})"[:200]
-    return None
+            if isinstance(record, str):
+                reason = record
+            elif "payload" not in record and stats.is_of_another(record, file.source, "codex"):
+                continue  # left to its reader
+            else:
+                try:
+                    collector.add(record)
+                    continue
+                except UnreadableRecordError as error:
+                    reason = str(error)
+                except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+                    reason = f"a {record.get('type')} record of a shape that is not known ({type(error).__name__}: {error})"[:200]
+            stats.rejected += 1
+            yield Rejection(file.source, number, reason, excerpt(line))
 
 
 def _project(rollout: Rollout, context: ReadContext) -> str | None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines.ingest.masking import excerpt
 from detektor_pipelines.ingest.readers.failures import INTERRUPTED, error_type
+from detektor_pipelines.ingest.readers.identity import anchored
 from detektor_pipelines.ingest.readers.interface import SourceFile
 from detektor_pipelines.ingest.readers.names import AgentNames
 from detektor_pipelines.ingest.readers.records import records_of
@@ -38,6 +39,8 @@ _KINDS: Final = frozenset({"user", "gemini", "info", "warning", "error", "model"
 _EXIT_CODE: Final = re.compile(r"^Exit Code: (-?\d+)\s*$", re.MULTILINE)
 _SESSION_FILE: Final = re.compile(r"session-.*-([0-9a-f]{8})\.jsonl?(?:\.gz)?")
 _SHORT: Final = 8
+_DRAWN: Final = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+"""A message's id as the program draws it; any other (`m2`, of an export) may stand in another session for something else."""
 
 
 @dataclass(slots=True)
@@ -206,7 +209,8 @@ class _Reading:
 
     def _answer(self, message_id: str, message: Record, at: int, run: str | None) -> None:
         tokens = tokens_of(record_of(message.get("tokens")), ("input", "output", "cached", "thoughts"))
-        self.session.answers[message_id] = Answer(at, text_of(message.get("model")), tokens, run)
+        key = message_id if _DRAWN.fullmatch(message_id) else anchored(message_id, at)
+        self.session.answers[key] = Answer(at, text_of(message.get("model")), tokens, run)
         text = text_of(message.get("content"))
         if run is not None and text:
             self.session.runs[run].text = text

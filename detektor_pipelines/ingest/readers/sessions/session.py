@@ -15,7 +15,7 @@ from detektor_pipelines.ingest.readers.failures import INTERRUPTED, REJECTED
 from detektor_pipelines.ingest.readers.identity import anchored, is_counted
 from detektor_pipelines.ingest.readers.names import MAIN_THREAD
 from detektor_pipelines.ingest.readers.projects import project_name, project_of_directory, project_of_remote, remote_of_directory
-from detektor_pipelines.ingest.reports.verdicts import read_review
+from detektor_pipelines.ingest.reports.outcome import with_stated_outcome
 from detektor_pipelines.language.events import MEASURES, OPERATIONS, UNMAPPED, views_operation
 from detektor_pipelines.language.records import AgentEvent
 
@@ -226,6 +226,8 @@ class _Events:
     ) -> AgentEvent:
         attributes: dict[str, Json] = {"tokens_from": "all_messages" if measures["output_tokens"] is not None else None}
         if operation == "review":
+            from detektor_pipelines.ingest.reports.verdicts import read_review
+
             review = read_review(run.text or "")
             measures = {**measures, **review.issues.known, "review_round": review.round}
             attributes |= {"evidence": review.evidence, "round_from": "report" if review.round else None}
@@ -238,6 +240,8 @@ class _Events:
                 "lines_added": _sum(call.added for call in edits),
                 "lines_removed": _sum(call.removed for call in edits),
             }
+        measures, categories, stated = with_stated_outcome(run.text or "", operation, measures, categories)
+        attributes |= stated
         known = OPERATIONS[operation].measures
         measures = {name: value for name, value in measures.items() if name in known}
         at = run.ended_at if run.ended_at is not None else run.called_at

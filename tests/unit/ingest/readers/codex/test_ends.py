@@ -35,6 +35,12 @@ def test_a_stated_end_wins_over_what_the_tool_answered() -> None:
     assert (tests.categories["outcome"], tests.measures["tests_failed"], tests.attributes) == ("failure", 2, {})
 
 
+def test_a_push_fails_by_its_stated_end() -> None:
+    found = read(meta(), call(1, "c1", cmd="git push"), output(2, "c1", running(9)), ended(10, "c1", 128, "fatal: no"))
+    push = one(found, "deploy:c1")
+    assert (push.categories["outcome"], push.measures) == ("failure", {"duration_ms": 8_500})
+
+
 def test_a_stated_end_before_the_answer_leaves_the_answers_instant() -> None:
     found = read(meta(), call(1, "c1", cmd="ls"), ended(2, "c1", 0), output(3, "c1", exited(1)))
     assert said_of(one(found, "tool:c1")) == ("success", None, 8_500, parse_instant(at(3)))

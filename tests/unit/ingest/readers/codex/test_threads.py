@@ -163,6 +163,19 @@ def test_what_a_subagent_states_itself_wins() -> None:
     assert (found["work:c"].categories["verdict"], found["work:c"].measures["issues_found"]) == ("rejected", 4)
 
 
+def test_a_review_of_codex_itself_is_judged_by_its_object() -> None:
+    said = {"findings": [{"title": "Leaks", "priority": 1}, {"title": "Nit", "priority": 3}], "overall_correctness": "patch is incorrect"}
+    records = [
+        meta("r", source={"subagent": "review"}),
+        call(2, "c1", cmd="git diff"),
+        output(3, "c1", exited(0)),
+        line(9, "event_msg", type="task_complete", last_agent_message=json.dumps(said)),
+    ]
+    work = by_id(read_files(records))["work:r"]
+    assert (work.agent_type, work.categories["verdict"], work.attributes["evidence"]) == ("code-reviewer", "rejected", "patch is incorrect")
+    assert [work.measures[f"issues_{name}"] for name in ("found", "critical", "major", "minor")] == [2, 0, 1, 1]
+
+
 def test_the_first_that_tells_of_an_end_has_its_instant() -> None:
     found = by_id(read_files([*EVENTS, *status(55, "w2", "c", {"completed": REPORT})]))
     assert found["invoke:s1"].occurred_at == parse_instant(at(50))

@@ -94,6 +94,16 @@ def test_a_subagents_records_are_its_run(read_records: Any) -> None:
     assert events["msg:m-main"].categories["model"] == "gpt-9"
 
 
+def test_a_subagent_may_state_its_outcome_itself(read_records: Any) -> None:
+    report = "LGTM on the whole.\n\n```detektor-outcome\nverdict: rejected\nissues_found: 3\n```"
+    log = Log()
+    log.add("subagent.started", toolCallId="call_t", agentName="code-reviewer")
+    log.add("assistant.message", "kid", messageId="m-kid", content=report, outputTokens=11, parentToolCallId="call_t")
+    log.add("subagent.completed", toolCallId="call_t", agentName="code-reviewer", durationMs=2500)
+    work = read_records(*log.records)[0]["work:call_t"]
+    assert (work.categories["verdict"], work.measures["issues_found"], work.attributes["stated"]) == ("rejected", 3, True)
+
+
 @pytest.mark.parametrize(("end", "outcome"), [({"cancelled": True}, "cancelled"), ({"error": "boom"}, "failure")])
 def test_a_subagent_that_does_not_finish_reviews_nothing(read_records: Any, end: dict[str, Any], outcome: str) -> None:
     log = Log()

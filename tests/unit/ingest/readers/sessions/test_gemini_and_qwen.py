@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
+from uuid import NAMESPACE_OID, uuid5
 
 from detektor_pipelines.ingest.files import Journal, find_logs
 
@@ -17,10 +18,23 @@ if TYPE_CHECKING:
 HEAD = {"sessionId": "aaaabbbb-1", "projectHash": "77", "startTime": "2026-09-01T08:00:00.000Z", "lastUpdated": "2026-09-01T08:00:00.000Z"}
 
 
+def drawn(name: str) -> str:
+    """A message's id as the program draws one."""
+    return str(uuid5(NAMESPACE_OID, name))
+
+
 def answer(name: str, second: int, *calls: dict[str, Any], content: str = "", **tokens: int) -> dict[str, Any]:
     at = f"2026-09-01T08:00:{second:02d}.000Z"
     counts = {"input": 50, "output": 6, "cached": 20, "thoughts": 4, "tool": 0, "total": 60, **tokens}
-    return {"id": name, "timestamp": at, "type": "gemini", "content": content, "model": "g-3", "tokens": counts, "toolCalls": list(calls)}
+    return {
+        "id": drawn(name),
+        "timestamp": at,
+        "type": "gemini",
+        "content": content,
+        "model": "g-3",
+        "tokens": counts,
+        "toolCalls": list(calls),
+    }
 
 
 def call(name: str, call_id: str, status: str = "success", output: str = "", **more: Any) -> dict[str, Any]:
@@ -37,7 +51,7 @@ def test_a_document_and_the_lines_that_make_it_give_the_same_events(tmp_path: Pa
         {**second, "toolCalls": [], "tokens": None},
         second,
         third,
-        {"$rewindTo": "m3"},
+        {"$rewindTo": drawn("m3")},
         {"$set": {"lastUpdated": "2026-09-01T08:00:09.000Z"}},
     ]
     (tmp_path / "session-2026-09-01T08-00-aaaabbbb.json").write_text(json.dumps(whole, indent=2))
@@ -46,18 +60,31 @@ def test_a_document_and_the_lines_that_make_it_give_the_same_events(tmp_path: Pa
     (tmp_path / "session-2026-09-01T08-00-aaaabbbb.json").unlink()
     (tmp_path / "session-2026-09-01T08-00-aaaabbbb.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     as_lines = read_found(find_logs([tmp_path]), journal)
-    assert set(document) == set(as_lines) == {"msg:m1", "msg:m2", "tool:call_x"}
+    assert set(document) == set(as_lines) == {f"msg:{drawn('m1')}", f"msg:{drawn('m2')}", "tool:call_x"}
     assert [event.measures for event in document.values()] == [event.measures for event in as_lines.values()]
+
+
+def test_a_document_is_one_whatever_its_file_is_called(tmp_path: Path, read_found: ReadFound) -> None:
+    (tmp_path / "kept.jsonl").write_text(json.dumps({**HEAD, "messages": [answer("m1", 1, call("ls", "call_x"))]}, indent=2))
+    journal = Journal()
+    assert set(read_found(find_logs([tmp_path], journal), journal)) == {f"msg:{drawn('m1')}", "tool:call_x"}
+    assert not journal.take_rejections()
+
+
+def test_ids_that_two_sessions_share_are_two_answers(read_records: Any) -> None:
+    other = {**HEAD, "sessionId": "ccccdddd-2"}
+    events, _ = read_records(HEAD, {**answer("", 1), "id": "m2"}, other, {**answer("", 5), "id": "m2"})
+    assert sorted(event.session_id for event in events.values()) == ["aaaabbbb-1", "ccccdddd-2"]
 
 
 def test_a_set_with_messages_replaces_them_all(read_records: Any) -> None:
     events, _ = read_records(HEAD, answer("m1", 1), answer("m2", 2), {"$set": {"messages": [answer("m9", 9)]}})
-    assert set(events) == {"msg:m9"}
+    assert set(events) == {f"msg:{drawn('m9')}"}
 
 
 def test_input_is_without_what_was_cached_and_output_with_what_was_thought(read_records: Any) -> None:
     events, _ = read_records(HEAD, answer("m1", 1))
-    assert events["msg:m1"].measures == {"input_tokens": 30, "output_tokens": 10, "cache_read_tokens": 20}
+    assert events[f"msg:{drawn('m1')}"].measures == {"input_tokens": 30, "output_tokens": 10, "cache_read_tokens": 20}
 
 
 def test_a_tool_call_has_an_outcome_and_no_duration(read_records: Any) -> None:
@@ -94,7 +121,7 @@ def test_a_subagents_own_file_is_joined_to_its_call(tmp_path: Path, read_found: 
     work = events["work:call_k"]
     assert (work.agent_type, work.categories["verdict"]) == ("code-reviewer", "approved")
     assert work.measures == {"duration_ms": 7000, "tool_calls": 1, "tool_errors": 0, "input_tokens": 60, "output_tokens": 20}
-    assert {events[each].task_id for each in ("tool:call_l", "msg:k1", "msg:k2")} == {"call_k"}
+    assert {events[each].task_id for each in ("tool:call_l", f"msg:{drawn('k1')}", f"msg:{drawn('k2')}")} == {"call_k"}
 
 
 # Qwen Code ------------------------------------------------------------------------------------------------------------------
