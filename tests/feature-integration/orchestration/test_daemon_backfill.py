@@ -1,4 +1,7 @@
-"""Six months through a running Dagster, disturbed half way: what comes out is what an undisturbed backfill publishes."""
+"""Six months through a running Dagster, disturbed half way: what comes out is what an undisturbed backfill publishes.
+
+Its short form, a daemon and a command that are killed within a run, stands in `tests/integration/orchestration`.
+"""
 
 from __future__ import annotations
 
@@ -47,6 +50,7 @@ def kept(stack: OperatingStack, run: str) -> int:
     return found[0] if found else 0
 
 
+@pytest.mark.long
 def test_a_backfill_outlives_its_daemon(operating_stack: OperatingStack, reference: States) -> None:
     days = closed_days(operating_stack)
     with held(operating_stack, HALF_WAY) as lock:
