@@ -306,13 +306,14 @@ def _examine(opened: Path | IO[bytes], name: str, size: int, journal: Journal) -
 
     """
     path = opened if isinstance(opened, Path) else None
-    with _raw(opened, journal) as raw:
+    with _raw(opened, journal, block=packed.MAGIC_BYTES) as raw:
         beginning = bytes(raw.peek(packed.MAGIC_BYTES)[: packed.MAGIC_BYTES])
     if path is not None and documents.is_database(beginning) and documents.is_opencode(path):
         return _Found(name, [(SourceFile(path, name, size, lambda: iter(()), "database"), "opencode")])
-    if packed.is_zip(beginning) or packed.is_tar(_unpacked_beginning(opened, size, journal)):
+    is_packed = packed.way_of_packing(beginning) is not None
+    if packed.is_zip(beginning) or packed.is_tar(_unpacked_beginning(opened, size, journal) if is_packed else beginning):
         return _in_archive(opened, name, is_zip=packed.is_zip(beginning), journal=journal)
-    if packed.way_of_packing(beginning) is None and (told := unread.by_first_bytes(beginning, Path(name).name)):
+    if not is_packed and (told := unread.by_first_bytes(beginning, Path(name).name)):
         return _Found(name, skipped={name: told})
     return _of_text(_source(path, name, size, lambda: _opened(opened, size, journal), journal))
 
@@ -431,9 +432,9 @@ def _bounded(stream: io.BufferedIOBase) -> Iterator[bytes | int]:
 
 
 @contextmanager
-def _raw(opened: Path | IO[bytes], journal: Journal) -> Iterator[Buffered]:
+def _raw(opened: Path | IO[bytes], journal: Journal, block: int = _BLOCK) -> Iterator[Buffered]:
     descriptor = os.open(opened, os.O_RDONLY) if isinstance(opened, Path) else os.dup(opened.fileno())
-    with io.BufferedReader(_Counted(descriptor, journal), _BLOCK) as raw:
+    with io.BufferedReader(_Counted(descriptor, journal), block) as raw:
         raw.seek(0)
         yield raw
 
