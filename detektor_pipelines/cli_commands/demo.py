@@ -15,7 +15,7 @@ import typer
 from detektor_pipelines.cli_commands.clock import clock_of_the_logs
 from detektor_pipelines.cli_commands.earlier_days import dagster_hears_of_earlier_days
 from detektor_pipelines.cli_commands.ingest_summary import print_report
-from detektor_pipelines.cli_commands.output import JsonOption, as_typed, errors_console, print_json, print_table, say, styled
+from detektor_pipelines.cli_commands.output import JsonOption, as_typed, errors_console, print_json, print_table, say, styled, visible
 from detektor_pipelines.cli_commands.publication import publish
 from detektor_pipelines.errors import UserError
 
@@ -114,7 +114,9 @@ class _Steps:
 
     def line(self, title: str, text: str) -> None:
         """Print a step's line."""
-        self.console.print(f"[green]✓[/] {title:<16} [dim]{text}[/]", highlight=False)
+        from rich.markup import escape
+
+        self.console.print(f"[green]✓[/] {title:<16} [dim]{escape(visible(text))}[/]", highlight=False)
 
     def finish(self, title: str, seconds: float) -> None:
         """Print the line of a step that is done."""
