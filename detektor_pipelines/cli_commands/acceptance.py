@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, results_console
+from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, results_console, visible
 from detektor_pipelines.installation import refuse_without_clone
 
 if TYPE_CHECKING:
@@ -81,8 +81,8 @@ def _line(part: Part) -> str:
     from rich.markup import escape
 
     mark = {"passed": "[green]✓[/]", "failed": "[red]✗[/]", "not checked": "[yellow]?[/]"}[part.state]
-    line = f"{mark} {escape(part.text)}"
-    return f"{line}\n  [bold]what to do:[/] {escape(part.fix)}" if part.fix and part.state != "passed" else line
+    line = f"{mark} {escape(visible(part.text))}"
+    return f"{line}\n  [bold]what to do:[/] {escape(visible(part.fix))}" if part.fix and part.state != "passed" else line
 
 
 def _summary(found: Sequence[Result]) -> str:

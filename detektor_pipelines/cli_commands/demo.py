@@ -120,7 +120,9 @@ class _Steps:
 
     def line(self, title: str, text: str) -> None:
         """Print a step's line."""
-        self.console.print(f"[green]✓[/] {title:<16} [dim]{text}[/]", highlight=False)
+        from rich.markup import escape
+
+        self.console.print(f"[green]✓[/] {title:<16} [dim]{escape(visible(text))}[/]", highlight=False)
 
     def finish(self, title: str, seconds: float) -> None:
         """Print the line of a step that is done."""
