@@ -70,7 +70,7 @@ def follow(home: Path) -> None:
 
 def stand(home: Path, us: int) -> str:
     """Keep an instant as the home directory's clock, follow it, and return how it is written."""
-    home.mkdir(parents=True, exist_ok=True)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
     text = to_text(us)
     replace_file(home / FILE, f"{text}\n")
     os.environ[VARIABLE] = text

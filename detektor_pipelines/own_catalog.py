@@ -138,7 +138,7 @@ def switch_on(name: str, place: Path) -> None:
     """Have a home directory, and this process, use packaged views that are off by default; before anything asks which agents there are."""
     names = [each.strip() for each in os.environ.get(ALSO_VARIABLE, "").split(",") if each.strip()]
     os.environ[ALSO_VARIABLE] = ",".join(dict.fromkeys([*names, name]))
-    place.mkdir(parents=True, exist_ok=True)
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
     (place / ALSO_REMEMBERED).write_text(f"{os.environ[ALSO_VARIABLE]}\n", encoding="utf-8")
 
 
@@ -167,7 +167,7 @@ def remember(place: Path) -> None:
     """Note in a home directory which catalogue its programs are started with."""
     own, note = directory(), place / REMEMBERED
     if own is not None:
-        place.mkdir(parents=True, exist_ok=True)
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
         note.write_text(f"{own}\n", encoding="utf-8")
     else:
         note.unlink(missing_ok=True)

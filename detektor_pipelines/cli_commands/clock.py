@@ -35,8 +35,8 @@ def clock(
 ) -> None:
     """Show what time it is for this DETEKTOR_HOME; let it stand or run.
 
-    `detektor demo --logs` lets it stand where old logs end: what was true then is shown, instead of all being too old. Programs that run
-    keep the clock that they began with: `detektor down`, then `detektor up`.
+    `detektor demo --logs` lets it stand where old logs end: what was true then is shown, instead of all being too old. What notes or keeps
+    fresh what happens now (`detektor up`, `emit`, `collect`, `hook install`) lets it run.
 
     Examples: [bold]detektor clock[/], [bold]detektor clock --run[/]
     """
@@ -66,6 +66,16 @@ def clock(
     typer.echo(f"{platform.to_text(platform.now_us())}  ({reasons[by]})")
 
 
+def let_it_run(settings: Settings) -> None:
+    """Let the home directory's clock run, where it stands at the end of old logs, before what happens now is noted; and say so."""
+    from detektor_pipelines import clock as platform
+
+    stood = platform.kept(settings.home)
+    if stood:
+        platform.run(settings.home)
+        typer.echo(f"The clock, which stood at {stood}, where the logs end, runs from now on: what happens now is of now.", err=True)
+
+
 @contextmanager
 def clock_of_the_logs(settings: Settings, *, keep: bool = False) -> Iterator[None]:
     """Read logs by the real time where the home directory's clock stands, and let it stand afterwards where all that was read ends.
@@ -90,4 +100,7 @@ def clock_of_the_logs(settings: Settings, *, keep: bool = False) -> Iterator[Non
     finally:
         newest = newest_event_us(settings)
         if (stood or keep) and newest is not None and before - newest > _LIVE_US:
-            platform.stand(settings.home, ceil_to(newest, HOUR))
+            now = platform.stand(settings.home, ceil_to(newest, HOUR))
+            if stood and now != stood:
+                said = "`detektor backfill` computes the days in between."
+                typer.echo(f"The clock stands at {now} now, where all that was read ends (before: {stood}). {said}", err=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from detektor_pipelines.cli_commands.clock import let_it_run
 from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def collect(
     from detektor_pipelines.web.request_log import RequestLog
 
     settings = get_settings()
+    let_it_run(settings)
     log_lines.set_up("collect", settings.log_level)
     chosen = port if port is not None else settings.collector_port
     where = host or settings.collector_host

@@ -96,11 +96,12 @@ def demo(
         from detektor_pipelines.stores.feast.registry import apply
 
         say.result(f"{len(apply(settings).changed)} views registered or changed")
-    if due:
-        _learn(settings, say)
+    learned = not due or _learn(settings, say)
     _judge(settings, VIEWS, say)
     page = _report(settings, say)
-    _summary(settings, VIEWS, time.monotonic() - started, page, read, as_json=as_json)
+    busy = _summary(settings, VIEWS, time.monotonic() - started, page, read, as_json=as_json)
+    if not as_json:
+        _print_next(settings, page, busy, learned=learned)
 
 
 class _Steps:
@@ -277,8 +278,8 @@ def _publish(settings: Settings, due: Sequence[Batch], console: Console, say: _S
             say.line("Online", f"{name}: {trouble}")
 
 
-def _learn(settings: Settings, say: _Steps) -> None:
-    """Train a model of the first agent whose decisions suffice, and say what was found; that none suffices is no mistake."""
+def _learn(settings: Settings, say: _Steps) -> bool:
+    """Train a model of the first agent whose decisions suffice, say what was found; whether one did."""
     from detektor_pipelines.catalog import LABELS
     from detektor_pipelines.training.experiment import run
     from detektor_pipelines.training.tracking import log
@@ -301,8 +302,9 @@ def _learn(settings: Settings, say: _Steps) -> None:
             break
         else:
             say.result(f"none; no agent has decided enough to learn from ({problem})")
-            return
+            return False
     say.line("Found", made.summary())
+    return True
 
 
 def _judge(settings: Settings, views: Sequence[FeatureView], say: _Steps) -> None:
@@ -334,21 +336,23 @@ def _report(settings: Settings, say: _Steps) -> Path:
 
 def _summary(
     settings: Settings, views: Sequence[FeatureView], seconds: float, page: Path, read: IngestReport | None, *, as_json: bool
-) -> None:
+) -> ViewOverview:
+    """Print what there is, and return the first view whose agent did something."""
     from detektor_pipelines.ingest.summary import as_data
     from detektor_pipelines.quality.overview import overview
     from detektor_pipelines.stores.raw_log.state import name_counts
 
     rows = overview(settings, views)
     names = name_counts(settings)
+    present = [each for each in rows if each.events]
+    busy = present[0] if present else rows[0]
     if as_json:
         said = {"logs": as_data(read), "names": [asdict(each) for each in names]} if read else {}
         print_json({"seconds": round(seconds, 1), "report": str(page), **said, "views": [each.as_data() for each in rows]})
-        return
+        return busy
     if read:
         print_report(read, settings.home)
         _print_names(names)
-    present = [each for each in rows if each.events]
     print_table(
         ("view", "features", "events", "offline", "online", "hash"),
         [(each.view, each.features, f"{each.events:,}", f"{each.offline_rows:,}", each.online_keys, each.data_hash) for each in present],
@@ -362,7 +366,7 @@ def _summary(
     idle = [each.agent for each in rows if not each.events]
     if idle:
         say(f"No activity in these logs: {', '.join(idle)}.")
-    _print_next(settings, page, present[0] if present else rows[0])
+    return busy
 
 
 def _print_names(names: Sequence[NameCount]) -> None:
@@ -380,10 +384,14 @@ def _print_names(names: Sequence[NameCount]) -> None:
         say(f"{unmapped:,} of {total:,} events ({unmapped / total:.0%}) count for no agent; a line in agents.toml, as above, maps a name.")
 
 
-def _print_next(settings: Settings, page: Path, view: ViewOverview) -> None:
+def _print_next(settings: Settings, page: Path, view: ViewOverview, *, learned: bool) -> None:
     from detektor_pipelines.stores.mlflow.tracking import first_page
 
     shown = next((name for name, value in view.values.items() if value is not None), next(iter(view.values)))
+    model = (
+        "detektor experiment --agent code-reviewer --label rejected",
+        "a model of the decisions; detektor labels lists what can be learnt",
+    )
     commands = (
         (page.absolute().as_uri(), "the report: what the agents did, open it in a browser; detektor report makes it again"),
         (f"detektor features get {view.view} --agent-id {view.agent}", "what is served"),
@@ -391,10 +399,7 @@ def _print_next(settings: Settings, page: Path, view: ViewOverview) -> None:
         ("detektor status", "what is fresh, stale or rejected"),
         ("detektor validate --check-all", "log, rows, registry, online values and readers held against each other"),
         ("detektor up", f"then the Dagster UI at {settings.dagster_url}: backfills, schedules, what is late"),
-        (
-            "detektor experiment --agent code-reviewer --label rejected",
-            "a model of the decisions; detektor labels lists what can be learnt",
-        ),
+        *([model] if learned else []),
         (first_page(settings), "MLflow: which features were computed, by hash and version, and which models learnt from them"),
         ('eval "$(detektor env)" && feast -c feature_repo ui --host 127.0.0.1', "Feast's own pages on the same registry"),
         ("docs/self-learning-agents/feature-guide.md", "what each feature means"),

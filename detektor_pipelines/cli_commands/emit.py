@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from typer.core import TyperCommand
 
+from detektor_pipelines.cli_commands.clock import let_it_run
 from detektor_pipelines.cli_commands.output import print_json, say
 from detektor_pipelines.errors import UserError
 
@@ -63,6 +64,8 @@ def emit(**given: Any) -> None:
     from detektor_pipelines.settings import get_settings
 
     settings = get_settings()
+    if given["at"] is None:
+        let_it_run(settings)
     event = _event(given)
     with LiveWriter(settings, mix=given["mix"]) as writer:
         if not (event.simulated or given["mix"]) and writer.holds_simulated_events_only():
@@ -210,6 +213,7 @@ def _named(declared: Mapping[str, Any], given: Mapping[str, Any], option: str, p
 
 
 def _refusal(event: AgentEvent, reason: str, value: str) -> UserError:
+    from detektor_pipelines.clock import now_us, to_text
     from detektor_pipelines.language.events import OPERATIONS
 
     operation = OPERATIONS.get(event.operation)
@@ -218,6 +222,9 @@ def _refusal(event: AgentEvent, reason: str, value: str) -> UserError:
         return UserError(f"There is no operation {event.operation!r}.", where="--action", fix=f"It is one of {', '.join(OPERATIONS)}.")
     if reason.startswith("extra"):
         return UserError(f"The event is refused: {reason}.", where=where, fix="Correct it, or what detektor.toml declares.")
+    if event.occurred_at > now_us() and "future" in reason:
+        fix = f"Give an earlier --at, or none for now; it is {to_text(now_us())} for this DETEKTOR_HOME (`detektor clock`)."
+        return UserError(f"The event is refused: {reason}.", where=f"--at {to_text(event.occurred_at)}", fix=fix)
     if event.measures.keys() | event.categories.keys() <= {*operation.measures, *operation.categories}:
         fix = f"Needed are {', '.join(operation.required)}." if "lacks" in reason else "Correct it; `detektor emit --help` has the ranges."
         return UserError(f"The event is refused: {reason}.", where=where, fix=fix)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from detektor_pipelines.cli_commands.clock import let_it_run
 from detektor_pipelines.cli_commands.output import JsonOption, print_json, print_table
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def install(*, settings: SettingsOption = None, project: ProjectOption = False, 
 
     file = _file(settings, project=project)
     before = file.text()
+    let_it_run(get_settings())
     after = file.installed(quick_command(get_settings().home / DIRECTORY))
     if after == before:
         typer.echo(f"The hook is in {file.path} already.")

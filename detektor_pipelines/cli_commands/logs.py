@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from detektor_pipelines.cli_commands.clock import clock_of_the_logs
+from detektor_pipelines.cli_commands.clock import clock_of_the_logs, let_it_run
 from detektor_pipelines.cli_commands.earlier_days import dagster_hears_of_earlier_days
 from detektor_pipelines.cli_commands.ingest_summary import REREAD, print_report
 from detektor_pipelines.cli_commands.output import errors_console, print_json_line, say
@@ -149,6 +149,7 @@ def _drain(*, mix: bool, as_json: bool) -> None:
     from detektor_pipelines.stores.schema import migrate
 
     settings = get_settings()
+    let_it_run(settings)
     migrate(settings)
     with LiveWriter(settings, mix=mix) as writer:
         counts = drain(settings, writer)

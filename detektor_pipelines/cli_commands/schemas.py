@@ -214,13 +214,14 @@ def _usage() -> Schema:
         cost_usd=maybe(NUMBER),
         priced_cost_usd=NUMBER,
         unpriced_tokens=WHOLE,
+        answers_without_input=WHOLE,
     )
     return thing(
         by=TEXT,
         rows=many(used),
         total=used,
         tokens_without_price=by_name(WHOLE),
-        runs_without_answers=thing(runs=WHOLE, tokens=WHOLE),
+        runs_without_answers=WHOLE,
     )
 
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from detektor_pipelines.cli_commands.output import JsonOption, as_typed, errors_console, print_json
+from detektor_pipelines.cli_commands.clock import let_it_run
+from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json
 from detektor_pipelines.cli_commands.status import print_servers, servers_as_json
 
 if TYPE_CHECKING:
@@ -50,6 +51,9 @@ def up(
 
     own_catalog.remember(get_settings().home)
     names = tuple(services or DEFAULT_SERVICES)
+    if "stream" in names:
+        let_it_run(get_settings())
+        get_settings.cache_clear()  # it holds the clock's setting
     if monitoring:
         _check_monitoring()
         names = (*names, "alertmanager", "prometheus")
@@ -95,8 +99,6 @@ def _print_pages(status: StackStatus) -> None:
         from detektor_pipelines.stores.mlflow.tracking import first_page
 
         typer.echo(f"MLflow: {first_page(status.settings)}")
-    if said := status.settings.now:
-        typer.echo(f"Clock: {said}; with `{as_typed('detektor clock --run')}`, down and up they go by the machine's again")
     if status["prometheus"].ready:
         typer.echo(f"Prometheus: http://{status['prometheus'].address}, alerts at http://{status['alertmanager'].address}")
 

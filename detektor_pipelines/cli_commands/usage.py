@@ -70,16 +70,17 @@ def as_data(found: Usage, by: str) -> dict[str, Any]:
         "rows": [_data(each) for each in found.rows],
         "total": _data(found.whole),
         "tokens_without_price": found.without_price,
-        "runs_without_answers": {"runs": found.unseen_runs, "tokens": found.unseen_tokens},
+        "runs_without_answers": found.unseen_runs,
     }
 
 
 def _data(used: Used) -> dict[str, Any]:
     tokens = {f"{kind}_tokens": used.tokens[kind] for kind in ("input", "output", "cache_write", "cache_read")}
     cost = {
-        "cost_usd": None if used.unpriced else _money(used.cost),
+        "cost_usd": None if used.unpriced or used.without_input else _money(used.cost),
         "priced_cost_usd": _money(used.cost),
         "unpriced_tokens": used.unpriced,
+        "answers_without_input": used.without_input,
     }
     return {"key": used.key, "answers": used.answers, **tokens, "total_tokens": used.total, **cost}
 
@@ -90,7 +91,7 @@ def _money(cost: Decimal) -> float:
 
 def _row(used: Used) -> tuple[str, ...]:
     cost = f"{used.cost:,.2f}"
-    if used.unpriced:
+    if used.unpriced or used.without_input:
         cost = f"over {cost}" if used.cost else "unknown"
     tokens = (f"{used.tokens[kind]:,}" for kind in ("input", "output", "cache_write", "cache_read"))
     return (used.key or "(none)", f"{used.answers:,}", *tokens, cost)
@@ -102,6 +103,8 @@ def _print_notes(found: Usage, file: str) -> None:
         say(f"Without a price, in tokens: {names}. {file} can name one; docs/usage.md says how.")
     if found.unseen_runs:
         say(
-            f"Not in these sums: {found.unseen_runs:,} subagents' runs whose answers are in no log that was read; what their calls say,"
-            f" {found.unseen_tokens:,} tokens, is of their last request alone."
+            f"Not in these sums: {found.unseen_runs:,} subagents' runs whose answers are in no log that was read; what their"
+            " results say is of the last request alone."
         )
+    if found.whole.without_input:
+        say(f"{found.whole.without_input:,} answers do not say what was sent (Copilot's do not): their cost is that of the output alone.")

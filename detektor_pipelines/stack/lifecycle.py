@@ -180,15 +180,19 @@ def _settle_ports(
             continue
         if program.name in running:
             port = moved[program.port_field] = _port_in_use(settings, program.port_field, program, port)
-        elif port in taken or not ports.is_free(port):
+        elif port in taken or not _is_free(program, port):
             # A port set in the environment is what every later command will use: another one would not be found.
             if not free_ports or os.environ.get(program.port_variable):
                 raise _port_taken(program, port)
-            moved[program.port_field] = ports.free_port(frozenset(taken))
+            moved[program.port_field] = ports.free_port(frozenset(taken), program.second_port)
             tell(f"Port {port} is taken: {program.title} uses {moved[program.port_field]}")
             port = moved[program.port_field]
-        taken.add(port)
+        taken |= {port, port + (program.second_port or 0)}
     return remembered.changed(settings, **moved)
+
+
+def _is_free(program: Program, port: int) -> bool:
+    return ports.is_free(port) and (program.second_port is None or ports.is_free(port + program.second_port))
 
 
 def _port_in_use(settings: Settings, field: str, program: Program, port: int) -> int:

@@ -62,8 +62,8 @@ def http_status(port: int, path: str, host: str = LOOPBACK, *, tls: bool = False
         connection.close()
 
 
-def free_port(avoid: frozenset[int] = frozenset()) -> int:
-    """Return a port that is free now and not in `avoid`.
+def free_port(avoid: frozenset[int] = frozenset(), second: int | None = None) -> int:
+    """Return a port that is free now and not in `avoid`, and so is the one that lies `second` above it.
 
     Raises:
         UserError: None of many was free.
@@ -72,7 +72,7 @@ def free_port(avoid: frozenset[int] = frozenset()) -> int:
     generator = random.SystemRandom()
     for _ in range(_ATTEMPTS):
         port = generator.choice(_FREE_RANGE)
-        if port not in avoid and is_free(port):
+        if not {port, port + (second or 0)} & avoid and is_free(port) and (second is None or is_free(port + second)):
             return port
     raise UserError(
         f"No free port found between {_FREE_RANGE.start} and {_FREE_RANGE.stop - 1}.",

@@ -32,6 +32,7 @@ class Program:
         title: What a person reads.
         port_field: The field of `Settings` with its port, None when it listens on none; the environment variable is `DETEKTOR_` and
             this in capitals.
+        second_port: How far above its port another one lies that it opens too; None when there is none.
         command: Its command line, in the foreground.
         ready: Whether it answers as it should; called often, takes milliseconds.
         external: The address of a server to use instead, or None.
@@ -63,6 +64,7 @@ class Program:
     stop_signal: str = "TERM"
     start_seconds: int = 60
     stop_seconds: int = 30
+    second_port: int | None = None
 
     def port(self, settings: Settings) -> int | None:
         """Return the port it listens on when it is ours, None when it listens on none."""

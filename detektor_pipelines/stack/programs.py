@@ -218,6 +218,7 @@ PROGRAMS: dict[str, Program] = {
             name="registry",
             title="Registry server",
             port_field="registry_port",
+            second_port=3,  # gRPC, unless DETEKTOR_REGISTRY_GRPC_PORT says which (`Settings.registry_grpc`)
             command=_registry_command,
             environment=lambda settings: {"DETEKTOR_HOME": str(settings.home)},
             ready=lambda settings: _is_healthy(settings, settings.registry_host, settings.registry_port),

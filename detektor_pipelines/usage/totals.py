@@ -48,15 +48,15 @@ WHERE event.revision = coalesce(identity.revision, event.revision) AND NOT event
 _ANSWERS: Final = """
 SELECT {key}, coalesce(model, ''), (occurred_at AT TIME ZONE 'UTC')::date, width_bucket({sent}, %(steps)s::bigint[]), count(*),
        sum(coalesce(input_tokens, 0))::bigint, sum(coalesce(output_tokens, 0))::bigint,
-       sum(coalesce(cache_read_tokens, 0))::bigint, sum(coalesce(cache_creation_tokens, 0))::bigint
+       sum(coalesce(cache_read_tokens, 0))::bigint, sum(coalesce(cache_creation_tokens, 0))::bigint,
+       count(*) FILTER (WHERE input_tokens IS NULL)
 FROM ({live}) AS answer WHERE operation = 'chat' GROUP BY 1, 2, 3, 4
 """
 _MODEL_DAYS: Final = """
 SELECT DISTINCT coalesce(model, ''), (occurred_at AT TIME ZONE 'UTC')::date FROM ({live}) AS answer WHERE operation = 'chat'
 """
 _UNSEEN: Final = """
-SELECT count(*), coalesce(sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)), 0)::bigint
-FROM ({live}) AS run
+SELECT count(*) FROM ({live}) AS run
 WHERE operation = 'invoke_agent' AND outcome = 'success' AND NOT EXISTS (
     SELECT FROM ml_learning.agent_events AS answer WHERE answer.operation = 'chat' AND answer.task_id = run.task_id
 )
@@ -73,6 +73,7 @@ class Used:
         tokens: By kind (`prices.KINDS`): input without the cache, output, read from the cache, written to it.
         cost: USD, of the answers whose model has a price.
         unpriced: Tokens of answers whose model has none.
+        without_input: Answers whose log does not say what was sent: their cost is that of the output alone.
 
     """
 
@@ -81,6 +82,7 @@ class Used:
     tokens: Counter[str] = field(default_factory=Counter)
     cost: Decimal = Decimal(0)
     unpriced: int = 0
+    without_input: int = 0
 
     @property
     def total(self) -> int:
@@ -97,7 +99,6 @@ class Usage:
         whole: Their sum.
         without_price: Tokens of the models that have no price, most first.
         unseen_runs: Subagents' runs that ended well and whose answers are in no log.
-        unseen_tokens: What the results of their calls say, of their last requests; in no sum.
 
     """
 
@@ -105,7 +106,6 @@ class Usage:
     whole: Used
     without_price: dict[str, int]
     unseen_runs: int
-    unseen_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ def usage(settings: Settings, prices: Prices, by: Dimension, period: Period | No
         steps = _steps(connection, prices, live, words)
         statement = _ANSWERS.format(key=_EXPRESSIONS[by].format(at=at), sent=_SENT, live=live)
         found = connection.execute(statement, words | {"steps": [step + 1 for step in steps] or [2**62]}).fetchall()
-        runs = connection.execute(_UNSEEN.format(live=live), words).fetchone() or (0, 0)
+        runs = connection.execute(_UNSEEN.format(live=live), words).fetchone() or (0,)
     rows, without = _summed(found, prices, [0, *steps])
     ordered = sorted(rows.values(), key=(lambda row: row.key) if by in ("day", "month") else (lambda row: (-row.total, row.key)))
     return Usage(ordered, _sum(ordered), dict(without.most_common()), *runs)
@@ -154,15 +154,16 @@ def _steps(connection: psycopg.Connection, prices: Prices, live: str, words: Map
 
 
 def _summed(
-    found: Iterable[tuple[str, str, date, int, int, int, int, int, int]], prices: Prices, steps: list[int]
+    found: Iterable[tuple[str, str, date, int, int, int, int, int, int, int]], prices: Prices, steps: list[int]
 ) -> tuple[dict[str, Used], Counter[str]]:
     rows: dict[str, Used] = {}
     without: Counter[str] = Counter()
-    for key, model, day, bucket, answers, *counts in found:
+    for key, model, day, bucket, answers, *counts, without_input in found:
         tokens = dict(zip(KINDS, counts, strict=True))
         row = rows.setdefault(key, Used(key))
         row.answers += answers
         row.tokens.update(tokens)
+        row.without_input += without_input
         tariff = prices.tariff(model, day)
         if tariff is not None:
             row.cost += tariff.cost(tokens, steps[bucket] + 1)
@@ -179,6 +180,7 @@ def _sum(rows: Iterable[Used]) -> Used:
         whole.tokens.update(row.tokens)
         whole.cost += row.cost
         whole.unpriced += row.unpriced
+        whole.without_input += row.without_input
     return whole
 
 

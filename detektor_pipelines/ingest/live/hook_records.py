@@ -254,7 +254,7 @@ class HookReader:
     ) -> AgentEvent:
         return AgentEvent(
             event_id=event_id,
-            agent_type=UNMAPPED if name == MAIN_THREAD else self._names.agent_type(name),
+            agent_type=self._names.agent_type(name),
             raw_name=name,
             operation=operation,
             occurred_at=at,
@@ -270,9 +270,11 @@ class HookReader:
 
 
 def _measures_of(agent: Memory, ending: Memory) -> tuple[dict[str, int | None], dict[str, Any]]:
-    """Duration, tool calls and tokens of a run: from its result, else from what was heard of it since it began."""
+    """Duration and tool calls of a run: from its result, else from what was heard of it since it began.
+
+    Its tokens are known when its transcript is read: the result's usage is that of the last request alone.
+    """
     result, started = record_of(ending.get("result")), agent.get("started_at")
-    usage = record_of(result.get("usage"))
     duration, duration_from = _duration(result.get("totalDurationMs")), "result"
     if duration is None and started is not None:
         duration, duration_from = _duration(max(0, ending["at"] - started) // 1000), "hooks"
@@ -283,14 +285,8 @@ def _measures_of(agent: Memory, ending: Memory) -> tuple[dict[str, int | None], 
         "duration_ms": duration,
         "tool_calls": calls,
         "tool_errors": agent["errors"] if calls is not None and agent["calls"] >= calls else None,
-        "input_tokens": count_of(usage.get("input_tokens")),
-        "output_tokens": count_of(usage.get("output_tokens")),
     }
-    attributes = {
-        "duration_from": duration_from if duration is not None else None,
-        "tokens_from": "final_request" if usage else None,
-    }
-    return measures, attributes
+    return measures, {"duration_from": duration_from if duration is not None else None}
 
 
 def _duration(value: Any) -> int | None:

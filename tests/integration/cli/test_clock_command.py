@@ -7,12 +7,14 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 from typer.testing import CliRunner
 
 from detektor_pipelines.cli import build_app
 from detektor_pipelines.cli_commands.clock import clock_of_the_logs
 from detektor_pipelines.clock import kept, now_us, stand, to_text
+from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
@@ -67,3 +69,22 @@ def test_it_is_let_stand_and_run_by_hand(database: Settings) -> None:
     assert json.loads(run("clock", "--at", "2026-03-05T10:00:00Z", "--json").stdout)["by"] == "home"
     assert "machine" in run("clock", "--run").stdout
     assert "not a timestamp" in str(CliRunner().invoke(build_app(), ["clock", "--at", "soon"]).exception)
+
+
+def test_what_happens_now_is_of_now(database: Settings) -> None:
+    stand(database.home, 1_772_704_800_000_000)
+    emitted = run("emit", "--agent", "code-reviewer", "--action", "review")
+    assert "runs from now on" in emitted.stderr
+    assert kept(database.home) is None
+    with psycopg.connect(database.postgres_dsn) as connection:
+        (at,) = connection.execute("SELECT extract(epoch FROM occurred_at) FROM ml_learning.agent_events").fetchone() or (0,)
+    assert abs(float(at) - time.time()) < 600
+
+
+def test_an_event_ahead_of_a_standing_clock_is_told_what_time_it_is(database: Settings) -> None:
+    stand(database.home, 1_772_704_800_000_000)
+    words = ["emit", "--agent", "code-reviewer", "--action", "review", "--at", "2026-03-06T00:00:00Z"]
+    refused = CliRunner().invoke(build_app(), words).exception
+    assert isinstance(refused, UserError)
+    assert refused.where == "--at 2026-03-06T00:00:00Z"
+    assert "it is 2026-03-05T10:00:00Z" in (refused.fix or "")

@@ -75,7 +75,7 @@ def test_in_a_simulated_log_an_event_is_simulated_too(database: Settings) -> Non
         (("--issues", "-1"), "issues_found is below its minimum 0", "--help"),
         (("--verdict", "maybe"), "verdict is not one of approved, rejected", "--help"),
         (("--at", "yesterday"), "'yesterday' is not a timestamp", "leave --at out"),
-        (("--at", "2100-01-01"), "occurred_at is in the future", "--help"),
+        (("--at", "2100-01-01"), "occurred_at is in the future", "detektor clock"),
         (("--action", "reveiw"), "There is no operation 'reveiw'", "review, deploy"),
         (("--action", "feedback"), "feedback lacks score_milli", "Needed are score_milli"),
     ],

@@ -131,7 +131,16 @@ def test_the_command_names_what_has_no_price_and_runs_without_answers(database: 
     data = json.loads(CliRunner().invoke(build_app(), ["usage", "--by", "model", "--json"], catch_exceptions=False).stdout)
     assert {each["key"]: each["cost_usd"] for each in data["rows"]} == {"claude-opus-4-6": 0.00125, "our-own-model": None}
     assert data["total"]["priced_cost_usd"] == 0.00125
-    assert data["runs_without_answers"] == {"runs": 1, "tokens": 7}
+    assert data["runs_without_answers"] == 1
+
+
+def test_a_cost_without_what_was_sent_is_a_part_of_it(database: Settings) -> None:
+    append(database, [answer(1, START, measures={"output_tokens": 1_000_000})])
+    result = CliRunner().invoke(build_app(), ["usage"], catch_exceptions=False).stdout
+    assert "over 25.00" in result
+    assert "do not say what was sent" in result
+    (row,) = json.loads(CliRunner().invoke(build_app(), ["usage", "--json"], catch_exceptions=False).stdout)["rows"]
+    assert (row["cost_usd"], row["priced_cost_usd"], row["answers_without_input"]) == (None, 25.0, 1)
 
 
 @pytest.mark.usefixtures("database")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import os
+import socket
 import stat
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.settings import Settings
-from detektor_pipelines.stack import ports, remembered, supervisor
+from detektor_pipelines.stack import lifecycle, ports, remembered, supervisor
 from detektor_pipelines.stack.programs import PROGRAMS, chosen
 from detektor_pipelines.stack.servers import privileges
 from detektor_pipelines.stack.servers import redis as redis_server
@@ -102,6 +103,17 @@ def test_redis_configuration_is_private(tmp_path: Path) -> None:
     file = redis_server.write_configuration(tmp_path / "redis", 20001, "secret")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert 'requirepass "secret"' in file.read_text()
+
+
+def test_a_server_with_two_ports_moves_when_its_second_one_is_taken() -> None:
+    registry = PROGRAMS["registry"]
+    port = ports.free_port(second=3)
+    with socket.create_server(("127.0.0.1", port + 3)):
+        settings = Settings(registry_port=port)
+        moved = lifecycle._settle_ports(settings, [registry], [], lambda _: None, free_ports=True)
+        assert moved.registry_port != port
+        assert ports.is_free(moved.registry_port)
+        assert ports.is_free(moved.registry_grpc)
 
 
 def test_a_free_port_is_free_and_not_among_those_to_avoid() -> None:

@@ -322,8 +322,6 @@ class Collector:
         run.duration_ms = count_of(details.get("totalDurationMs"))
         run.tool_calls = count_of(details.get("totalToolUseCount"))
         run.text = fuller(run.text, joined_text(details.get("content")) or None)
-        usage = details.get("usage")
-        run.final_usage = _usage_of(usage) if isinstance(usage, dict) else None
         stats = record_of(details.get("toolStats"))
         run.lines_added, run.lines_removed = count_of(stats.get("linesAdded")), count_of(stats.get("linesRemoved"))
 

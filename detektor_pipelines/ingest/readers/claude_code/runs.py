@@ -41,7 +41,7 @@ class Ending:
         text: Its final text.
         duration_ms: Wall time; `duration_from` says from where: `result`, `notification`, `own_records` or `launch_to_notification`.
         tool_calls: Tool calls it made, and of these `tool_errors` ended in an error, known when all of them were seen.
-        usage: Its tokens; `tokens_from` says of what: `all_messages`, or `final_request` only.
+        usage: Its tokens, summed over its own answers; `tokens_from` says so.
         inner_calls: The tool calls seen, when they are all.
 
     """
@@ -251,9 +251,7 @@ def _count_inner(ending: Ending, calls: list[Call], *, whole: bool) -> None:
 
 
 def _take_usage(ending: Ending, messages: list[Message]) -> None:
-    """All answers together when each was logged in its final form; else the result's usage, which covers the last request only."""
+    """All answers together when each was logged in its final form; else unknown: the result's usage is that of the last request alone."""
     if messages and ending.inner_calls is not None and all(message.whole for message in messages):
         ending.usage = Usage(*(sum(tokens) for tokens in zip(*(message.usage for message in messages), strict=True)))
         ending.tokens_from = "all_messages"
-    elif ending.run.final_usage is not None:
-        ending.usage, ending.tokens_from = ending.run.final_usage, "final_request"

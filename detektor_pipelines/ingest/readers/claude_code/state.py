@@ -114,7 +114,6 @@ class Run:
     duration_ms: int | None = None
     tool_calls: int | None = None
     text: str | None = None
-    final_usage: Usage | None = None
     model: str | None = None
     lines_added: int | None = None
     lines_removed: int | None = None

@@ -44,12 +44,11 @@ def test_a_foreground_run_is_a_call_an_invocation_and_the_agents_own_work(transc
     assert review.derived is False
 
 
-def test_the_usage_of_the_result_is_that_of_the_final_request(transcript: Any, read: Callable[..., Any]) -> None:
+def test_the_usage_of_the_result_is_not_the_runs(transcript: Any, read: Callable[..., Any]) -> None:
     transcript.subagent(1, "toolu_t", "reviewer")
     transcript.finished(90, "toolu_t", APPROVAL)
     work = read(transcript).one("work:toolu_t")
-    assert (work.measures["input_tokens"], work.measures["output_tokens"]) == (7, 70)
-    assert work.attributes["tokens_from"] == "final_request"
+    assert not {"input_tokens", "output_tokens"} & work.measures.keys(), "it is that of the last request"
 
 
 def test_tokens_of_all_messages_count_when_each_was_logged_in_its_final_form(
