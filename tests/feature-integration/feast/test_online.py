@@ -250,7 +250,7 @@ def test_teardown_empties_the_online_store_of_this_project_only(own_store: Featu
 
 def test_a_view_that_is_not_of_the_catalogue_is_refused_with_words() -> None:
     from feast import FeatureView, Field
-    from feast.types import Int64, String
+    from feast.types import Bool, Int64, String
 
     from detektor_pipelines.compile import feast as compiled
     from detektor_pipelines.errors import UserError
@@ -263,11 +263,11 @@ def test_a_view_that_is_not_of_the_catalogue_is_refused_with_words() -> None:
     foreign = FeatureView(
         name="foreign",
         entities=[compiled.entity()],
-        schema=[*schema, Field(name="t", dtype=String)],
+        schema=[*schema, Field(name="t", dtype=Bool)],
         source=compiled.source(VIEW),
         tags={"data_hash": "0" * 64},
     )
-    with pytest.raises(UserError, match="feature t is STRING"):
+    with pytest.raises(UserError, match="feature t is BOOL"):
         DetektorOnlineStore().stored_view(foreign)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from packaging.requirements import Requirement
 
 from detektor_pipelines.stack import ports
 
@@ -32,11 +33,22 @@ def normal(name: str) -> str:
 
 
 def listed() -> set[str]:
-    return set(re.findall(r"^([a-z0-9-]+)(?:\[.*\])?==", (ROOT / "docker/serving.txt").read_text(), re.MULTILINE))
+    """Return the packages of the small image, without those that only the first releases of its Python need."""
+    return names("docker/serving.txt") - (names("requirements.txt") - of_the_lock())
 
 
 def of_the_lock() -> set[str]:
-    return set(re.findall(r"^([a-z0-9-]+)(?:\[.*\])?==", (ROOT / "requirements.txt").read_text(), re.MULTILINE))
+    """Return what of the lock this Python takes."""
+    return {normal(each.name) for each in requirements("requirements.txt") if each.marker is None or each.marker.evaluate()}
+
+
+def names(lock: str) -> set[str]:
+    return {normal(each.name) for each in requirements(lock)}
+
+
+def requirements(lock: str) -> list[Requirement]:
+    lines = (ROOT / lock).read_text().splitlines()
+    return [Requirement(line.rstrip(" \\")) for line in lines if re.match(r"[a-z0-9]", line)]
 
 
 def size(packages: list[Distribution]) -> int:
