@@ -24,6 +24,7 @@ from hypothesis import HealthCheck, Phase
 from hypothesis import settings as hypothesis_settings
 from typer.testing import CliRunner
 
+from detektor_pipelines.clock import VARIABLE
 from detektor_pipelines.settings import Settings, get_settings
 from detektor_pipelines.stack.servers import embedded, postgres
 from detektor_pipelines.stores.schema import migrate
@@ -85,6 +86,7 @@ def isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ite
     keep = {"DETEKTOR_SHARED_DATA"}
     for name in [name for name in os.environ if name.startswith("DETEKTOR_") and name not in keep]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv(VARIABLE, "")  # commands let the clock stand and run: what they leave there ends with the test
     home = tmp_path / "detektor-home"
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("DETEKTOR_HOME", str(home))

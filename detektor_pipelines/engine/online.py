@@ -334,8 +334,9 @@ class _Publication:
             return np.zeros(rows.num_rows, dtype=bool)
         agent_ids = rows["agent_id"].to_pylist()
         some = [agent_id for agent_id, each in zip(agent_ids, behind, strict=True) if each]
-        stands = {row.agent_id for row in read(self._client, self._project, self._view, some) if row is not None}
-        return np.array([agent_id in stands for agent_id in agent_ids], dtype=bool)
+        stored = read(self._client, self._project, self._view, some)
+        former = {row.agent_id for row in stored if row is not None and not (row.snapshot and row.epoch == self._life)}
+        return np.array([agent_id in former for agent_id in agent_ids], dtype=bool)
 
     def _changing(self, start: int, end: int) -> list[tuple[str | None, int]]:
         """Return (project, newest occurred_at) of the events that enter a window, or leave one, in (start, end]."""

@@ -73,6 +73,7 @@ def test_simulated_history_is_served_and_a_second_run_computes_nothing(demo):
     assert "Traceback" not in transcripts.stderr
 
 
+@pytest.mark.long
 def test_acceptance_after_the_demo(demo):
     """Each row is looked at on one stack; rows that this history is too short for, and figures of a busy machine, are not asked for."""
     home, _ = demo

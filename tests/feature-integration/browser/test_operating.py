@@ -79,6 +79,7 @@ def test_an_asset_says_what_it_is_and_whose(pages: DagsterPages) -> None:
     expect(page.get_by_text(f"detektor/version: {REVIEWS.version}")).to_be_visible()
 
 
+@pytest.mark.long
 def test_a_backfill_of_three_days_is_launched_watched_and_done(pages: DagsterPages, days: tuple[date, date, date]) -> None:
     dialog = pages.fill_backfill_dialog(REVIEWS.group, "features", days[0], days[-1])
     backfill = pages.launch(dialog)

@@ -114,6 +114,7 @@ def test_redis_hangs(tmp_path: Path) -> None:
             assert late > 0, "those under way when it began to hang did not wait for the time-out"
 
 
+@pytest.mark.long
 def test_everything_is_applied_computed_and_published(servers: Settings) -> None:
     from detektor_pipelines.engine.materialize import materialize
     from detektor_pipelines.engine.online import publish_online

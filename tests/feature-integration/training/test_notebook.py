@@ -25,7 +25,8 @@ def test_it_is_in_the_percent_format() -> None:
     assert set(cells) == {"# %%", "# %% [markdown]"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.timeout(900)
 def test_it_runs_from_labels_to_a_served_model(servers: Settings, mlflow_uri: str, tmp_path: Path) -> None:
     addresses = {
         "DETEKTOR_EXTERNAL_POSTGRES_URL": servers.postgres_dsn,

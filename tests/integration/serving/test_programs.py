@@ -18,6 +18,7 @@ from detektor_pipelines import stack
 from detektor_pipelines.compile.loaded import combined_hash
 from detektor_pipelines.settings import get_settings
 from detektor_pipelines.stack.lifecycle import DEFAULT_SERVICES
+from detektor_pipelines.stores.schema import migrate
 from detektor_pipelines.web.tokens import add_token
 
 if TYPE_CHECKING:
@@ -58,8 +59,10 @@ def test_up_keeps_the_feature_server(settings: Settings) -> None:
 
 def test_up_keeps_the_registry_server(settings: Settings) -> None:
     assert "registry" in DEFAULT_SERVICES
-    status = stack.up(settings, ("registry",), free_ports=True)
+    begun = stack.up(settings, ("postgres",), free_ports=True).settings
     try:
+        migrate(begun)  # as the command does: the roles are the tables'
+        status = stack.up(begun, ("registry",), free_ports=True)
         assert {each.name for each in status.services if each.state == "running"} == {"postgres", "registry"}
         address = f"http://127.0.0.1:{status.settings.registry_port}/health"
         said = json.load(urllib.request.urlopen(address, timeout=10))
