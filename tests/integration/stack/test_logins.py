@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -131,7 +132,11 @@ def test_passwords_are_in_private_files_and_nowhere_else(running: StackStatus) -
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     assert {stat.S_IMODE(file.stat().st_mode) for file in directory.iterdir()} == {0o600}
     assert len({*files.values()}) == len(files) >= 2 * len(STARTED)
-    shown = [" ".join([*process.cmdline(), *process.environ().values()]) for process in map(psutil.Process, survivors.find(settings))]
+    shown = []
+    for pid in survivors.find(settings):
+        with suppress(psutil.NoSuchProcess):  # PostgreSQL's processes come and go
+            process = psutil.Process(pid)
+            shown.append(" ".join([*process.cmdline(), *process.environ().values()]))
     assert len(shown) > len(STARTED)
     assert [name for name, password in files.items() if any(password in text for text in shown)] == []
     logs = "".join(file.read_text(errors="replace") for file in (settings.home / "logs").iterdir())

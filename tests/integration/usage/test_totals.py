@@ -136,7 +136,7 @@ def test_the_command_names_what_has_no_price_and_runs_without_answers(database: 
 
 def test_a_cost_without_what_was_sent_is_a_part_of_it(database: Settings) -> None:
     append(database, [answer(1, START, measures={"output_tokens": 1_000_000})])
-    result = CliRunner().invoke(build_app(), ["usage"], catch_exceptions=False).stdout
+    result = CliRunner().invoke(build_app(), ["usage"], catch_exceptions=False, env={"COLUMNS": "200"}).stdout
     assert "over 25.00" in result
     assert "do not say what was sent" in result
     (row,) = json.loads(CliRunner().invoke(build_app(), ["usage", "--json"], catch_exceptions=False).stdout)["rows"]
