@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from detektor_pipelines import clock
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError, is_cluster, redis_client, redis_errors
 from detektor_pipelines.stores.online import life as online_life
 from detektor_pipelines.stores.online import values as online
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
     from detektor_pipelines.stores.cluster import Life
     from detektor_pipelines.stores.online.packing import Value
-    from detektor_pipelines.stores.online.values import StoredView, WriteCounts
+    from detektor_pipelines.stores.online.values import Call, StoredView, WriteCounts
 
 _READ_AT_ONCE: Final = 1_000
 
@@ -42,6 +43,8 @@ class Publisher:
         """The latest instant, µs UTC, that our shards were found to be complete up to by the last `move`."""
         self.absent: list[str] = []
         """Of the agent_ids that the last `move` looked for, those that have no value."""
+        self.unvouched: list[str] = []
+        """Of these, those whose value says nothing of the log and is older than the stream by more than clocks may differ."""
         self.emptied: set[StoredView] = set()
         """The views whose `valid_through` the last `move` did not find where an earlier one had put it."""
 
@@ -122,8 +125,9 @@ class Publisher:
 
         A view with refused values that are not made good does not move either. Redis lost some when `valid_through` stands before the
         instant it was last moved to, or was never set: it was emptied, or is an older copy. They are returned until `filled`.
-        In the same round trip some agent_ids of a view are looked for; `absent` are then those that have no value. `emptied` are the
-        views among the lost that this worker had moved before: a store that nobody has filled yet has lost nothing.
+        In the same round trip some agent_ids of a view are looked for; `absent` are then those that have no value, `unvouched` those of
+        which `valid_through` says nothing, as somebody pushed them. `emptied` are the views among the lost that this worker had moved
+        before: a store that nobody has filled yet has lost nothing.
 
         Raises:
             OnlineStoreDownError: Redis does not answer.
@@ -135,10 +139,12 @@ class Publisher:
                 online.send(pipe, online.layout_call(self._project, view))
                 expected = self._through.get(view, online.FILLING + 1)
                 online.send(pipe, online.move_call(self._project, view, instant, sorted(shards), expected=expected))
-            self._look(pipe, look)
+            looks = [] if look is None else self._looks(look, instant - clock.AHEAD_LIMIT_US)
+            for call in looks:
+                online.send(pipe, call)
             found = pipe.execute()
-        answers, there = found[1 : 2 * len(views) : 2], found[2 * len(views) :]
-        self.absent = self.missing(*look) if look is not None and sum(there) < len(look[1]) else []
+        answers = found[1 : 2 * len(views) : 2]
+        self._note(look[1] if look else (), looks, found[2 * len(views) :])
         lost = {view for view, (there, _) in zip(views, answers, strict=True) if not there}
         self.emptied = {view for view in lost if self._through.get(view, online.FILLING) > online.FILLING}
         self.furthest = max((furthest for _, furthest in answers), default=0)
@@ -155,23 +161,16 @@ class Publisher:
         found = online.shard_instants(self._client, self._project, views)
         return [instant for instants in found for shard, instant in instants.items() if shard in shards]
 
-    def missing(self, view: StoredView, keys: Sequence[str]) -> list[str]:
-        """Return those of some agent_ids that have no value online.
+    def _looks(self, look: tuple[StoredView, Sequence[str]], before: int) -> list[Call]:
+        return online.look_calls(self._project, *look, before, cluster=is_cluster(self._client))
 
-        Raises:
-            OnlineStoreDownError: Redis does not answer.
-
-        """
-        with redis_errors(self._client), self._client.pipeline(transaction=False) as pipe:
-            for key in keys:
-                pipe.exists(online.value_key(self._project, view, key))
-            return [key for key, there in zip(keys, pipe.execute(), strict=True) if not there]
-
-    def _look(self, pipe: Any, look: tuple[StoredView, Sequence[str]] | None) -> None:
-        """Ask how many of some agent_ids have a value: by one command, but for a cluster, whose keys have slots of their own."""
-        names = [online.value_key(self._project, look[0], key) for key in look[1]] if look is not None else []
-        for some in ([name] for name in names) if is_cluster(self._client) else filter(None, [names]):
-            pipe.exists(*some)
+    def _note(self, agent_ids: Sequence[str], looks: Sequence[Call], answers: Sequence[Sequence[int]]) -> None:
+        """Take note of what a look found."""
+        self.absent, self.unvouched, start = [], [], 0
+        for (_, number, _), positions in zip(looks, answers, strict=True):
+            for position in positions:
+                (self.absent if position < 0 else self.unvouched).append(agent_ids[start + abs(position) - 1])
+            start += number
 
     def stored(self, view: StoredView, wanted: Callable[[str], bool]) -> dict[str, Mapping[str, Value]]:
         """Return agent_id → features as they stand online, of those that are wanted.

@@ -353,11 +353,14 @@ class Worker:
     def _move(self) -> set[StoredView]:
         """Say how far the values are complete, and look for some of them; returns the views of which Redis lost all.
 
-        One that is not there any more though nobody took it away counts as changed: the next tick writes it.
+        One that is not there any more though nobody took it away counts as changed: the next tick writes it. So does one that somebody
+        pushed a while ago: `valid_through` says nothing of it, so it grows old though nothing happens to its agent_id.
         """
         found = self._known.some() if not self._publisher.pending else None
         look = None if found is None else (found[0].stored, found[1])
         lost = self._publisher.move([view.stored for view in self._views], self.health.as_of, self.health.shards, look)
+        if found is not None:
+            found[0].again(self._publisher.unvouched)
         if found is not None and (absent := self._publisher.absent):
             self.health.lost += len(absent)
             self.health.lost_at = time.time()

@@ -18,7 +18,7 @@ from detektor_pipelines.language.calendar import owner
 from detektor_pipelines.language.windows import DAY, HOUR, MINUTE, Window, floor_to
 from detektor_pipelines.stores.feast.labels import TABLE
 from detektor_pipelines.stores.offline.coverage import ALWAYS
-from detektor_pipelines.stores.offline.gaps import NOTHING_PUBLISHED, Version, gaps_before, touched_sql
+from detektor_pipelines.stores.offline.gaps import NOTHING_PUBLISHED, Gap, Version, gaps_before, touched_sql
 from detektor_pipelines.stores.offline.point_in_time import AT, GAPS, UNKNOWN
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Gaps:
     def prepare(self, cursor: Cursor) -> None:
         """Make the temporary table that the join reads, from the labels that stand in theirs."""
         cursor.execute(
-            f"CREATE TEMPORARY TABLE {GAPS} (relation integer, key text, number integer, starts timestamptz, ends timestamptz)"
+            f"CREATE TEMPORARY TABLE {GAPS} (relation integer, key text, number integer, starts timestamptz, speaks_after timestamptz)"
             " ON COMMIT DROP"
         )
         self._found.clear()
@@ -77,16 +77,16 @@ class Gaps:
     def _versions(self) -> list[tuple[int, Version]]:
         return [(number, each.version) for number, each in enumerate(self.relations) if each.version]
 
-    def _fill(self, cursor: Cursor, relation: int, version: Version, number: int, gap: Interval, asked: tuple[int, int]) -> None:
+    def _fill(self, cursor: Cursor, relation: int, version: Version, number: int, gap: Gap, asked: tuple[int, int]) -> None:
         touched = touched_sql(version, gap, *asked)
         cursor.execute(
             f"WITH touched AS (SELECT * FROM ({touched}) t), filled AS (INSERT INTO {GAPS}"
-            f" SELECT {relation}, key, {number}, {_bound(gap[0])}, {_bound(gap[1])} FROM touched)"
+            f" SELECT {relation}, key, {number}, {_bound(gap.start)}, {_bound(gap.speaks_after)} FROM touched)"
             " SELECT (EXTRACT(EPOCH FROM MIN(first)) * 1000000)::bigint FROM touched"
         )
         (event,) = cursor.fetchone()
         if event is not None:
-            start, end = ALWAYS if gap == NOTHING_PUBLISHED else gap
+            start, end = ALWAYS if gap == NOTHING_PUBLISHED else gap[:2]
             self._found[relation, number] = event - 1 if start == ALWAYS[0] else start, min(end, asked[1])
 
     def told(self, table: pa.Table) -> pa.Table:

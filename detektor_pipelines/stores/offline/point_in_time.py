@@ -27,8 +27,8 @@ AT: Final = "detektor_at"
 """A label's instant."""
 
 GAPS: Final = "detektor_gaps"
-"""The temporary table of what was not published: columns relation, key, number, starts, ends; in (starts, ends] a row of the key may be
-missing from the relation of that number in the query."""
+"""The temporary table of what was not published: columns relation, key, number, starts, speaks_after; after `starts` a row of the key
+may be missing from the relation of that number in the query, and only one of after `speaks_after` counts."""
 
 _FOUND: Final = "detektor_found"
 
@@ -73,7 +73,7 @@ def join(labels: str, label_columns: Sequence[str], relations: Sequence[Relation
         selected += [f"r{number}.{quoted(name)}" for _, name in relation.columns]
         gap = ""
         if relation.version:
-            gap = f"g{number}.ends"
+            gap = f"g{number}.speaks_after"
             joins.append(f"LEFT JOIN LATERAL ({_newest_gap(relation, relation.version.grain, number)}) AS g{number} ON TRUE")
             selected.append(f"CASE WHEN r{number}.{_FOUND} IS NULL THEN g{number}.number END AS {UNKNOWN}{number}")
         joins.append(f"LEFT JOIN LATERAL ({_newest(relation, gap, known_at_label=known_at_label)}) AS r{number} ON TRUE")
@@ -111,7 +111,7 @@ def _newest_gap(relation: Relation, grain: int, number: int) -> str:
     ((_, key),) = relation.keys
     instant = f"DATE_BIN(INTERVAL '{grain} microseconds', l.{quoted(AT)}, TIMESTAMPTZ '1970-01-01 00:00:00Z')"
     return (
-        f"SELECT g.number, g.ends FROM {GAPS} AS g WHERE g.relation = {number} AND g.key = l.{quoted(key)} AND g.starts < {instant}"
+        f"SELECT g.number, g.speaks_after FROM {GAPS} AS g WHERE g.relation = {number} AND g.key = l.{quoted(key)} AND g.starts < {instant}"
         " ORDER BY g.starts DESC LIMIT 1"
     )
 

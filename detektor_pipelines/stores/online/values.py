@@ -109,6 +109,25 @@ return 1
 """
 """Takes its snapshot from a value of ARGV[1] bytes before the tail, unless it is true later than ARGV[2]; returns whether it did."""
 
+_LOOK: Final = """
+local found, size = {}, tonumber(ARGV[1])
+for i, key in ipairs(KEYS) do
+    local known = redis.pcall('GETRANGE', key, size, size)
+    if type(known) == 'string' and not string.find(known, '^%d') then
+        local head = redis.call('GETRANGE', key, 0, 11)
+        if head == '' then found[#found + 1] = -i
+        elseif #head == 12 and string.sub(head, 1, 2) == string.char(222, 1) and struct.unpack('>i8', head, 5) < tonumber(ARGV[2]) then
+            found[#found + 1] = i
+        end
+    end
+end
+return found
+"""
+"""Returns the positions of the keys that are not there, negative, and of the values that say nothing of the log, true before ARGV[2].
+
+ARGV[1] is the size of a value before its tail. Reads a few bytes of each, not the values.
+"""
+
 __all__ = ["OnlineRow", "OnlineStoreDownError", "Status", "StoredView", "WriteCounts", "read", "read_views", "redis_client", "write_rows"]
 
 _log = logging.getLogger(__name__)
@@ -456,6 +475,17 @@ def layout_call(project: str, view: StoredView) -> Call:
     """Return the EVAL call that records a version's layout."""
     layout = json.dumps([list(each) for each in view.layout.fields], separators=(",", ":"))
     return "redis.call('SETNX', KEYS[1], ARGV[1])", 1, [layout_key(project, view), layout]
+
+
+def look_calls(project: str, view: StoredView, agent_ids: Sequence[str], before_us: int, *, cluster: bool = False) -> list[Call]:
+    """Return EVAL calls that look for values: each answers with positions from 1 of its agent_ids, in their order.
+
+    Negative positions are of those that have no value, positive ones of values without a snapshot that are true before `before_us`.
+    `cluster`: one call for each agent_id, as each key has a slot of its own.
+    """
+    names = [value_key(project, view, agent_id) for agent_id in agent_ids]
+    arguments = [str(view.layout.size), str(before_us)]
+    return [(_LOOK, len(some), [*some, *arguments]) for some in ([[name] for name in names] if cluster else filter(None, [names]))]
 
 
 def move_call(project: str, view: StoredView, valid_through_us: int, shards: Sequence[int], *, expected: int = 0) -> Call:

@@ -11,6 +11,7 @@ import pytest
 from support.redis_servers import LOOPBACK, Cluster, Watched, cluster_node, redis_cluster, tls_proxy, until, watched_redis
 
 from detektor_pipelines.catalog import VIEWS
+from detektor_pipelines.clock import AHEAD_LIMIT_US
 from detektor_pipelines.settings import Settings
 from detektor_pipelines.stack.servers import embedded
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError, async_client_of, client_of, mget_async, where_is
@@ -141,12 +142,19 @@ def test_the_stream_publishes(url: str, client: Redis) -> None:
         publisher.filled(VIEW)
         assert publisher.move([VIEW], NOON, range(online.SHARDS)) == set()
         client.delete(online.value_key(PROJECT, VIEW, AGENTS[5]))
-        assert publisher.missing(VIEW, AGENTS) == [AGENTS[5]]
-        assert publisher.missing(VIEW, AGENTS[6:]) == []
+        client.append(online.value_key(PROJECT, VIEW, AGENTS[7]), "5:5: stream here")
+        known = {AGENTS[7]}
+        for later, grown_old in ((0, []), (AHEAD_LIMIT_US, []), (AHEAD_LIMIT_US + 1, [each for each in AGENTS[6:] if each not in known])):
+            publisher.move([VIEW], NOON + later, range(online.SHARDS), (VIEW, AGENTS[6:]))
+            assert (publisher.absent, publisher.unvouched) == ([], grown_old)
+            publisher.move([VIEW], NOON + later, range(online.SHARDS), (VIEW, AGENTS[:6]))
+            assert (publisher.absent, publisher.unvouched) == ([AGENTS[5]], AGENTS[:5] if grown_old else [])
+        publisher.move([VIEW], NOON + later, range(online.SHARDS), (VIEW, []))
+        assert (publisher.absent, publisher.unvouched) == ([], [])
     finally:
         publisher.close()
     assert counts(client) == {7, None}
-    assert online.valid_through(client, PROJECT, VIEW) == NOON
+    assert online.valid_through(client, PROJECT, VIEW) == NOON + AHEAD_LIMIT_US + 1
 
 
 def test_what_is_refused_is_told_and_counted_and_shards_wait_for_it(client: Redis) -> None:

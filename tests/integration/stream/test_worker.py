@@ -95,6 +95,7 @@ def test_random_interleavings_equal_batch(stack: Settings, client: Redis, monkey
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1_800)
 @settings(checked, max_examples=200)
 @given(histories(size=40), actions, st.data())
 def test_many_random_interleavings_equal_batch(stack: Settings, client: Redis, monkeypatch, events, acts, data) -> None:
