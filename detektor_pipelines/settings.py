@@ -20,7 +20,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urls
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDict
 
-from detektor_pipelines import installation
+from detektor_pipelines import clock, installation
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.files import HOME_VARIABLE, default_home
 
@@ -351,6 +351,8 @@ def origins(settings: Settings) -> dict[str, dict[str, str]]:
     for name, field in Settings.model_fields.items():
         value = getattr(settings, name)
         origin = next((title for title, given in sources if name in given), "default")
+        if name == "now" and value is not None and value == clock.kept(settings.home):  # which every command goes by (`clock.follow`)
+            origin = clock.FILE
         shown = "" if value is None else "(hidden)" if not field.repr else str(value)
         found[f"{ENV_PREFIX}{name.upper()}"] = {"value": shown, "from": origin}
     return found

@@ -44,6 +44,8 @@ def plan(*, as_json: JsonOption = False) -> None:
         print_json(found.as_data())
     else:
         _print(found)
+        if found.due:
+            typer.echo("To carry it out: detektor apply")
     if found.due:
         raise typer.Exit(_DUE)
 
@@ -183,7 +185,6 @@ def _print(found: Plan) -> None:
     ]
     if rows:
         print_table(("to compute", "days", "rows, about", "takes, about"), rows)
-    typer.echo("To carry it out: detektor apply")
 
 
 def _print_view(view: ViewPlan) -> None:

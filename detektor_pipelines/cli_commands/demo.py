@@ -40,6 +40,7 @@ EVENTS = 200_000
 REPORT = "report.html"
 _NINTH = "usage"
 _NAMES_SHOWN = 15
+_TITLE = 16
 
 
 def register(app: typer.Typer) -> None:
@@ -121,9 +122,12 @@ class _Steps:
 
     def line(self, title: str, text: str) -> None:
         """Print a step's line."""
-        from rich.markup import escape
+        from rich.table import Column, Table
+        from rich.text import Text
 
-        self.console.print(f"[green]✓[/] {title:<16} [dim]{escape(visible(text))}[/]", highlight=False)
+        row = Table.grid(Column(no_wrap=True), Column(width=_TITLE), Column(overflow="fold"), padding=(0, 1))
+        row.add_row(Text("✓", "green"), title, Text(visible(text), "dim"))
+        self.console.print(row)
 
     def finish(self, title: str, seconds: float) -> None:
         """Print the line of a step that is done."""

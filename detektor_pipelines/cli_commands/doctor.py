@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from detektor_pipelines.cli_commands.output import JsonOption, print_json, print_table, styled
+from detektor_pipelines.cli_commands.output import JsonOption, print_json, print_table, say, styled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from detektor_pipelines.settings import Settings
     from detektor_pipelines.stack.checks import Check
@@ -22,10 +22,16 @@ def register(app: typer.Typer) -> None:
     app.command("doctor")(doctor)
 
 
-def doctor(*, as_json: JsonOption = False) -> None:
+def doctor(
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="Also what is well, and the settings that have their defaults.")] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Check Python, packages, disk, ports, servers and tables, and say what fixes each; exit code 1 when something failed.
 
-    Examples: [bold]detektor doctor[/], [bold]detektor doctor --json | jq .checks[/]
+    Shows what is not well, names the rest, and which settings are not the defaults.
+
+    Examples: [bold]detektor doctor[/], [bold]detektor doctor --all[/], [bold]detektor doctor --json | jq .checks[/]
     """
     from detektor_pipelines.settings import get_settings, origins
     from detektor_pipelines.stack.checks import all_checks
@@ -45,10 +51,22 @@ def doctor(*, as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"checks": [_as_json(check) for check in checks], "settings": where})
     else:
-        print_table(("check", "result", "found", "what to do"), [(c.name, _MARKS[c.result], c.found, c.fix) for c in checks])
-        print_table(("setting", "value", "from"), [(name, row["value"], row["from"]) for name, row in where.items()])
+        _print(checks, where, everything=everything)
     if any(check.result == "failed" for check in checks):
         raise typer.Exit(1)
+
+
+def _print(checks: Sequence[Check], where: Mapping[str, Mapping[str, str]], *, everything: bool) -> None:
+    well = [check for check in checks if check.result == "ok" and not everything]
+    if rows := [(each.name, _MARKS[each.result], each.found, each.fix) for each in checks if each not in well]:
+        print_table(("check", "result", "found", "what to do"), rows)
+    if well:
+        say(f"Well: {', '.join(dict.fromkeys(each.name for each in well))}.")
+    chosen = [(name, row["value"], row["from"]) for name, row in where.items() if everything or row["from"] != "default"]
+    if chosen:
+        print_table(("setting", "value", "from"), chosen)
+    if not everything:
+        say("All of it: detektor doctor --all")
 
 
 def _tables() -> Check:

@@ -55,9 +55,8 @@ def install(*, settings: SettingsOption = None, project: ProjectOption = False, 
     if not any(file.commands().values()):
         type(file)(file.backup).write(before)
     file.write(after)
-    typer.echo(
-        f"Written. Claude Code sessions that start from now on are recorded; `detektor hook uninstall` removes it. Before: {file.backup}"
-    )
+    kept = f" Before: {file.backup}" if before else ""
+    typer.echo(f"Written. Claude Code sessions that start from now on are recorded; `detektor hook uninstall` removes it.{kept}")
 
 
 def uninstall(*, settings: SettingsOption = None, project: ProjectOption = False, yes: YesOption = False) -> None:

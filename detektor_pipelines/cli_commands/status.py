@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from detektor_pipelines.stack import StackStatus
 
 
+_COMMANDS = 2
+"""How many commands fix a table line by line; where there are more, one for all views does."""
+
+
 @dataclass(frozen=True)
 class Section:
     """One table of the status page, the same as data, and the commands that fix what is wrong in it."""
@@ -39,6 +43,9 @@ def views(settings: Settings) -> Section:
     found = freshness(settings, VIEWS)
     rows = tuple((each.view, each.last_closed or "none", len(each.stale), len(each.missing)) for each in found)
     commands = tuple(dict.fromkeys(each.fix for each in found if each.fix))
+    if len(commands) > _COMMANDS:
+        due = [day for each in found if each.fix for day in (*each.stale, *each.missing)]
+        commands = (f"detektor backfill --from {min(due)} --to {max(due)}",) if due else commands
     columns = ("view", "last closed day", "stale days", "missing days")
     return Section("views", "Feature views", columns, rows, [each.as_data() for each in found], commands)
 

@@ -24,10 +24,10 @@ _KEPT: Final = 50
 
 _GUESSES: Final = (
     ("code-reviewer", ("review", "critic", "audit", "security", "qa")),
-    ("debugger", ("debug", "diagnos", "troubleshoot", "incident")),
+    ("debugger", ("debug", "diagnos", "troubleshoot", "incident", "investigat")),
     ("documentation-keeper", ("doc", "readme", "writer", "changelog")),
     ("deployment-specialist", ("deploy", "release", "devops", "ship")),
-    ("architecture-advisor", ("architect", "plan", "design", "strateg", "explore", "research", "analy")),
+    ("architecture-advisor", ("architect", "plan", "design", "strateg")),
 )
 _USUAL_GUESS: Final = "detektor-coder"
 
