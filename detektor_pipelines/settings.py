@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import json
 import os
+from configparser import ConfigParser
+from configparser import Error as ConfigError
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -20,7 +22,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urls
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDict
 
-from detektor_pipelines import installation
+from detektor_pipelines import installation, sessions
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.files import HOME_VARIABLE, default_home
 
@@ -181,17 +183,17 @@ class Settings(BaseSettings):
 
     @property
     def postgres_dsn(self) -> str:
-        """The libpq URL (`postgresql://…`), for psycopg and ADBC; it holds the password."""
-        query = urlencode(_query_of(self.external_postgres_url), quote_via=quote)
-        return f"postgresql://{self._postgres_authority}" + (f"?{query}" if query else "")
+        """The libpq URL (`postgresql://…`), for psycopg and ADBC; it holds the password, and what every session of ours sets."""
+        given = _query_of(self.external_postgres_url) if self.external_postgres_url else _against_libpq(self.postgres_host)
+        query = urlencode(given, quote_via=quote)
+        return sessions.fixed(f"postgresql://{self._postgres_authority}" + (f"?{query}" if query else ""))
 
     def sqlalchemy_url(self, schema: str, driver: str = "psycopg2") -> str:
         """Return SQLAlchemy's URL whose search path is `schema`; `driver` is psycopg2 (Dagster, MLflow) or psycopg (Feast)."""
-        options = f"-csearch_path={schema}"
+        given = {"search_path": schema}
         if self.postgres_user in map(login_name, OWNED_SCHEMAS.get(schema, ())):
-            options += f" -crole={OWNER_PREFIX}{schema}"  # several programs share the tables, whichever of them makes them
-        query = _query_of(self.external_postgres_url) | {"options": options}
-        return f"postgresql+{driver}://{self._postgres_authority}?{urlencode(query, quote_via=quote)}"
+            given["role"] = OWNER_PREFIX + schema  # several programs share the tables, whichever of them makes them
+        return sessions.changed(self.postgres_dsn, given).replace("postgresql://", f"postgresql+{driver}://", 1)
 
     @property
     def redis_url(self) -> str:
@@ -420,16 +422,67 @@ def _reached(host: str) -> str:
 
 
 def _postgres_fields(url: str | None) -> dict[str, Any]:
+    """Take the URL of a server of one's own apart. What it leaves out is what libpq takes it for: see `_of_libpq`."""
     if not url:
         return {}
     parts = _split(url, ("postgresql", "postgres"), "DETEKTOR_EXTERNAL_POSTGRES_URL", "postgresql://user:password@host:5432/database")
-    return {
-        "postgres_host": parts.hostname or "127.0.0.1",
-        "postgres_port": parts.port or 5432,
-        "postgres_user": unquote(parts.username or "detektor"),
-        "postgres_password": _password_of(parts, "DETEKTOR_POSTGRES_PASSWORD"),
-        "postgres_database": unquote(parts.path.lstrip("/")) or "detektor",
+    query = _query_of(url)
+    given = {
+        "host": parts.hostname or query.get("host"),
+        "port": parts.port or query.get("port"),
+        "user": unquote(parts.username or "") or query.get("user"),
+        "dbname": unquote(parts.path.lstrip("/")) or query.get("dbname"),
     }
+    left = _of_libpq(query.get("service")) if not all(given.values()) else {}
+    found = {name: value or left.get(name) for name, value in given.items()}
+    return {
+        "postgres_host": found["host"] or "127.0.0.1",
+        "postgres_port": found["port"] or 5432,
+        "postgres_user": found["user"] or "detektor",
+        "postgres_password": _password_of(parts, "DETEKTOR_POSTGRES_PASSWORD") or left.get("password"),
+        "postgres_database": found["dbname"] or "detektor",
+    }
+
+
+def _of_libpq(service: str | None) -> dict[str, str]:
+    """Return what libpq's service and then its variables (PGHOST, PGPORT, PGUSER, PGDATABASE) say, by libpq's names.
+
+    Raises:
+        UserError: A service is named that is not defined.
+
+    """
+    variables = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "dbname": "PGDATABASE"}
+    found = {name: value for name, variable in variables.items() if (value := os.environ.get(variable))}
+    service = service or os.environ.get("PGSERVICE")
+    return found | _service(service) if service else found
+
+
+def _service(name: str) -> dict[str, str]:
+    named = os.environ.get("PGSERVICEFILE")
+    files = [Path(named) if named else Path("~/.pg_service.conf").expanduser()]
+    files += [Path(directory) / "pg_service.conf" for directory in (os.environ.get("PGSYSCONFDIR"), "/etc/postgresql-common") if directory]
+    for file in files:
+        config = ConfigParser(interpolation=None, strict=False, delimiters=("=",))
+        try:
+            config.read(file, encoding="utf-8")
+        except ConfigError:
+            continue
+        if config.has_section(name):
+            return dict(config[name])
+    raise UserError(
+        f"The PostgreSQL service {name!r} is not defined.",
+        where="variable PGSERVICE, or service= in DETEKTOR_EXTERNAL_POSTGRES_URL",
+        fix=f"Define it in {files[0]}, or take it away.",
+    )
+
+
+def _against_libpq(host: str) -> dict[str, str]:
+    """Return what keeps libpq's variables from a server of ours on this machine: they are meant for another one."""
+    if host != "127.0.0.1":
+        return {}
+    meant = {"PGHOSTADDR": ("hostaddr", host), "PGSSLMODE": ("sslmode", "disable"), "PGGSSENCMODE": ("gssencmode", "disable")}
+    meant |= {"PGCHANNELBINDING": ("channel_binding", "disable"), "PGTARGETSESSIONATTRS": ("target_session_attrs", "any")}
+    return dict(pair for variable, pair in meant.items() if os.environ.get(variable))
 
 
 def _redis_fields(url: str | None) -> dict[str, Any]:
@@ -531,4 +584,4 @@ def _credentials(user: str, password: SecretStr | None) -> str:
 
 
 def _host(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+    return f"[{host}]" if ":" in host else quote(host, safe="")  # a Unix socket's directory has slashes

@@ -269,6 +269,9 @@ def print_servers(status: StackStatus) -> None:
         for service in status.services
     ]
     print_table(("server", "state", "address", "pid", "for"), rows)
+    for service in status.services:
+        if service.why:
+            say(f"{service.title}: {service.why}")
     if asking := [(service.title, service.login) for service in status.services if service.login]:
         say("Logins: " + ", ".join(f"{title} {login.removeprefix(LOGIN_PREFIX)}" for title, login in asking))
     logs = sorted({service.log.parent for service in status.services if service.log})
