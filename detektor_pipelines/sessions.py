@@ -43,7 +43,7 @@ ALWAYS: Final = {
 }
 """By name, as `SHOW` knows it. Each is known to PostgreSQL 14 and later, and everybody may set it."""
 
-_SWITCH: Final = re.compile(r"(?:-c\s*|--)([\w.-]+)=((?:\\.|\S)*)|((?:\\.|\S)+)")
+_SWITCH: Final = re.compile(r"(?:-c\s*|--)([\w.-]+)=((?:\\.|\S)*)|((?:\\.|\S)+)", re.DOTALL)
 
 
 def fixed(url: str) -> str:
@@ -81,7 +81,7 @@ def _read(options: str) -> tuple[list[str], dict[str, str]]:
         if other:
             switches.append(other)
         else:
-            found[name.lower().replace("-", "_")] = re.sub(r"\\(.)", r"\1", value)
+            found[name.lower().replace("-", "_")] = re.sub(r"\\(.)", r"\1", value, flags=re.DOTALL)
     return switches, found
 
 
