@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
+import signal
 import socket
 import struct
+import subprocess
 import threading
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+from detektor_pipelines.stack import ports
+from detektor_pipelines.stack.servers import embedded, postgres, privileges
 
-    from detektor_pipelines.stack.servers import embedded
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+BINARIES: Final = max(Path("/usr/lib/postgresql").glob("*/bin/initdb"), default=Path("none/initdb")).parent
+PGBOUNCER: Final = shutil.which("pgbouncer") or ""
+REDIS: Final = shutil.which("redis-server") or shutil.which("valkey-server") or ""
+"""What the system's packages bring; empty where they are not installed."""
 
 OTHER_SETTINGS: Final = {
     "TimeZone": "America/New_York",
@@ -82,6 +92,39 @@ def dropping_options(server: embedded.PostgresServer) -> Iterator[int]:
             back.join(5)
 
     with _listening(pass_on) as port:
+        yield port
+
+
+@contextmanager
+def of_debian(directory: Path, *lines: str, initdb: Sequence[str] = ()) -> Iterator[embedded.PostgresServer]:
+    """Run the newest PostgreSQL that is installed as a package in `directory`, with further lines of its configuration."""
+    login = postgres.Login("detektor", embedded.PASSWORD, ports.free_port())
+    data, password = directory / "data", directory / "password"
+    data.mkdir(parents=True, mode=0o700)
+    password.write_text(login.password)
+    begin = [*privileges.unprivileged(data), f"{BINARIES}/initdb", "-D", str(data), "-U", login.user, "-A", "scram-sha-256"]
+    done = subprocess.run([*begin, f"--pwfile={password}", "-E", "UTF8", *initdb], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with (data / "postgresql.conf").open("a", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in ("listen_addresses = '127.0.0.1'", "unix_socket_directories = ''", "fsync = off", *lines))
+    words = [*privileges.unprivileged(data), f"{BINARIES}/postgres", "-D", str(data), "-p", str(login.port)]
+    with embedded.running(words, directory, signal.SIGINT, lambda: postgres.is_ready(login)) as pid:
+        yield embedded.PostgresServer(login, pid)
+
+
+@contextmanager
+def pgbouncer(directory: Path, server: embedded.PostgresServer, *lines: str) -> Iterator[int]:
+    """Run PgBouncer before a server, with further lines of its configuration; yields its port."""
+    port = ports.free_port()
+    directory.mkdir(parents=True, exist_ok=True)
+    users = directory / "users.txt"
+    users.write_text(f'"{server.login.user}" "{server.login.password}"\n"pooled" "throw-away"\n')
+    configuration = directory / "pgbouncer.ini"
+    address = f"host={server.login.host} port={server.login.port}"
+    written = ("[databases]", f"* = {address}", "[pgbouncer]", "listen_addr = 127.0.0.1", f"listen_port = {port}", "unix_socket_dir =")
+    configuration.write_text("\n".join((*written, "auth_type = scram-sha-256", f"auth_file = {users}", *lines)) + "\n")
+    words = [*privileges.unprivileged(directory), PGBOUNCER, str(configuration)]
+    with embedded.running(words, directory, signal.SIGTERM, lambda: ports.answers(port)):
         yield port
 
 

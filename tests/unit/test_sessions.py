@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import psycopg.conninfo
 import pytest
 from hypothesis import given
@@ -8,6 +10,9 @@ from hypothesis import strategies as st
 from detektor_pipelines import sessions
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 URL = "postgresql://me:p%40ss@db:5433/features"
 
@@ -31,7 +36,12 @@ def test_switches_that_set_nothing_stay() -> None:
     assert sessions.set_in(kept)["geqo"] == "off"
 
 
-@given(st.dictionaries(st.from_regex(r"[a-z_]{1,8}(\.[a-z_]{1,8})?", fullmatch=True), st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=12)))
+@given(
+    st.dictionaries(
+        st.from_regex(r"[a-z_]{1,8}(\.[a-z_]{1,8})?", fullmatch=True),
+        st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=12),
+    )
+)
 def test_any_value_comes_back_and_drivers_read_the_url(settings: dict[str, str]) -> None:
     url = sessions.changed(URL, settings)
     assert sessions.set_in(url) == settings
@@ -60,15 +70,19 @@ def test_the_embedded_server_is_reached_whatever_libpqs_variables_say(monkeypatc
     assert (read["hostaddr"], read["sslmode"]) == ("127.0.0.1", "disable")
 
 
-def test_a_service_fills_what_the_url_leaves_out(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
-    file = f"{tmp_path}/services"
-    with open(file, "w", encoding="utf-8") as out:
-        out.write("[ours]\nhost=db9\nport=6002\nuser=service\npassword=s=%1\ndbname=store\n[other]\nhost=no\n")
-    monkeypatch.setenv("PGSERVICEFILE", file)
+def test_a_service_fills_what_the_url_leaves_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "services"
+    file.write_text("[ours]\nhost=db9\nport=6002\nuser=service\npassword=s=%1\ndbname=store\n[other]\nhost=no\n", encoding="utf-8")
+    monkeypatch.setenv("PGSERVICEFILE", str(file))
     monkeypatch.setenv("PGSERVICE", "other")
     monkeypatch.setenv("PGHOST", "elsewhere")
     settings = Settings(external_postgres_url="postgresql://me@/?service=ours")
-    assert (settings.postgres_host, settings.postgres_port, settings.postgres_user, settings.postgres_database) == ("db9", 6002, "me", "store")
+    assert (settings.postgres_host, settings.postgres_port, settings.postgres_user, settings.postgres_database) == (
+        "db9",
+        6002,
+        "me",
+        "store",
+    )
     assert settings.postgres_password is not None
     assert settings.postgres_password.get_secret_value() == "s=%1"
     with pytest.raises(UserError, match="'absent' is not defined"):

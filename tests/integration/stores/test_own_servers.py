@@ -51,7 +51,10 @@ SHOWN = {
 ASK = "SELECT " + " || '|' || ".join(f"current_setting('{name}')" for name in SHOWN)
 NAMES = ("zeta", "a-c", "ab", "a-b", "abc", "b")
 VIEW = view_of(
-    number=(count(), days(1)), issues=(total(event.issues_found), days(7)), at=(last(event.occurred_at), days(1)), name="own_server_features"
+    number=(count(), days(1)),
+    issues=(total(event.issues_found), days(7)),
+    latest=(last(event.occurred_at), days(1)),
+    name="own_server_features",
 )
 
 
