@@ -1,8 +1,7 @@
-"""The servers that a distribution packages, as somebody else runs them: PostgreSQL in another time zone and order of texts, PgBouncer, Redis."""
+"""The servers that a distribution packages, as others run them: PostgreSQL in another time zone and order of texts, PgBouncer, Redis."""
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +14,7 @@ from detektor_pipelines import stack
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.settings import Settings, get_settings
 from detektor_pipelines.stack import lifecycle
-from detektor_pipelines.stack.servers import pooler, postgres
+from detektor_pipelines.stack.servers import pooler
 from detektor_pipelines.stores.schema import migrate
 
 if TYPE_CHECKING:
