@@ -11,6 +11,7 @@ A pooler in between may drop them: `stack.servers.pooler` looks.
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
@@ -42,6 +43,14 @@ ALWAYS: Final = {
     "client_min_messages": "warning",
 }
 """By name, as `SHOW` knows it. Each is known to PostgreSQL 14 and later, and everybody may set it."""
+
+_QUIET: Final = {"PGTZ": "default", "PGDATESTYLE": "default", "PGCLIENTENCODING": "UTF8"}
+"""libpq's variables that it sends behind the options, and so would go before them, with what lets it send nothing else than ours."""
+
+QUIETED: Final = {name: os.environ[name] for name in _QUIET if os.environ.get(name)}
+"""What they were in this process; the programs that it starts have them quieted too."""
+
+os.environ.update({name: _QUIET[name] for name in QUIETED})
 
 _SWITCH: Final = re.compile(r"(?:-c\s*|--)([\w.-]+)=((?:\\.|\S)*)|((?:\\.|\S)+)", re.DOTALL)
 

@@ -55,6 +55,17 @@ _REDIS_KINDS: dict[str, Literal["server", "sentinel", "cluster"]] = {
 }
 
 
+_LIBPQ: dict[str, tuple[str, str]] = {
+    "host": ("PGHOST", "127.0.0.1"),
+    "port": ("PGPORT", "5432"),
+    "user": ("PGUSER", "detektor"),
+    "dbname": ("PGDATABASE", "detektor"),
+}
+"""What the URL of a server of one's own may leave out: libpq's variable for it, and what it is without."""
+
+_OVERRULED = {"PGOPTIONS", "PGTZ", "PGDATESTYLE", "PGCLIENTENCODING"}
+
+
 class Settings(BaseSettings):
     """Addresses, ports, credentials and directories of one installation.
 
@@ -349,12 +360,59 @@ def origins(settings: Settings) -> dict[str, dict[str, str]]:
         (STATE_FILE, _remembered(settings.state_file)),
         (SECRETS_FILE, _secrets(settings.secrets_file)),
     )
+    by_url = _origins_by_url(settings)
     found: dict[str, dict[str, str]] = {}
     for name, field in Settings.model_fields.items():
         value = getattr(settings, name)
-        origin = next((title for title, given in sources if name in given), "default")
+        origin = by_url.get(name) or next((title for title, given in sources if name in given), "default")
+        if name in SECRETS_IN_FILES and origin != by_url.get(name) and os.environ.get(f"{ENV_PREFIX}{name.upper()}_FILE"):
+            origin = f"{ENV_PREFIX}{name.upper()}_FILE"
         shown = "" if value is None else "(hidden)" if not field.repr else str(value)
         found[f"{ENV_PREFIX}{name.upper()}"] = {"value": shown, "from": origin}
+    return found | _of_libpqs_variables(settings)
+
+
+def _origins_by_url(settings: Settings) -> dict[str, str]:
+    """Return for the fields that the URL of a server of one's own fills where each value stands."""
+    found: dict[str, str] = {}
+    if url := settings.external_postgres_url:
+        parts, query, title = urlsplit(url), _query_of(url), f"{ENV_PREFIX}EXTERNAL_POSTGRES_URL"
+        service = _service(name) if (name := query.get("service") or os.environ.get("PGSERVICE")) else {}
+        of_url = {"host": parts.hostname, "port": parts.port, "user": parts.username, "dbname": parts.path.lstrip("/")}
+        for name, (variable, usual) in _LIBPQ.items():
+            field = "postgres_database" if name == "dbname" else f"postgres_{name}"
+            if of_url[name] or query.get(name):
+                found[field] = title
+            elif name in service:
+                found[field] = "service of libpq"
+            else:
+                found[field] = f"environment ({variable})" if os.environ.get(variable) else f"default ({usual})"
+        if parts.password:
+            found["postgres_password"] = title
+        elif not os.environ.get(f"{ENV_PREFIX}POSTGRES_PASSWORD") and "password" in service:
+            found |= {"postgres_password": "service of libpq"}
+    if url := settings.external_redis_url:
+        title = f"{ENV_PREFIX}EXTERNAL_REDIS_URL"
+        found |= dict.fromkeys(("redis_host", "redis_port", "redis_db"), title)
+        if urlsplit(redis_address(url).single_url).password:
+            found["redis_password"] = title
+    return found
+
+
+def _of_libpqs_variables(settings: Settings) -> dict[str, dict[str, str]]:
+    """Return libpq's own variables that are set, and whether they mean anything to us."""
+    found: dict[str, dict[str, str]] = {}
+    for variable in sorted(name for name, value in os.environ.items() if name.startswith("PG") and name[2:].isalpha() and value):
+        if variable in _OVERRULED or variable in sessions.QUIETED:
+            effect = "without effect: each session has what we rely on"
+        elif settings.external_postgres_url is None and variable == "PGSERVICE":
+            effect = "without effect: PostgreSQL is the platform's own; libpq wants it defined all the same"
+        elif settings.external_postgres_url is None and variable not in {"PGCONNECT_TIMEOUT", "PGAPPNAME"}:
+            effect = "without effect: PostgreSQL is the platform's own"
+        else:
+            effect = "as libpq takes it"
+        value = "(hidden)" if variable == "PGPASSWORD" else sessions.QUIETED.get(variable, os.environ[variable])
+        found[variable] = {"value": value, "from": f"environment, {effect}"}
     return found
 
 
@@ -436,11 +494,11 @@ def _postgres_fields(url: str | None) -> dict[str, Any]:
     left = _of_libpq(query.get("service")) if not all(given.values()) else {}
     found = {name: value or left.get(name) for name, value in given.items()}
     return {
-        "postgres_host": found["host"] or "127.0.0.1",
-        "postgres_port": found["port"] or 5432,
-        "postgres_user": found["user"] or "detektor",
+        "postgres_host": found["host"] or _LIBPQ["host"][1],
+        "postgres_port": found["port"] or _LIBPQ["port"][1],
+        "postgres_user": found["user"] or _LIBPQ["user"][1],
         "postgres_password": _password_of(parts, "DETEKTOR_POSTGRES_PASSWORD") or left.get("password"),
-        "postgres_database": found["dbname"] or "detektor",
+        "postgres_database": found["dbname"] or _LIBPQ["dbname"][1],
     }
 
 
@@ -451,8 +509,7 @@ def _of_libpq(service: str | None) -> dict[str, str]:
         UserError: A service is named that is not defined.
 
     """
-    variables = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "dbname": "PGDATABASE"}
-    found = {name: value for name, variable in variables.items() if (value := os.environ.get(variable))}
+    found = {name: value for name, (variable, _) in _LIBPQ.items() if (value := os.environ.get(variable))}
     service = service or os.environ.get("PGSERVICE")
     return found | _service(service) if service else found
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines.stack import ports
 from detektor_pipelines.stack.servers import embedded, postgres, privileges
+from detektor_pipelines.stack.servers import redis as redis_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -110,6 +111,18 @@ def of_debian(directory: Path, *lines: str, initdb: Sequence[str] = ()) -> Itera
     words = [*privileges.unprivileged(data), f"{BINARIES}/postgres", "-D", str(data), "-p", str(login.port)]
     with embedded.running(words, directory, signal.SIGINT, lambda: postgres.is_ready(login)) as pid:
         yield embedded.PostgresServer(login, pid)
+
+
+@contextmanager
+def redis_of_packages(directory: Path, *lines: str) -> Iterator[embedded.RedisServer]:
+    """Run the Redis, or Valkey, that is installed as a package, with further lines of its configuration."""
+    port = ports.free_port()
+    configuration = redis_server.write_configuration(directory, port, embedded.PASSWORD, durable=False)
+    with configuration.open("a", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in lines)
+    words = [REDIS, str(configuration)]
+    with embedded.running(words, directory, signal.SIGTERM, lambda: redis_server.is_ready(port, embedded.PASSWORD)) as pid:
+        yield embedded.RedisServer(port, embedded.PASSWORD, pid)
 
 
 @contextmanager

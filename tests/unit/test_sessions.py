@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from detektor_pipelines import sessions
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.settings import Settings
+from detektor_pipelines.settings import Settings, origins
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,3 +92,32 @@ def test_a_service_fills_what_the_url_leaves_out(monkeypatch: pytest.MonkeyPatch
 def test_a_sockets_directory_is_a_host() -> None:
     settings = Settings(external_postgres_url="postgresql://me@/x?host=/run/postgresql")
     assert psycopg.conninfo.conninfo_to_dict(settings.postgres_dsn)["host"] == "/run/postgresql"
+
+
+def test_doctor_says_where_each_value_comes_from(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "services").write_text("[ours]\nuser=service\n", encoding="utf-8")
+    for name, value in {
+        "PGSERVICEFILE": f"{tmp_path}/services",
+        "PGSERVICE": "ours",
+        "PGPORT": "6001",
+        "PGPASSWORD": "s3",
+        "PGTZ": "x",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("DETEKTOR_EXTERNAL_POSTGRES_URL", "postgresql://db/")
+    found = origins(Settings(external_redis_url="redis://:r3@cache/2"))
+    assert {name: found[f"DETEKTOR_POSTGRES_{name}"]["from"] for name in ("HOST", "PORT", "USER", "DATABASE")} == {
+        "HOST": "DETEKTOR_EXTERNAL_POSTGRES_URL",
+        "PORT": "environment (PGPORT)",
+        "USER": "service of libpq",
+        "DATABASE": "default (detektor)",
+    }
+    assert found["DETEKTOR_REDIS_HOST"] == {"value": "cache", "from": "DETEKTOR_EXTERNAL_REDIS_URL"}
+    assert found["PGPORT"]["from"] == "environment, as libpq takes it"
+    assert found["PGPASSWORD"]["value"] == "(hidden)"
+    assert found["PGTZ"]["from"].startswith("environment, without effect")
+    monkeypatch.delenv("DETEKTOR_EXTERNAL_POSTGRES_URL")
+    found = origins(Settings())
+    assert found["PGPORT"]["from"] == "environment, without effect: PostgreSQL is the platform's own"
+    assert found["DETEKTOR_POSTGRES_PORT"]["from"] == "default"
+    assert "s3" not in str(found)

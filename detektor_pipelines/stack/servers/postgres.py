@@ -100,7 +100,10 @@ def command(data: Path, port: int, *, durable: bool = True) -> list[str]:
 def is_ready(login: Login) -> bool:
     """Tell whether the server answers and accepts connections."""
     words = [binaries.postgres("pg_isready"), "-h", login.host, "-p", str(login.port), "-t", "2", "-q"]
-    return subprocess.run(words, check=False).returncode == 0
+    environment = {
+        name: value for name, value in os.environ.items() if name != "PGSERVICE"
+    }  # all is said; an undefined one would be no answer
+    return subprocess.run(words, check=False, env=environment).returncode == 0
 
 
 def run_sql(dsn: str, sql: str, **variables: str) -> str:

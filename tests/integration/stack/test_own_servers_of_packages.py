@@ -9,13 +9,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support import own_servers
+from support.log_rows import insert, partition_log
+from support.rule_log import run
+from support.rule_views import AGENT, happened, view_of
 
 from detektor_pipelines import stack
+from detektor_pipelines.cli_commands import doctor
+from detektor_pipelines.engine.online import publish_online
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.language import count, days
 from detektor_pipelines.settings import Settings, get_settings
 from detektor_pipelines.stack import lifecycle
 from detektor_pipelines.stack.servers import pooler
+from detektor_pipelines.stack.servers import redis as redis_server
+from detektor_pipelines.stack.servers.access import REDIS
+from detektor_pipelines.stores.online import values as online
 from detektor_pipelines.stores.schema import migrate
+from detektor_pipelines.stream.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +36,10 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 needs_postgres = pytest.mark.skipif(not own_servers.BINARIES.is_dir(), reason="no PostgreSQL is installed as a package (postgresql-15)")
 needs_pgbouncer = pytest.mark.skipif(not own_servers.PGBOUNCER, reason="PgBouncer is not installed (pgbouncer)")
+needs_redis = pytest.mark.skipif(
+    not own_servers.REDIS, reason="neither Redis nor Valkey is installed as a package (redis-server, valkey-server)"
+)
+VIEW = view_of(number=(count(), days(1)), name="packaged_features")
 IN_NEW_YORK = ("timezone = 'America/New_York'", "datestyle = 'German, DMY'", "default_transaction_isolation = 'serializable'")
 
 
@@ -98,3 +112,29 @@ def test_a_pool_of_transactions_is_seen_though_its_sessions_look_right(tmp_path:
                 found[mode] = pooler.refusal(Settings(home=tmp_path, external_postgres_url=url))
     assert found["session"] is None
     assert found["transaction"] is not None
+
+
+@needs_redis
+def test_values_go_online_there_and_are_read_with_the_rights_of_each_role(
+    database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DETEKTOR_NOW", "2026-03-17T12:00:00Z")
+    partition_log(database)
+    insert(database, [happened("2026-03-17 11:00", event_id="one"), happened("2026-03-17 11:30", event_id="two", project="p")])
+    run(database, VIEW, "2026-03-16", "2026-03-17")
+    with own_servers.redis_of_packages(tmp_path / "redis") as server:
+        redis_server.set_users(server.port, server.password, [(role, f"on >throw-away {rules}") for role, rules in REDIS.items()])
+
+        def as_role(role: str) -> Settings:
+            return database.model_copy(update={"external_redis_url": f"redis://{role}:throw-away@{server.host}:{server.port}/0"})
+
+        publish_online(as_role("compute"), VIEW)
+        with Worker(as_role("compute"), [VIEW]) as worker:
+            worker.tick()
+        with online.redis_client(as_role("read")) as client:
+            rows = online.read(client, database.project, VIEW, [AGENT, f"{AGENT}@p"])
+            assert [(row.values["number"], row.status) for row in rows if row] == [(2, "PRESENT"), (1, "PRESENT")]
+        found = {each.name: each for each in doctor._redis(as_role("admin"))}
+        assert found["Redis persistence"].result == "warning"
+        assert found["Redis eviction"].result == "ok"
+        assert found["Redis release"].found.startswith(("Redis 7", "Redis 8", "Valkey"))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -281,3 +284,21 @@ def _open_dagsters_storage(settings: Settings) -> None:
     from detektor_pipelines.orchestration.storage import _prepare
 
     _prepare(settings.sqlalchemy_url("dagster"))
+
+
+def test_libpqs_variables_do_not_go_before_what_we_rely_on(other: Settings) -> None:
+    code = f"""
+from detektor_pipelines.settings import Settings
+from detektor_pipelines.stores.connections import connect, connect_arrow
+from detektor_pipelines.stack.servers import postgres
+settings = Settings()
+for opened in (connect, connect_arrow):
+    with opened(settings) as connection, connection.cursor() as cursor:
+        cursor.execute({ASK!r})
+        print(cursor.fetchone()[0])
+print(postgres.run_sql(settings.postgres_dsn, {ASK!r}), end="")
+"""
+    variables = {"PGTZ": "Asia/Tokyo", "PGDATESTYLE": "SQL", "PGCLIENTENCODING": "LATIN1", "PGOPTIONS": "-c search_path=x", "PGHOST": "no"}
+    given = os.environ | variables | {"DETEKTOR_EXTERNAL_POSTGRES_URL": other.external_postgres_url or ""}
+    done = subprocess.run([sys.executable, "-c", code], env=given, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == ["|".join(SHOWN.values())] * 3, done.stderr
