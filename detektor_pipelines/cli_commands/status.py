@@ -247,6 +247,7 @@ def servers_as_json(status: StackStatus) -> dict[str, Any]:
             "seconds": service.seconds,
             "log": service.log,
             "login": service.login,
+            "why": str(service.why) if service.why else None,
         }
         for service in status.services
     }
