@@ -15,7 +15,7 @@ from detektor_pipelines.errors import UserError
 if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
 
-_CONNECT_SECONDS: Final = 10
+_CONNECT_SECONDS: Final = 5
 _PATH: Final = "detektor_looks"
 _WHOSE: Final = "SELECT pg_backend_pid(), current_setting('detektor.looks', true)"
 
@@ -55,8 +55,7 @@ def _keeps_sessions(url: str) -> bool:
             return False
         first.execute("SELECT set_config('detektor.looks', %s, false)", (mark,))
         (own, _) = first.execute(_WHOSE).fetchone() or (None, None)
-        with psycopg.connect(
-            url, connect_timeout=_CONNECT_SECONDS, prepare_threshold=None
-        ) as second:  # holds what it is given: a transaction
+        with psycopg.connect(url, connect_timeout=_CONNECT_SECONDS, prepare_threshold=None) as second:
+            # From here on `second` is in a transaction, and holds the backend that it was given
             (others, seen) = second.execute(_WHOSE).fetchone() or (None, None)
             return (own, mark) == first.execute(_WHOSE).fetchone() and others != own and seen != mark

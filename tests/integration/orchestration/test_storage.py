@@ -190,3 +190,19 @@ def test_a_check_of_a_backfills_run_is_planned_once_and_completed(database: Sett
             (complete,) = instance.event_log_storage.get_asset_check_execution_history(key, limit=10)
             assert complete.status.value == "SUCCEEDED"
             assert complete.event.dagster_event.asset_check_evaluation_data.passed
+
+
+def test_mlflow_asks_its_connections_too(database: Settings) -> None:
+    from mlflow.store.db.utils import create_sqlalchemy_engine
+
+    from detektor_pipelines.stores.connections import connect
+
+    engine = create_sqlalchemy_engine(database.sqlalchemy_url("mlflow"))
+    for _ in range(2):
+        with engine.connect() as connection:
+            assert connection.exec_driver_sql("SHOW search_path").scalar() == "mlflow"
+        with connect(database) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+            )
+    engine.dispose()
