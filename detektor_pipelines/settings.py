@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import json
 import os
+from configparser import ConfigParser
+from configparser import Error as ConfigError
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -20,7 +22,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urls
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDict
 
-from detektor_pipelines import clock, installation
+from detektor_pipelines import clock, installation, sessions
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.files import HOME_VARIABLE, default_home
 
@@ -51,6 +53,17 @@ _REDIS_KINDS: dict[str, Literal["server", "sentinel", "cluster"]] = {
     "redis+cluster": "cluster",
     "rediss+cluster": "cluster",
 }
+
+
+_LIBPQ: dict[str, tuple[str, str]] = {
+    "host": ("PGHOST", "127.0.0.1"),
+    "port": ("PGPORT", "5432"),
+    "user": ("PGUSER", "detektor"),
+    "dbname": ("PGDATABASE", "detektor"),
+}
+"""What the URL of a server of one's own may leave out: libpq's variable for it, and what it is without."""
+
+_OVERRULED = {"PGOPTIONS", "PGTZ", "PGDATESTYLE", "PGCLIENTENCODING"}
 
 
 class Settings(BaseSettings):
@@ -181,17 +194,17 @@ class Settings(BaseSettings):
 
     @property
     def postgres_dsn(self) -> str:
-        """The libpq URL (`postgresql://…`), for psycopg and ADBC; it holds the password."""
-        query = urlencode(_query_of(self.external_postgres_url), quote_via=quote)
-        return f"postgresql://{self._postgres_authority}" + (f"?{query}" if query else "")
+        """The libpq URL (`postgresql://…`), for psycopg and ADBC; it holds the password, and what every session of ours sets."""
+        given = _query_of(self.external_postgres_url) if self.external_postgres_url else _against_libpq(self.postgres_host)
+        query = urlencode(given, quote_via=quote)
+        return sessions.fixed(f"postgresql://{self._postgres_authority}" + (f"?{query}" if query else ""))
 
     def sqlalchemy_url(self, schema: str, driver: str = "psycopg2") -> str:
         """Return SQLAlchemy's URL whose search path is `schema`; `driver` is psycopg2 (Dagster, MLflow) or psycopg (Feast)."""
-        options = f"-csearch_path={schema}"
+        given = {"search_path": schema}
         if self.postgres_user in map(login_name, OWNED_SCHEMAS.get(schema, ())):
-            options += f" -crole={OWNER_PREFIX}{schema}"  # several programs share the tables, whichever of them makes them
-        query = _query_of(self.external_postgres_url) | {"options": options}
-        return f"postgresql+{driver}://{self._postgres_authority}?{urlencode(query, quote_via=quote)}"
+            given["role"] = OWNER_PREFIX + schema  # several programs share the tables, whichever of them makes them
+        return sessions.changed(self.postgres_dsn, given).replace("postgresql://", f"postgresql+{driver}://", 1)
 
     @property
     def redis_url(self) -> str:
@@ -347,14 +360,61 @@ def origins(settings: Settings) -> dict[str, dict[str, str]]:
         (STATE_FILE, _remembered(settings.state_file)),
         (SECRETS_FILE, _secrets(settings.secrets_file)),
     )
+    by_url = _origins_by_url(settings)
     found: dict[str, dict[str, str]] = {}
     for name, field in Settings.model_fields.items():
         value = getattr(settings, name)
-        origin = next((title for title, given in sources if name in given), "default")
+        origin = by_url.get(name) or next((title for title, given in sources if name in given), "default")
+        if name in SECRETS_IN_FILES and origin != by_url.get(name) and os.environ.get(f"{ENV_PREFIX}{name.upper()}_FILE"):
+            origin = f"{ENV_PREFIX}{name.upper()}_FILE"
         if name == "now" and value is not None and value == clock.kept(settings.home):  # which every command goes by (`clock.follow`)
             origin = clock.FILE
         shown = "" if value is None else "(hidden)" if not field.repr else str(value)
         found[f"{ENV_PREFIX}{name.upper()}"] = {"value": shown, "from": origin}
+    return found | _of_libpqs_variables(settings)
+
+
+def _origins_by_url(settings: Settings) -> dict[str, str]:
+    """Return for the fields that the URL of a server of one's own fills where each value stands."""
+    found: dict[str, str] = {}
+    if url := settings.external_postgres_url:
+        parts, query, title = urlsplit(url), _query_of(url), f"{ENV_PREFIX}EXTERNAL_POSTGRES_URL"
+        service = _service(name) if (name := query.get("service") or os.environ.get("PGSERVICE")) else {}
+        of_url = {"host": parts.hostname, "port": parts.port, "user": parts.username, "dbname": parts.path.lstrip("/")}
+        for name, (variable, usual) in _LIBPQ.items():
+            field = "postgres_database" if name == "dbname" else f"postgres_{name}"
+            if of_url[name] or query.get(name):
+                found[field] = title
+            elif name in service:
+                found[field] = "service of libpq"
+            else:
+                found[field] = f"environment ({variable})" if os.environ.get(variable) else f"default ({usual})"
+        if parts.password:
+            found["postgres_password"] = title
+        elif not os.environ.get(f"{ENV_PREFIX}POSTGRES_PASSWORD") and "password" in service:
+            found |= {"postgres_password": "service of libpq"}
+    if url := settings.external_redis_url:
+        title = f"{ENV_PREFIX}EXTERNAL_REDIS_URL"
+        found |= dict.fromkeys(("redis_host", "redis_port", "redis_db"), title)
+        if urlsplit(redis_address(url).single_url).password:
+            found["redis_password"] = title
+    return found
+
+
+def _of_libpqs_variables(settings: Settings) -> dict[str, dict[str, str]]:
+    """Return libpq's own variables that are set, and whether they mean anything to us."""
+    found: dict[str, dict[str, str]] = {}
+    for variable in sorted(name for name, value in os.environ.items() if name.startswith("PG") and name[2:].isalpha() and value):
+        if variable in _OVERRULED or variable in sessions.QUIETED:
+            effect = "without effect: each session has what we rely on"
+        elif settings.external_postgres_url is None and variable == "PGSERVICE":
+            effect = "without effect: PostgreSQL is the platform's own; libpq wants it defined all the same"
+        elif settings.external_postgres_url is None and variable not in {"PGCONNECT_TIMEOUT", "PGAPPNAME"}:
+            effect = "without effect: PostgreSQL is the platform's own"
+        else:
+            effect = "as libpq takes it"
+        value = "(hidden)" if variable == "PGPASSWORD" else sessions.QUIETED.get(variable, os.environ[variable])
+        found[variable] = {"value": value, "from": f"environment, {effect}"}
     return found
 
 
@@ -422,16 +482,66 @@ def _reached(host: str) -> str:
 
 
 def _postgres_fields(url: str | None) -> dict[str, Any]:
+    """Take the URL of a server of one's own apart. What it leaves out is what libpq takes it for: see `_of_libpq`."""
     if not url:
         return {}
     parts = _split(url, ("postgresql", "postgres"), "DETEKTOR_EXTERNAL_POSTGRES_URL", "postgresql://user:password@host:5432/database")
-    return {
-        "postgres_host": parts.hostname or "127.0.0.1",
-        "postgres_port": parts.port or 5432,
-        "postgres_user": unquote(parts.username or "detektor"),
-        "postgres_password": _password_of(parts, "DETEKTOR_POSTGRES_PASSWORD"),
-        "postgres_database": unquote(parts.path.lstrip("/")) or "detektor",
+    query = _query_of(url)
+    given = {
+        "host": parts.hostname or query.get("host"),
+        "port": parts.port or query.get("port"),
+        "user": unquote(parts.username or "") or query.get("user"),
+        "dbname": unquote(parts.path.lstrip("/")) or query.get("dbname"),
     }
+    left = _of_libpq(query.get("service")) if not all(given.values()) else {}
+    found = {name: value or left.get(name) for name, value in given.items()}
+    return {
+        "postgres_host": found["host"] or _LIBPQ["host"][1],
+        "postgres_port": found["port"] or _LIBPQ["port"][1],
+        "postgres_user": found["user"] or _LIBPQ["user"][1],
+        "postgres_password": _password_of(parts, "DETEKTOR_POSTGRES_PASSWORD") or left.get("password"),
+        "postgres_database": found["dbname"] or _LIBPQ["dbname"][1],
+    }
+
+
+def _of_libpq(service: str | None) -> dict[str, str]:
+    """Return what libpq's service and then its variables (PGHOST, PGPORT, PGUSER, PGDATABASE) say, by libpq's names.
+
+    Raises:
+        UserError: A service is named that is not defined.
+
+    """
+    found = {name: value for name, (variable, _) in _LIBPQ.items() if (value := os.environ.get(variable))}
+    service = service or os.environ.get("PGSERVICE")
+    return found | _service(service) if service else found
+
+
+def _service(name: str) -> dict[str, str]:
+    named = os.environ.get("PGSERVICEFILE")
+    files = [Path(named) if named else Path("~/.pg_service.conf").expanduser()]
+    files += [Path(directory) / "pg_service.conf" for directory in (os.environ.get("PGSYSCONFDIR"), "/etc/postgresql-common") if directory]
+    for file in files:
+        config = ConfigParser(interpolation=None, strict=False, delimiters=("=",))
+        try:
+            config.read(file, encoding="utf-8")
+        except ConfigError:
+            continue
+        if config.has_section(name):
+            return dict(config[name])
+    raise UserError(
+        f"The PostgreSQL service {name!r} is not defined.",
+        where="variable PGSERVICE, or service= in DETEKTOR_EXTERNAL_POSTGRES_URL",
+        fix=f"Define it in {files[0]}, or take it away.",
+    )
+
+
+def _against_libpq(host: str) -> dict[str, str]:
+    """Return what keeps libpq's variables from a server of ours on this machine: they are meant for another one."""
+    if host != "127.0.0.1":
+        return {}
+    meant = {"PGHOSTADDR": ("hostaddr", host), "PGSSLMODE": ("sslmode", "disable"), "PGGSSENCMODE": ("gssencmode", "disable")}
+    meant |= {"PGCHANNELBINDING": ("channel_binding", "disable"), "PGTARGETSESSIONATTRS": ("target_session_attrs", "any")}
+    return dict(pair for variable, pair in meant.items() if os.environ.get(variable))
 
 
 def _redis_fields(url: str | None) -> dict[str, Any]:
@@ -533,4 +643,4 @@ def _credentials(user: str, password: SecretStr | None) -> str:
 
 
 def _host(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+    return f"[{host}]" if ":" in host else quote(host, safe="")  # a Unix socket's directory has slashes

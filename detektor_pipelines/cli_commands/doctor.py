@@ -39,6 +39,8 @@ def doctor(
     settings = get_settings()
     checks = [
         *all_checks(settings),
+        *_postgres(settings),
+        *_redis(settings),
         _tables(),
         _definitions(settings),
         _log(),
@@ -88,6 +90,61 @@ def _tables() -> Check:
     return Check("tables", "failed", f"revision {found}, this code wants {expected}", "detektor up")
 
 
+def _postgres(settings: Settings) -> Iterator[Check]:
+    """Say which release of PostgreSQL it is, and what of its settings ours cannot go before."""
+    from datetime import datetime
+
+    from detektor_pipelines.errors import UserError
+    from detektor_pipelines.stack import supported
+    from detektor_pipelines.stack.checks import Check
+    from detektor_pipelines.stack.servers import postgres
+
+    asked = "SELECT current_setting('server_version_num'), coalesce(nullif(current_setting('transaction_timeout', true), ''), '0')"
+    try:
+        version, limit = postgres.run_sql(settings.postgres_dsn, asked).strip().split("|")
+    except UserError:  # its own line says so
+        return
+    today = datetime.now().astimezone().date()
+    yield supported.postgres(int(version), today, external=settings.external_postgres_url is not None)
+    if limit != "0":
+        fix = f"ALTER ROLE {settings.postgres_user} SET transaction_timeout = 0"
+        yield Check("PostgreSQL limits", "warning", f"transaction_timeout is {limit}: it ends a long backfill", fix)
+
+
+def _redis(settings: Settings) -> Iterator[Check]:
+    """Say which Redis it is, and whether it keeps what it is given."""
+    from datetime import datetime
+
+    from detektor_pipelines.errors import UserError
+    from detektor_pipelines.stack import supported
+    from detektor_pipelines.stack.checks import Check
+    from detektor_pipelines.stores.connections_redis import redis_client
+    from detektor_pipelines.stores.online.server import nodes
+
+    client = redis_client(settings)
+    try:
+        found = nodes(client)
+    except UserError:  # its own line says so
+        return
+    finally:
+        client.close()
+    today = datetime.now().astimezone().date()
+    for kind, version in sorted({(each.kind, each.version) for each in found}):
+        yield supported.redis(kind, version, today, external=settings.external_redis_url is not None)
+    if evicting := sorted({each.policy for each in found if each.policy.startswith("allkeys")}):
+        fix = "CONFIG SET maxmemory-policy noeviction or volatile-lru, and keep what may go in a Redis of its own"
+        yield Check("Redis eviction", "warning", f"{', '.join(evicting)}: it drops feature values when it is full", fix)
+    else:
+        yield Check("Redis eviction", "ok", "keeps what has no expiry")
+    if any(each.saves is False for each in found):
+        fix = 'CONFIG SET save "300 1" or CONFIG SET appendonly yes, and the same in its redis.conf'
+        told = "it keeps nothing over a restart: values are NOT_FOUND until the stream worker or a backfill has written them again"
+        yield Check("Redis persistence", "warning", told, fix)
+    else:
+        known = all(each.saves for each in found)
+        yield Check("Redis persistence", "ok", "writes what it holds to disk" if known else "does not say to this user")
+
+
 def _served(settings: Settings) -> Check:
     """Check that what is served is as fresh as it ought to be."""
     from detektor_pipelines.stack.checks import Check
@@ -126,18 +183,17 @@ def _restore(settings: Settings) -> Iterator[Check]:
 
 
 def _online(settings: Settings) -> Iterator[Check]:
-    """Check that nothing online lies ahead of the clock, and that Redis keeps what it is given."""
+    """Check that nothing online lies ahead of the clock."""
     from detektor_pipelines.catalog import VIEWS
     from detektor_pipelines.clock import now_us
     from detektor_pipelines.errors import UserError
     from detektor_pipelines.stack.checks import Check
     from detektor_pipelines.stores.connections_redis import redis_client
-    from detektor_pipelines.stores.online.clock import ahead, eviction_policies
+    from detektor_pipelines.stores.online.clock import ahead
 
     client = redis_client(settings)
     try:
         found = [each for each in (ahead(client, settings.project, view) for view in VIEWS) if each]
-        evicting = sorted(each for each in eviction_policies(client) if each.startswith("allkeys"))
     except UserError:
         yield Check("online values", "warning", "not readable", "detektor up redis")
         return
@@ -150,11 +206,6 @@ def _online(settings: Settings) -> Iterator[Check]:
         yield Check("online values", "failed", text, "Set the clocks right, then: detektor online repair")
     else:
         yield Check("online values", "ok", "none lies ahead of the clock")
-    if evicting:
-        fix = "CONFIG SET maxmemory-policy noeviction or volatile-lru, and keep what may go in a Redis of its own"
-        yield Check("Redis eviction", "warning", f"{', '.join(evicting)}: it drops feature values when it is full", fix)
-    else:
-        yield Check("Redis eviction", "ok", "keeps what has no expiry")
 
 
 def _log() -> Check:

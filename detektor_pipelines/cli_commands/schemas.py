@@ -233,7 +233,9 @@ def _hook_status() -> Schema:
 
 
 def _servers() -> dict[str, Schema]:
-    server = thing(state=TEXT, ready=YES, address=TEXT, pid=maybe(WHOLE), seconds=maybe(WHOLE), log=maybe(TEXT), login=maybe(TEXT))
+    server = thing(
+        state=TEXT, ready=YES, address=TEXT, pid=maybe(WHOLE), seconds=maybe(WHOLE), log=maybe(TEXT), login=maybe(TEXT), why=maybe(TEXT)
+    )
     return {"home": TEXT, "supervisor_pid": maybe(WHOLE), "servers": by_name(server)}
 
 

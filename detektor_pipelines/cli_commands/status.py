@@ -254,6 +254,7 @@ def servers_as_json(status: StackStatus) -> dict[str, Any]:
             "seconds": service.seconds,
             "log": service.log,
             "login": service.login,
+            "why": str(service.why) if service.why else None,
         }
         for service in status.services
     }
@@ -276,6 +277,9 @@ def print_servers(status: StackStatus) -> None:
         for service in status.services
     ]
     print_table(("server", "state", "address", "pid", "for"), rows)
+    for service in status.services:
+        if service.why:
+            say(f"{service.title}: {service.why}")
     if asking := [(service.title, service.login) for service in status.services if service.login]:
         say("Logins: " + ", ".join(f"{title} {login.removeprefix(LOGIN_PREFIX)}" for title, login in asking))
     logs = sorted({service.log.parent for service in status.services if service.log})

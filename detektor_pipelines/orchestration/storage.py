@@ -27,7 +27,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 from tenacity import Retrying, retry_if_exception_type, wait_fixed
 
-from detektor_pipelines import log_lines
+from detektor_pipelines import log_lines, refusals, sessions
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.settings import get_settings
 
@@ -44,12 +44,14 @@ SCHEMA: Final = "dagster"
 BATCH_VARIABLE: Final = "DAGSTER_EVENT_BATCH_SIZE"
 _BATCH: Final = "200"
 _AGAIN_SECONDS: Final = 0.5
+_SILENT: Final = refusals.Refusal("PostgreSQL does not answer.", "Run `detektor up`, or correct DETEKTOR_EXTERNAL_POSTGRES_URL.")
 
 
 class _Pooled:
     """What the three have in common: stands before the stock class."""
 
     _engine: Engine
+    postgres_url: str
 
     def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
         if _is_dagsters_process():
@@ -68,6 +70,12 @@ class _Pooled:
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> Self:
         """Build the storage from dagster.yaml."""
         return cls(config_value.get("postgres_url") or get_settings().sqlalchemy_url(SCHEMA), inst_data)
+
+    def optimize_for_webserver(self, statement_timeout: int, pool_recycle: int, max_overflow: int) -> None:
+        """Have an engine as the webserver wants it; the stock one gives out connections that PostgreSQL has closed, as an HTTP 500."""
+        self._engine.dispose()
+        url = sessions.changed(self.postgres_url, {"statement_timeout": str(statement_timeout)})
+        self._engine = _pooled(url, max_overflow=max_overflow, pool_recycle=pool_recycle)
 
     def dispose(self) -> None:
         """Close the kept connections."""
@@ -166,13 +174,15 @@ class PooledEventLogStorage(_Pooled, PostgresEventLogStorage):
             yield
 
 
-def _pooled(url: str) -> Engine:
+def _pooled(url: str, *, max_overflow: int = 30, pool_recycle: int = 1800) -> Engine:
     """Return an engine as dagster-postgres makes it, but for the pool.
 
     A connection that the server closed is replaced unnoticed. Threads beyond two get connections that are closed after use: each of
     Dagster's processes has three of these pools, and a server a few hundred places.
     """
-    engine = create_engine(url, isolation_level="AUTOCOMMIT", pool_size=2, max_overflow=30, pool_pre_ping=True, pool_recycle=1800)
+    engine = create_engine(
+        url, isolation_level="AUTOCOMMIT", pool_size=2, max_overflow=max_overflow, pool_pre_ping=True, pool_recycle=pool_recycle
+    )
     _engines.add(engine)
     return engine
 
@@ -207,14 +217,32 @@ def _prepare(url: str) -> None:
     deadline = time.monotonic() + get_settings().postgres_wait_seconds
     try:
         with _connected(engine, deadline) as connection:
+            _check_path(connection, url)
             if connection.scalar(text("SELECT to_regnamespace(:name)"), {"name": SCHEMA}) is None:
                 connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
     except OperationalError as error:
+        told = refusals.of_text(str(error.orig)) or _SILENT
         raise UserError(
-            "Dagster's storage cannot be opened: PostgreSQL does not answer or refuses the login.",
-            where=f"{engine.url.host}:{engine.url.port}, database {engine.url.database}",
-            fix="Run `detektor up`, or correct DETEKTOR_EXTERNAL_POSTGRES_URL.",
+            f"Dagster's storage cannot be opened: {told.what}",
+            where=f"{engine.url.host}:{engine.url.port}, database {engine.url.database}: {str(error.orig).partition(chr(10))[0][:300]}",
+            fix=told.fix.format(user=engine.url.username, database=engine.url.database),
         ) from error
+
+
+def _check_path(connection: Connection, url: str) -> None:
+    """Check that the tables will land where they belong: a pooler may drop what the URL asks for.
+
+    Raises:
+        UserError: They would not.
+
+    """
+    wanted = sessions.set_in(url).get("search_path")
+    if wanted is not None and connection.scalar(text("SHOW search_path")) != wanted:
+        raise UserError(
+            f"Dagster's storage cannot be opened: {refusals.POOLER}",
+            where=f"{connection.engine.url.host}:{connection.engine.url.port}, database {connection.engine.url.database}",
+            fix=refusals.POOLER_FIX,
+        )
 
 
 def _connected(engine: Engine, deadline: float) -> Connection:

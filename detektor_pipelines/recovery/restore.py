@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from detektor_pipelines import sessions
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.files import replace_file
 from detektor_pipelines.recovery import contents, log_chunks, tools
@@ -316,7 +317,7 @@ def _load(dsn: str, manifest: Manifest, fetch: Fetch, work: Path, number: int) -
         return 0
     file = work / f"log-{number}{log_chunks.SUFFIX}"
     fetch.get(chunk.object, file)
-    with psycopg.connect(dsn, autocommit=True, options="-c synchronous_commit=off") as connection:
+    with psycopg.connect(sessions.changed(dsn, {"synchronous_commit": "off"}), autocommit=True) as connection:
         log_chunks.load(connection, manifest.log["columns"], file)
     file.unlink()
     return chunk.contents.rows

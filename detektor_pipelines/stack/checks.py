@@ -165,13 +165,19 @@ def _server(settings: Settings, service: ServiceStatus) -> Check:
             f"{program.port_variable}={ports.free_port()} detektor up, or detektor up --free-ports",
         )
     if service.state == "unreachable":
-        return Check(service.title, "failed", f"yours at {service.address} does not answer", "Start it, or correct its address")
+        return _unreachable(service)
     if service.state == "failed":
         return Check(service.title, "failed", "failed", f"Read {service.log}; detektor up {service.name}")
     if found := _unwell(service):
         return found
     result = "warning" if service.name in lifecycle.DEFAULT_SERVICES else "ok"
     return Check(service.title, result, service.state, f"detektor up {service.name}" if service.state == "stopped" else "")
+
+
+def _unreachable(service: ServiceStatus) -> Check:
+    if service.why:
+        return Check(service.title, "failed", f"{service.why.what} {service.why.where}", service.why.fix or "")
+    return Check(service.title, "failed", f"yours at {service.address} does not answer", "Start it, or correct its address")
 
 
 def _logins(settings: Settings, services: Iterable[ServiceStatus]) -> Check:

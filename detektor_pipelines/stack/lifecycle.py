@@ -36,6 +36,7 @@ class ServiceStatus:
         pid: Of our process, or None.
         seconds: Since its start, or None.
         log: The file that its output goes to, or None for an external one.
+        why: For an unreachable one what is known of it.
         login: What PostgreSQL, or else Redis, calls it, None when it asks neither or does not run.
 
     """
@@ -48,6 +49,7 @@ class ServiceStatus:
     seconds: int | None = None
     log: Path | None = None
     login: str | None = None
+    why: UserError | None = None
 
     @property
     def ready(self) -> bool:
@@ -254,7 +256,7 @@ def _wait(settings: Settings, names: tuple[str, ...], tell: Callable[[str], None
 
 
 def _external_silent(program: Program, settings: Settings) -> UserError:
-    return UserError(
+    return program.refusal(settings) or UserError(
         f"The {program.title} that you named does not answer.",
         where=program.address(settings),
         fix="Start it, or correct the address; `detektor doctor` shows where it comes from.",
@@ -274,7 +276,9 @@ def _did_not_start(program: Program, settings: Settings, seconds: float) -> User
 def _service(settings: Settings, program: Program, states: dict[str, dict[str, object]]) -> ServiceStatus:
     address = program.address(settings)
     if program.external(settings) is not None:
-        return ServiceStatus(program.name, program.title, "external" if program.ready(settings) else "unreachable", address)
+        why = program.refusal(settings)
+        state = "external" if why is None and program.ready(settings) else "unreachable"
+        return ServiceStatus(program.name, program.title, state, address, why=why)
     row = states.get(program.name, {})
     name = str(row.get("statename", "STOPPED"))
     log = program.log(settings)

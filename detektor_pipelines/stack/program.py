@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from detektor_pipelines.errors import UserError
     from detektor_pipelines.settings import Settings
 
 
@@ -36,6 +37,7 @@ class Program:
         command: Its command line, in the foreground.
         ready: Whether it answers as it should; called often, takes milliseconds.
         external: The address of a server to use instead, or None.
+        refusal: Why an external one that answers, or does not, cannot be used; None when it can. Takes longer than `ready`.
         prepare: Makes the files it needs; called before each start.
         finish: Completes it once it is ready (databases, schemas); also called for an external server.
         environment: Its variables beside the inherited ones; secrets belong here, not on the command line.
@@ -55,6 +57,7 @@ class Program:
     command: Callable[[Settings], list[str]]
     ready: Callable[[Settings], bool]
     external: Callable[[Settings], str | None] = field(default=lambda _: None)
+    refusal: Callable[[Settings], UserError | None] = field(default=lambda _: None)
     prepare: Callable[[Settings], None] = _nothing
     finish: Callable[[Settings], None] | None = None
     environment: Callable[[Settings], dict[str, str]] = _no_variables

@@ -14,7 +14,7 @@ from detektor_pipelines.errors import UserError
 from detektor_pipelines.stack import binaries, logins, ports
 from detektor_pipelines.stack.program import Program
 from detektor_pipelines.stack.servers import dagster as dagster_servers
-from detektor_pipelines.stack.servers import postgres
+from detektor_pipelines.stack.servers import pooler, postgres
 from detektor_pipelines.stack.servers import redis as redis_server
 
 if TYPE_CHECKING:
@@ -61,7 +61,9 @@ def _postgres_ready(settings: Settings) -> bool:
 
 
 def _finish_postgres(settings: Settings) -> None:
-    if not settings.external_postgres_url:
+    if settings.external_postgres_url:
+        pooler.check(settings)
+    else:
         postgres.create_database(_postgres_login(settings).dsn("postgres"), settings.postgres_database)
     postgres.create_schemas(settings.postgres_dsn)
     if not settings.external_postgres_url:
@@ -169,6 +171,7 @@ PROGRAMS: dict[str, Program] = {
             prepare=lambda settings: postgres.initialise(_postgres_data(settings), _postgres_login(settings)),
             command=lambda settings: postgres.command(_postgres_data(settings), settings.postgres_port),
             ready=_postgres_ready,
+            refusal=pooler.refusal,
             finish=_finish_postgres,
             stop_signal="INT",  # fast shutdown: open transactions are rolled back instead of waited for
         ),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
 
 _STOP_SECONDS = 20
-_RENAMED = {"postgres", "redis-server"}  # they show their state in `ps` by overwriting their environment
+_RENAMED = {"postgres", "redis-server", "valkey-server"}  # they show their state in `ps` by overwriting their environment
 
 
 def find(settings: Settings) -> list[int]:

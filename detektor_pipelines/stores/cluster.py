@@ -21,6 +21,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from detektor_pipelines import refusals, sessions
 from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
@@ -156,9 +157,12 @@ def settle(connection: psycopg.Connection, *, writes: bool) -> None:
         writes: Whether it is for something that writes, here or, from what it reads here, to Redis.
 
     Raises:
-        UserError: `writes`, and it leads to a replica; or a life must begin, and this user does not own the log's tables.
+        UserError: `writes`, and it leads to a replica; or a life must begin, and this user does not own the log's tables; or what stands
+            before PostgreSQL has dropped what the session was to have set.
 
     """
+    if connection.info.parameter_status("TimeZone") != sessions.ALWAYS["timezone"]:  # the server has said so: costs nothing
+        raise UserError(refusals.POOLER, where=f"PostgreSQL at {connection.info.host}:{connection.info.port}", fix=refusals.POOLER_FIX)
     place = _place(connection)
     if place is not None:
         allow(place, writes=writes)

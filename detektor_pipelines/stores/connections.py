@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+from detektor_pipelines import refusals
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.refusals import Refusal
 from detektor_pipelines.stores import cluster
 
 if TYPE_CHECKING:
@@ -23,38 +25,12 @@ if TYPE_CHECKING:
 
 _CONNECT_TIMEOUT_S: Final = 10
 
-_BY_SQLSTATE: Final = {
-    "28P01": ("PostgreSQL refuses the password.", "Check DETEKTOR_EXTERNAL_POSTGRES_URL, or run `detektor doctor`."),
-    "28000": ("PostgreSQL refuses this user.", "Check DETEKTOR_EXTERNAL_POSTGRES_URL, or run `detektor doctor`."),
-    "3D000": ("The database does not exist.", "Run `detektor up`: it creates what is missing."),
-    "3F000": ("The database has no schema ml_learning yet.", "Run `detektor up`: it creates what is missing."),
-    "42P01": ("The database lacks a table of this version.", "Run `detektor up`: it creates what is missing."),
-    "42703": ("A table of the database lacks a column of this version.", "Run `detektor up`: it brings the tables up to date."),
-    cluster.MOVED: ("The log was moved to another cluster while this was under way: nothing of it was written.", "Run the same again."),
-    "42501": ("The database user may not do this.", "Grant it, or give another user in DETEKTOR_EXTERNAL_POSTGRES_URL."),
-    "25006": ("The database is read-only (a standby?).", "Give the primary's address in DETEKTOR_EXTERNAL_POSTGRES_URL."),
-    "53100": ("The disk of the PostgreSQL server is full: nothing of this step was written.", "Free space, then run the same again."),
-    "53200": ("The PostgreSQL server is out of memory.", "Free memory, then run the same again."),
-    "53300": ("PostgreSQL has no connection left.", "Close other programs that hold connections, or raise its max_connections."),
-    "57P03": ("PostgreSQL is starting up or shutting down.", "Wait a moment, then run the same again."),
-    "58030": ("PostgreSQL cannot read or write its files.", "Look at the server's log file (`detektor doctor` names it)."),
-}
-_BY_TEXT: Final = (
-    ("password authentication failed", "28P01"),
-    ("no pg_hba.conf entry", "28000"),
-    ('role "', "28000"),
-    ('database "', "3D000"),
-    ('relation "', "42P01"),  # ADBC looks a table up before it copies, and does not pass that error's state on
-    ('schema "', "3F000"),
-    ("too many clients", "53300"),
-    ("remaining connection slots", "53300"),
-    ("the database system is", "57P03"),
-    ("No space left on device", "53100"),
-)
+_MOVED: Final = Refusal("The log was moved to another cluster while this was under way: nothing of it was written.", "Run the same again.")
 _ROW_TABLE: Final = re.compile(r'relation "feast\.\w+__[0-9a-f]{12}"')
-_NO_ROWS: Final = ("The feature view was never materialized in its present version.", "`detektor status` prints the command that does it.")
+_NO_ROWS: Final = Refusal(
+    "The feature view was never materialized in its present version.", "`detektor status` prints the command that does it."
+)
 _LOST: Final = ("08000", "08001", "08003", "08006", "57P01", "57P02")
-_STARTING: Final = "57P03"
 _NO_TABLE: Final = "42P01"
 
 
@@ -78,9 +54,7 @@ def connect(settings: Settings, *, writes: bool = False) -> Iterator[psycopg.Con
 
     with (
         postgres_errors(settings),
-        psycopg.connect(
-            settings.postgres_dsn, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S, options="-c timezone=UTC"
-        ) as connection,
+        psycopg.connect(settings.postgres_dsn, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S) as connection,
     ):
         cluster.settle(connection, writes=writes)
         connection.autocommit = False
@@ -112,9 +86,6 @@ def connect_arrow(settings: Settings, *, writes: bool = False) -> Iterator[AdbcC
             if place is not None and not place.at_home:
                 with connect(settings):
                     pass
-            with connection.cursor() as cursor:
-                cursor.execute("SET TIME ZONE 'UTC'")
-            connection.commit()
             yield connection
 
 
@@ -165,12 +136,14 @@ def explain(error: BaseException, settings: Settings) -> UserError | None:
     if not type(cause).__module__.startswith(("psycopg", "adbc_driver_manager")):
         return None
     text = str(cause)
-    state = getattr(cause, "sqlstate", None) or next((state for mark, state in _BY_TEXT if mark in text), None)
+    state = getattr(cause, "sqlstate", None)
     where = f"PostgreSQL at {settings.postgres_host}:{settings.postgres_port}, database {settings.postgres_database}"
-    if state in _BY_SQLSTATE:
-        what, fix = _NO_ROWS if _ROW_TABLE.search(text) else _BY_SQLSTATE[state]
-        kind = PostgresAwayError if state == _STARTING else UserError
-        return kind(what, where=f"{where}: {_first_line(text)}", fix=fix)
+    refusal = _MOVED if state == cluster.MOVED else refusals.BY_SQLSTATE.get(state) if state else refusals.of_text(text)
+    if refusal:
+        refusal = _NO_ROWS if _ROW_TABLE.search(text) else refusal
+        kind = PostgresAwayError if refusal.away else UserError
+        fix = refusal.fix.format(user=settings.postgres_user, database=settings.postgres_database)
+        return kind(refusal.what, where=f"{where}: {_first_line(text)}", fix=fix)
     if (state is None and _is_operational(cause)) or state in _LOST:
         return PostgresAwayError("PostgreSQL does not answer.", where=where, fix=_fix_for_silence(settings))
     return None

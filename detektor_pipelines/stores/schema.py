@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines import __version__
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.stack.servers import pooler
 from detektor_pipelines.stores.connections import connect, postgres_errors
 
 if TYPE_CHECKING:
@@ -49,13 +50,15 @@ def migrate(settings: Settings) -> None:
     Roles that a restored database lacks are made too, with what they may do, where this user can make them.
 
     Raises:
-        UserError: The server cannot be reached, its user may not create tables, or a later release of ours has been here: its tables may
-            hold what this one would misread, so nothing is changed.
+        UserError: The server cannot be reached, its user may not create tables, a pooler before it does not keep sessions, or a later
+            release of ours has been here: its tables may hold what this one would misread, so nothing is changed.
 
     """
     from alembic import command
     from alembic.config import Config
 
+    if settings.external_postgres_url:
+        pooler.check(settings)
     with postgres_errors(settings), _locked_connection(settings) as connection:
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))

@@ -19,7 +19,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from detektor_pipelines import clock
+from detektor_pipelines import clock, sessions
 from detektor_pipelines.compile.sql import reach_back
 from detektor_pipelines.language.records import Rejection
 from detektor_pipelines.stores import cluster
@@ -425,12 +425,12 @@ def _connect(settings: Settings) -> psycopg.Connection:
     """
     import psycopg
 
+    # The plans are generic: a guess of how many rows a poll finds must lead neither to a scan of the log nor to compiling the query
+    limits = {"statement_timeout": "60s", "jit": "off", "enable_seqscan": "off"}
     connection = psycopg.connect(
-        settings.postgres_dsn,
+        sessions.changed(settings.postgres_dsn, limits),
         autocommit=True,
         connect_timeout=5,
-        # The plans are generic: a guess of how many rows a poll finds must lead neither to a scan of the log nor to compiling the query
-        options="-c timezone=UTC -c statement_timeout=60s -c jit=off -c enable_seqscan=off",
         keepalives_idle=5,
         keepalives_interval=2,
         keepalives_count=3,

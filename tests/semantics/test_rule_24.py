@@ -49,7 +49,7 @@ def at_address(settings: Settings, postgres: str) -> Settings:
 
 
 def database_of(settings: Settings) -> str:
-    return settings.postgres_dsn.rsplit("/", 1)[1]
+    return settings.postgres_database
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from detektor_pipelines import sessions
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.files import default_home
 from detektor_pipelines.settings import SECRETS_IN_FILES, Settings, get_settings, origins
@@ -73,10 +74,11 @@ def test_an_empty_variable_is_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_urls_of_the_embedded_servers() -> None:
     settings = Settings(postgres_password=SecretStr("p@ss/w:rd"), redis_password=SecretStr("r#d"))
-    assert settings.postgres_dsn == "postgresql://detektor:p%40ss%2Fw%3Ard@127.0.0.1:15432/detektor"
-    assert settings.sqlalchemy_url("dagster") == (
-        "postgresql+psycopg2://detektor:p%40ss%2Fw%3Ard@127.0.0.1:15432/detektor?options=-csearch_path%3Ddagster"
-    )
+    assert sessions.without(settings.postgres_dsn) == "postgresql://detektor:p%40ss%2Fw%3Ard@127.0.0.1:15432/detektor"
+    assert sessions.set_in(settings.postgres_dsn) == sessions.ALWAYS
+    of_dagster = settings.sqlalchemy_url("dagster")
+    assert sessions.without(of_dagster) == "postgresql+psycopg2://detektor:p%40ss%2Fw%3Ard@127.0.0.1:15432/detektor"
+    assert sessions.set_in(of_dagster) == {**sessions.ALWAYS, "search_path": "dagster"}
     assert settings.sqlalchemy_url("feast", driver="psycopg").startswith("postgresql+psycopg://")
     assert settings.redis_url == "redis://:r%23d@127.0.0.1:16379/0"
     assert settings.redis_connection_string == "127.0.0.1:16379,db=0,password=r#d"
@@ -89,15 +91,18 @@ def test_an_external_postgres_fills_its_fields(isolated_environment: Path) -> No
     settings = Settings(external_postgres_url="postgresql://me:p%40ss@[::1]/features?sslmode=require")
     assert (settings.postgres_host, settings.postgres_port, settings.postgres_user) == ("::1", 5432, "me")
     assert settings.postgres_password == SecretStr("p@ss")
-    assert settings.postgres_dsn == "postgresql://me:p%40ss@[::1]:5432/features?sslmode=require"
-    assert settings.sqlalchemy_url("feast").endswith("/features?sslmode=require&options=-csearch_path%3Dfeast")
+    assert sessions.without(settings.postgres_dsn) == "postgresql://me:p%40ss@[::1]:5432/features?sslmode=require"
+    of_feast = settings.sqlalchemy_url("feast")
+    assert "/features?sslmode=require&options=" in of_feast
+    assert sessions.set_in(of_feast)["search_path"] == "feast"
     without = Settings(external_postgres_url="postgresql://me@db/features")
     assert without.postgres_password is None, "the embedded server's password is never sent to another one"
 
 
 def test_an_external_password_may_stand_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DETEKTOR_POSTGRES_PASSWORD", "apart")
-    assert Settings(external_postgres_url="postgres://me@db:6543/x").postgres_dsn == "postgresql://me:apart@db:6543/x"
+    settings = Settings(external_postgres_url="postgres://me@db:6543/x")
+    assert sessions.without(settings.postgres_dsn) == "postgresql://me:apart@db:6543/x"
 
 
 @pytest.mark.parametrize("name", SECRETS_IN_FILES)
@@ -121,7 +126,7 @@ def test_external_servers_take_their_passwords_from_files(
     monkeypatch.setenv("DETEKTOR_POSTGRES_PASSWORD_FILE", str(tmp_path / "one"))
     monkeypatch.setenv("DETEKTOR_REDIS_PASSWORD_FILE", str(tmp_path / "two"))
     settings = Settings(external_postgres_url="postgresql://me@db/x", external_redis_url="redis://cache:6379/0")
-    assert settings.postgres_dsn == "postgresql://me:p%401@db:5432/x"
+    assert sessions.without(settings.postgres_dsn) == "postgresql://me:p%401@db:5432/x"
     assert settings.redis_url == "redis://:r%2F2@cache:6379/0"
     assert settings.redis_connection_string == "cache:6379,db=0,password=r/2"
     assert Settings(external_redis_url="redis://:own@cache/0").redis_url == "redis://:own@cache/0", "the URL's own comes first"

@@ -148,7 +148,6 @@ class LiveWriter:
                 self._settings.postgres_dsn,
                 autocommit=True,
                 connect_timeout=_CONNECT_TIMEOUT_S,
-                options="-c timezone=UTC",
                 application_name="detektor live",
             )
             self._log, self._close = LiveLog(settled(connection), mix=self._mix), connection.close

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from detektor_pipelines import sessions
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -62,9 +64,12 @@ class Stores:
         import psycopg
 
         if self._postgres is None:
-            options = "-c timezone=UTC -c statement_timeout=30s -c default_transaction_read_only=on -c jit=off"
+            limits = {"statement_timeout": "30s", "default_transaction_read_only": "on", "jit": "off"}
             self._postgres = psycopg.connect(
-                self.settings.postgres_dsn, autocommit=True, connect_timeout=5, options=options, application_name="detektor exporter"
+                sessions.changed(self.settings.postgres_dsn, limits),
+                autocommit=True,
+                connect_timeout=5,
+                application_name="detektor exporter",
             )
         return self._postgres
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
+from detektor_pipelines import refusals, sessions
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.stack import binaries, ports
 from detektor_pipelines.stack.servers.privileges import unprivileged
@@ -99,7 +100,10 @@ def command(data: Path, port: int, *, durable: bool = True) -> list[str]:
 def is_ready(login: Login) -> bool:
     """Tell whether the server answers and accepts connections."""
     words = [binaries.postgres("pg_isready"), "-h", login.host, "-p", str(login.port), "-t", "2", "-q"]
-    return subprocess.run(words, check=False).returncode == 0
+    environment = {
+        name: value for name, value in os.environ.items() if name != "PGSERVICE"
+    }  # all is said; an undefined one would be no answer
+    return subprocess.run(words, check=False, env=environment).returncode == 0
 
 
 def run_sql(dsn: str, sql: str, **variables: str) -> str:
@@ -111,18 +115,30 @@ def run_sql(dsn: str, sql: str, **variables: str) -> str:
     """
     words = [binaries.postgres("psql"), "--no-psqlrc", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-f", "-"]
     words += [f"--set={name}={value}" for name, value in variables.items()]
-    environment = os.environ | {"PGOPTIONS": "-c client_min_messages=warning", "PGCONNECT_TIMEOUT": "10"}
+    environment = os.environ | {"PGCONNECT_TIMEOUT": "10"}
     # The URL holds the password: in the environment only its owner can read it, on the command line everybody.
     done = subprocess.run(
-        [*words, "-d", without_password(dsn, environment)], input=sql, env=environment, capture_output=True, text=True, check=False
+        [*words, "-d", without_password(sessions.fixed(dsn), environment)],
+        input=sql,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode != 0:
-        raise UserError(
-            f"PostgreSQL refused: {_last_line(done.stderr)}",
-            where=without_password(dsn, {}),
-            fix="`detektor doctor` says whether the server answers and whether the login is right.",
-        )
+        raise _refused(dsn, done.stderr)
     return done.stdout
+
+
+def _refused(dsn: str, said: str) -> UserError:
+    where = sessions.without(without_password(dsn, {}))
+    told = refusals.of_text(said)
+    if told is None or "psql: error" not in said:  # of a statement
+        fix = "`detektor doctor` says whether the server answers and whether the login is right."
+        return UserError(f"PostgreSQL refused: {_last_line(said)}", where=where, fix=fix)
+    parts = urlsplit(dsn)
+    fix = told.fix.format(user=unquote(parts.username or ""), database=unquote(parts.path.lstrip("/")))
+    return UserError(told.what, where=f"{where}: {_last_line(said)}", fix=fix)
 
 
 def without_password(dsn: str, environment: dict[str, str]) -> str:

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 from feast.infra.offline_stores import offline_utils
 
+from detektor_pipelines import sessions
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.stores.offline.newest import quoted
 from detektor_pipelines.stores.offline.point_in_time import AT, ROW
@@ -168,10 +169,8 @@ def connected(dsn: str) -> Iterator[Connection]:
     """Open one ADBC connection without autocommit, time zone UTC."""
     from adbc_driver_postgresql import dbapi
 
-    with dbapi.connect(dsn) as connection:
-        with connection.cursor() as cursor:
-            cursor.execute("SET TIME ZONE 'UTC'")
-            cursor.execute("SET jit = off")  # many cheap look-ups: compiling the query takes longer than running it
+    # Many cheap look-ups: compiling the query takes longer than running it
+    with dbapi.connect(sessions.changed(sessions.fixed(dsn), {"jit": "off"})) as connection:
         yield connection
 
 

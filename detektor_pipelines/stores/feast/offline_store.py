@@ -23,7 +23,7 @@ from feast.types import from_feast_to_pyarrow_type
 from feast.utils import compute_non_entity_date_range, make_tzaware
 from pydantic import model_validator
 
-from detektor_pipelines import clock
+from detektor_pipelines import clock, sessions
 from detektor_pipelines.compile.feast import AGENT, DATA_HASH, EVENT_TIMESTAMP, SCHEMA, WRITTEN_COLUMN
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.hashes import SHORT
@@ -237,7 +237,7 @@ def make_tables(dsn: str, views: Sequence[Any]) -> None:
         for view in views
         if _is_ours(view)
     ]
-    with psycopg.connect(dsn) as connection:
+    with psycopg.connect(sessions.fixed(dsn)) as connection:
         row_tables.register(connection, versions)
 
 

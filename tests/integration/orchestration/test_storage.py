@@ -111,6 +111,28 @@ def test_connections_are_given_back(database: Settings) -> None:
     assert others == 0
 
 
+@pytest.mark.parametrize("by_the_webserver", [False, True])
+def test_connections_that_the_server_closed_cost_no_failed_request(database: Settings, *, by_the_webserver: bool) -> None:
+    from detektor_pipelines.orchestration.instance import persistent_instance
+    from detektor_pipelines.stores.connections import connect
+
+    close = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    with persistent_instance(database) as instance:
+        if by_the_webserver:
+            instance.optimize_for_webserver(statement_timeout=15_000, pool_recycle=3_600, max_overflow=20)  # as dagster-webserver does
+        for _ in range(2):
+            assert instance.get_runs() == []
+            assert instance.all_asset_keys() == []
+            assert instance.all_instigator_state() == []
+            with connect(database) as connection:
+                assert (connection.execute(close).fetchone() or (0,))[0] >= 3
+        if by_the_webserver:
+            storage: Any = instance.run_storage
+            with storage.connect() as connection:
+                shown = [connection.exec_driver_sql(f"SHOW {name}").scalar() for name in ("statement_timeout", "search_path", "timezone")]
+            assert shown == ["15s", "dagster", "UTC"]
+
+
 def test_a_server_that_is_down_is_said_plainly(settings: Settings) -> None:
     from detektor_pipelines.orchestration.instance import persistent_instance
 
@@ -168,3 +190,19 @@ def test_a_check_of_a_backfills_run_is_planned_once_and_completed(database: Sett
             (complete,) = instance.event_log_storage.get_asset_check_execution_history(key, limit=10)
             assert complete.status.value == "SUCCEEDED"
             assert complete.event.dagster_event.asset_check_evaluation_data.passed
+
+
+def test_mlflow_asks_its_connections_too(database: Settings) -> None:
+    from mlflow.store.db.utils import create_sqlalchemy_engine
+
+    from detektor_pipelines.stores.connections import connect
+
+    engine = create_sqlalchemy_engine(database.sqlalchemy_url("mlflow"))
+    for _ in range(2):
+        with engine.connect() as connection:
+            assert connection.exec_driver_sql("SHOW search_path").scalar() == "mlflow"
+        with connect(database) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+            )
+    engine.dispose()

@@ -108,6 +108,26 @@ def test_values_evicted_while_no_worker_ran_are_written_by_the_next_one(stack: S
         assert values(stack, client)[:3] == [1, 0, 1]
 
 
+def test_a_value_whose_valid_through_was_evicted_is_true_up_to_its_own_instant_only(
+    stack: Settings, client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert(stack, [Event("idle", NOW - 10 * DAY, NOW - 10 * DAY, "idle"), Event("p0", NOW - HOUR, NOW - HOUR, "p0")])
+    run(stack, VIEW, "2026-03-07", "2026-03-17")
+    publish_online(stack, VIEW)
+    monkeypatch.setenv("DETEKTOR_NOW", "2026-03-18T20:00:00Z")
+    with Worker(stack, [VIEW]) as worker:
+        tick(worker)
+        before = online.read(client, stack.project, VIEW, KEYS[:3])[1]
+        assert before is not None
+        assert before.status == "PRESENT"  # computed 32 hours ago, and the worker vouches for it
+        client.delete(online.valid_through_key(stack.project, VIEW))
+        after = online.read(client, stack.project, VIEW, KEYS[:3])[1]
+        assert after is not None
+        assert (after.status, after.true_up_to, after.values) == ("OUTSIDE_MAX_AGE", after.as_of, before.values)
+        tick(worker)
+        assert {row and row.status for row in online.read(client, stack.project, VIEW, KEYS[:3])} == {"PRESENT"}
+
+
 def test_a_store_that_nobody_has_filled_has_lost_nothing_and_one_that_was_emptied_has(stack: Settings, client: Redis) -> None:
     insert(stack, [Event("p0", NOW - HOUR, NOW - HOUR, "p0")])
     with Worker(stack, [VIEW]) as worker:

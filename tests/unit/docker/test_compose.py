@@ -18,7 +18,7 @@ import pytest
 import yaml
 from typer.main import get_command
 
-from detektor_pipelines import __version__
+from detektor_pipelines import __version__, sessions
 from detektor_pipelines.cli import build_app
 from detektor_pipelines.settings import SECRETS_IN_FILES, Settings
 from detektor_pipelines.stack.servers import dagster as dagster_servers
@@ -134,7 +134,7 @@ def test_its_settings_can_be_read(name: str, monkeypatch: pytest.MonkeyPatch, tm
             path.write_text("s#1\n")
         monkeypatch.setenv(variable, str(path) if value.startswith("/run/secrets/") else value)
     settings = Settings()
-    assert settings.postgres_dsn == "postgresql://detektor:s%231@postgres:5432/detektor"
+    assert settings.postgres_dsn == sessions.fixed("postgresql://detektor:s%231@postgres:5432/detektor")
     assert settings.redis_url == "redis://:s%231@redis:6379/0"
 
 

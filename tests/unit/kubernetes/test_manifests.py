@@ -10,12 +10,13 @@ from functools import cache
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
 
 import kubernetes_validate
 import pytest
 import yaml
 
-from detektor_pipelines import __version__
+from detektor_pipelines import __version__, sessions
 from detektor_pipelines.settings import Settings
 from detektor_pipelines.stores.online.values import SHARDS
 
@@ -374,7 +375,8 @@ def test_dagster_keeps_its_state_where_the_platform_looks() -> None:
     postgres = values()["postgresql"]
     given = f"postgresql://{postgres['postgresqlUsername']}@{postgres['postgresqlHost']}:{postgres['service']['port']}"
     assert f"{given}/{postgres['postgresqlDatabase']}" == settings["DETEKTOR_EXTERNAL_POSTGRES_URL"]
-    assert postgres["postgresqlParams"] == {"options": "-csearch_path=dagster"}
+    url = f"postgresql://db/x?{urlencode(postgres['postgresqlParams'], quote_via=quote)}"
+    assert sessions.set_in(url) == {**sessions.ALWAYS, "search_path": "dagster"}
     assert values()["global"]["postgresqlSecretName"] == "detektor-passwords"
 
 
