@@ -3,8 +3,9 @@
     detektor-hook [SPOOL_DIRECTORY] < the hook's JSON
 
 The standard library alone, and of it as little as can be: an agent waits for this at each of its steps. Of the package only the rules of
-masking are imported, where there is a text to mask, and no database is asked. The hook's JSON holds no time, so this stamps it. Of the JSON only what events are made of is kept: never
-what a tool was given or gave back, but for a subagent's report, in which a review's verdict stands; that is masked first (`masks`).
+masking are imported, where there is a text to mask, and no database is asked. The hook's JSON holds no time, so this stamps it. Of the JSON
+only what events are made of is kept: never what a tool was given or gave back, but for a subagent's report, in which a
+review's verdict stands; that is masked first (`masks`).
 
 A line is one write to a file of the day, in append mode, so that any number of hooks may write at once. It begins with a line end too:
 after a line that was cut off (a full disk), the next stands alone all the same. When the spool cannot be written, the line goes to a

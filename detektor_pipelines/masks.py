@@ -40,7 +40,7 @@ class Rule:
 
     __slots__ = ("folded", "gates", "name", "named", "pattern", "put")
 
-    def __init__(  # noqa: PLR0913 - one row of a table
+    def __init__(
         self,
         name: str,
         gates: tuple[tuple[str, ...], ...],
@@ -84,13 +84,61 @@ _IDS: Final = tuple(_DRAWN)
 """How ids begin that are drawn at random and open nothing."""
 
 _ABOUT_SECRETS: Final = (
-    "key", "token", "secret", "passw", "passphrase", "credential", "auth", "bearer", "pwd", "login", "haslo", "hasło", "kennwort", "api",
-    "sign", "seed", "salt", "webhook", "hook", "private", "cookie", "sas", "decrypt", "encrypt", "otp",
-)  # fmt: skip
+    "key",
+    "token",
+    "secret",
+    "passw",
+    "passphrase",
+    "credential",
+    "auth",
+    "bearer",
+    "pwd",
+    "login",
+    "haslo",
+    "hasło",
+    "kennwort",
+    "api",
+    "sign",
+    "seed",
+    "salt",
+    "webhook",
+    "hook",
+    "private",
+    "cookie",
+    "sas",
+    "decrypt",
+    "encrypt",
+    "otp",
+)
 _ABOUT_HASHES: Final = (
-    "sha", "md5", "hash", "digest", "checksum", "commit", "etag", "integrity", "rev", "trace", "blob", "tree", "uuid", "index", "object",
-    "parent", "merge", "ref", "git", "head", "image", "layer", "span", "id", "build", "cache", "fingerprint",
-)  # fmt: skip
+    "sha",
+    "md5",
+    "hash",
+    "digest",
+    "checksum",
+    "commit",
+    "etag",
+    "integrity",
+    "rev",
+    "trace",
+    "blob",
+    "tree",
+    "uuid",
+    "index",
+    "object",
+    "parent",
+    "merge",
+    "ref",
+    "git",
+    "head",
+    "image",
+    "layer",
+    "span",
+    "id",
+    "build",
+    "cache",
+    "fingerprint",
+)
 
 _WORD_START: Final = 16
 _CONTEXT: Final = 32
@@ -225,7 +273,7 @@ def _is_told(value: str, *, strong: bool, quoted: bool) -> bool:
     if strong:
         plain = value.replace(".", "").replace("_", "")
         is_name = not digits and (plain.isalpha() or "." in value) and not quoted
-        return not (is_name and (("." in value) or plain == plain.lower() and not quoted and len(value) < 4))
+        return not (is_name and (("." in value) or (plain == plain.lower() and not quoted and len(value) < 4)))
     if digits == len(value):
         return len(value) >= 12
     if digits:
@@ -296,7 +344,9 @@ def _pair(match: re.Match[str], text: str) -> str | None:
 def _scheme(match: re.Match[str], text: str) -> str | None:
     start, end = match.span("value")
     value = text[start:end]
-    if "authorization" not in _before(text, match.start()) and not (any(sign in _DIGITS for sign in value) or value.endswith("=") or (len(value) >= 16 and value[1:].lower() != value[1:])):
+    if "authorization" not in _before(text, match.start()) and not (
+        any(sign in _DIGITS for sign in value) or value.endswith("=") or (len(value) >= 16 and value[1:].lower() != value[1:])
+    ):
         return None
     return f"{text[match.start() : start]}{SECRET}"
 
@@ -495,6 +545,7 @@ def _seed(match: re.Match[str], text: str) -> str | None:
     return f"{text[match.start() : start]}{SECRET}" if _COMMON.isdisjoint(text[start:end].split()) else None
 
 
+# fmt: off
 # The rules -------------------------------------------------------------------------------------------------------------------------
 
 _CAPITAL: Final = "A-ZÀ-ÖØ-ÞĄĆĘŁŃÓŚŹŻ"
@@ -545,7 +596,7 @@ RULES: Final = (
             (
                 "pass", "pwd", "secret", "token", "key", "auth", "credential", "kennwort", "wachtwoord", "haslo", "hasło", "contrase", "senha",
                 "пароль", "lösenord", "heslo", "parola", "session", "salt", "mnemonic", "pin",
-            ),  # fmt: skip
+            ),
             ("=", ":"),
         ),
         rf"(?:(?P<strong>{_STRONG}|pwd|mot de passe|credentials?|pass(?=[\"'\\]{{0,3}}\s{{0,4}}[:=]))"
@@ -636,10 +687,10 @@ RULES: Final = (
     Rule(
         "number",
         (),
-        r"(?<![\w.+/-])[+(]{0,2}\d(?:[ ().\-/]{0,2}\d){6,23}+(?![\w/]|[.:-]\d)",
+        r"[+(\d](?<![\w.+/-].)(?:(?<=\+)\()?(?:[ ().\-/]{0,2}\d){6,24}+(?![\w/]|[.:-]\d)",
         _number,
     ),
-    Rule("account of a bank", (), r"(?<![\w-])[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{4}){2,7}(?:[ -]?[A-Z0-9]{1,4})?(?![\w-])", _iban),
+    Rule("account of a bank", (), r"[A-Z](?<![\w-].)[A-Z]\d{2}(?:[ -]?[A-Z0-9]{4}){2,7}(?:[ -]?[A-Z0-9]{1,4})?(?![\w-])", _iban),
     Rule(
         "national number",
         (("ssn", "pesel", "passport", "passeport", "nino", "insurance n", "steuer", "bsn", "cpf", "dni", "nif", "curp", "aadhaar", "personnummer", "dowod", "dowód", "national id", "tax id", "nip"),),
@@ -648,12 +699,12 @@ RULES: Final = (
         lambda match, text: f"{text[match.start() : match.start('value')]}<id-number>" if sum(sign in _DIGITS for sign in match["value"]) >= 5 else None,
         folded=True,
     ),
-    Rule("address of a machine", ((".",),), r"(?<![\w.-])(?:\d{1,3}\.){3}\d{1,3}(?![\w-]|\.\w)", _ip4),
-    Rule("address of a machine, v6", ((":",),), r"(?<![\w:.])[0-9A-Fa-f]{1,4}(?::{1,2}[0-9A-Fa-f]{1,4}){2,7}(?![\w]|:\w)", _ip6),
-    Rule("address of a card", (("-",),), r"(?<![\w-])[0-9A-Fa-f]{2}(?:-[0-9A-Fa-f]{2}){5}(?![\w-])", "<mac>"),
+    Rule("address of a machine", ((".",),), r"\d(?<![\w.-].)\d{0,2}\.(?:\d{1,3}\.){2}\d{1,3}(?![\w-]|\.\w)", _ip4),
+    Rule("address of a machine, v6", ((":",),), r"[0-9A-Fa-f](?<![\w:.].)[0-9A-Fa-f]{0,3}(?::{1,2}[0-9A-Fa-f]{1,4}){2,7}(?![\w]|:\w)", _ip6),
+    Rule("address of a card", (("-",),), r"[0-9A-Fa-f](?<![\w-].)[0-9A-Fa-f](?:-[0-9A-Fa-f]{2}){5}(?![\w-])", "<mac>"),
     Rule(
         "person in a trailer",
-        (("author", "-by:", "committer", "from:", "assignee", "contact", "name:", "name\":", "name="),),
+        (("author", "-by:", "committer", "from:", "assignee", "contact", "name:", 'name":', "name="),),
         rf"(?i:\b(?:author|committer|(?:signed-off|co-authored|reviewed|acked|tested|reported|approved|suggested)-by|from|assignee|contact|(?:full|user|first|last|real|author|display)?[_ ]?name)[\"']?\s{{0,3}}[:=]\s{{0,3}}[\"']?)"
         rf"(?P<person>[{_CAPITAL}][{_LETTER}.'-]{{0,24}}+(?: [{_CAPITAL}][\w.'-]{{0,24}}+){{1,3}})(?=\s{{0,2}}[<(\"'\n,;]|\s{{0,2}}\Z)",
         _full_name,
@@ -675,7 +726,7 @@ RULES: Final = (
     Rule(
         "street, English",
         (("street", " st", "road", " rd", "avenue", " ave", "lane", "drive", "boulevard", "blvd", "court", "square", "terrace", " way", "close"),),
-        rf"(?<![\w.-])\d{{1,5}}[A-Za-z]?,? (?:[{_CAPITAL}][\w.'-]{{1,20}}+ ){{1,3}}?(?:Street|St|Road|Rd|Avenue|Ave|Lane|Ln|Drive|Dr|Boulevard|Blvd|Court|Ct|Square|Sq|Terrace|Way|Close)\b\.?",
+        rf"\d(?<![\w.-].)\d{{0,4}}[A-Za-z]?,? (?:[{_CAPITAL}][\w.'-]{{1,20}}+ ){{1,3}}?(?:Street|St|Road|Rd|Avenue|Ave|Lane|Ln|Drive|Dr|Boulevard|Blvd|Court|Ct|Square|Sq|Terrace|Way|Close)\b\.?",
         "<address>",
     ),
     Rule(
@@ -691,8 +742,9 @@ RULES: Final = (
         rf"|(?:Calle|Via|Avenida) (?:(?:de|del|la|el)\s){{0,2}}[{_CAPITAL}][\w'-]{{1,30}}+(?: [{_CAPITAL}][\w'-]{{1,30}}+){{0,3}},? \d{{1,4}})",
         "<address>",
     ),
-)  # fmt: skip
+)
 """In this order: what a rule has replaced the next one does not see."""
+# fmt: on
 
 _COMPILED: Final[dict[str, re.Pattern[str]]] = {}
 _SHORTEST: Final = 5

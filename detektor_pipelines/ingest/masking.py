@@ -12,7 +12,6 @@ import hashlib
 import os
 import re
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines.language.records import AgentEvent, Rejection
@@ -20,6 +19,7 @@ from detektor_pipelines.masks import PSEUDONYM, is_pseudonym, mask, mask_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from detektor_pipelines.language.records import Json
     from detektor_pipelines.settings import Settings
@@ -47,7 +47,10 @@ _DRAWN: Final = re.compile(
 """Ids that are most of all there are, and hold nothing: the other rules are not asked."""
 
 _PERSONS: Final = frozenset(
-    "user user_id user.id userid username user_name user.name user_email user.email email login author owner assignee account person".split()
+    (
+        *("user", "user_id", "user.id", "userid", "username", "user_name", "user.name", "user_email", "user.email"),
+        *("email", "login", "author", "owner", "assignee", "account", "person"),
+    )
 )
 """Attributes whose whole value names a person."""
 
