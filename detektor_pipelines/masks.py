@@ -782,14 +782,21 @@ def mask_name(text: str, put: Callable[[str, str], str]) -> str:
         if all(any(word in folded for word in gate) for gate in rule.gates):
             text = _named(rule, text, put)
     if not text.startswith(_IDS):
-        for match in _NAME_PARTS.finditer(text):
-            if not match[0].startswith(_IDS) and _follows_prefix(match[0]):
-                text = text.replace(match[0], put("key", match[0]))
+        for part in _NAME_PARTS.findall(text):
+            if part.startswith(_IDS):
+                continue
+            inside = _KEY_INSIDE.search(part)
+            key = part if _follows_prefix(part) else part[inside.start() + 1 :] if inside else ""
+            if key and _follows_prefix(key):
+                text = text.replace(key, put("key", key))
     return text
 
 
 NAMED: Final = tuple(rule for rule in RULES if rule.named)
 _NAME_PARTS: Final = re.compile(r"(?<![\w.-])[\w.-]{16,}+")
+_KEY_INSIDE: Final = re.compile(
+    "[-_.](?:" + "|".join(re.escape(each) for each in _PREFIXES if len(each) > 3 and each[-1] in "_-." and each not in _ALSO_NAMES) + ")"
+)
 
 
 def _named(rule: Rule, text: str, put: Callable[[str, str], str]) -> str:

@@ -77,7 +77,9 @@ def together(erasures: Sequence[Erasure]) -> Erasure:
         for counts, more in ((first.removed, each.removed), (first.remaining, each.remaining)):
             for name, number in more.items():
                 counts[name] = counts.get(name, 0) + number
-        for days, found in ((first.recomputed, each.recomputed), (first.failed, each.failed), (first.gaps, each.gaps)):
+        for view, number in each.recomputed.items():
+            first.recomputed[view] = first.recomputed.get(view, 0) + number
+        for days, found in ((first.failed, each.failed), (first.gaps, each.gaps)):
             for view, some in found.items():
                 days[view] = sorted({*days.get(view, []), *some})
         first.notes += [note for note in each.notes if note not in first.notes]

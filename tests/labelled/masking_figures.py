@@ -17,9 +17,8 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from labelled.planted_secrets import Planted, benign, planted
-
 from detektor_pipelines.ingest.masking import mask
+from labelled.planted_secrets import Planted, benign, planted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
