@@ -785,7 +785,7 @@ def mask_name(text: str, put: Callable[[str, str], str]) -> str:
         for part in _NAME_PARTS.findall(text):
             if part.startswith(_IDS):
                 continue
-            inside = _KEY_INSIDE.search(part)
+            inside = _key_inside().search(part)
             key = part if _follows_prefix(part) else part[inside.start() + 1 :] if inside else ""
             if key and _follows_prefix(key):
                 text = text.replace(key, put("key", key))
@@ -794,9 +794,15 @@ def mask_name(text: str, put: Callable[[str, str], str]) -> str:
 
 NAMED: Final = tuple(rule for rule in RULES if rule.named)
 _NAME_PARTS: Final = re.compile(r"(?<![\w.-])[\w.-]{16,}+")
-_KEY_INSIDE: Final = re.compile(
-    "[-_.](?:" + "|".join(re.escape(each) for each in _PREFIXES if len(each) > 3 and each[-1] in "_-." and each not in _ALSO_NAMES) + ")"
-)
+
+
+def _key_inside() -> re.Pattern[str]:
+    """Where a key begins in the middle of a name; compiled when it is first asked, for a hook never does."""
+    found = _COMPILED.get("key inside")
+    if found is None:
+        unmistakable = (each for each in _PREFIXES if len(each) > 3 and each[-1] in "_-." and each not in _ALSO_NAMES)
+        found = _COMPILED["key inside"] = re.compile("[-_.](?:" + "|".join(map(re.escape, unmistakable)) + ")")
+    return found
 
 
 def _named(rule: Rule, text: str, put: Callable[[str, str], str]) -> str:

@@ -12,8 +12,10 @@ import hashlib
 import os
 import re
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.records import AgentEvent, Rejection
 from detektor_pipelines.masks import PSEUDONYM, is_pseudonym, mask, mask_name
 
@@ -72,18 +74,29 @@ def key_of(home: Path) -> bytes:
     """Return the installation's key; the first call makes it.
 
     Raises:
-        OSError: It can neither be read nor made.
+        UserError: It can neither be read nor made.
 
     """
     path = home / KEY_FILE
     try:
+        return _read_or_made(path)
+    except OSError as error:
+        raise UserError(
+            f"The key of pseudonyms can neither be read nor made: {error.strerror}.",
+            where=str(path),
+            fix="Make the directory writable, or copy the key of an installation that shares the database.",
+        ) from None
+
+
+def _read_or_made(path: Path) -> bytes:
+    try:
         key = path.read_bytes()
     except FileNotFoundError:
-        home.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         try:
             file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except FileExistsError:  # another process was quicker
-            return key_of(home)
+            return _read_or_made(path)
         with os.fdopen(file, "wb") as opened:
             opened.write(os.urandom(32).hex().encode())
         key = path.read_bytes()
@@ -98,19 +111,23 @@ class Masker:
     """Masks records; remembers short texts, for most stand in thousands of records. Not for several threads at once.
 
     Args:
-        key: Of pseudonyms.
+        key: Returns the key of pseudonyms; called when something is first to be replaced by one.
 
     """
 
-    def __init__(self, key: bytes) -> None:
-        self._key = key
+    def __init__(self, key: Callable[[], bytes]) -> None:
+        self._key_of = key
         self._texts: dict[str, str] = {}
         self._names: dict[str, str] = {}
 
     @classmethod
     def of(cls, settings: Settings) -> Masker:
         """Return one with the installation's key."""
-        return cls(key_of(settings.home))
+        return cls(lambda: key_of(settings.home))
+
+    @cached_property
+    def _key(self) -> bytes:
+        return self._key_of()
 
     def record(self, record: AgentEvent | Rejection) -> AgentEvent | Rejection:
         """Return the record as it may be kept."""

@@ -104,11 +104,11 @@ def test_the_key_is_the_owners_alone_and_stays(tmp_path: Path) -> None:
 
 
 def test_two_names_stay_two_and_the_same_stays_the_same() -> None:
-    masker = Masker(b"k" * 64)
+    masker = Masker(lambda: b"k" * 64)
     one, other = (masker.name(f"work:{KEY}{end}") for end in ("A1", "B2"))
     assert one != other
-    assert one == Masker(b"k" * 64).name(f"work:{KEY}A1")
-    assert one != Masker(b"l" * 64).name(f"work:{KEY}A1")
+    assert one == Masker(lambda: b"k" * 64).name(f"work:{KEY}A1")
+    assert one != Masker(lambda: b"l" * 64).name(f"work:{KEY}A1")
     assert masker.name(one) == one
 
 
@@ -116,4 +116,4 @@ def test_what_holds_nothing_is_the_event_itself() -> None:
     plain = AgentEvent(
         "tool:toolu_01Ab", "code-reviewer", "reviewer", "tool_call", AT, "log.jsonl", session_id="s", categories={"tool_name": "Bash"}
     )
-    assert Masker(b"k" * 64).event(plain) is plain
+    assert Masker(lambda: b"k" * 64).event(plain) is plain
