@@ -80,7 +80,8 @@ def set_up_beside(program: str) -> None:
         set_up(program, stream=sys.stdout)
 
 
-_OURS: Final = frozenset(("timestamp", "level", "logger", "program", "request_id"))
+_OURS: Final = frozenset(("timestamp", "level", "logger", "program", "request_id", "client"))
+"""What lines say of the program itself, and who asked a server: whoever runs it must see that."""
 
 
 def masked(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
