@@ -110,6 +110,10 @@ bench: $(READY) ## Measure; figures with their commands stand in benchmarks/READ
 labelled: $(READY) ## How often purposes, verdicts and counts are read rightly, on the labelled sets
 	@$(BIN)/python tests/labelled/figures.py
 
+.PHONY: masking-figures
+masking-figures: $(READY) ## How much of what must not be kept is masked, and how many ordinary lines are changed
+	@PYTHONPATH=tests $(BIN)/python tests/labelled/masking_figures.py
+
 .PHONY: soak
 soak: $(READY) ## Half an hour of load on the feature server: errors, latency, memory over time (ARGS="--minutes 5 --plot soak.png")
 	@$(BIN)/python benchmarks/soak_serving.py $(ARGS)

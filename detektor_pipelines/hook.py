@@ -2,9 +2,10 @@
 
     detektor-hook [SPOOL_DIRECTORY] < the hook's JSON
 
-The standard library alone, and of it as little as can be: an agent waits for this at each of its steps. Nothing of the package is
-imported and no database is asked. The hook's JSON holds no time, so this stamps it. Of the JSON only what events are made of is kept: never
-what a tool was given or gave back, but for a subagent's report, in which a review's verdict stands; that is masked first (`MASKS`).
+The standard library alone, and of it as little as can be: an agent waits for this at each of its steps. Of the package only the rules of
+masking are imported, where there is a text to mask, and no database is asked. The hook's JSON holds no time, so this stamps it. Of the JSON
+only what events are made of is kept: never what a tool was given or gave back, but for a subagent's report, in which a
+review's verdict stands; that is masked first (`masks`).
 
 A line is one write to a file of the day, in append mode, so that any number of hooks may write at once. It begins with a line end too:
 after a line that was cut off (a full disk), the next stands alone all the same. When the spool cannot be written, the line goes to a
@@ -28,26 +29,6 @@ LINE_LIMIT = 131_072
 INPUT_LIMIT = 64 * 1024 * 1024
 FILE_PREFIX = "hook-"
 FILE_SUFFIX = ".jsonl"
-
-MASKS = (
-    (r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", "<secret>"),
-    (r"(?<=://)[^\s/@:]+:[^\s/@]+(?=@)", "<secret>"),
-    (r"[A-Za-z0-9._%+-]{1,254}@[A-Za-z0-9.-]+\.[A-Za-z]{2,}", "<email>"),  # no address is longer; without a bound long words cost seconds
-    (r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{12,}", r"\1 <secret>"),
-    (
-        r"(?i)\b([\w-]*(?:password|passwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key))(\"?\s*[=:]\s*\"?)[^\s\"',;]{6,}",
-        r"\1\2<secret>",
-    ),
-    (r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?", "<secret>"),
-    (r"\b(?:sk|pk|rk)[-_][A-Za-z0-9_-]{16,}", "<secret>"),
-    (r"\b(?:gh[pousr]_|github_pat_|glpat-|xox[abeoprs]-|npm_|pypi-|hf_|AIza|phc_)[A-Za-z0-9_-]{16,}", "<secret>"),
-    (r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b", "<secret>"),
-    (r"\b[0-9a-fA-F]{32,}\b", "<secret>"),
-    (r"(?<![A-Za-z0-9+_-])(?=[A-Za-z0-9+_-]*[0-9])(?=[A-Za-z0-9+_-]*[a-z])(?=[A-Za-z0-9+_-]*[A-Z])[A-Za-z0-9+_-]{36,}=*", "<secret>"),
-    (r"(?i)((?:/Users|/home|\\Users)[/\\]+)[^/\\\s\"'`:,;)]+", r"\1<user>"),
-)
-"""(pattern, replacement): what must not be kept of a text. `ingest.masking` masks by the same list, which stands here because this file is
-read without the package."""
 
 _PLAIN = (
     "hook_event_name",
@@ -110,12 +91,17 @@ def fallback_directory(spool: str) -> str:
 
 
 def masked(text: str) -> str:
-    """Replace what is shaped like a key, a password, an e-mail address or a user's name in a path."""
-    import re
+    """Replace what is shaped like a credential or a person's data, by the rules of `masks`, which lies beside this file."""
+    if len(text) < 5:  # noqa: PLR2004  as `masks` has it; importing it would take longer than all the rest
+        return text
+    if __package__:
+        from detektor_pipelines.masks import mask
 
-    for pattern, replacement in MASKS:
-        text = re.sub(pattern, replacement, text)
-    return text
+        return mask(text)
+    beside = os.path.dirname(os.path.abspath(__file__))
+    if beside not in sys.path:
+        sys.path.insert(0, beside)
+    return str(__import__("masks").mask(text))
 
 
 def _append(directory: str, line: bytes) -> None:

@@ -15,6 +15,8 @@ import sys
 from contextvars import ContextVar
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from detektor_pipelines.masks import mask
+
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
@@ -58,7 +60,7 @@ def set_up(program: str, level: str = "info", stream: IO[str] | None = None) -> 
     if where.isatty():
         shown: list[Any] = [structlog.dev.ConsoleRenderer()]
     else:
-        shown = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        shown = [structlog.processors.format_exc_info, masked, structlog.processors.JSONRenderer(ensure_ascii=False)]
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *shown]
@@ -76,6 +78,18 @@ def set_up_beside(program: str) -> None:
     """
     if not logging.root.handlers:
         set_up(program, stream=sys.stdout)
+
+
+_OURS: Final = frozenset(("timestamp", "level", "logger", "program", "request_id", "client"))
+"""What lines say of the program itself, and who asked a server: whoever runs it must see that."""
+
+
+def masked(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Mask the texts of a line that is about to be written: messages and tracebacks quote what they stumbled over."""
+    for name, value in line.items():
+        if name not in _OURS and isinstance(value, str):
+            line[name] = mask(value)
+    return line
 
 
 class _Context:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.erasure.erase import Erasure
     from detektor_pipelines.erasure.subject import Subject
+    from detektor_pipelines.settings import Settings
 
 _NOT_ALL = 1
 
@@ -56,7 +57,7 @@ def erase(  # noqa: PLR0913 - one option for each kind of name
     settings = get_settings()
     migrate(settings)
     if dry_run:
-        found = erasing.look(settings, subject)
+        found = erasing.together([erasing.look(settings, each) for each in _subjects(settings, subject)])
         _print(found, subject, as_json=as_json, dry_run=True)
         return
     if not yes:
@@ -64,7 +65,9 @@ def erase(  # noqa: PLR0913 - one option for each kind of name
             raise UserError("Erasing cannot be undone.", where="detektor erase", fix="Look with --dry-run, then repeat with --yes.")
         typer.confirm(f"Erase {subject.kind} {subject.name} from every store? This cannot be undone.", abort=True)
     with _progress() as tell:
-        done = erasing.erase(settings, subject, (*VIEWS, *BESIDE), rewrite=rewrite, tell=tell)
+        done = erasing.together(
+            [erasing.erase(settings, each, (*VIEWS, *BESIDE), rewrite=rewrite, tell=tell) for each in _subjects(settings, subject)]
+        )
     _print(done, subject, as_json=as_json, dry_run=False)
     if done.remaining:
         raise typer.Exit(_NOT_ALL)
@@ -123,6 +126,16 @@ def _subject(given: dict[str, str | None]) -> Subject:
             fix="Give one of --agent-id, --session, --project and --user.",
         )
     return Subject(*chosen[0])
+
+
+def _subjects(settings: Settings, subject: Subject) -> list[Subject]:
+    """A person is in the log under a pseudonym, and under the name in what was stored before there were any, and in files."""
+    from detektor_pipelines.erasure.subject import Subject
+    from detektor_pipelines.ingest.masking import key_of, pseudonym
+
+    if subject.kind != "user":
+        return [subject]
+    return list(dict.fromkeys((subject, Subject("user", pseudonym(key_of(settings.home), subject.name)))))
 
 
 def _print(found: Erasure, subject: Subject, *, as_json: bool, dry_run: bool) -> None:

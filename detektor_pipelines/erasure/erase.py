@@ -70,6 +70,22 @@ class Erasure:
     notes: list[str] = field(default_factory=list)
 
 
+def together(erasures: Sequence[Erasure]) -> Erasure:
+    """Return one account of the erasures of one person's names."""
+    first, *others = erasures
+    for each in others:
+        for counts, more in ((first.removed, each.removed), (first.remaining, each.remaining)):
+            for name, number in more.items():
+                counts[name] = counts.get(name, 0) + number
+        for view, number in each.recomputed.items():
+            first.recomputed[view] = first.recomputed.get(view, 0) + number
+        for days, found in ((first.failed, each.failed), (first.gaps, each.gaps)):
+            for view, some in found.items():
+                days[view] = sorted({*days.get(view, []), *some})
+        first.notes += [note for note in each.notes if note not in first.notes]
+    return first
+
+
 def look(settings: Settings, subject: Subject) -> Erasure:
     """Say what there is of it; changes nothing.
 

@@ -17,7 +17,7 @@ from detektor_pipelines.ingest.checks import problem
 from detektor_pipelines.ingest.dispatch import Reading
 from detektor_pipelines.ingest.files import STANDARD_INPUT, Journal, find_logs
 from detektor_pipelines.ingest.last_run import remember
-from detektor_pipelines.ingest.masking import excerpt
+from detektor_pipelines.ingest.masking import Masker, excerpt
 from detektor_pipelines.ingest.readers.interface import ReadContext
 from detektor_pipelines.ingest.summary import IngestReport
 from detektor_pipelines.language.records import AgentEvent, Rejection
@@ -79,7 +79,7 @@ def ingest(settings: Settings, paths: Sequence[str | Path], options: IngestOptio
         options.on_start(logs.size)
         report = IngestReport(size=logs.size, skipped=logs.skipped, others=logs.others)
         report.files.update({name: len(files) for name, files in logs.by_reader.items()})
-        _store(Reading(logs, journal, _context(paths, options)), journal, report, background)
+        _store(Reading(logs, journal, _context(paths, options)), journal, report, background, Masker.of(settings))
         report.lines = journal.lines
     report.counts = background.counts
     report.seconds = time.perf_counter() - started
@@ -92,10 +92,10 @@ def _context(paths: Sequence[str | Path], options: IngestOptions) -> ReadContext
     return ReadContext(project=options.project, names=options.names, path=path)
 
 
-def _store(reading: Reading, journal: Journal, report: IngestReport, background: _BackgroundWriter) -> None:
+def _store(reading: Reading, journal: Journal, report: IngestReport, background: _BackgroundWriter, masker: Masker) -> None:
     events: list[AgentEvent] = []
     rejections: list[Rejection] = []
-    for record in reading.records():
+    for record in map(masker.record, reading.records()):
         if isinstance(record, Rejection):
             rejections.append(record)
             report.rejected[record.reason] += 1
@@ -108,7 +108,7 @@ def _store(reading: Reading, journal: Journal, report: IngestReport, background:
         if len(events) >= BATCH_EVENTS or len(rejections) >= BATCH_EVENTS:
             background.write(events, rejections)
             events, rejections = [], []
-    for rejection in journal.take_rejections():
+    for rejection in map(masker.rejection, journal.take_rejections()):
         rejections.append(rejection)
         report.rejected[rejection.reason] += 1
     background.write(events, rejections)

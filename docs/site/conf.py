@@ -54,6 +54,7 @@ SECTIONS: dict[str, list[str]] = {
         "docs/dashboard",
         "docs/runbooks/README",
         "docs/backup",
+        "docs/privacy",
         "docs/erasure",
         "docs/roles",
         "docs/containers",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from detektor_pipelines.clock import now_us
 from detektor_pipelines.ingest.checks import problem
-from detektor_pipelines.ingest.masking import excerpt
+from detektor_pipelines.ingest.masking import Masker, excerpt
 from detektor_pipelines.language.records import AgentEvent, Rejection
 from detektor_pipelines.stores.cluster import MOVED, settled
 from detektor_pipelines.stores.connections import postgres_errors
@@ -42,6 +42,7 @@ class LiveWriter:
         self._log: LiveLog | None = None
         self._close: Callable[[], None] = _nothing
         self._lock = Lock()
+        self._masker: Masker | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -71,7 +72,7 @@ class LiveWriter:
         outcomes: list[Outcome | None] = []
         events: list[AgentEvent] = []
         rejections: list[Rejection] = []
-        for record in records:
+        for record in self._masked(records):
             rejection = record if isinstance(record, Rejection) else _rejection_of(record, now)
             if rejection is not None:
                 rejections.append(rejection)
@@ -82,6 +83,12 @@ class LiveWriter:
         with self._lock, postgres_errors(self._settings):
             stored = iter(self._store(events, rejections))
         return [next(stored) if outcome is None else outcome for outcome in outcomes]
+
+    def _masked(self, records: Sequence[AgentEvent | Rejection]) -> list[AgentEvent | Rejection]:
+        with self._lock:
+            if self._masker is None:
+                self._masker = Masker.of(self._settings)
+            return [self._masker.record(record) for record in records]
 
     def holds_simulated_events_only(self) -> bool:
         """Whether the log is one of simulated events, into which no real one may come.

@@ -42,6 +42,9 @@ SERVER_OPTIONS = {
     "log_checkpoints": "off",
 }
 
+# Whatever a configuration of somebody's says: what people pasted into their sessions stands in parameters and in failing rows.
+LOGS_NO_VALUES = {"log_parameter_max_length": "0", "log_parameter_max_length_on_error": "0", "log_error_verbosity": "terse"}
+
 # What a test gives up: nothing outlives it, so nothing needs to reach the disk.
 THROW_AWAY_OPTIONS = {
     "fsync": "off",
@@ -92,7 +95,7 @@ def initialise(data: Path, login: Login, *, durable: bool = True) -> None:
 
 def command(data: Path, port: int, *, durable: bool = True) -> list[str]:
     """Return the command line of the server in the foreground; SIGINT ends it fast and cleanly."""
-    options = {} if durable else THROW_AWAY_OPTIONS
+    options = LOGS_NO_VALUES | ({} if durable else THROW_AWAY_OPTIONS)
     switches = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
     return [*unprivileged(data), binaries.postgres("postgres"), "-D", str(data), "-p", str(port), *switches]
 

@@ -153,3 +153,8 @@ def test_lines_below_the_level_are_left_out(lines: io.StringIO) -> None:
     logging.getLogger("detektor_pipelines.test").info("not this")
     logging.getLogger("detektor_pipelines.test").warning("this")
     assert [each["event"] for each in read(lines)] == ["this"]
+
+
+def test_a_line_is_masked_before_it_is_written() -> None:
+    line = log_lines.masked(None, "info", {"event": "no file /home/zborowska/a for ada@example.org", "client": "10.0.0.7", "number": 3})
+    assert line == {"event": "no file /home/<user>/a for <email>", "client": "10.0.0.7", "number": 3}

@@ -1,0 +1,843 @@
+"""What must not be kept of a text, and how it is taken out: the one set of rules for the hook, for ingest and for log lines.
+
+    mask(text)          free text: credentials and personal data become <secret>, <email>, <user>, …
+    mask_name(text, …)  ids, project names and paths, which must stay distinct: only what has an unmistakable shape is replaced
+
+The standard library alone, for `detektor-hook` loads this file without the package. Each rule has `gates`: words of which one must stand in the
+text (lower case) before the rule is even compiled; ordinary text costs a search for these words and nothing else. Each pattern is linear: it
+begins where a run of its characters begins (a lookbehind), takes runs whole (`++`), and every other repeat is bounded. Long words are not
+matched by patterns but looked at one by one (`_word`): which prefix, which kinds of characters, how often they change.
+
+Ids that are drawn at random (`toolu_…`, `call_…`, UUIDs) and hashes are nobody's secret and stay.
+"""
+
+from __future__ import annotations
+
+import re
+
+TYPE_CHECKING = False  # importing typing would take a hook as long as all the rest
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Final
+
+SECRET: Final = "<secret>"
+EMAIL: Final = "<email>"
+USER: Final = "<user>"
+
+
+class Rule:
+    """One kind of thing that is masked.
+
+    Attributes:
+        name: What it is.
+        gates: Groups of words; of each group one must stand in the text's lower case, else the rule is skipped.
+        pattern: Where it stands.
+        put: What stands in its place, or a function of the match and the text that says so, None to leave it.
+        folded: The pattern is for the text in lower case.
+        named: Also looked for in ids, names of projects and paths.
+
+    """
+
+    __slots__ = ("folded", "gates", "name", "named", "pattern", "put")
+
+    def __init__(
+        self,
+        name: str,
+        gates: tuple[tuple[str, ...], ...],
+        pattern: str,
+        put: str | Callable[[re.Match[str], str], str | None],
+        *,
+        folded: bool = False,
+        named: bool = False,
+    ) -> None:
+        self.name = name
+        self.gates = gates
+        self.pattern = pattern
+        self.put = put
+        self.folded = folded
+        self.named = named
+
+
+# Judging -------------------------------------------------------------------------------------------------------------------------
+
+_PREFIXES: Final = tuple(
+    "AKIA ASIA ABIA ACCA AIza GOCSPX- ya29. ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ glpat- glptt- gldt- glrt- glcbt- glsoat- glft- glagent- "
+    "xoxa- xoxb- xoxc- xoxd- xoxe- xoxo- xoxp- xoxr- xoxs- xapp- xwfp- sk_live_ sk_test_ rk_live_ rk_test_ pk_live_ pk_test_ whsec_ npm_ "
+    "pypi- sk-proj- sk-ant- sk-svcacct- sk-or- hf_ api_org_ r8_ gsk_ xai- pplx- SG. dop_v1_ doo_v1_ dor_v1_ dapi shpat_ shpca_ shppa_ "
+    "shpss_ hvs. hvb. hvr. AGE-SECRET-KEY- sq0atp- sq0csp- EAACEdEose0cBA PMAK- lin_api_ ntn_ secret_ figd_ rdme_ pul- dckr_pat_ dckr_oat_ "
+    "NRAK- NRJS- NRII- glc_ glsa_ sntrys_ sntryu_ dp.pt. dp.st. dp.ct. dt0c01. fo1_ fm1_ fm2_ ATATT3 ATCTT3 ATBB LTAI rubygems_ CFPAT- nfp_ "
+    "phc_ phx_ sbp_ sb_secret_ re_ xkeysib- xsmtpsib- mlsn. oy2 ops_eyJ tskey- waka_ bkua_ CCIPAT_ AKCp pat-na1- pat-eu1- patch_ cmVmdGtu "
+    "tfp_ cio_ key- sk- pk- rk- sk_ pk_ rk_ eyJ EAA dG9rOg doppler_ vercel_ okta_ ion_ jina_ tvly- fc- nvapi- esh_ whs_ rnd_ sgp_ PRIVATE- "
+    "apify_api_ A3T AROA AIDA ICA flb_ FLWSECK asst- ddp_ keytab_ dsapi_ sl. secret-token: v1.0-".split()
+)
+"""How keys of well-known services begin. What follows must look drawn at random: a digit and eight characters at least."""
+
+_ALSO_NAMES: Final = frozenset("sk- pk- rk- sk_ pk_ rk_ re_ fc- sl. ICA ion_ esh_ whs_ key- secret_".split())
+"""Of these: also how names of one's own begin."""
+
+_DRAWN: Final = (
+    "toolu_ srvtoolu_ call_ msg_ req_ resp_ ws_ chatcmpl- chatcmpl_ fc_ rs_ run_ thread_ asst_ item_ sess_ session_ agent_ task_ step_ "
+    "evt_ event_ org_ file_ file- batch_ vs_ gen_ cmpl- tool_ functions. sha1- sha256- sha384- sha512- sha256: h1: user-"
+).split()
+_HASHES: Final = ("sha1-", "sha256-", "sha384-", "sha512-", "h1:")
+_IDS: Final = tuple(_DRAWN)
+"""How ids begin that are drawn at random and open nothing."""
+
+_ABOUT_SECRETS: Final = (
+    "key",
+    "token",
+    "secret",
+    "passw",
+    "passphrase",
+    "credential",
+    "auth",
+    "bearer",
+    "pwd",
+    "login",
+    "haslo",
+    "hasło",
+    "kennwort",
+    "api",
+    "sign",
+    "seed",
+    "salt",
+    "webhook",
+    "hook",
+    "private",
+    "cookie",
+    "sas",
+    "decrypt",
+    "encrypt",
+    "otp",
+)
+_ABOUT_HASHES: Final = (
+    "sha",
+    "md5",
+    "hash",
+    "digest",
+    "checksum",
+    "commit",
+    "etag",
+    "integrity",
+    "rev",
+    "trace",
+    "blob",
+    "tree",
+    "uuid",
+    "index",
+    "object",
+    "parent",
+    "merge",
+    "ref",
+    "git",
+    "head",
+    "image",
+    "layer",
+    "span",
+    "id",
+    "build",
+    "cache",
+    "fingerprint",
+)
+
+_WORD_START: Final = 16
+_CONTEXT: Final = 32
+_HEX: Final = frozenset("0123456789abcdefABCDEF")
+_DIGITS: Final = frozenset("0123456789")
+_SEPARATORS: Final = re.compile("[-_.~]")
+_LOWER_RUNS: Final = re.compile("[a-z]{5,}")
+_PARTS: Final = re.compile("[^/=:]+")
+
+
+def _changes(word: str) -> float:
+    """Share of neighbours of another kind (upper, lower, digit): 0.62 of random letters and digits, 0.3 at most of names."""
+    kinds = [1 if "a" <= sign <= "z" else 2 if "A" <= sign <= "Z" else 3 for sign in word]
+    return sum(map(int.__ne__, kinds, kinds[1:])) / max(1, len(kinds) - 1)
+
+
+def _is_random(part: str, *, least: int) -> bool:
+    """Whether a word mixes letters of both cases and digits as what is drawn at random does."""
+    plain = _SEPARATORS.sub("", part) if len(part) < 512 else part[:512]
+    if len(plain) < least or (len(part) - len(plain)) * 10 > len(part):
+        return False
+    digits = sum(map(_DIGITS.__contains__, plain))
+    if not digits or digits == len(plain) or plain.lower() == plain or plain.upper() == plain:
+        return False
+    words = sum(map(len, _LOWER_RUNS.findall(plain)))
+    return words * 3 <= len(plain) and _changes(plain) >= (0.42 if len(plain) < 28 else 0.45)
+
+
+def _is_uuid(part: str) -> bool:
+    return len(part) == 36 and part.count("-") == 4 and _HEX.issuperset(part.replace("-", ""))
+
+
+def _follows_prefix(part: str) -> bool:
+    """Whether a part begins as a service's keys do, and goes on as a key and not as a name."""
+    if not part.startswith(_PREFIXES):
+        return False
+    if part.startswith(("eyJ", "AGE-SECRET-KEY-1")):
+        return len(part) >= 17
+    prefix = max((each for each in _PREFIXES if part.startswith(each)), key=len)
+    rest = part[len(prefix) : len(prefix) + 256]
+    if len(prefix) < 5 and prefix[-1:] not in "_-.":
+        return len(rest) >= 16 and (any(sign in _DIGITS for sign in rest)) and (prefix not in {"EAA", "A3T", "ICA"} or len(rest) >= 40)
+    if len(rest) < 8:
+        return False
+    digits = sum(map(_DIGITS.__contains__, rest))
+    if prefix in _ALSO_NAMES:
+        return digits >= 2 and len(rest) >= 16 and rest.count("-") + rest.count("_") <= len(rest) // 8
+    return digits > 0 or (len(rest) >= 16 and rest.lower() != rest != rest.upper())
+
+
+def _before(text: str, start: int) -> str:
+    return text[max(0, start - _CONTEXT) : start].lower()
+
+
+def _is_secret_part(part: str, before: str) -> bool:
+    """Whether one part of a long word is a key; `before` is what stood in front of it, in lower case."""
+    if part.startswith(_IDS) or _is_uuid(part):
+        return False
+    if _follows_prefix(part):
+        return True
+    about = any(word in before for word in _ABOUT_SECRETS)
+    if len(part) >= 32 and _HEX.issuperset(part):
+        return (about and not part.isdigit()) or (
+            len(part) != 40 and not part.isdigit() and not any(word in before for word in _ABOUT_HASHES) and before.endswith((" ", ""))
+        )
+    if len(part) in {34, 38} and part[:2] in {"SK", "AC"} and _HEX.issuperset(part[2:]):
+        return True
+    if about and len(part) >= 20 and _is_mixed(part):
+        return True
+    return _is_random(part, least=_WORD_START if about else 20)
+
+
+def _is_mixed(part: str) -> bool:
+    """Letters and digits in one case, or base64: what only follows a word about secrets."""
+    plain = _SEPARATORS.sub("", part)
+    digits = sum(map(_DIGITS.__contains__, plain[:256]))
+    return 4 <= digits < min(len(plain), 256) and len(part) - len(plain) <= len(part) // 10 and _changes(plain[:256]) >= 0.25
+
+
+def _word(match: re.Match[str], text: str) -> str | None:
+    """A long word: a key, a path with a key in it, or nothing of that kind."""
+    word = match[0]
+    before = _before(text, match.start())
+    if word.startswith(_HASHES):
+        return None
+    if word.startswith("eyJ") and "." in word:
+        return SECRET
+    if len(word) >= 40 and ("/" in word or "+" in word) and _is_base64(word, before):
+        return SECRET
+    if "atlasv1" in word or (word.count(".") == 2 and len(word) >= 50 and _is_random(word.replace(".", ""), least=50)):
+        return SECRET
+    if "/" not in word and "=" not in word:
+        return SECRET if _is_secret_part(word.rstrip("."), before) else None
+    pieces: list[str] = []
+    end = 0
+    for part in _PARTS.finditer(word):
+        if len(part[0]) >= _WORD_START and _is_secret_part(
+            part[0].rstrip("."), before + word[max(0, part.start() - _CONTEXT) : part.start()].lower()
+        ):
+            pieces += [word[end : part.start()], SECRET]
+            end = part.end()
+    return "".join([*pieces, word[end:]]) if pieces else None
+
+
+def _is_base64(word: str, before: str) -> bool:
+    """Base64 in one piece: few slashes, and between them what is drawn at random. A path has many, or words between them."""
+    plain = word.rstrip("=")
+    if "-" in plain or "_" in plain or "." in plain or plain[0] in "/." or "=" in plain:
+        return False
+    if plain.count("/") * 12 > len(plain) + 12:
+        return False
+    about = any(each in before for each in _ABOUT_SECRETS)
+    return _is_random(plain.replace("/", "").replace("+", "")[:512], least=36) and (about or len(plain) >= 40)
+
+
+_PLACEHOLDERS: Final = frozenset(
+    "string str none null nil true false required optional undefined any bool bytes int number text password passwd secret token value "
+    "changeme example xxx xxxx xxxxx xxxxxx redacted hidden masked test type prompt input unknown empty missing field default process file "
+    "self this that with from and not the for has was you your must should will can invalid valid wrong correct incorrect expired".split()
+)
+_CODE: Final = ("(", "[", "{", "<", "$", "%", "*", "…", "...", "/", "\\")
+
+
+def _is_told(value: str, *, strong: bool, quoted: bool) -> bool:
+    """Whether what was assigned to a telling name is a value and not code, a type or a placeholder."""
+    bare = value.strip("\"'`.,;:!?)(").casefold()
+    if len(bare) < 4 or bare in _PLACEHOLDERS or value.startswith(_CODE) or not bare.strip("*x.•-_"):
+        return False
+    digits = sum(map(_DIGITS.__contains__, value[:256]))
+    if not quoted and any(sign in value for sign in "([{"):
+        return strong and digits > 0 and value.count("(") == 0
+    if strong:
+        plain = value.replace(".", "").replace("_", "")
+        is_name = not digits and (plain.isalpha() or "." in value) and not quoted
+        return not (is_name and (("." in value) or (plain == plain.lower() and not quoted and len(value) < 4)))
+    if digits == len(value):
+        return len(value) >= 12
+    if digits:
+        return len(value) >= 6 and not (not quoted and "." in value and value.replace(".", "").isidentifier() and digits < 3)
+    return len(value) >= 16 and (_changes(value) > 0.2 or quoted) and " " not in value and "." not in value and "_" not in value
+
+
+_STRONG: Final = (
+    "password|passwd|passwort|passphrase|kennwort|wachtwoord|haslo|hasło|contraseña|contrasena|senha|пароль|lösenord|heslo|parola"
+)
+
+
+_KEYS: Final = ("api_key", "api-key", "apikey", "access_key", "access-key", "private_key", "secret_key")
+
+
+def _assigned(match: re.Match[str], text: str) -> str | None:
+    """`name = value`: the value goes, when it is one."""
+    start, end = match.span("value")
+    value = text[start:end]
+    quote = match["quote"] or ""
+    name = text[match.start() : match.start("sign")].lower()
+    strong = match["strong"] is not None
+    if value.startswith(SECRET) or (not strong and name.rstrip("\"'\\ ").endswith(("tokens", "token_count", "tokens_used", "_id", "id"))):
+        return None
+    named = bool(quote) and len(value) >= 6 and value.isalnum() and name.rstrip("\"'\\ ").endswith(_KEYS) and value not in _PLACEHOLDERS
+    if not named and not _is_told(value, strong=strong, quoted=bool(quote)):
+        return None
+    if not strong and not quote and value.isalpha() and value.lower() == value:
+        return None
+    if text[match.start() : match.start() + 5] == "PASS:":  # what test runners print
+        return None
+    kept = text[match.start() : start]
+    tail = "" if quote else _tail(value)
+    return f"{kept}{SECRET}{tail}"
+
+
+def _tail(value: str) -> str:
+    """What ends an unquoted value without being of it."""
+    plain = value.rstrip(".:!?)]}>\\")
+    return value[len(plain) :]
+
+
+def _flag(match: re.Match[str], text: str) -> str | None:
+    start, end = match.span("value")
+    value = text[start:end]
+    strong = "pass" in match[0][: start - match.start()] or "pwd" in match[0][: start - match.start()]
+    if value.startswith(("-", "<")) or not _is_told(value, strong=strong, quoted=False):
+        return None
+    if strong and value.isalpha() and value == value.lower() and len(value) < 6:
+        return None
+    return f"{text[match.start() : start]}{SECRET}"
+
+
+def _short_flag(match: re.Match[str], text: str) -> str | None:
+    start, end = match.span("value")
+    value = text[start:end]
+    if value.startswith(("-", "<", "$")) or len(value.strip("\"'")) < 4 or value.isdigit():
+        return None
+    return f"{text[match.start() : start]}{SECRET}"
+
+
+def _pair(match: re.Match[str], text: str) -> str | None:
+    start, end = match.span("value")
+    value = text[start:end]
+    return None if value.isdigit() or value.startswith(("$", "<", "/")) else f"{text[match.start() : start]}{SECRET}"
+
+
+def _scheme(match: re.Match[str], text: str) -> str | None:
+    start, end = match.span("value")
+    value = text[start:end]
+    if "authorization" not in _before(text, match.start()) and not (
+        any(sign in _DIGITS for sign in value) or value.endswith("=") or (len(value) >= 16 and value[1:].lower() != value[1:])
+    ):
+        return None
+    return f"{text[match.start() : start]}{SECRET}"
+
+
+def _in_query(match: re.Match[str], text: str) -> str | None:
+    start, end = match.span("value")
+    value = text[start:end]
+    return f"{text[match.start() : start]}{SECRET}" if len(value) >= 16 or any(sign in _DIGITS for sign in value) else None
+
+
+def _said(match: re.Match[str], text: str) -> str | None:
+    """`the password is X`: X, when no word of prose looks like it."""
+    start, end = match.span("value")
+    value = text[start:end]
+    tail = _tail(value)
+    bare = value[: len(value) - len(tail)] if tail else value
+    odd = any(sign in _DIGITS for sign in bare)
+    return f"{text[match.start() : start]}{SECRET}{tail}" if odd and len(bare) >= 5 and not bare.startswith(_CODE) else None
+
+
+def _userinfo(match: re.Match[str], _text: str) -> str | None:
+    said = match[1]
+    return f"://{SECRET}@" if ":" in said or len(said) >= 16 else None
+
+
+def _cookies(match: re.Match[str], text: str) -> str | None:
+    start, end = match.span("value")
+    return f"{text[match.start() : start]}{SECRET}" if "=" in text[start:end] else None
+
+
+# Personal data ---------------------------------------------------------------------------------------------------------------------
+
+_NOBODY: Final = ("git", "noreply", "no-reply", "donotreply", "bot", "actions", "hg")
+"""Names before an @ that are no person's."""
+
+_NO_HOSTS: Final = frozenset(
+    "latest next beta alpha canary main master head stable dev rc nightly lts types current workspace sha256 param params return returns "
+    "media import host hostname server machine domain keyframes property override test click".split()
+)
+
+
+def _address(match: re.Match[str], _text: str) -> str | None:
+    return None if match[1].lower() in _NOBODY or match[1].isdigit() else EMAIL
+
+
+def _local_address(match: re.Match[str], _text: str) -> str | None:
+    host = match[2].lower()
+    return None if match[1].lower() in _NOBODY or host in _NO_HOSTS or match[1].isdigit() else EMAIL
+
+
+_SERVICES: Final = frozenset(
+    "runner user users node ubuntu vscode codespace shared public app root you username me name yourname your-username your_username "
+    "someuser someone default guest docker circleci vagrant ec2-user linuxbrew foo example jovyan claude agent code project all "
+    "default defaultuser0 user-name x y".split()
+)
+"""Names of home directories that are no person's."""
+
+
+def is_pseudonym(name: str) -> bool:
+    """Whether a name is one that stands for a person's already."""
+    return len(name) == _PSEUDONYM and name.startswith(PSEUDONYM) and _HEX.issuperset(name[len(PSEUDONYM) :])
+
+
+PSEUDONYM: Final = "user-"
+_PSEUDONYM: Final = len(PSEUDONYM) + 10
+
+
+def _home(match: re.Match[str], text: str) -> str | None:
+    start, end = match.span("user")
+    return (
+        None
+        if text[start:end].lower() in _SERVICES or is_pseudonym(text[start:end])
+        else f"{text[match.start() : start]}{USER}{text[end : match.end()]}"
+    )
+
+
+_AFTER_ALL: Final = (
+    "tel",
+    "phone",
+    "call",
+    "mobile",
+    "cell",
+    "fax",
+    "whatsapp",
+    "sms",
+    "kom",
+    "numer",
+    "handy",
+    "ring",
+    "reach",
+    "dial",
+    "signal",
+)
+_ONE_SPACE: Final = re.compile(r"[ ().\-/]+")
+
+
+def _number(match: re.Match[str], text: str) -> str | None:
+    """Digits in groups: a card, a national number, a telephone's, or nothing of these."""
+    said = match[0]
+    digits = "".join(sign for sign in said if sign in _DIGITS)
+    count = len(digits)
+    groups = [len(each) for each in _ONE_SPACE.split(said.strip("+() ")) if each]
+    before = text[max(0, match.start() - 20) : match.start()].lower()
+    if said[0] == "+":
+        return "<phone>" if 8 <= count <= 15 and "/" not in said else None
+    if 13 <= count <= 19 and digits[0] in "23456" and _is_card(digits) and (len(groups) == 1 or max(groups) <= 6 <= count):
+        return "<card>"
+    if count == 11 and len(groups) == 1 and _is_pesel(digits):
+        return "<id-number>"
+    if groups == [3, 2, 4] and said[3] in "- " and digits[:3] not in {"000", "666"} and digits[0] != "9":
+        return "<id-number>"
+    if "." in said and not any(word in before for word in _AFTER_ALL):
+        return None
+    if groups[-2:] == [3, 4] and count in {10, 11} and groups[-3:-2] == [3] and (groups[:-3] in ([], [1])):
+        return "<phone>"
+    called = any(word in before for word in _AFTER_ALL)
+    if called and 7 <= count <= 15:
+        return "<phone>"
+    if digits[:2] == "00" and 10 <= count <= 16 and len(groups) > 2 and "-" not in said:
+        return "<phone>"
+    if (
+        said[0] in "(0"
+        and digits[0] == "0"
+        and digits[1] != "0"
+        and 10 <= count <= 11
+        and len(groups) >= 3
+        and "/" not in said[5:]
+        and groups[0] >= 3
+    ):
+        return "<phone>"
+    return None
+
+
+def _is_card(digits: str) -> bool:
+    """Luhn's sum, and a length that goes with how it begins."""
+    fits = {"3": (14, 15), "4": (13, 16, 19), "5": (16,), "6": (16, 19), "2": (16,)}[digits[0]]
+    odd = sum(int(sign) for sign in digits[-1::-2])
+    even = sum(sum(divmod(2 * int(sign), 10)) for sign in digits[-2::-2])
+    return len(digits) in fits and (odd + even) % 10 == 0 and len(set(digits)) > 2
+
+
+def _is_pesel(digits: str) -> bool:
+    month, day = int(digits[2:4]) % 20, int(digits[4:6])
+    total = sum(int(sign) * weight for sign, weight in zip(digits, (1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1), strict=True))
+    return 1 <= month <= 12 and 1 <= day <= 31 and total % 10 == 0
+
+
+def _iban(match: re.Match[str], _text: str) -> str | None:
+    plain = match[0].replace(" ", "").replace("-", "")
+    if not 15 <= len(plain) <= 34:
+        return None
+    turned = plain[4:] + plain[:4]
+    return "<iban>" if int("".join(str(int(sign, 36)) for sign in turned)) % 97 == 1 else None
+
+
+def _ip4(match: re.Match[str], text: str) -> str | None:
+    numbers = [int(each) for each in match[0].split(".")]
+    before = text[max(0, match.start() - 12) : match.start()].lower()
+    if max(numbers) > 255 or numbers[0] in {0, 127, 255} or "version" in before or "==" in before[-2:] or max(numbers) < 10:
+        return None
+    return "<ip>"
+
+
+def _ip6(match: re.Match[str], _text: str) -> str | None:
+    said = match[0]
+    groups = [each for each in said.split(":") if each]
+    if len(groups) == 6 and all(len(each) == 2 for each in groups) and "::" not in said:
+        return "<mac>"
+    if "::" not in said:
+        return "<ip>" if len(groups) == 8 and any(len(each) > 2 for each in groups) else None
+    many = len(groups) >= 4 or (len(groups) >= 2 and len(groups[0]) >= 3 and any(sign in _DIGITS for sign in groups[0]))
+    return "<ip>" if many and said.count("::") == 1 else None
+
+
+_NO_NAMES: Final = frozenset(
+    "claude code codex agent agents test tests pull request review reviewer the this that these those github gitlab git docker open ai "
+    "model bot user users system tool tools api all each every both no new old first last next team continuous integration type script "
+    "python java rust go node react next visual studio sonnet opus haiku gemini google copilot microsoft anthropic assistant build "
+    "server client error file files main sub task tasks step phase part section i we you he she it they".split()
+)
+
+
+def _full_name(match: re.Match[str], text: str) -> str | None:
+    start, end = match.span("person")
+    words = text[start:end].replace("-", " ").lower().split()
+    if not _NO_NAMES.isdisjoint(words):
+        return None
+    return f"{text[match.start() : start]}<name>{text[end : match.end()]}"
+
+
+_COMMON: Final = frozenset("the and for are not was but from you all its has our out use can".split())
+
+
+def _seed(match: re.Match[str], text: str) -> str | None:
+    start, end = match.span("value")
+    return f"{text[match.start() : start]}{SECRET}" if _COMMON.isdisjoint(text[start:end].split()) else None
+
+
+# fmt: off
+# The rules -------------------------------------------------------------------------------------------------------------------------
+
+_CAPITAL: Final = "A-ZÀ-ÖØ-ÞĄĆĘŁŃÓŚŹŻ"
+_LETTER: Final = "a-zß-öø-ÿąćęłńóśźż"
+_LOCAL: Final = r"\w.%+-"
+_VALUE: Final = r"[^\s\"'`,;&|]{4,}+"
+
+RULES: Final = (
+    Rule(
+        "private key",
+        (("-----begin",), ("private key", "pgp")),
+        r"(?s)-----BEGIN [A-Z0-9 ]{0,40}(?:PRIVATE KEY|PGP MESSAGE)[A-Z ]{0,20}-----.*?(?:-----END [A-Z0-9 ]{0,60}-----|\Z)",
+        SECRET,
+        named=True,
+    ),
+    Rule("putty key", (("private-lines:",),), r"(?i)(?<=private-lines: )\d+\s*+[A-Za-z0-9+/=\s]++", SECRET),
+    Rule("credentials of a URL", (("://",), ("@",)), r"://([^\s/?\"'<>]{1,256})@", _userinfo, named=True),
+    Rule(
+        "webhook",
+        (("hooks.slack.com/", "/webhooks/", "webhookb2/", "hooks.zapier.com/", "webhook.site/"),),
+        r"(?i)((?:hooks\.slack\.com/(?:services|workflows|triggers)|/api/webhooks|webhookb2|hooks\.zapier\.com/hooks/catch|webhook\.site)/)[^\s\"'<>]{8,}+",
+        lambda match, _: f"{match[1]}{SECRET}",
+        named=True,
+    ),
+    Rule(
+        "password's hash",
+        (("$",), ("$1$", "$5$", "$6$", "$2a$", "$2b$", "$2x$", "$2y$", "$y$", "$7$", "$apr1$", "$argon2", "pbkdf2", "$scrypt$")),
+        r"(?:\$(?:[1567y]|2[abxy]|apr1|argon2\w{1,2}|scrypt|pbkdf2[\w-]{0,16})|\bpbkdf2_\w{1,10}\$\d{1,9})\$[^\s:\"',]{8,}+",
+        SECRET,
+    ),
+    Rule(
+        "scheme of a header",
+        (("bearer", "basic ", "digest ", "token ", "apikey ", "negotiate "),),
+        r"\b(?:bearer|basic|digest|token|apikey|negotiate)\s{1,3}(?P<value>[a-z0-9._~+/=-]{8,}+)",
+        _scheme,
+        folded=True,
+    ),
+    Rule(
+        "cookie",
+        (("cookie",),),
+        r"\b(?:set-)?cookie[\"']?\s{0,3}[:=]\s{0,3}[\"']?(?P<value>[^\n\"']{4,}+)",
+        _cookies,
+        folded=True,
+    ),
+    Rule(
+        "assignment",
+        (
+            (
+                "pass", "pwd", "secret", "token", "key", "auth", "credential", "kennwort", "wachtwoord", "haslo", "hasło", "contrase", "senha",
+                "пароль", "lösenord", "heslo", "parola", "session", "salt", "mnemonic", "pin",
+            ),
+            ("=", ":"),
+        ),
+        rf"(?:(?P<strong>{_STRONG}|pwd|mot de passe|credentials?|pass(?=[\"'\\]{{0,3}}\s{{0,4}}[:=]))"
+        r"|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|signing[_-]?key|encryption[_-]?key|account[_-]?key|auth[_-]?key"
+        r"|(?<=[_-])key|authorization|(?<=[_-])auth|session(?:[_-]?id|[_-]?key)|csrf|salt|mnemonic)"
+        r"(?P<rest>[\w.-]{0,24}+)"
+        r"(?P<sign>\\{0,2}[\"'`]?\]?\s{0,4}(?:=>|:=|==?|:)\s{0,4}(?:(?:bearer|basic|token)\s{1,2})?)"
+        rf"(?P<quote>\\{{0,2}}[\"'`])?(?P<value>(?(quote)[^\"'`\n]{{4,512}}+|{_VALUE}))",
+        _assigned,
+        folded=True,
+    ),
+    Rule(
+        "parameter of a URL",
+        (("?", "&"), ("=",)),
+        r"[?&](?:x-amz-)?(?:sig|signature|credential|security-token|key|code|auth|st|pass|pw|pwd|session|sid|token|ticket)="
+        r"(?P<value>[^\s&#\"'<>]{6,}+)",
+        _in_query,
+        folded=True,
+    ),
+    Rule(
+        "option",
+        (("--",), ("pass", "pwd", "secret", "token", "key", "credential")),
+        r"(?<![\w-])--[a-z-]{0,24}(?:password|passwd|passphrase|pass|pwd|secret|token|key|credentials?)(?:\s{1,3}|=)[\"']?"
+        rf"(?P<value>{_VALUE})",
+        _flag,
+        folded=True,
+    ),
+    Rule(
+        "short option",
+        ((" -p", " -a", " -w"), ("mysql", "mariadb", "sshpass", "twine", "docker login", "redis-cli", "mongo", "ldap", "htpasswd", "7z", "zip", "az ")),
+        r"\b(?:mysql(?:dump|admin|import)?|mariadb|sshpass|twine|docker login|redis-cli|mongo(?:sh|dump)?|ldap\w{1,8}|htpasswd|7z|zip|unzip|az)\b"
+        rf"[^\n|;&]{{0,80}}?\s-(?:p|a|w)\s?[\"']?(?P<value>{_VALUE})",
+        _short_flag,
+        folded=True,
+    ),
+    Rule(
+        "user and password of an option",
+        (("-u", "--user", "--proxy-user"), (":",)),
+        rf"(?<![\w-])(?:-u|--user|--proxy-user)(?:\s{{1,3}}|=)?[\"']?[^\s:\"']{{1,64}}:(?P<value>{_VALUE})",
+        _pair,
+    ),
+    Rule(
+        "said password",
+        (("passw", "passphrase", "haslo", "hasło", "kennwort", "token", "secret", "pwd", "code", "pin ", "key"),),
+        rf"\b(?:{_STRONG}|pwd|token|secret|(?:api key|key|code|pin)(?= (?:is|was|jest|to|ist)))\s{{1,2}}(?:(?:is|was|are|jest|to|ist|lautet|is now|of)\s{{1,2}})?[\"'`]?"
+        r"(?P<value>[^\s\"'`,;<>(){}\[\]=/]{5,64}+)(?![\w=/(])",
+        _said,
+        folded=True,
+    ),
+    Rule(
+        "seed phrase",
+        (("mnemonic", "seed", "phrase", "recovery", "wallet", "backup words"),),
+        r"(?<![a-z])(?P<value>[a-z]{3,8}(?: [a-z]{3,8}){11,23})(?![a-z])",
+        _seed,
+    ),
+    Rule("bot token", ((":aa",),), r"(?<!\w)\d{8,10}:AA[\w-]{30,}+", SECRET, named=True),
+    Rule("key with a region", (("-us", "-eu"),), r"(?<!\w)[0-9a-f]{32}-(?:us|eu)\d{1,2}\b", SECRET),
+    Rule("long word", (), rf"(?<![A-Za-z0-9_+/=.~-])[A-Za-z0-9_+/=.~-]{{{_WORD_START},}}+", _word),
+    Rule(
+        "e-mail address",
+        (("@",),),
+        rf"(?<![{_LOCAL}])([{_LOCAL}]++)@(?:[\w-]++\.)++[^\W\d_]{{2,}}",
+        _address,
+        named=True,
+    ),
+    Rule(
+        "account on a host",
+        (("@",),),
+        rf"(?<![{_LOCAL}/@:])([A-Za-z_][A-Za-z0-9_.]{{0,31}}+)@([A-Za-z][A-Za-z0-9-]{{2,62}}+)(?![\w./@(:-]*[\w/@(])",
+        _local_address,
+    ),
+    Rule(
+        "home directory",
+        (("/home", "/users", "\\users"),),
+        r"(?:(?<![\w.])(?:/(?:var|export|usr|mnt/\w|\w))?/home|/Users|(?<=[A-Za-z]:)/users|(?<=[A-Za-z]:)\\{1,4}[Uu]sers|(?<=[\\/])\\Users)[/\\]{1,4}"
+        r"(?P<user>[^/\\\s\"'`:,;)<>\]}*|$]{1,64}+(?:(?: [^/\\\s\"'`:,;)<>\]}|]{1,40}+){1,2}(?=[/\\]))?)",
+        _home,
+        named=True,
+    ),
+    Rule(
+        "home directory of a project's directory",
+        (("-home-", "-users-"),),
+        r"(?<![\w.-])(?P<at>-(?:Users|home)-)(?P<user>[^-/\\\s\"'`:,;)<>]{1,64}+)",
+        _home,
+        named=True,
+    ),
+    Rule("home directory by a tilde", (("~",),), r"(?<![\w/~.=-])~(?P<user>[A-Za-z_][\w.-]{1,31}+)(?=/)", _home, named=True),
+    Rule(
+        "number",
+        (),
+        r"[+(\d](?<![\w.+/-].)(?:(?<=\+)\()?(?:[ ().\-/]{0,2}\d){6,24}+(?![\w/]|[.:-]\d)",
+        _number,
+    ),
+    Rule("account of a bank", (), r"[A-Z](?<![\w-].)[A-Z]\d{2}(?:[ -]?[A-Z0-9]{4}){2,7}(?:[ -]?[A-Z0-9]{1,4})?(?![\w-])", _iban),
+    Rule(
+        "national number",
+        (("ssn", "pesel", "passport", "passeport", "nino", "insurance n", "steuer", "bsn", "cpf", "dni", "nif", "curp", "aadhaar", "personnummer", "dowod", "dowód", "national id", "tax id", "nip"),),
+        r"\b(?:ssn|pesel|passport|passeport|reisepass|nino|national insurance|steuer-?id(?:nr)?|bsn|cpf|dni|nif|nip|curp|aadhaar|personnummer|dow[oó]d\w{0,8}|national id|tax id)"
+        r"\b(?:\s{1,2}(?:no\.?|number|nr\.?|num))?[\s:=#\"']{1,4}(?=[a-z0-9 .-]{0,12}\d{2})(?P<value>[a-z0-9](?:[ .-]?[a-z0-9]){5,20}+)",
+        lambda match, text: f"{text[match.start() : match.start('value')]}<id-number>" if sum(sign in _DIGITS for sign in match["value"]) >= 5 else None,
+        folded=True,
+    ),
+    Rule("address of a machine", ((".",),), r"\d(?<![\w.-].)\d{0,2}\.(?:\d{1,3}\.){2}\d{1,3}(?![\w-]|\.\w)", _ip4),
+    Rule("address of a machine, v6", ((":",),), r"[0-9A-Fa-f](?<![\w:.].)[0-9A-Fa-f]{0,3}(?::{1,2}[0-9A-Fa-f]{1,4}){2,7}(?![\w]|:\w)", _ip6),
+    Rule("address of a card", (("-",),), r"[0-9A-Fa-f](?<![\w-].)[0-9A-Fa-f](?:-[0-9A-Fa-f]{2}){5}(?![\w-])", "<mac>"),
+    Rule(
+        "person in a trailer",
+        (("author", "-by:", "committer", "from:", "assignee", "contact", "name:", 'name":', "name="),),
+        rf"(?i:\b(?:author|committer|(?:signed-off|co-authored|reviewed|acked|tested|reported|approved|suggested)-by|from|assignee|contact|(?:full|user|first|last|real|author|display)?[_ ]?name)[\"']?\s{{0,3}}[:=]\s{{0,3}}[\"']?)"
+        rf"(?P<person>[{_CAPITAL}][{_LETTER}.'-]{{0,24}}+(?: [{_CAPITAL}][\w.'-]{{0,24}}+){{1,3}})(?=\s{{0,2}}[<(\"'\n,;]|\s{{0,2}}\Z)",
+        _full_name,
+    ),
+    Rule(
+        "person who does something",
+        ((" asked", " wrote", " said", " says", " reported", " reviewed", " approved", " requested", " suggested", " told", " confirmed", " mentioned", " complained", " wants", " emailed", " called", " noticed", " agreed", " insisted", " signed", " merged", " committed", " pushed", " will ", " is ", " has ", " prosi", " napis", " zg"),),
+        rf"(?<![\w.'-])(?P<person>[{_CAPITAL}][{_LETTER}]{{1,20}}+ [{_CAPITAL}][{_LETTER}]{{2,24}}+(?:-[{_CAPITAL}][{_LETTER}]{{1,24}}+)?) "
+        r"(?:asked|wrote|said|says|reported|reviewed|approved|requested|suggested|told|confirmed|mentioned|complained|wants|emailed|called|noticed"
+        r"|agreed|insisted|signed|merged|committed|pushed|prosi\w{0,3}|napisa\w{0,2}|zgłosi\w{0,2}|zglosi\w{0,2})\b",
+        _full_name,
+    ),
+    Rule(
+        "street",
+        (("ul.", "ulica", "ulicy", "al.", "aleja", "plac ", "pl.", "os.", "osiedle"),),
+        rf"(?<!\w)(?i:ul\.|ulic[ay]|al\.|aleja|pl\.|plac|os\.|osiedle)\s{{0,2}}[{_CAPITAL}0-9][\w.-]{{1,30}}+(?: [\w.-]{{1,30}}+){{0,3}}? \d{{1,4}}[A-Za-z]?(?:\s?[/m.]{{1,2}}\s?\d{{1,4}})?(?:, ?\d{{2}}-\d{{3}} [{_CAPITAL}]\w{{1,30}})?",
+        "<address>",
+    ),
+    Rule(
+        "street, English",
+        (("street", " st", "road", " rd", "avenue", " ave", "lane", "drive", "boulevard", "blvd", "court", "square", "terrace", " way", "close"),),
+        rf"\d(?<![\w.-].)\d{{0,4}}[A-Za-z]?,? (?:[{_CAPITAL}][\w.'-]{{1,20}}+ ){{1,3}}?(?:Street|St|Road|Rd|Avenue|Ave|Lane|Ln|Drive|Dr|Boulevard|Blvd|Court|Ct|Square|Sq|Terrace|Way|Close)\b\.?",
+        "<address>",
+    ),
+    Rule(
+        "street, German",
+        (("straße", "strasse", "str.", "weg ", "platz ", "gasse ", "allee "),),
+        rf"(?<!\w)(?:[{_CAPITAL}][\w.-]{{1,24}}+ ){{0,2}}?[{_CAPITAL}][{_LETTER}-]{{0,30}}?(?:straße|strasse|str\.|weg|platz|gasse|allee|Straße|Strasse|Platz|Weg|Allee) \d{{1,4}}[a-z]?(?:, ?\d{{5}} [{_CAPITAL}]\w{{1,30}})?",
+        "<address>",
+    ),
+    Rule(
+        "street, French, Spanish, Italian",
+        (("rue ", "avenue ", "boulevard ", "calle ", "via "),),
+        rf"(?<!\w)(?:\d{{1,4}}(?: bis| ter)?,? (?i:rue|avenue|boulevard|place) (?:(?:de|du|des|la|le|l'|d')\s?){{0,3}}[{_CAPITAL}][\w'-]{{1,30}}+(?: [{_CAPITAL}][\w'-]{{1,30}}+){{0,3}}"
+        rf"|(?:Calle|Via|Avenida) (?:(?:de|del|la|el)\s){{0,2}}[{_CAPITAL}][\w'-]{{1,30}}+(?: [{_CAPITAL}][\w'-]{{1,30}}+){{0,3}},? \d{{1,4}})",
+        "<address>",
+    ),
+)
+"""In this order: what a rule has replaced the next one does not see."""
+# fmt: on
+
+_COMPILED: Final[dict[str, re.Pattern[str]]] = {}
+_SHORTEST: Final = 5
+
+
+def mask(text: str) -> str:
+    """Replace everything in a text that is shaped like a credential or a person's data."""
+    if len(text) < _SHORTEST:
+        return text
+    folded = _fold(text)
+    for rule in RULES:
+        for gate in rule.gates:
+            for word in gate:
+                if word in folded:
+                    break
+            else:
+                break
+        else:
+            found = _applied(rule, text, folded)
+            if found is not text:
+                text, folded = found, _fold(found)
+    return text
+
+
+def mask_name(text: str, put: Callable[[str, str], str]) -> str:
+    """Replace in an id, a project's name or a path what has an unmistakable shape.
+
+    Args:
+        text: The name; one without such a thing is returned as it is.
+        put: From the rule's name and the text that must go to what stands in its place: the same for the same text, another for another.
+
+    """
+    folded = _fold(text)
+    for rule in NAMED:
+        if all(any(word in folded for word in gate) for gate in rule.gates):
+            text = _named(rule, text, put)
+    if not text.startswith(_IDS):
+        for part in _NAME_PARTS.findall(text):
+            if part.startswith(_IDS):
+                continue
+            inside = _key_inside().search(part)
+            key = part if _follows_prefix(part) else part[inside.start() + 1 :] if inside else ""
+            if key and _follows_prefix(key):
+                text = text.replace(key, put("key", key))
+    return text
+
+
+NAMED: Final = tuple(rule for rule in RULES if rule.named)
+_NAME_PARTS: Final = re.compile(r"(?<![\w.-])[\w.-]{16,}+")
+
+
+def _key_inside() -> re.Pattern[str]:
+    """Where a key begins in the middle of a name; compiled when it is first asked, for a hook never does."""
+    found = _COMPILED.get("key inside")
+    if found is None:
+        unmistakable = (each for each in _PREFIXES if len(each) > 3 and each[-1] in "_-." and each not in _ALSO_NAMES)
+        found = _COMPILED["key inside"] = re.compile("[-_.](?:" + "|".join(map(re.escape, unmistakable)) + ")")
+    return found
+
+
+def _named(rule: Rule, text: str, put: Callable[[str, str], str]) -> str:
+    pieces: list[str] = []
+    end = 0
+    for match in _pattern(rule).finditer(text):
+        if not isinstance(rule.put, str) and rule.put(match, text) is None:
+            continue
+        group = "user" if "user" in match.re.groupindex else 0
+        start, stop = match.span(group)
+        pieces += [text[end:start], put(rule.name, text[start:stop])]
+        end = stop
+    return "".join([*pieces, text[end:]]) if pieces else text
+
+
+def _applied(rule: Rule, text: str, folded: str) -> str:
+    pieces: list[str] = []
+    end = 0
+    put = rule.put
+    for match in _pattern(rule).finditer(folded if rule.folded else text):
+        said = put if isinstance(put, str) else put(match, text)
+        if said is not None:
+            pieces += [text[end : match.start()], said]
+            end = match.end()
+    return "".join([*pieces, text[end:]]) if pieces else text
+
+
+def _pattern(rule: Rule) -> re.Pattern[str]:
+    found = _COMPILED.get(rule.name)
+    if found is None:
+        found = _COMPILED[rule.name] = re.compile(rule.pattern)
+    return found
+
+
+def _fold(text: str) -> str:
+    """The text in lower case, as long as it was: of all letters only İ becomes two."""
+    folded = text.lower()
+    return folded if len(folded) == len(text) else text.replace("İ", "I").lower()

@@ -1,0 +1,381 @@
+"""Texts with credentials and personal data of invented people, each with what must not be left of it.
+
+Drawn from a seed, so that nothing in the repository is shaped like a key: what is written here are the texts around them. `benign` are the
+lines that look like such texts and are none.
+"""
+
+from __future__ import annotations
+
+import base64
+import random
+import string
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LOWER: Final = string.ascii_lowercase
+UPPER: Final = string.ascii_uppercase
+DIGITS: Final = string.digits
+MIXED: Final = string.ascii_letters + DIGITS
+HEX: Final = "0123456789abcdef"
+URLSAFE: Final = MIXED + "-_"
+BASE64: Final = MIXED + "+/"
+BASE32: Final = UPPER + "234567"
+
+_GIVEN: Final = ("Zofia", "Marek", "Oona", "Tadeusz", "Imelda", "Casper", "Ludwika", "Henrike", "Solveig", "Bartosz")
+_FAMILY: Final = (
+    "Borowska",
+    "Quillfeather",
+    "Nyström",
+    "Wrzesień",
+    "Ostrander",
+    "Halvorsen",
+    "Delacroix",
+    "Kettunen",
+    "Marchetti",
+    "Szulc",
+)
+_WORDS: Final = (
+    "amber",
+    "canoe",
+    "drift",
+    "ember",
+    "fjord",
+    "glade",
+    "heron",
+    "ivory",
+    "lumber",
+    "meadow",
+    "orbit",
+    "pebble",
+    "quartz",
+    "river",
+)
+
+
+class Planted(NamedTuple):
+    """A text; `leak` is what must not be in it any more."""
+
+    group: str
+    kind: str
+    text: str
+    leak: str
+
+
+class Draw:
+    """What is drawn at random."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        self.choice = self._random.choice
+        self.number = self._random.randint
+
+    def of(self, alphabet: str, length: int) -> str:
+        """Characters, two digits and both cases among them where the alphabet has such."""
+        signs = [self._random.choice(alphabet) for _ in range(length)]
+        for kind in (LOWER, UPPER, DIGITS, DIGITS):
+            some = [sign for sign in alphabet if sign in kind]
+            if some and length >= 8:
+                signs[self._random.randrange(length)] = self._random.choice(some)
+        return "".join(signs)
+
+    def password(self) -> str:
+        """As people make them up."""
+        return f"{self.choice(_WORDS).title()}{self.number(100, 99999)}{self.choice(['', '!', '#', 'x'])}"
+
+    def phrase(self, count: int, between: str = " ") -> str:
+        """Words."""
+        return between.join(self.choice(_WORDS) for _ in range(count))
+
+    def given(self) -> str:
+        """A person's first name."""
+        return self.choice(_GIVEN)
+
+    def family(self) -> str:
+        """A person's last name."""
+        return self.choice(_FAMILY)
+
+    def login(self) -> str:
+        """A user's name on a machine."""
+        return f"{self.given()[0]}{self.choice(['borowska', 'quill', 'nystrom', 'ostrander', 'szulc', 'kettunen'])}".lower()
+
+    def card(self) -> str:
+        """Sixteen digits with Luhn's sum."""
+        start = "4" + self.of(DIGITS, 14)
+        return next(start + last for last in DIGITS if _luhn(start + last))
+
+    def pesel(self) -> str:
+        """A Polish number with its check."""
+        start = f"{self.number(50, 99)}{self.number(1, 12):02}{self.number(1, 28):02}{self.number(0, 9999):04}"
+        return start + str(-sum(int(sign) * weight for sign, weight in zip(start, (1, 3, 7, 9) * 3, strict=False)) % 10)
+
+    def iban(self) -> str:
+        """An account's number with its check."""
+        account = self.of(DIGITS, 18)
+        check = 98 - int(account + "131400") % 97
+        return f"DE{check:02}{account}"
+
+
+def _luhn(digits: str) -> bool:
+    return sum(int(sign) if place % 2 == 0 else sum(divmod(2 * int(sign), 10)) for place, sign in enumerate(reversed(digits))) % 10 == 0
+
+
+def _prefixed(prefix: str, length: int, alphabet: str = MIXED, around: str = "we used {} for the run") -> Callable[[Draw], tuple[str, str]]:
+    def make(draw: Draw) -> tuple[str, str]:
+        secret = prefix + draw.of(alphabet, length)
+        return around.format(secret), secret
+
+    return make
+
+
+def _of(around: str, secret: Callable[[Draw], str]) -> Callable[[Draw], tuple[str, str]]:
+    def make(draw: Draw) -> tuple[str, str]:
+        said = secret(draw)
+        return around.format(said), said
+
+    return make
+
+
+def _jwt(draw: Draw) -> str:
+    parts = (b'{"alg":"HS256"}', f'{{"sub":"{draw.number(10**6, 10**9)}"}}'.encode())
+    return ".".join([base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts] + [draw.of(URLSAFE, 43)])
+
+
+def _pem(kind: str, *, ended: bool = True) -> Callable[[Draw], tuple[str, str]]:
+    def make(draw: Draw) -> tuple[str, str]:
+        lines = [draw.of(BASE64, 64) for _ in range(4)]
+        dashes = "-" * 5
+        end = f"\n{dashes}END {kind}{dashes}" if ended else ""
+        return f"{dashes}BEGIN {kind}{dashes}\n" + "\n".join(lines) + end, lines[1]
+
+    return make
+
+
+def _basic(draw: Draw) -> str:
+    return base64.b64encode(f"{draw.login()}:{draw.password()}".encode()).decode()
+
+
+def _aws_secret(draw: Draw) -> str:
+    return draw.of(BASE64, 18).replace("/", "a") + "/" + draw.of(MIXED, 21)
+
+
+_CREDENTIALS: Final[dict[str, Callable[[Draw], tuple[str, str]]]] = {
+    "aws access key": _prefixed("AKIA", 16, BASE32, "aws_access_key_id = {}"),
+    "aws temporary key": _prefixed("ASIA", 16, BASE32),
+    "aws secret key, assigned": _of("AWS_SECRET_ACCESS_KEY={}", _aws_secret),
+    "aws secret key, in prose": _of("his secret access key was {} all along", _aws_secret),
+    "aws session token": _of("export AWS_SESSION_TOKEN={}", lambda draw: draw.of(BASE64, 120)),
+    "google api key": _prefixed("AIza", 35, URLSAFE),
+    "google access token": _prefixed("ya29.", 60, URLSAFE, "Authorization: Bearer {}"),
+    "google client secret": _prefixed("GOCSPX-", 28, URLSAFE),
+    "google service account": _of('{{"type": "service_account", "private_key_id": "{}"}}', lambda draw: draw.of(HEX, 40)),
+    "azure client secret": _of("the app's client secret {} expires soon", lambda draw: f"{draw.of(MIXED, 3)}8Q~{draw.of(MIXED, 34)}"),
+    "azure account key": _of("AccountName=acme;AccountKey={};EndpointSuffix=x", lambda draw: draw.of(MIXED, 86) + "=="),
+    "azure sas": _of("https://acme.example/c?sv=2024&sp=r&sig={}&se=2030", lambda draw: draw.of(MIXED, 43) + "%3D"),
+    "github classic": _prefixed("ghp_", 36),
+    "github app": _prefixed("ghs_", 36, MIXED, "remote: x-access-token {}"),
+    "github fine-grained": _prefixed("github_pat_", 82, MIXED + "_"),
+    "gitlab": _prefixed("glpat-", 20, URLSAFE),
+    "gitlab trigger": _prefixed("glptt-", 40, HEX),
+    "slack user": _of("xox token {}", lambda draw: f"xoxp-{draw.of(DIGITS, 12)}-{draw.of(DIGITS, 12)}-{draw.of(MIXED, 24)}"),
+    "slack app": _of("{}", lambda draw: f"xapp-1-A{draw.of(UPPER, 9)}-{draw.of(DIGITS, 12)}-{draw.of(HEX, 64)}"),
+    "slack webhook": _of("https://hooks.slack.com/services/T0AB12CD3/B0AB12CD3/{}", lambda draw: draw.of(MIXED, 24)),
+    "discord webhook": _of("https://discord.com/api/webhooks/1122334455667788/{}", lambda draw: draw.of(URLSAFE, 68)),
+    "discord bot": _of("bot token {}", lambda draw: f"M{draw.of(MIXED, 25)}.{draw.of(MIXED, 6)}.{draw.of(URLSAFE, 38)}"),
+    "stripe secret": _prefixed("sk_live_", 24),
+    "stripe restricted": _prefixed("rk_test_", 24),
+    "stripe webhook": _prefixed("whsec_", 32),
+    "npm": _prefixed("npm_", 36, MIXED, "//registry.npmjs.org/:_authToken={}"),
+    "pypi": _prefixed("pypi-AgEI", 60, URLSAFE),
+    "rubygems": _prefixed("rubygems_", 48, HEX),
+    "docker hub": _prefixed("dckr_pat_", 27, URLSAFE),
+    "openai": _prefixed("sk-", 48),
+    "openai project": _prefixed("sk-proj-", 64, URLSAFE),
+    "anthropic": _prefixed("sk-ant-api03-", 93, URLSAFE),
+    "hugging face": _prefixed("hf_", 34, LOWER + UPPER),
+    "replicate": _prefixed("r8_", 37),
+    "groq": _prefixed("gsk_", 52),
+    "sendgrid": _of("{}", lambda draw: f"SG.{draw.of(URLSAFE, 22)}.{draw.of(URLSAFE, 43)}"),
+    "mailgun": _prefixed("key-", 32, HEX),
+    "mailchimp": _of("chimp {}", lambda draw: f"{draw.of(HEX, 32)}-us12"),
+    "twilio key": _prefixed("SK", 32, HEX),
+    "twilio token": _of("TWILIO_AUTH_TOKEN={}", lambda draw: draw.of(HEX, 32)),
+    "telegram": _of("bot {}", lambda draw: f"{draw.of(DIGITS, 10)}:AA{draw.of(URLSAFE, 33)}"),
+    "shopify": _prefixed("shpat_", 32, HEX),
+    "digitalocean": _prefixed("dop_v1_", 64, HEX),
+    "databricks": _prefixed("dapi", 32, HEX),
+    "vault": _prefixed("hvs.", 24),
+    "terraform": _of("{}", lambda draw: f"{draw.of(MIXED, 14)}.atlasv1.{draw.of(MIXED, 64)}"),
+    "atlassian": _prefixed("ATATT3x", 60, URLSAFE),
+    "linear": _prefixed("lin_api_", 40),
+    "notion": _prefixed("ntn_", 46),
+    "grafana": _prefixed("glsa_", 32),
+    "new relic": _prefixed("NRAK-", 27, UPPER + DIGITS),
+    "doppler": _prefixed("dp.pt.", 43),
+    "postman": _of("{}", lambda draw: f"PMAK-{draw.of(HEX, 24)}-{draw.of(HEX, 34)}"),
+    "square": _prefixed("sq0atp-", 22, URLSAFE),
+    "tailscale": _prefixed("tskey-auth-", 40),
+    "age": _prefixed("AGE-SECRET-KEY-1", 58, BASE32),
+    "20 random, in prose": _of("then it printed {} and went on", lambda draw: draw.of(MIXED, 20)),
+    "32 random, in prose": _of("use {} there", lambda draw: draw.of(MIXED, 32)),
+    "hex key, in prose": _of("the signing key is {} since May", lambda draw: draw.of(HEX, 64)),
+    "hex key, bare": _of("copy {} over", lambda draw: draw.of(HEX, 32)),
+    "base64 key, in prose": _of("encrypt with {} please", lambda draw: draw.of(BASE64, 43) + "="),
+    "jwt": _of("session {} ended", _jwt),
+    "jwt, header": _of("curl -H 'Authorization: Bearer {}' http://x", _jwt),
+    "jwt, json": _of('{{"id_token":"{}"}}', _jwt),
+    "rsa key": _pem("RSA PRIVATE KEY"),
+    "ec key, cut off": _pem("EC PRIVATE KEY", ended=False),
+    "pgp key": _pem("PGP PRIVATE KEY BLOCK"),
+    "key in json": _of(
+        '"private_key": "-----BEGIN PRIVATE KEY-----\\n{}\\n-----END PRIVATE KEY-----\\n"', lambda draw: draw.of(BASE64, 64)
+    ),
+    "putty key": _of("PuTTY-User-Key-File-3: ssh-rsa\nPrivate-Lines: 1\n{}\nPrivate-MAC: 1", lambda draw: draw.of(BASE64, 64)),
+    "basic header": _of("Authorization: Basic {}", _basic),
+    "url": _of("https://deploy:{}@git.example/x.git", Draw.password),
+    "url without a name": _of("redis://:{}@cache:6379/0", Draw.password),
+    "url, at sign": _of("postgres://app:{}@db:5432/x", lambda draw: f"p@{draw.password()}"),
+    "url, token as name": _of("https://{}@git.example/x.git", lambda draw: draw.of(MIXED, 40)),
+    "url, password in query": _of("https://x.example/login?user=a&password={}", Draw.password),
+    "url, token in query": _of("GET /v1/items?access_token={}&page=2", lambda draw: draw.of(MIXED, 16)),
+    "connection string": _of("Server=db;Database=x;User Id=sa;Password={};", Draw.password),
+    "jdbc": _of("jdbc:mysql://db/x?user=a&password={}", Draw.password),
+    "env": _of("DB_PASSWORD={}", Draw.password),
+    "env, pass": _of("SMTP_PASS={}", lambda draw: draw.phrase(2, "-") + "-7"),
+    "env, spaces": _of('DATABASE_PASSWORD="{}"', lambda draw: draw.phrase(4) + " 4"),
+    "env, single quotes": _of("export ADMIN_PASSWORD='{}'", Draw.password),
+    "env, key": _of("STRIPE_KEY={}", lambda draw: draw.of(MIXED, 18)),
+    "env, postgres": _of("PGPASSWORD={} psql -h db", Draw.password),
+    "env, mysql": _of("MYSQL_PWD={} mysql app", Draw.password),
+    "python": _of("password = '{}'", Draw.password),
+    "python, keyword": _of("connect(user='a', password='{}', db=1)", Draw.password),
+    "javascript": _of("const apiKey = `{}`;", lambda draw: draw.of(MIXED, 24)),
+    "json": _of('{{"user": "a", "dbPassword": "{}"}}', Draw.password),
+    "json in json": _of('"{{\\"password\\": \\"{}\\"}}"', Draw.password),
+    "yaml": _of("  password: {}", Draw.password),
+    "yaml, secret": _of("client_secret: {}", lambda draw: draw.of(MIXED, 24)),
+    "toml": _of('api_token = "{}"', lambda draw: draw.of(HEX, 40)),
+    "ini, letters": _of("passwd = {}", lambda draw: draw.phrase(2, "-")),
+    "option": _of("mysqldump --password {} app", Draw.password),
+    "option, equals": _of("helm install x --set-string auth --password={} y", Draw.password),
+    "option, token": _of("gh-run --token {} now", lambda draw: draw.of(MIXED, 20)),
+    "option -pX": _of("mysql -u root -p{} app", Draw.password),
+    "option -p X": _of("docker login -u acme -p {} registry.example", Draw.password),
+    "sshpass": _of("sshpass -p '{}' ssh deploy@host", Draw.password),
+    "curl -u": _of("curl -u admin:{} https://x.example", Draw.password),
+    "redis-cli": _of("redis-cli -h x -a {} ping", Draw.password),
+    "header": _of("X-Api-Key: {}", lambda draw: draw.of(MIXED, 20)),
+    "header, curl": _of("curl -H 'X-Auth-Token: {}' http://x", lambda draw: draw.of(HEX, 24)),
+    "cookie": _of("Cookie: theme=dark; sessionid={}; lang=pl", lambda draw: draw.of(LOWER + DIGITS, 32)),
+    "set-cookie": _of("Set-Cookie: sid={}; Path=/; HttpOnly", lambda draw: draw.of(URLSAFE, 24)),
+    "netrc": _of("machine git.example login acme password {}", Draw.password),
+    "docker auth": _of('{{"auths": {{"r.example": {{"auth": "{}"}}}}}}', _basic),
+    "shadow": _of("root:$6$Salt1234${}:19000:0:99999:7:::", lambda draw: draw.of(MIXED, 86)),
+    "htpasswd": _of("admin:$apr1${}", lambda draw: f"{draw.of(MIXED, 8)}${draw.of(MIXED, 22)}"),
+    "bcrypt": _of("hash $2b$12${}", lambda draw: draw.of(MIXED, 53)),
+    "seed phrase": _of("wallet seed phrase: {}", lambda draw: draw.phrase(12)),
+    "otp": _of("otpauth://totp/acme:x?secret={}&issuer=acme", lambda draw: draw.of(BASE32, 32)),
+    "polish": _of("hasło: {}", Draw.password),
+    "german": _of("Kennwort: {}", Draw.password),
+    "passphrase": _of("passphrase: {}", lambda draw: draw.phrase(3, "-") + "-3"),
+    "said": _of("the password is {} for now", Draw.password),
+    "said, quoted": _of('he told me the password "{}"', Draw.password),
+    "credentials": _of("credentials: svc/{}", Draw.password),
+    "pwd": _of("uid=sa;pwd={}", Draw.password),
+}
+
+_PERSONAL: Final[dict[str, Callable[[Draw], tuple[str, str]]]] = {
+    "e-mail": _of("mail {}@example.org about it", lambda draw: f"{draw.given().lower()}.{draw.login()}"),
+    "e-mail, plus": _of("<{}+ci@mail.example.co.uk>", Draw.login),
+    "e-mail, own letters": _of("pisz do {}@przykład.pl", Draw.login),
+    "account on a host": _of("{}@buildhost failed", Draw.login),
+    "phone, +": _of("ring {}", lambda draw: f"+48 {draw.of(DIGITS, 3)} {draw.of(DIGITS, 3)} {draw.of(DIGITS, 3)}"),
+    "phone, + compact": _of("sms to +4915{}", lambda draw: draw.of(DIGITS, 9)),
+    "phone, + brackets": _of("+44 (0)20 7946 {}", lambda draw: draw.of(DIGITS, 4)),
+    "phone, US": _of("(202) 555-{}", lambda draw: draw.of(DIGITS, 4)),
+    "phone, US dashes": _of("1-202-555-{}", lambda draw: draw.of(DIGITS, 4)),
+    "phone, national": _of("tel. {}", lambda draw: f"{draw.number(500, 799)} {draw.of(DIGITS, 3)} {draw.of(DIGITS, 3)}"),
+    "phone, 00": _of("0049 30 1234 {}", lambda draw: draw.of(DIGITS, 4)),
+    "phone, UK": _of("020 7946 {}", lambda draw: draw.of(DIGITS, 4)),
+    "iban": _of("pay {}", Draw.iban),
+    "iban, groups": _of("pay {} today", lambda draw: " ".join(iban[at : at + 4] for iban in [draw.iban()] for at in range(0, 22, 4))),
+    "card": _of("card {}", Draw.card),
+    "card, groups": _of("card {} exp 01/30", lambda draw: " ".join(card[at : at + 4] for card in [draw.card()] for at in range(0, 16, 4))),
+    "pesel": _of("her number {} was in it", Draw.pesel),
+    "ssn": _of("SSN {}", lambda draw: f"{draw.number(100, 665)}-{draw.number(10, 99)}-{draw.number(1000, 9999)}"),
+    "passport": _of("passport {} of hers", lambda draw: f"{draw.of(UPPER, 2)}{draw.of(DIGITS, 7)}"),
+    "ipv4": _of("from {} again", lambda draw: f"203.0.{draw.number(1, 255)}.{draw.number(10, 255)}"),
+    "ipv6": _of("peer {}", lambda draw: f"2001:db8:{draw.of(HEX, 4)}::{draw.of(HEX, 4)}:{draw.of(HEX, 4)}"),
+    "mac": _of("nic {} up", lambda draw: ":".join(draw.of(HEX, 2) for _ in range(6))),
+    "home, linux": _of("open /home/{}/work/a.py", Draw.login),
+    "home, mac": _of('File "/Users/{}/work/a.py", line 3', Draw.login),
+    "home, mac, space": _of("see /Users/{}/work", lambda draw: f"{draw.given()} {draw.family()}"),
+    "home, windows": _of("C:\\Users\\{}\\work\\a.py", Draw.login),
+    "home, windows, json": _of("C:\\\\Users\\\\{}\\\\work", Draw.login),
+    "home, wsl": _of("/mnt/c/Users/{}/work", Draw.login),
+    "home, url": _of("file:///home/{}/a.html", Draw.login),
+    "home, project directory": _of("~/.claude/projects/-home-{}-shop/x.jsonl", Draw.login),
+    "home, tilde": _of("cat ~{}/notes", Draw.login),
+    "author": _of("Author: {} <x@example.org>", lambda draw: f"{draw.given()} {draw.family()}"),
+    "signed off": _of("Signed-off-by: {} <x@example.org>", lambda draw: f"{draw.given()} {draw.family()}"),
+    "name in json": _of('{{"full_name": "{}"}}', lambda draw: f"{draw.given()} {draw.family()}"),
+    "name in prose": _of("{} asked for this", lambda draw: f"{draw.given()} {draw.family()}"),
+    "street, polish": _of("ul. {} 7/3, 00-001 Warszawa", lambda draw: draw.choice(["Zmyślona", "Wymyślona", "Nieznana"])),
+    "street, english": _of("lives at 221 {} Street, London", lambda draw: draw.choice(["Baker", "Invented", "Elm"])),
+    "street, german": _of("{} 12, 10115 Berlin", lambda draw: draw.choice(["Erfundenstraße", "Musterweg", "Beispielplatz"])),
+}
+
+_BENIGN: Final[dict[str, Callable[[Draw], str]]] = {
+    "commit": lambda draw: f"commit {draw.of(HEX, 40)}",
+    "short commit": lambda draw: f"merged {draw.of(HEX, 8)} into main",
+    "uuid": lambda draw: f"session {draw.of(HEX, 8)}-{draw.of(HEX, 4)}-4{draw.of(HEX, 3)}-a{draw.of(HEX, 3)}-{draw.of(HEX, 12)} began",
+    "tool call": lambda draw: f"toolu_01{draw.of(MIXED, 22)} gave no result",
+    "call": lambda draw: f"call_{draw.of(MIXED, 24)} took 3 s",
+    "message": lambda draw: f'{{"id": "msg_01{draw.of(MIXED, 22)}"}}',
+    "image": lambda draw: f"image sha256:{draw.of(HEX, 64)}",
+    "integrity": lambda draw: f'"integrity": "sha512-{draw.of(BASE64, 86)}=="',
+    "md5": lambda draw: f"md5 {draw.of(HEX, 32)}  dist.tar.gz",
+    "path": lambda draw: f"src/components/{draw.choice(_WORDS)}/VeryLongComponentName2.stories.tsx",
+    "test": lambda draw: f"--- PASS: TestE2E_Scenario{draw.number(1, 9)}_PartialCommitStashNextPrompt (0.02s)",
+    "tokens": lambda draw: f'"input_tokens": {draw.number(100, 99999)}, "output_tokens": {draw.number(1, 999)}',
+    "type": lambda _: "password: string; token?: string | null",
+    "argument": lambda _: "def login(user: str, password: str, token: Token | None = None) -> None:",
+    "environment": lambda _: "password = os.environ['DB_PASSWORD']",
+    "variable": lambda _: "docker login -u $USER -p $REGISTRY_PASSWORD registry.example",
+    "call of a function": lambda _: "const token = await getAccessToken(session)",
+    "prose": lambda _: "The token is read from the header and the password is never logged.",
+    "prose, bearer": lambda _: "Use bearer authentication, and basic understanding of keys helps.",
+    "placeholder": lambda _: "API_KEY=<your key here> and password=changeme",
+    "date": lambda draw: f"2026-{draw.number(1, 12):02}-{draw.number(10, 28)} {draw.number(10, 23)}:15:02,123 INFO started",
+    "timestamp": lambda draw: f'"at_ns": 17950000{draw.of(DIGITS, 11)}',
+    "port": lambda draw: f"http://127.0.0.1:{draw.number(3000, 9999)}/health answers",
+    "version": lambda draw: f"numpy=={draw.number(1, 2)}.26.4, actions/checkout@v4, react@18.{draw.number(0, 9)}.0",
+    "remote": lambda _: "git@github.com:acme/shop.git (fetch)",
+    "route": lambda draw: f"GET /api/users/{draw.number(1, 999)}/orders 200",
+    "runner": lambda _: "/home/runner/work/shop/shop/tests/test_a.py:14: AssertionError",
+    "scope": lambda _: 'import {{ test }} from "@playwright/test"; std::vector<int> a; a::b::c()',
+    "numbers": lambda draw: f"p50 {draw.number(1, 99)} ms, 1 2 3 4 5 6 7 8, {draw.number(10**5, 10**6)} rows, 3.14159265",
+    "agent": lambda _: "Code Reviewer asked for changes; Claude Code wrote the tests.",
+    "model": lambda _: "claude-opus-4-20250514 and gpt-5.1-codex-max-high answered",
+    "diff": lambda draw: f"@@ -{draw.number(1, 99)},7 +{draw.number(1, 99)},9 @@ def mask(text: str) -> str:",
+    "css": lambda _: "color: #ff00aa; grid-template-columns: repeat(auto-fill, minmax(120px, 1fr));",
+    "kebab": lambda _: "see docs/decisions/how-the-long-kebab-names-are-made-and-kept.md",
+}
+
+
+def planted(seed: int = 15, each: int = 3) -> list[Planted]:
+    """Draw texts, `each` of a kind."""
+    draw = Draw(seed)
+    return [
+        Planted(group, kind, *make(draw))
+        for group, kinds in (("credential", _CREDENTIALS), ("personal", _PERSONAL))
+        for kind, make in kinds.items()
+        for _ in range(each)
+    ]
+
+
+def benign(seed: int = 15, each: int = 3) -> list[tuple[str, str]]:
+    """Draw lines that must stay as they are: (kind, text)."""
+    draw = Draw(seed)
+    return [(kind, make(draw)) for kind, make in _BENIGN.items() for _ in range(each)]
