@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 SECRET: Final = "<secret>"
 EMAIL: Final = "<email>"
 USER: Final = "<user>"
+LIMIT: Final = 65_536
+"""Characters of a text that are looked at: twice what a record may carry. It bounds the work, whatever the text is."""
 
 
 class Rule:
@@ -751,9 +753,11 @@ _SHORTEST: Final = 5
 
 
 def mask(text: str) -> str:
-    """Replace everything in a text that is shaped like a credential or a person's data."""
+    """Replace everything in a text that is shaped like a credential or a person's data; what nobody looked at is left out, and said."""
     if len(text) < _SHORTEST:
         return text
+    if len(text) > LIMIT:
+        return f"{mask(text[:LIMIT])}… ({len(text) - LIMIT:,} more characters)"
     folded = _fold(text)
     for rule in RULES:
         for gate in rule.gates:

@@ -11,8 +11,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines.errors import UserError
@@ -93,12 +95,11 @@ def _read_or_made(path: Path) -> bytes:
         key = path.read_bytes()
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        except FileExistsError:  # another process was quicker
-            return _read_or_made(path)
-        with os.fdopen(file, "wb") as opened:
-            opened.write(os.urandom(32).hex().encode())
+        with NamedTemporaryFile(dir=path.parent, prefix=f"{path.name}.") as whole:  # made by mkstemp: its owner's alone
+            whole.write(os.urandom(32).hex().encode())
+            whole.flush()
+            with suppress(FileExistsError):  # another process was quicker
+                os.link(whole.name, path)
         key = path.read_bytes()
     return key.strip()[:64]
 
