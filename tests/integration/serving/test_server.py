@@ -137,7 +137,7 @@ def test_limits(server: Server) -> None:
 
 def test_a_large_body_whose_size_is_not_declared(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
-        connection.sendall(b"POST /get-online-features HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        connection.sendall(b"POST /get-online-features HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
         try:
             for _ in range(2_000):
                 connection.sendall(b"400\r\n" + b" " * 1_024 + b"\r\n")
@@ -279,7 +279,7 @@ def test_requests_that_have_begun_are_answered_before_it_ends(redis_db: Settings
     publish(redis_db, "code-reviewer")
     content = json.dumps({"features": [COUNT], "entities": {"agent_id": ["code-reviewer"]}}).encode()
     with running(tmp_path, "serve") as ending, socket.create_connection(("127.0.0.1", ending.port), timeout=10) as connection:
-        head = b"POST /get-online-features HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(content)
+        head = b"POST /get-online-features HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(content)
         connection.sendall(head + content[:10])
         time.sleep(0.3)
         os.killpg(ending.process.pid, signal.SIGTERM)
