@@ -56,6 +56,7 @@ SECTIONS: dict[str, list[str]] = {
         "docs/backup",
         "docs/erasure",
         "docs/roles",
+        "docs/security",
         "docs/containers",
         "docs/kubernetes",
         "docs/releases",

@@ -146,6 +146,20 @@ def test_a_large_body_whose_size_is_not_declared(server: Server) -> None:
         assert connection.recv(65_536).startswith(b"HTTP/1.1 413")
 
 
+def test_a_feature_that_is_named_many_times_is_refused_unread(server: Server) -> None:
+    assert server.read([COUNT] * 32_000, ["a"]).status == 413
+    twice = server.read([COUNT] * 1_000, ["a"])
+    assert (twice.status, "Ask for each once" in twice.json["detail"], len(twice.body) < 1_000) == (422, True, True)
+
+
+def test_a_page_of_elsewhere_reads_nothing(server: Server) -> None:
+    body = json.dumps({"features": [COUNT], "entities": {"agent_id": ["a"]}}).encode()
+    asked = {"Content_Type": "text/plain"}, {"Origin": "http://page.example"}, {"Host": f"page.example:{server.port}"}
+    assert [server.ask("POST", "/get-online-features", body, **each).status for each in asked] == [415, 403, 403]
+    assert [server.ask("GET", path, Host="page.example").status for path in ("/health", "/metrics", "/openapi.json")] == [403] * 3
+    assert server.ask("POST", "/get-online-features", body, Host=f"localhost:{server.port}").status == 200
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status"),
     [
