@@ -162,10 +162,9 @@ def _request(settings: Settings) -> dict[str, Any]:
     features = {
         "type": "array",
         "minItems": 1,
-        "maxItems": FEATURES_LIMIT,
         "uniqueItems": True,
         "description": "view:feature, or view for all of them; view@all of the row over all projects; view@v2:feature of what is registered"
-        " as version 2. Of another agent's view it is that agent's row of the same project.",
+        f" as version 2. Of another agent's view it is that agent's row of the same project. {FEATURES_LIMIT:,} at most.",
         "items": {"anyOf": [{"enum": current}, {"type": "string", "pattern": numbered}]},
         "examples": [current[1:3]],
     }
