@@ -121,6 +121,9 @@ class Settings(BaseSettings):
     serve_oidc_client_id: str | None = None  # under which Keycloak puts a token's roles
     serve_oidc_roles: str | None = None  # role,group,…: a token must hold one of them; by default any valid token does
     serve_oidc_ca: Path | None = None  # PEM of the authority that the provider's certificate is of
+    server_names: str | None = (
+        None  # name,name,…: what our servers are called beside loopback and addresses; else a Host of that name is refused
+    )
     registry_host: str = "127.0.0.1"
     registry_port: int = Field(default=6567, ge=1, le=65535)
     registry_grpc_port: int | None = Field(default=None, ge=1, le=65535)

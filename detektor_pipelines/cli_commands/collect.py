@@ -90,7 +90,7 @@ def _check(settings: Settings, host: str) -> None:
         UserError: There is no token file, or it cannot be used.
 
     """
-    from detektor_pipelines.web.listening import is_loopback
+    from detektor_pipelines.web.addresses import is_loopback
     from detektor_pipelines.web.tokens import TokenFile
 
     if is_loopback(host):
@@ -107,9 +107,10 @@ def _check(settings: Settings, host: str) -> None:
 def _guarded(settings: Settings, host: str, application: ASGIApp) -> ASGIApp:
     """Let those with a token in, where other machines reach the address; readers' tokens are others."""
     from detektor_pipelines.web.access import Access, Guard
-    from detektor_pipelines.web.listening import is_loopback
+    from detektor_pipelines.web.addresses import is_loopback
+    from detektor_pipelines.web.browsers import NoPages, names_of
     from detektor_pipelines.web.tokens import TokenFile
 
     if is_loopback(host) or settings.collector_tokens_file is None:
-        return application
-    return Guard(application, Access(TokenFile(settings.collector_tokens_file), None), _OPEN)
+        return NoPages(application, names_of(settings.server_names, host))
+    return NoPages(Guard(application, Access(TokenFile(settings.collector_tokens_file), None), _OPEN), None)

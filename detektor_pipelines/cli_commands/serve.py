@@ -62,6 +62,7 @@ def serve(
     with listening.listening_socket(where, option="--port or DETEKTOR_SERVE_PORT") as listener:
         _log.info("Listening: %s/get-online-features, /health, /metrics and /openapi.json. Ctrl-C ends it.", where.url)
         _warn_of_plain_text(where)
+        settings = settings.model_copy(update={"serve_host": where.host})
         application = app(settings) if workers == 1 else "detektor_pipelines.serving.server:app"
         if listening.run(application, listener, where, workers=workers):
             handover.start_anew(listener)
@@ -98,6 +99,7 @@ def registry(
     log_lines.set_up("registry", settings.log_level)
     settings = settings.model_copy(
         update={
+            "registry_host": host or settings.registry_host,
             "registry_port": port or settings.registry_port,
             "serve_tls_cert": tls_cert or settings.serve_tls_cert,
             "serve_tls_key": tls_key or settings.serve_tls_key,
@@ -146,7 +148,7 @@ def token(
 
 
 def _warn_of_plain_text(where: ListenAddress) -> None:
-    from detektor_pipelines.web import listening
+    from detektor_pipelines.web.addresses import is_loopback
 
-    if where.certificate is None and not listening.is_loopback(where.host):
+    if where.certificate is None and not is_loopback(where.host):
         _log.warning("Without --tls-cert, tokens and values cross the network in plain text.")

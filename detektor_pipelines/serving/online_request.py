@@ -42,6 +42,12 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.stores.online.values import OnlineRow
 
+FEATURES_LIMIT: Final = 1_000
+"""References of a request, those that are named twice counted twice; the catalogue has a few hundred at most."""
+
+VALUES_LIMIT: Final = 1_000_000
+"""Values of an answer, agents times features: what they cost is known before anything is read."""
+
 _TEXT: Final = {str}
 _SHOWN: Final = 3
 _SHOWN_TEXT: Final = 100
@@ -81,6 +87,11 @@ class OnlineRequest:
         """Return what is to be read: one lookup a view, all of them one round trip."""
         return [Lookup(project, part.view, rows) for part, rows in zip(self.parts, self.rows, strict=True)]
 
+    @property
+    def values(self) -> int:
+        """How many values the answer has, agents times features."""
+        return len(self.agent_ids) * sum(len(part.features) for part in self.parts)
+
     def of_others(self) -> list[int]:
         """Return the positions of the parts that read other rows than those of the agents asked about."""
         return [number for number, rows in enumerate(self.rows) if rows is not self.agent_ids]
@@ -117,8 +128,10 @@ def parse(
     references, full_names = _references(content, services), _flag(content, "full_feature_names")
     with_numbers = _flag(content, "include_feature_view_version_metadata")
     why = _flag(content, "why")
+    _check_count(len(references))
     parts = _plan(references, full_names)
     if parts is not None and not with_numbers:
+        _check_values(parts, agent_ids)
         return OnlineRequest(parts, agent_ids, rows_of_parts(parts, agent_ids), why=why)
     return replace(_with_versions(references, full_names, with_numbers, agent_ids, versions), why=why)
 
@@ -218,6 +231,8 @@ def _references(content: dict[str, Any], services: Mapping[str, tuple[str, ...]]
     service, features = content.get("feature_service"), content.get("features")
     if service is not None and service != "":
         return _of_service(service, features, services)
+    if isinstance(features, list):
+        _check_count(len(features))
     if not isinstance(features, list) or not features or not all(isinstance(each, str) for each in features):
         detail = 'No features are named. Send "features": ["code_review_features:avg_issues_per_review"].'
         raise ProblemError(422, detail)
@@ -234,6 +249,20 @@ def _of_service(service: object, features: object, services: Mapping[str, tuple[
     if service not in services:
         raise ServiceNeededError(service)
     return services[service]
+
+
+def _check_count(count: int) -> None:
+    """Refuse more references than a request may name, before they are looked at."""
+    if count > FEATURES_LIMIT:
+        raise ProblemError(413, f"The request names {count:,} features. Send at most {FEATURES_LIMIT:,} a request, each once.")
+
+
+def _check_values(parts: Sequence[ViewPart], agent_ids: Sequence[str]) -> None:
+    """Refuse an answer that would hold the server up, before anything is read for it."""
+    count = len(agent_ids) * sum(len(part.features) for part in parts)
+    if count > VALUES_LIMIT:
+        detail = f"The answer would hold {count:,} values, agents times features. Ask for at most {VALUES_LIMIT:,} a request: split it."
+        raise ProblemError(413, detail)
 
 
 def _flag(content: dict[str, Any], name: str) -> bool:
@@ -270,6 +299,7 @@ def _with_versions(
         numbers.setdefault(pin.view, versions[pin].number)
     pinned = any(view.hash != stored_view(VIEWS_BY_NAME[pin.view]).hash for pin, view in views.items())
     parts = parts_of(views, grouped, full_names)
+    _check_values(parts, agent_ids)
     return OnlineRequest(parts, agent_ids, rows_of_parts(parts, agent_ids), tuple(numbers.items()) if with_numbers else None, pinned)
 
 

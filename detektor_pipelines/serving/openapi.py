@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from detektor_pipelines import __version__
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.compile.feast import JOIN_KEY, SERVICES
+from detektor_pipelines.serving.online_request import FEATURES_LIMIT
 from detektor_pipelines.training.references import ALL
 from detektor_pipelines.web.problems import MEDIA_TYPE
 
@@ -24,7 +25,7 @@ _STATUSES: Final = {
     404: "There is no such view, version or feature service.",
     408: "The request did not arrive in time.",
     410: "Nothing of this version is in the online store.",
-    413: "The body is too large, or holds too many agents.",
+    413: "The body is too large, or names too many agents, features or values.",
     415: "The body says that it is something else than JSON, or is compressed.",
     422: "The body is JSON, but not such a request, or asks for what can only be null.",
     500: "An error in the server; its log file says which.",
@@ -163,7 +164,7 @@ def _request(settings: Settings) -> dict[str, Any]:
         "minItems": 1,
         "uniqueItems": True,
         "description": "view:feature, or view for all of them; view@all of the row over all projects; view@v2:feature of what is registered"
-        " as version 2. Of another agent's view it is that agent's row of the same project.",
+        f" as version 2. Of another agent's view it is that agent's row of the same project. {FEATURES_LIMIT:,} at most.",
         "items": {"anyOf": [{"enum": current}, {"type": "string", "pattern": numbered}]},
         "examples": [current[1:3]],
     }

@@ -6,9 +6,9 @@
 Belongs here: starting Feast's two servers in one process, at one address (its own commands listen on every one), and /health, which they
 lack. Importing this is quick; `app` and `grpc_server` import Feast, which takes seconds.
 
-With access control, who asks is known as at the feature server, and stands before Feast's own permissions: where the registry holds
-`Permission` objects, they are enforced on the token's name, roles and groups. Then nothing can be changed over the network either: the
-registry is written from the definitions, by `detektor restart` and `feast apply`.
+Nothing can be changed over the network, on loopback neither: the registry is written from the definitions, by `detektor restart` and
+`feast apply`, which reach PostgreSQL. With access control, who asks is known as at the feature server, and stands before Feast's own
+permissions: where the registry holds `Permission` objects, they are enforced on the token's name, roles and groups.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from detektor_pipelines.compile.loaded import definitions
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.stores.connections import connect
 from detektor_pipelines.web.access import KNOWN, Guard
+from detektor_pipelines.web.browsers import NoPages, names_of
 from detektor_pipelines.web.listening import bracketed
 from detektor_pipelines.web.request_log import RequestLog
 
@@ -38,6 +39,17 @@ if TYPE_CHECKING:
 
 GRPC_STOP_S: Final = 5
 _THREADS: Final = 10
+
+_PAGE: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Feature registry</title>
+<h1>Feature registry</h1><p>Feast's registry of the project {project}, read-only. What is here:</p><ul>
+<li><a href="/api/v1/feature_views?project={project}">/api/v1/feature_views?project={project}</a>: the feature views
+<li><a href="/api/v1/feature_services?project={project}">/api/v1/feature_services?project={project}</a>: the feature services
+<li><a href="/api/v1/entities?project={project}">/api/v1/entities?project={project}</a>: the entities
+<li><a href="/openapi.json">/openapi.json</a>: everything else that can be asked
+<li><a href="/health">/health</a>: how this server is
+</ul><p>It is written from the definitions: <code>detektor apply</code>, <code>detektor restart</code>.</p></html>
+"""
+"""Feast's own page fetches what it shows from the internet: without it, it is blank."""
 
 _VIEWS: Final = "SELECT count(*) FROM feast.feature_views WHERE project_id = %s"
 
@@ -58,13 +70,24 @@ def app(settings: Settings, store: FeatureStore, access: Access | None = None) -
 
         return JSONResponse({"status": "ALIVE"})
 
-    application.router.routes[:0] = [Route("/health", health, methods=["GET"]), Route("/health/live", live, methods=["GET"])]
-    if access is None:
-        return RequestLog(cast("ASGIApp", application))
+    async def page(_: Request) -> Response:
+        from starlette.responses import HTMLResponse
+
+        return HTMLResponse(_PAGE.format(project=settings.project))
+
+    application.user_middleware.clear()  # Feast's writes into the registry what was read, and lets pages of other sites read it
+    application.router.routes[:0] = [
+        Route("/", page, methods=["GET"]),
+        Route("/health", health, methods=["GET"]),
+        Route("/health/live", live, methods=["GET"]),
+    ]
     from detektor_pipelines.serving.registry_access import read_only, use_permissions
 
+    reading = read_only(cast("ASGIApp", application))
+    if access is None:
+        return RequestLog(NoPages(reading, names_of(settings.server_names, settings.registry_host)))
     use_permissions(store, access)  # after Feast's server has said that it has none
-    return RequestLog(Guard(read_only(application), access, ("/health", "/health/live")))
+    return RequestLog(NoPages(Guard(reading, access, ("/health", "/health/live")), None))
 
 
 def grpc_server(store: FeatureStore, where: ListenAddress, port: int, access: Access | None = None) -> grpc.Server:
@@ -83,11 +106,9 @@ def grpc_server(store: FeatureStore, where: ListenAddress, port: int, access: Ac
     from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
 
     options = [("grpc.so_reuseport", 0)]  # else a second one would take a part of the first one's calls
-    interceptors = [ErrorInterceptor()]
-    if access is not None:
-        from detektor_pipelines.serving.registry_access import CallGuard
+    from detektor_pipelines.serving.registry_access import CallGuard
 
-        interceptors.insert(0, CallGuard(access))
+    interceptors = [CallGuard(access), ErrorInterceptor()]
     server = grpc.server(ThreadPoolExecutor(_THREADS), interceptors=interceptors, options=options)
     servicer = RegistryServer(store.registry, store=store)
     RegistryServer_pb2_grpc.add_RegistryServerServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]

@@ -58,10 +58,15 @@ def read_only(app: ASGIApp) -> ASGIApp:
 
 
 class CallGuard(grpc.ServerInterceptor):  # type: ignore[misc]
-    """Lets gRPC calls through of those who are known, as far as they change nothing; the health service is open."""
+    """Lets gRPC calls through of those who are known, as far as they change nothing; the health service is open.
 
-    def __init__(self, access: Access) -> None:
+    Without `access` everybody who reaches it may read.
+    """
+
+    def __init__(self, access: Access | None) -> None:
         self._access = access
+        if access is None:
+            return
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="access", daemon=True).start()
 
@@ -74,12 +79,14 @@ class CallGuard(grpc.ServerInterceptor):  # type: ignore[misc]
 
         def guarded(request: Any, context: Any) -> Any:
             try:
-                caller = self._caller(header)
+                caller = None if self._access is None else self._caller(self._access, header)
                 if handler.unary_unary is None or not _READING.fullmatch(method):
                     raise _changing()
             except ProblemError as problem:
                 context.abort(_CODES.get(problem.status, grpc.StatusCode.INTERNAL), f"{problem.title}: {problem.detail}")
                 return None
+            if caller is None:
+                return handler.unary_unary(request, context)
             manager = cast("SecurityManager", get_security_manager())
             manager.set_current_user(_user(caller))
             before = manager.set_current_project(getattr(request, "project", None))
@@ -90,8 +97,8 @@ class CallGuard(grpc.ServerInterceptor):  # type: ignore[misc]
 
         return grpc.unary_unary_rpc_method_handler(guarded, handler.request_deserializer, handler.response_serializer)
 
-    def _caller(self, header: str | None) -> Caller:
-        return asyncio.run_coroutine_threadsafe(self._access.caller(header), self._loop).result(_PATIENCE_S)
+    def _caller(self, access: Access, header: str | None) -> Caller:
+        return asyncio.run_coroutine_threadsafe(access.caller(header), self._loop).result(_PATIENCE_S)
 
 
 class _Parser(TokenParser):

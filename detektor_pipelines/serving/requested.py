@@ -9,6 +9,7 @@ Belongs here: references and rows. Pure. Does not belong here: the request aroun
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -190,8 +191,9 @@ def _no_reference(reference: str, name: str) -> ProblemError:
 
 def _check_features(pin: Pin, features: Sequence[str], view: StoredView) -> None:
     known = _known(pin, view)
+    there = frozenset(known)
     for feature in features:
-        if feature not in known:
+        if feature not in there:
             detail = f"{pin.view} has no feature {feature!r:.100}. It has: {', '.join(known)}."
             if pin.number is None:
                 detail += f" Loaded here is {phrase(VIEWS_BY_NAME[pin.view])}. {_RESTART}"
@@ -204,6 +206,6 @@ def _known(pin: Pin, view: StoredView) -> Sequence[str]:
 
 def _check_names(names: list[str]) -> None:
     if len(set(names)) != len(names):
-        twice = sorted({name for name in names if names.count(name) > 1})
+        twice = sorted(name for name, count in Counter(names).items() if count > 1)
         named = f"Two features have one name: {', '.join(twice)[:500]}."
         raise ProblemError(422, f"{named} Ask for each once; with full_feature_names, those of two views differ.")

@@ -17,9 +17,11 @@ details (RFC 9457).
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -38,6 +40,7 @@ from detektor_pipelines.serving.view_versions import ViewVersions
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError
 from detektor_pipelines.stores.online import values as online
 from detektor_pipelines.web.access import DETAIL, KNOWN, Guard, access_of
+from detektor_pipelines.web.browsers import NoPages, names_of
 from detektor_pipelines.web.problems import MEDIA_TYPE, ProblemError
 from detektor_pipelines.web.request_log import RequestLog
 
@@ -55,6 +58,9 @@ if TYPE_CHECKING:
 
 AGE_HEADER: Final = "x-feature-age-seconds"
 SOURCE_HEADER: Final = "x-feature-source"
+_LARGE: Final = 5_000
+"""Values of an answer from which on it is put together in a thread: some 10 ms of work."""
+
 _JSON: Final = b"application/json"
 _ROUTES: Final = "POST /get-online-features, GET /health, GET /health/live, GET /metrics and GET /openapi.json"
 _READ: Final = "/get-online-features"
@@ -103,7 +109,8 @@ def app(settings: Settings | None = None) -> Starlette:
     handlers: dict[Any, Any] = {404: _not_found, 405: _not_found, 500: _failed}
     guard = [Middleware(Guard, access, _OPEN, server.metrics.refused)] if access else []
     lines = Middleware(RequestLog, sample=chosen.serve_log_sample, slow_ms=chosen.serve_log_slow_ms)
-    return Starlette(routes=routes, exception_handlers=handlers, lifespan=connected, middleware=[lines, *guard])
+    pages = Middleware(NoPages, None if access else names_of(chosen.server_names, chosen.serve_host), server.metrics.refused)
+    return Starlette(routes=routes, exception_handlers=handlers, lifespan=connected, middleware=[lines, pages, *guard])
 
 
 @dataclass
@@ -118,6 +125,7 @@ class _Server:
     sources: Sources | None = None
     description: bytes = b""
     judge: ServerHealth = field(init=False)
+    _large: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "large-answer"))
 
     def __post_init__(self) -> None:
         self.judge = ServerHealth(self.settings, self.metrics, self.last_known)
@@ -143,10 +151,11 @@ class _Server:
             detail = "Kept values are served, and they are of the current versions: ask for those, or try again soon; /health says why."
             raise ProblemError(503, detail, {"retry-after": "1"})
         refused = await self._refused(lookups) if request.why and source != "fallback" else []
-        rows = online.rows_of(lookups, found)
-        if source != "fallback":  # of what is kept, not everything is there
-            check_others(request, rows)
-        content, age = answer(request, rows, refused)
+        if request.values > _LARGE:  # beside the event loop: others are answered meanwhile
+            loop = asyncio.get_running_loop()
+            content, age = await loop.run_in_executor(self._large, _answered, request, lookups, found, refused, source)
+        else:
+            content, age = _answered(request, lookups, found, refused, source)
         return content, {SOURCE_HEADER: source} | ({} if age is None else {AGE_HEADER: f"{age:.3f}"})
 
     async def _refused(self, lookups: Sequence[online.Lookup]) -> list[list[bytes | None]]:
@@ -203,6 +212,20 @@ class _Server:
         await self.judge.measure(cast("Sources", self.sources))
         content, media_type = self.metrics.exposition()
         return Response(content, media_type=media_type)
+
+
+def _answered(
+    request: OnlineRequest,
+    lookups: Sequence[online.Lookup],
+    found: Sequence[bytes | None],
+    refused: Sequence[Sequence[bytes | None]],
+    source: str,
+) -> tuple[bytes, float | None]:
+    """Return the answer's JSON and the age of its oldest value, of what was read."""
+    rows = online.rows_of(lookups, found)
+    if source != "fallback":  # of what is kept, not everything is there
+        check_others(request, rows)
+    return answer(request, rows, refused)
 
 
 class _OnlineFeatures:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from http import HTTPStatus
 from importlib import metadata
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 _PYTHON = ((3, 11), (3, 13))
 _LOCK = ROOT / "requirements.txt"
 _GIGABYTE = 1024**3
+_STRANGER = "page.invalid"
+_ASKED = {"serve": "/openapi.json", "registry": "/openapi.json", "mlflow": "/", "dagster": "/server_info"}
 _NEEDED_GB = 2  # a demo's cluster with its log takes about one
 _COMFORTABLE_GB = 10
 
@@ -53,6 +56,23 @@ def all_checks(settings: Settings) -> Iterator[Check]:
     services = lifecycle.status(settings).services
     yield from (_server(settings, service) for service in services)
     yield _logins(settings, services)
+    yield from _pages(settings, services)
+
+
+def _pages(settings: Settings, services: Iterable[ServiceStatus]) -> Iterator[Check]:
+    """Say of each running server with an HTTP port whether it answers a web page under a name that is not its own: a line each."""
+    for service in services:
+        path = _ASKED.get(service.name)
+        program = PROGRAMS[service.name]
+        port = program.port(settings)
+        if path is None or port is None or not service.ready or program.external(settings):
+            continue
+        tls = service.name in {"serve", "registry"} and settings.serve_tls_cert is not None
+        name = f"Host at {port}"
+        if ports.http_status(port, path, tls=tls, called=_STRANGER) == HTTPStatus.OK:
+            yield Check(name, "warning", f"{service.title}: any page", "docs/security.md")
+        else:
+            yield Check(name, "ok", f"{service.title}: no foreign page")
 
 
 def _python() -> Check:

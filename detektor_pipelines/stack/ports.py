@@ -41,10 +41,10 @@ def http_answers(port: int, path: str, host: str = LOOPBACK, *, tls: bool = Fals
     return http_status(port, path, host, tls=tls) == http.HTTPStatus.OK
 
 
-def http_status(port: int, path: str, host: str = LOOPBACK, *, tls: bool = False) -> int | None:
+def http_status(port: int, path: str, host: str = LOOPBACK, *, tls: bool = False, called: str | None = None) -> int | None:
     """Return the status of `GET path`, None without an answer within 2 s.
 
-    Whose certificate it is does not matter here, it is a server of this machine.
+    `called` is sent as the Host header. Whose certificate it is does not matter here, it is a server of this machine.
     """
     host = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104 - asks one of every address
     if tls:
@@ -54,7 +54,7 @@ def http_status(port: int, path: str, host: str = LOOPBACK, *, tls: bool = False
     else:
         connection = http.client.HTTPConnection(host, port, timeout=2)
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers={"Host": called} if called else {})
         return connection.getresponse().status
     except (OSError, http.client.HTTPException):
         return None

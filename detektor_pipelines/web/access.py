@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.web.callers import Caller, Provider, challenge, is_trusted
+from detektor_pipelines.web.peers import BadTokens
 from detektor_pipelines.web.problems import MEDIA_TYPE, ProblemError
 from detektor_pipelines.web.tokens import TokenFile, digest_of
 
@@ -116,12 +117,13 @@ class Guard:
         self._access = access
         self._open = frozenset(open_paths)
         self._refused = refused
+        self._bad = BadTokens()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request through, or answer it."""
         if scope["type"] == "http":
             try:
-                scope[KNOWN] = await self._access.caller(authorization(scope))
+                scope[KNOWN] = await self._caller(scope)
             except Exception as error:  # noqa: BLE001 - whatever it is, nobody is let in by it
                 problem = error if isinstance(error, ProblemError) else _fault(error)
                 if scope["path"] not in self._open:
@@ -132,6 +134,27 @@ class Guard:
                     return
                 scope[KNOWN] = None
         await self._app(scope, receive, send)
+
+    async def _caller(self, scope: Scope) -> Caller:
+        """Return who asks; of a peer that has sent too many bad tokens, no further one is looked into.
+
+        Raises:
+            ProblemError: As `Access.caller`, and 429.
+
+        """
+        header, peer = authorization(scope), str((scope.get("client") or ("",))[0])
+        problem = None if header is None else self._bad.problem(peer)
+        if problem is not None:
+            found = self._access.known(_bearer(header))
+            if found is None:
+                raise problem
+            return found
+        try:
+            return await self._access.caller(header)
+        except ProblemError as refused:
+            if header is not None and refused.status == 401:  # noqa: PLR2004 - the others have good tokens
+                self._bad.note(peer)
+            raise
 
 
 def configured(settings: Settings) -> bool:

@@ -1,6 +1,9 @@
 """A client's connection: uvicorn's, with bounds on what a client can hold by sending little.
 
     a request's line and headers        `HEAD_LIMIT` bytes, else 431
+    what comes with a body beside it    `HEAD_LIMIT`, and `OVERHEAD` bytes a byte: trailers count as headers do, and are dropped, else 431
+    a body                              DETEKTOR_SERVE_BODY_LIMIT, before anybody looks at the token, else 413
+    connections of a peer               `peers.CONNECTIONS` at a time, else 429
     a request whole, from its first byte, or the connection's begin        DETEKTOR_SERVE_REQUEST_SECONDS, else 408
     some of an answer that waits to be taken                        as long, else the connection is cut
 
@@ -15,12 +18,20 @@ from typing import TYPE_CHECKING, Any, Final
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from detektor_pipelines.settings import get_settings
+from detektor_pipelines.web.peers import Connections
 from detektor_pipelines.web.problems import MEDIA_TYPE, ProblemError
 
 if TYPE_CHECKING:
     import asyncio
 
 HEAD_LIMIT: Final = 32_768
+OVERHEAD: Final = 8
+"""Bytes a byte of a chunked body may cost on its way, beside `HEAD_LIMIT` for what is no body: sizes of chunks, extensions, trailers."""
+
+SLACK: Final = 65_536
+
+_CONNECTIONS: Final = Connections()
+
 DRAIN_S: Final = 1.0
 """How long a connection between two requests stays when the server ends: the next answer tells the client to connect again. Closed at once,
 it would cost the client whose request is on its way."""
@@ -32,19 +43,26 @@ class Connection(HttpToolsProtocol):
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
         self._seconds = get_settings().serve_request_seconds
-        self._in_head = self._refused = self._ending = False
-        self._head = self._piece = 0
+        self._in_head = self._in_body = self._refused = self._ending = False
+        self._limit = get_settings().serve_body_limit
+        self._head = self._piece = self._body = self._rest = 0
+        self._peer = ""
         self._due: asyncio.TimerHandle | None = None
         self._earlier: list[RequestResponseCycle] = []
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for the first request."""
         super().connection_made(transport)
+        self._peer = self.client[0] if self.client else ""
+        if (problem := _CONNECTIONS.opened(self._peer)) is not None:
+            self._refuse(problem)
+            return
         self._due = self.loop.call_later(self._seconds, self._late)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more, and have nothing written for nobody: uvicorn tells the request that came last, not the one that is answered."""
         super().connection_lost(exc)
+        _CONNECTIONS.closed(self._peer)
         self._wait_no_more()
         self.pipeline.clear()
         for cycle in self._earlier:
@@ -56,7 +74,13 @@ class Connection(HttpToolsProtocol):
         if self._refused:
             return
         self._piece = len(data)
+        in_body = self._in_body
         super().data_received(data)
+        if in_body and not self._refused:
+            self._rest += len(data)
+            if self._rest > HEAD_LIMIT + (OVERHEAD + 1) * self._body:
+                self._refuse_rest(_too_large())
+                return
         cycle = self.cycle
         if (
             not self._in_head and cycle is not None and not cycle.more_body and not cycle.response_complete
@@ -75,7 +99,25 @@ class Connection(HttpToolsProtocol):
         """Note that a request begins."""
         super().on_message_begin()
         self._in_head = True
-        self._head = 0
+        self._head = self._body = self._rest = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header; what comes behind the body (a trailer) is counted with the rest, and nobody is told of it."""
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body, as long as it is wanted; who may send it is not known yet.
+
+        Raises:
+            _RefusedError: It is too large.
+
+        """
+        self._body += len(body)
+        if self._body > self._limit + SLACK:  # what is a little too large is answered by the application
+            self._refuse_rest(_body_too_large(self._limit))
+            raise _RefusedError
+        super().on_body(body)
 
     def on_headers_complete(self) -> None:
         """Give the request to the application, or refuse it.
@@ -85,6 +127,7 @@ class Connection(HttpToolsProtocol):
 
         """
         self._in_head = False
+        self._in_body = True
         if self._head + self._piece > HEAD_LIMIT and self._head_size() > HEAD_LIMIT:
             self._refuse(_too_large())
             raise _RefusedError
@@ -96,6 +139,11 @@ class Connection(HttpToolsProtocol):
             self._earlier.append(before)
         elif self._earlier:
             self._earlier.clear()
+
+    def on_message_complete(self) -> None:
+        """Note that a request is there whole."""
+        self._in_body = False
+        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """See to it that the answer is taken."""
@@ -142,6 +190,7 @@ class Connection(HttpToolsProtocol):
             head = [
                 STATUS_LINE[problem.status],
                 f"content-type: {MEDIA_TYPE}\r\n".encode(),
+                *(f"{name}: {value}\r\n".encode() for name, value in problem.headers.items()),
                 b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body),
             ]
             self.transport.write(b"".join([*head, body]))
@@ -149,6 +198,15 @@ class Connection(HttpToolsProtocol):
                 self.cycle.disconnected = True  # what the application says now is for nobody
                 self.cycle.message_event.set()
         self.transport.close()
+
+    def _refuse_rest(self, problem: ProblemError) -> None:
+        """Refuse what follows a head; where the answer is sent already, there is nothing left to say."""
+        if self.cycle.response_complete:
+            self._refused = True
+            self._wait_no_more()
+            self.transport.close()
+        else:
+            self._refuse(problem)
 
     def _wait_no_more(self) -> None:
         if self._due is not None:
@@ -165,6 +223,10 @@ class Connection(HttpToolsProtocol):
 
 class _RefusedError(Exception):
     """Ends the parser's work on a connection."""
+
+
+def _body_too_large(limit: int) -> ProblemError:
+    return ProblemError(413, f"The body is too large. Send at most {limit:,} bytes a request.")
 
 
 def _too_large() -> ProblemError:

@@ -6,7 +6,6 @@ answered before the end.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import signal
 import socket
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.web import access, handover
+from detektor_pipelines.web.addresses import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,16 +74,6 @@ def listen_address(settings: Settings, host: str, port: int, *, insecure: bool =
             fix="Make a token (detektor token NAME), set DETEKTOR_SERVE_OIDC_DISCOVERY_URL, or pass --insecure if a proxy controls access.",
         )
     return ListenAddress(LOOPBACK if host == "localhost" else host, port, *_certificate(settings))
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def bracketed(host: str) -> str:

@@ -2,7 +2,8 @@
 
     name sha256:<64 hex digits>        empty lines and # comments are passed over
 
-It is read again when it has changed, so a token is taken back without a restart.
+It is read again when it has changed, so a token is taken back without a restart: by deleting its line, or all of them by deleting the
+file. A line that cannot be read names nobody, the others count.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class TokenFile:
         self._file = file
         self._seen: tuple[int, int] | None = None
         self._next = 0.0
-        self._digests: tuple[tuple[bytes, str], ...] = _read_tokens(file)
+        self._digests: tuple[tuple[bytes, str], ...] = _read_tokens(file, strict=True)
         if not self._digests:
             raise UserError(
                 "The token file holds no token: every request would be refused.", where=str(file), fix="Add one: detektor token NAME"
@@ -65,9 +66,10 @@ class TokenFile:
             return
         self._seen = state
         try:
-            self._digests = _read_tokens(self._file)
-        except UserError as error:  # what it listed before stays, so that a slip of the pen locks nobody out
-            _log.error("The tokens are not read again: %s (%s)", error.what, error.where)
+            self._digests = _read_tokens(self._file, strict=False)
+        except UserError as error:
+            self._digests = ()  # a file that is gone names nobody: whoever takes it away means that
+            _log.error("No token is good any more: %s (%s)", error.what, error.where)
 
 
 def add_token(file: Path, name: str) -> str:
@@ -83,7 +85,7 @@ def add_token(file: Path, name: str) -> str:
         raise UserError("This cannot be the name of a token.", where=repr(name), fix="Use letters, digits and . _ @ -, 100 at most.")
     try:
         if file.exists():
-            _read_tokens(file)
+            _read_tokens(file, strict=True)
         file.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(descriptor, "ab+") as stream:
@@ -103,7 +105,13 @@ def digest_of(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
 
 
-def _read_tokens(file: Path) -> tuple[tuple[bytes, str], ...]:
+def _read_tokens(file: Path, *, strict: bool) -> tuple[tuple[bytes, str], ...]:
+    """Return what the file lists; a line that cannot be read is an error when `strict`, else it names nobody, and the others count.
+
+    Raises:
+        UserError: The file cannot be read, or a line of it and `strict`.
+
+    """
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -118,6 +126,9 @@ def _read_tokens(file: Path) -> tuple[tuple[bytes, str], ...]:
         if not text:
             continue
         match = _LINE.fullmatch(text)
+        if match is None and not strict:
+            _log.error("A line of the token file is passed over, it cannot be read: %s, line %d", file, number)
+            continue
         if match is None:
             raise UserError(
                 "A line of the token file cannot be read.",

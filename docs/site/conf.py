@@ -57,6 +57,7 @@ SECTIONS: dict[str, list[str]] = {
         "docs/privacy",
         "docs/erasure",
         "docs/roles",
+        "docs/security",
         "docs/containers",
         "docs/kubernetes",
         "docs/releases",

@@ -34,12 +34,14 @@ class Provider:
     def discovery_url(self) -> str:
         return f"{self.issuer}/.well-known/openid-configuration"
 
-    def token(self, *, key: Any = None, algorithm: str = "RS256", kid: str = "one", drop: tuple[str, ...] = (), **claims: Any) -> str:
+    def token(
+        self, *, key: Any = None, algorithm: str = "RS256", kid: str = "one", drop: tuple[str, ...] = (), header: Any = None, **claims: Any
+    ) -> str:
         now = int(time.time())
         content = {"iss": self.issuer, "aud": AUDIENCE, "sub": "ada", "preferred_username": "ada", "iat": now, "exp": now + 60} | claims
         for name in drop:
             content.pop(name)
-        return jwt.encode(content, self.key if key is None else key, algorithm=algorithm, headers={"kid": kid})
+        return jwt.encode(content, self.key if key is None else key, algorithm=algorithm, headers={"kid": kid} | (header or {}))
 
     def answer(self, path: str) -> Any:
         self.asked[path] = self.asked.get(path, 0) + 1

@@ -94,9 +94,9 @@ def test_work_grows_with_the_length_and_no_faster(shape: str) -> None:
 
 
 def test_no_more_of_a_text_is_looked_at_than_could_be_kept() -> None:
-    text = "x " * masks.LIMIT + "password=Tr0ub4dor&3"
+    text = "x " * masks.LIMIT + "password=Tr0ub4dor3"
     said = masks.mask(text)
-    assert said == "x " * (masks.LIMIT // 2) + f"… ({masks.LIMIT + 20:,} more characters)"
+    assert said == "x " * (masks.LIMIT // 2) + f"… ({masks.LIMIT + 19:,} more characters)"
     assert masks.mask(text[-masks.LIMIT :]).endswith("password=<secret>")
 
 

@@ -104,3 +104,50 @@ def test_a_taken_grpc_port_is_said(server: Server, grpc_port: int, module_store:
     assert done.returncode == 1
     assert "--grpc-port" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_it_changes_nothing_over_grpc_for_anybody(module_store: tuple[FeatureStore, Settings], server: Server, grpc_port: int) -> None:
+    import grpc
+    from feast import Entity, FeatureStore, RepoConfig, ValueType
+
+    del server
+    store, _ = module_store
+    config = RepoConfig(
+        project=store.project,
+        provider="local",
+        registry={"registry_type": "remote", "path": f"127.0.0.1:{grpc_port}"},
+        online_store=store.config.online_store.model_dump(),
+        entity_key_serialization_version=3,
+    )
+    remote = FeatureStore(config=config)
+    try:
+        mine = Entity(name="mine", join_keys=["mine"], value_type=ValueType.STRING)
+        for change in (
+            lambda: remote.registry.apply_entity(mine, store.project),
+            lambda: remote.registry.delete_feature_view(VIEWS[0].name, store.project),
+        ):
+            with pytest.raises(grpc.RpcError) as found:
+                change()
+            assert found.value.code() == grpc.StatusCode.PERMISSION_DENIED
+        assert {view.name for view in remote.list_feature_views()} == {view.name for view in VIEWS}
+    finally:
+        remote.registry.close()
+
+
+def test_it_changes_nothing_over_http_and_answers_no_page_of_elsewhere(server: Server) -> None:
+    path = f"/api/v1/feature_views/{VIEWS[0].name}?project=detektor"
+    assert {server.ask(method, path).status for method in ("DELETE", "POST", "PUT", "PATCH", "OPTIONS")} == {403}
+    assert server.ask("GET", path, Host="page.example").status == 403
+    assert server.ask("GET", path, Origin="http://page.example").status == 403
+    answer = server.get(path)
+    assert (answer.status, "access-control-allow-origin" in answer.headers) == (200, False)
+
+
+def test_its_page_needs_nothing_of_the_internet(server: Server) -> None:
+    answer = server.get("/")
+    assert (answer.status, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert b"http://" not in answer.body
+    assert b"https://" not in answer.body
+    links = [each.partition('"')[0] for each in answer.body.decode().split('href="')[1:]]
+    assert links
+    assert {server.get(each).status for each in links} == {200}

@@ -137,13 +137,27 @@ def test_limits(server: Server) -> None:
 
 def test_a_large_body_whose_size_is_not_declared(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
-        connection.sendall(b"POST /get-online-features HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        connection.sendall(b"POST /get-online-features HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
         try:
             for _ in range(2_000):
                 connection.sendall(b"400\r\n" + b" " * 1_024 + b"\r\n")
         except OSError:
             pass  # the server has answered and closed
         assert connection.recv(65_536).startswith(b"HTTP/1.1 413")
+
+
+def test_a_feature_that_is_named_many_times_is_refused_unread(server: Server) -> None:
+    assert server.read([COUNT] * 32_000, ["a"]).status == 413
+    twice = server.read([COUNT] * 1_000, ["a"])
+    assert (twice.status, "Ask for each once" in twice.json["detail"], len(twice.body) < 1_000) == (422, True, True)
+
+
+def test_a_page_of_elsewhere_reads_nothing(server: Server) -> None:
+    body = json.dumps({"features": [COUNT], "entities": {"agent_id": ["a"]}}).encode()
+    asked = {"Content_Type": "text/plain"}, {"Origin": "http://page.example"}, {"Host": f"page.example:{server.port}"}
+    assert [server.ask("POST", "/get-online-features", body, **each).status for each in asked] == [415, 403, 403]
+    assert [server.ask("GET", path, Host="page.example").status for path in ("/health", "/metrics", "/openapi.json")] == [403] * 3
+    assert server.ask("POST", "/get-online-features", body, Host=f"localhost:{server.port}").status == 200
 
 
 @pytest.mark.parametrize(
@@ -279,7 +293,7 @@ def test_requests_that_have_begun_are_answered_before_it_ends(redis_db: Settings
     publish(redis_db, "code-reviewer")
     content = json.dumps({"features": [COUNT], "entities": {"agent_id": ["code-reviewer"]}}).encode()
     with running(tmp_path, "serve") as ending, socket.create_connection(("127.0.0.1", ending.port), timeout=10) as connection:
-        head = b"POST /get-online-features HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(content)
+        head = b"POST /get-online-features HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(content)
         connection.sendall(head + content[:10])
         time.sleep(0.3)
         os.killpg(ending.process.pid, signal.SIGTERM)

@@ -112,11 +112,11 @@ def test_beyond_loopback_only_with_access_control() -> None:
 @pytest.mark.parametrize(
     ("head", "status", "seconds"),
     [
-        (b"POST /get-online-features HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 70_000 + b"\r\n\r\n", b"431", 0),
-        (b"GET /health HTTP/1.1\r\nHost: a\r\n" + b"".join(b"X-%d: a\r\n" % n for n in range(5_000)), b"431", 0),
-        (b"GET /" + b"a" * HEAD_LIMIT + b" HTTP/1.1\r\nHost: a\r\n\r\n", b"431", 0),
+        (b"POST /get-online-features HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 70_000 + b"\r\n\r\n", b"431", 0),
+        (b"GET /health HTTP/1.1\r\nHost: localhost\r\n" + b"".join(b"X-%d: a\r\n" % n for n in range(5_000)), b"431", 0),
+        (b"GET /" + b"a" * HEAD_LIMIT + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", b"431", 0),
         (b"nonsense\r\n\r\n", b"400", 0),
-        (b"GET /health HTTP/1.1\r\nHost: a\r\n", b"408", 1),
+        (b"GET /health HTTP/1.1\r\nHost: localhost\r\n", b"408", 1),
         (b"\r\n", b"408", 1),
         (b"", b"408", 1),
     ],
@@ -134,7 +134,7 @@ def test_a_request_that_does_not_come_as_it_should(guarded: tuple[Server, str], 
 def test_a_body_that_drips_holds_nothing_for_ever(guarded: tuple[Server, str]) -> None:
     server, token = guarded
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
-        head = f"POST /get-online-features HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\nContent-Length: 1000\r\n\r\n"
+        head = f"POST /get-online-features HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nContent-Length: 1000\r\n\r\n"
         connection.sendall(head.encode())
         connection.settimeout(0.2)
         answer, deadline = b"", time.monotonic() + 20
@@ -151,7 +151,7 @@ def test_a_body_that_drips_holds_nothing_for_ever(guarded: tuple[Server, str]) -
 def test_the_second_request_of_a_connection_has_the_same_time(guarded: tuple[Server, str]) -> None:
     with socket.create_connection(("127.0.0.1", guarded[0].port), timeout=20) as connection:
         for _ in range(3):
-            connection.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+            connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
             answer = b""
             while b"}" not in answer:
                 answer += connection.recv(65_536)
@@ -166,7 +166,7 @@ def test_an_answer_that_is_not_taken_is_given_up(guarded: tuple[Server, str]) ->
     agents = b",".join(b'"%d"' % number for number in range(10_000))
     features = b",".join(b'"%s"' % each.encode() for each in (COUNT, "code_review_features:avg_issues_per_review"))
     body = b'{"features": [%s], "entities": {"agent_id": [%s]}}' % (features, agents)
-    head = f"POST /get-online-features HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = f"POST /get-online-features HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nContent-Length: {len(body)}\r\n\r\n"
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         connection.settimeout(30)
@@ -196,7 +196,7 @@ def test_over_tls(redis_server: embedded.RedisServer, tmp_path: Path) -> None:
         with pytest.raises((ssl.SSLError, ConnectionError)):
             Server(server.port, server.process, tmp_path / "serve.log", old).get("/health")
         with socket.create_connection(("127.0.0.1", server.port), timeout=10) as plain:
-            plain.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+            plain.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert b"200" not in plain.recv(1_000)
     assert "Traceback" not in server.log
 
@@ -286,6 +286,7 @@ def test_tokens_of_a_provider(known_by_provider: Server, provider: Provider) -> 
         "of a key that is not there": provider.token(kid="two"),
         "unsigned": provider.token(key="", algorithm="none"),
         "signed with a secret": provider.token(key="x" * 32, algorithm="HS256"),
+        "with a demand that is not known": provider.token(header={"crit": ["x"], "x": 1}),
         "not yet": provider.token(nbf=now + 600),
         "of Feast's servers among themselves": provider.token(key="", algorithm="none", preferred_username="shared"),
         "of Kubernetes": provider.token(**{"kubernetes.io": {"namespace": "a"}}),

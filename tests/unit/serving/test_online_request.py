@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import VIEWS, labels_of, view_named
 from detektor_pipelines.compile.feast import SERVICES
+from detektor_pipelines.serving import online_request, requested
 from detektor_pipelines.serving.online_request import (
     ServiceNeededError,
     VersionsNeededError,
@@ -341,3 +342,44 @@ def test_any_json_is_answered_or_refused_in_words(content: dict[str, Any]) -> No
     else:
         assert request.parts
         assert {part.view.name for part in request.parts} <= {view.name for view in VIEWS}
+
+
+def test_what_a_request_may_cost_is_known_before_it_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(online_request, "_plan", lambda *_: pytest.fail("the features were looked at"))
+    many = refusal(body(*[COUNT] * 32_000))
+    assert (many.status, "32,000" in many.detail, len(many.detail) < 200) == (413, True, True)
+    with pytest.raises(ProblemError, match="1,001 features"):
+        parse(json.dumps({"feature_service": "wide", "entities": {"agent_id": ["a"]}}).encode(), 10, {}, {"wide": (COUNT,) * 1_001})
+
+
+def test_an_answer_of_too_many_values_is_refused_before_anything_is_read() -> None:
+    every = [view.name for view in VIEWS for _ in (1,)]
+    features = sum(len(view.features) for view in VIEWS)
+    agents = ["nobody"] * (online_request.VALUES_LIMIT // features + 1)
+    found = refusal(body(*every, agents=agents, full_feature_names=True), len(agents))
+    assert (found.status, "values" in found.detail) == (413, True)
+    assert parse(body(*every, agents=agents[1:], full_feature_names=True), len(agents))
+
+
+def test_names_are_counted_once_however_many_there_are() -> None:
+    """Each is looked at a fixed number of times: a text that counts says so."""
+
+    class Counting(str):
+        __slots__ = ()
+        looks = 0
+
+        def __eq__(self, other: object) -> bool:
+            type(self).looks += 1
+            return str(self) == str(other)
+
+        __hash__ = str.__hash__
+
+    names = [Counting(f"a{number % 400}") for number in range(800)]
+    with pytest.raises(ProblemError, match="one name"):
+        requested._check_names(list(names))
+    assert Counting.looks <= 10 * len(names)
+
+
+def test_depth_of_nesting_is_bounded() -> None:
+    for depth in (2_000, 200_000):
+        assert refusal(b"[" * depth + b"]" * depth).status == 400

@@ -15,8 +15,9 @@ from detektor_pipelines.settings import Settings
 from detektor_pipelines.web import access as module
 from detektor_pipelines.web import tokens
 from detektor_pipelines.web.access import KNOWN, Access, Guard, access_of, check
+from detektor_pipelines.web.addresses import is_loopback
 from detektor_pipelines.web.callers import Caller
-from detektor_pipelines.web.listening import is_loopback, listen_address
+from detektor_pipelines.web.listening import listen_address
 from detektor_pipelines.web.problems import ProblemError
 from detektor_pipelines.web.tokens import TokenFile, add_token
 
@@ -82,12 +83,26 @@ def test_a_line_taken_out_takes_the_token_back(file: Path, monkeypatch: pytest.M
     file.write_text("".join(line for line in file.read_text().splitlines(keepends=True) if not line.startswith("first")))
     os.utime(file, ns=(1, 1))
     assert [status_of(access, f"Bearer {each}") for each in (first, second)] == [401, "second"]
-    file.write_text("half a li")
+    file.write_text(f"half a li\n{file.read_text()}")
     os.utime(file, ns=(2, 2))
-    assert status_of(access, f"Bearer {second}") == "second", "a file that cannot be understood changes nothing"
+    assert status_of(access, f"Bearer {second}") == "second", "a line that cannot be understood takes none of the others"
+    file.write_text("half a li")
+    os.utime(file, ns=(4, 4))
+    assert status_of(access, f"Bearer {second}") == 401, "a line beside it that is gone is gone"
     file.write_text("")
     os.utime(file, ns=(3, 3))
     assert status_of(access, f"Bearer {second}") == 401
+
+
+def test_a_file_that_is_gone_takes_all_tokens_back(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "_REREAD_S", 0)
+    first = add_token(file, "first")
+    kept, access = file.read_text(), Access(TokenFile(file), None)
+    assert status_of(access, f"Bearer {first}") == "first"
+    file.unlink()
+    assert status_of(access, f"Bearer {first}") == 401
+    file.write_text(kept)
+    assert status_of(access, f"Bearer {first}") == "first", "and it may come back"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from detektor_pipelines.settings import Settings
 from detektor_pipelines.web import http_connection
 from detektor_pipelines.web.http_connection import HEAD_LIMIT, Connection
 
@@ -63,8 +64,8 @@ def request(number: int, body: bytes, *, chunked: bool, padding: int = 0) -> byt
     return head + b"Transfer-Encoding: chunked\r\n\r\n" + piece + b"0\r\n\r\n"
 
 
-async def fed(pieces: list[bytes], pauses: list[bool]) -> tuple[Connection, Transport]:
-    config = Config(echo, access_log=False, log_level="critical", ws="none", lifespan="off")
+async def fed(pieces: list[bytes], pauses: list[bool], app: Any = echo) -> tuple[Connection, Transport]:
+    config = Config(app, access_log=False, log_level="critical", ws="none", lifespan="off")
     config.load()
     transport = Transport()
     connection = Connection(config=config, server_state=ServerState(), app_state={}, _loop=asyncio.get_running_loop())
@@ -133,3 +134,37 @@ def test_any_bytes_are_answered_or_waited_for(content: bytes, cuts: list[int]) -
         assert connection._due is None
     else:
         assert connection._due is not None or b"200 OK" in transport.written
+
+
+CHUNKED = b"POST /0 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def test_trailers_are_dropped_and_counted_as_headers_are() -> None:
+    few = CHUNKED + b"3\r\nabc\r\n0\r\nX-A: b\r\nAuthorization: Bearer x\r\n\r\n"
+    connection, transport = asyncio.run(fed([few], [True]))
+    assert transport.written.endswith(b"/0=abc")
+    assert [name for name, _ in connection.headers] == [b"host", b"transfer-encoding"]
+    piece = b"X-A: " + b"b" * 1_000 + b"\r\n"
+    for trailers in ([piece] * 40, [b"X-A: ", *([b"b" * 1_000] * 40)]):
+        pieces = [CHUNKED, b"3\r\nabc\r\n0\r\n", *trailers]
+        _, transport = asyncio.run(fed(pieces, [True] * len(pieces)))
+        assert transport.written.startswith(b"HTTP/1.1 431")
+        assert transport.closed
+
+
+def test_a_body_is_bounded_before_the_application_looks_at_anything() -> None:
+    """It answers at once, as it does to who has no token, and never asks for the body."""
+    limit = Settings().serve_body_limit
+    piece = b"10000\r\n" + b"x" * 65_536 + b"\r\n"
+    pieces = [CHUNKED, *([piece] * (limit // 65_536 + 3))]
+    connection, transport = asyncio.run(fed(pieces, [True] * len(pieces), refuse))
+    assert transport.closed
+    assert connection._refused
+    assert transport.written.count(b"HTTP/1.1 ") == 1
+
+
+async def refuse(scope: Any, receive: Any, send: Any) -> None:
+    """Answer 401 without a look at the body."""
+    del scope, receive
+    await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
