@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from detektor_pipelines.clock import parse_instant
+from detektor_pipelines.clock import is_week_date, parse_instant
 from detektor_pipelines.ingest.checks import problem
 from detektor_pipelines.ingest.masking import excerpt
 from detektor_pipelines.ingest.readers.interface import SourceFile
@@ -149,6 +149,8 @@ def _instant(record: dict[str, Any], name: str) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     try:
+        if isinstance(value, str) and is_week_date(value):
+            raise _BadRecordError(f"the field {name!r} is a week date, not a timestamp such as 2026-03-05T10:00:00Z", value)
         return parse_instant(value)
     except (TypeError, ValueError, OverflowError):
         raise _BadRecordError(f"the field {name!r} is not a timestamp such as 2026-03-05T10:00:00Z", str(value)) from None
