@@ -183,6 +183,7 @@ _COLOURS = {
     "starting": "yellow",
     "hung": "red",
     "unwell": "red",
+    "foreign": "red",
     "failed": "red",
     "unreachable": "red",
     "stopped": "dim",

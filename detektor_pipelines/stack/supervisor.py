@@ -183,6 +183,7 @@ def _write_configuration(settings: Settings, programs: list[Program], running: C
         ("supervisord", manager),
         ("unix_http_server", {"file": socket_path(settings), "chmod": "0700"}),
         ("rpcinterface:supervisor", {"supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"}),
+        ("rpcinterface:left_behind", {"supervisor.rpcinterface_factory": "detektor_pipelines.left_behind:follow"}),
     ]
     for place, program in enumerate(programs):
         title = f"program:{program.name}"
