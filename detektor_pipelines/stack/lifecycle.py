@@ -177,21 +177,49 @@ def _settle_ports(
     """Return settings in which every program that will be started has a port of its own."""
     taken: set[int] = set()
     moved: dict[str, int] = {}
+    chosen_now: dict[str, tuple[int, int]] = {}
     for program in programs:
         port = program.port(settings)
         if port is None or program.port_field is None:
             continue
         if program.name in running:
             port = moved[program.port_field] = _port_in_use(settings, program.port_field, program, port)
+        elif (kept := _kept(settings, program, port, taken)) is not None:
+            tell(f"{program.title} uses port {kept}, as before")
+            port = moved[program.port_field] = kept
         elif port in taken or not _is_free(program, port):
             # A port set in the environment is what every later command will use: another one would not be found.
             if not free_ports or os.environ.get(program.port_variable):
                 raise _port_taken(program, port)
             moved[program.port_field] = ports.free_port(frozenset(taken), program.second_port)
             tell(f"Port {port} is taken: {program.title} uses {moved[program.port_field]}")
+            chosen_now[program.port_field] = port, moved[program.port_field]
             port = moved[program.port_field]
         taken |= {port, port + (program.second_port or 0)}
+    if PROGRAMS["registry"] in programs and "registry" not in running:
+        _check_grpc(settings)
+    remembered.keep_ports(settings, chosen_now)
     return remembered.changed(settings, **moved)
+
+
+def _check_grpc(settings: Settings) -> None:
+    """Refuse a gRPC port that was given by itself and is taken: the registry server would say so after minutes."""
+    port = settings.registry_grpc_port
+    if port is not None and not ports.is_free(port):
+        raise UserError(
+            f"Port {port}, which the registry server wants for gRPC, is taken by another program.",
+            where=f"{ports.LOOPBACK}:{port}, setting DETEKTOR_REGISTRY_GRPC_PORT",
+            fix="Choose another one, or unset it: then it lies three above DETEKTOR_REGISTRY_PORT, and --free-ports settles both.",
+        )
+
+
+def _kept(settings: Settings, program: Program, port: int, taken: set[int]) -> int | None:
+    """Return the port that an earlier start chose instead of this one, when it is free; a port that the environment names stays."""
+    if program.port_field is None or os.environ.get(program.port_variable):
+        return None
+    kept = remembered.kept_port(settings, program.port_field, port)
+    free = kept is not None and not {kept, kept + (program.second_port or 0)} & taken and _is_free(program, kept)
+    return kept if free else None
 
 
 def _is_free(program: Program, port: int) -> bool:
