@@ -91,6 +91,7 @@ def port_of(settings: Settings, port_field: str) -> int | None:
 def keep_ports(settings: Settings, chosen: dict[str, tuple[int, int]]) -> None:
     """Write down which port was chosen instead of which, by field, for the starts to come."""
     if chosen:
+        make_home(settings)
         kept = {name: {"wanted": wanted, "used": used} for name, (wanted, used) in chosen.items()}
         replace_file(settings.home / PORTS_FILE, json.dumps(_kept_ports(settings) | kept, indent=2) + "\n")
 
