@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -125,12 +125,47 @@ def parse_instant(text: str) -> int:
         ValueError: Not ISO 8601.
 
     """
+    instant = parse_datetime(text)
+    return to_us(instant if instant.tzinfo else instant.replace(tzinfo=UTC))
+
+
+def parse_datetime(text: str) -> datetime:
+    """Read an ISO 8601 date or date-time, with or without a time zone.
+
+    Raises:
+        ValueError: Not ISO 8601, or a week date: few people mean one, and a log that holds a week as text is no log of that Monday.
+
+    """
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
         message = f"{text!r} is not a timestamp: write it as 2026-03-05T10:00:00Z or 2026-03-05"
         raise ValueError(message) from None
-    return to_us(instant if instant.tzinfo else instant.replace(tzinfo=UTC))
+    _refuse_weeks(text)
+    return instant
+
+
+def parse_day(text: str) -> date:
+    """Read a day, as 2026-03-05.
+
+    Raises:
+        ValueError: It is none, or a week's.
+
+    """
+    day = date.fromisoformat(text)
+    _refuse_weeks(text)
+    return day
+
+
+def is_week_date(text: str) -> bool:
+    """Tell whether a text begins as ISO 8601's week dates do (2026-W48-3, 2026W483), which Python reads as a day of that week."""
+    return "W" in text[4:6]
+
+
+def _refuse_weeks(text: str) -> None:
+    if is_week_date(text):
+        message = f"{text!r} is a week date, and which day is meant is not certain: write year, month and day, as in 2026-03-05"
+        raise ValueError(message)
 
 
 @lru_cache(maxsize=16)

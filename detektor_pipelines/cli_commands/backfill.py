@@ -98,12 +98,12 @@ def _span(settings: Settings, first: str | None, last: str | None) -> tuple[date
 
 def day_of(text: str | None, option: str) -> date | None:
     """Return the day that an option gives, None without one."""
-    from datetime import date
+    from detektor_pipelines.clock import parse_day
 
     if text is None:
         return None
     try:
-        return date.fromisoformat(text)
+        return parse_day(text)
     except ValueError:
         raise UserError(f"{text!r} is not a day.", where=option, fix="Write it as 2026-05-01.") from None
 

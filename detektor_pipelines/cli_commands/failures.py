@@ -1,10 +1,12 @@
-"""Turns a driver's connection failure into a message that names the server, its address and what to do.
+"""Turns a driver's connection failure, or a full disk, into a message that names what it was, where, and what to do.
 
 The layers below already speak this way where they open connections; this is the net under third-party code that opens its own.
 """
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 # Where the exception classes stand; a module that was never imported cannot have raised.
 _POSTGRES = (("psycopg", "OperationalError"), ("psycopg2", "OperationalError"), ("adbc_driver_manager", "OperationalError"))
 _REDIS = (("redis.exceptions", "ConnectionError"), ("redis.exceptions", "TimeoutError"))
+_POSTGRES_FULL = (("psycopg.errors", "DiskFull"), ("psycopg2.errors", "DiskFull"))
+_SQLITE = (("sqlite3", "OperationalError"),)
+_FULL = {errno.ENOSPC: "No space left on device", errno.EDQUOT: "Disk quota exceeded", errno.EROFS: "Read-only file system"}
 _HTTP = (("requests.exceptions", "ConnectionError"), ("urllib3.exceptions", "MaxRetryError"))
 
 _CONNECTION_CLASSES = ("08", "57P")
@@ -31,15 +36,48 @@ def as_user_error(error: BaseException) -> UserError | None:
     for cause in _chain(error):
         if isinstance(cause, UserError):
             return cause
+        if (full := _disk(cause)) is not None:
+            return full
         if (told := code_on_disk.explain(cause)) is not None:
             return told
-        if _is_any(cause, _POSTGRES) and _is_connection_failure(cause):
-            return _down("PostgreSQL", "postgres", cause)
-        if _is_any(cause, _REDIS):
-            return _down("Redis", "redis", cause)
-        if _is_any(cause, _HTTP) and _mlflow_port() in str(cause):
-            return _down("MLflow", "mlflow", cause)
+        if (away := _server(cause)) is not None:
+            return away
     return None
+
+
+def _server(cause: BaseException) -> UserError | None:
+    """Say which server does not answer; None when it is something else."""
+    if _is_any(cause, _POSTGRES) and _is_connection_failure(cause):
+        return _down("PostgreSQL", "postgres", cause)
+    if _is_any(cause, _REDIS):
+        return _down("Redis", "redis", cause)
+    if _is_any(cause, _HTTP) and _mlflow_port() in str(cause):
+        return _down("MLflow", "mlflow", cause)
+    return None
+
+
+def _disk(error: BaseException) -> UserError | None:
+    """Say which disk is full or not to be written; None when it is something else."""
+    again = "then run it again: what is done is found known."
+    if _is_any(error, _POSTGRES_FULL):
+        said = str(error).partition("\n")[0]
+        return UserError(f"The disk of PostgreSQL is full: {said}", where=_address("postgres"), fix=f"Free some space there; {again}")
+    if _is_any(error, _SQLITE) and "disk is full" in str(error):
+        return UserError("The disk is full.", where="an SQLite database", fix=f"Free some space; {again}")
+    if not isinstance(error, OSError):
+        return None
+    if isinstance(error, FileNotFoundError) and "No usable temporary directory" in str(error):
+        # This is what Python says when each of them is full.
+        where = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108 - named, not written
+        return UserError("No temporary file can be written: the disk is full, or not yours to write.", where=where, fix=_room(again))
+    if error.errno in _FULL:
+        where = str(error.filename2 or error.filename or _settings().home)
+        return UserError(f"The disk cannot be written: {error.strerror or _FULL[error.errno]}.", where=where, fix=_room(again))
+    return None
+
+
+def _room(again: str) -> str:
+    return f"Free some space (`df -h` and `df -i` show how much there is), or set DETEKTOR_HOME and TMPDIR to a larger disk; {again}"
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -159,7 +159,9 @@ def _drain(*, mix: bool, as_json: bool) -> None:
     waiting = f"; {counts.waiting} subagents' ends wait for the results of their calls" if counts.waiting else ""
     reread = f", {REREAD} {counts.reread:,}" if counts.reread else ""
     said = f"{counts.accepted:,} events added, already known {counts.known:,}{reread}, rejected {counts.rejected:,}"
-    say(f"{said}; {counts.lines:,} lines{waiting}.")
+    early = f"; {counts.held:,} events lie ahead of the clock and wait for it" if counts.held else ""
+    cut = f"; {counts.cut} files had been cut and were read from their start again" if counts.cut else ""
+    say(f"{said}; {counts.lines:,} lines{waiting}{early}{cut}.")
 
 
 @contextmanager

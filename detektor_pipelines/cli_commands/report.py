@@ -84,11 +84,11 @@ def write(found: Report, out: Path) -> int:
 
 
 def _day(text: str | None, option: str) -> date | None:
-    from datetime import date
+    from detektor_pipelines.clock import parse_day
 
     if text is None:
         return None
     try:
-        return date.fromisoformat(text)
+        return parse_day(text)
     except ValueError:
         raise UserError(f"{text!r} is no day.", where=option, fix="Write it as 2026-05-31.") from None

@@ -190,6 +190,7 @@ _COLOURS = {
     "starting": "yellow",
     "hung": "red",
     "unwell": "red",
+    "foreign": "red",
     "failed": "red",
     "unreachable": "red",
     "stopped": "dim",

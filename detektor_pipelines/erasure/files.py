@@ -36,7 +36,7 @@ SERVERS_OWN: Final = (
 )
 """Directories whose files are a server's or a backup's own: they are emptied through the server, or say what they hold themselves."""
 
-_NOT_OURS: Final = frozenset({"secrets.env", "stack.json", "supervisord.conf", "tokens"})
+_NOT_OURS: Final = frozenset({"ports.json", "secrets.env", "stack.json", "supervisord.conf", "tokens"})
 _APPENDED: Final = frozenset({".log", ".jsonl", ".err", ".out"})
 _ROTATED: Final = re.compile(r"\.log(\.\d+)?$")
 _TEXTS: Final = frozenset({".json", ".txt", ".md", ".csv", ".yaml", ".yml", ".html", ".toml", ".py", ".cfg", ".prom", ""})

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 FUTURE_TOLERANCE_US: Final = 5_000_000
 """How far an event may lie ahead of the platform's clock: two machines never agree to the microsecond."""
 
+HELD_US: Final = 7 * 86_400_000_000
+"""How far ahead a live event may lie to be held until its instant: a clock that is a week ahead is no clock, what it says is refused."""
+
 EARLIEST_US: Final = parse_instant("2020-01-01")
 """No agent of this kind wrote logs before; a date of 1970 would otherwise open twenty thousand daily partitions."""
 

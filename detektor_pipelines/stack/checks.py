@@ -214,6 +214,9 @@ def _logins(settings: Settings, services: Iterable[ServiceStatus]) -> Check:
 
 def _unwell(service: ServiceStatus) -> Check | None:
     """Say what is wrong with a process that runs; None when nothing is, or it is starting."""
+    if service.state == "foreign":
+        fix = f"End the process that listens at {service.address} (`ss -ltnp`), then: detektor down, detektor up"
+        return Check(service.title, "failed", f"another process answers at {service.address}", fix)
     if service.state == "hung":
         fix = f"The watchdog ends it within a minute, and it starts anew; by hand: detektor restart {service.name}. Read {service.log}"
         return Check(service.title, "failed", f"hangs: its process runs since {service.seconds} s and does not answer", fix)

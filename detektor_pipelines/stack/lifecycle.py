@@ -8,6 +8,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import psutil
+
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.stack import logins, ports, remembered, supervisor, survivors
 from detektor_pipelines.stack.programs import PROGRAMS, WATCHDOG, chosen
@@ -31,7 +33,8 @@ class ServiceStatus:
         name: What commands call it.
         title: What a person reads.
         state: `running`, `starting` (the process runs, it does not answer yet), `hung` (it has had time to and does not), `unwell` (it
-            answers that it is not ready), `failed`, `stopped`, `external` or `unreachable` (external, no answer).
+            answers that it is not ready), `foreign` (another process than ours answers at its port), `failed`, `stopped`, `external` or
+            `unreachable` (external, no answer).
         address: Host and port, without credentials.
         pid: Of our process, or None.
         seconds: Since its start, or None.
@@ -176,21 +179,49 @@ def _settle_ports(
     """Return settings in which every program that will be started has a port of its own."""
     taken: set[int] = set()
     moved: dict[str, int] = {}
+    chosen_now: dict[str, tuple[int, int]] = {}
     for program in programs:
         port = program.port(settings)
         if port is None or program.port_field is None:
             continue
         if program.name in running:
             port = moved[program.port_field] = _port_in_use(settings, program.port_field, program, port)
+        elif (kept := _kept(settings, program, port, taken)) is not None:
+            tell(f"{program.title} uses port {kept}, as before")
+            port = moved[program.port_field] = kept
         elif port in taken or not _is_free(program, port):
             # A port set in the environment is what every later command will use: another one would not be found.
             if not free_ports or os.environ.get(program.port_variable):
                 raise _port_taken(program, port)
             moved[program.port_field] = ports.free_port(frozenset(taken), program.second_port)
             tell(f"Port {port} is taken: {program.title} uses {moved[program.port_field]}")
+            chosen_now[program.port_field] = port, moved[program.port_field]
             port = moved[program.port_field]
         taken |= {port, port + (program.second_port or 0)}
+    if PROGRAMS["registry"] in programs and "registry" not in running:
+        _check_grpc(settings)
+    remembered.keep_ports(settings, chosen_now)
     return remembered.changed(settings, **moved)
+
+
+def _check_grpc(settings: Settings) -> None:
+    """Refuse a gRPC port that was given by itself and is taken: the registry server would say so after minutes."""
+    port = settings.registry_grpc_port
+    if port is not None and not ports.is_free(port):
+        raise UserError(
+            f"Port {port}, which the registry server wants for gRPC, is taken by another program.",
+            where=f"{ports.LOOPBACK}:{port}, setting DETEKTOR_REGISTRY_GRPC_PORT",
+            fix="Choose another one, or unset it: then it lies three above DETEKTOR_REGISTRY_PORT, and --free-ports settles both.",
+        )
+
+
+def _kept(settings: Settings, program: Program, port: int, taken: set[int]) -> int | None:
+    """Return the port that an earlier start chose instead of this one, when it is free; a port that the environment names stays."""
+    if program.port_field is None or os.environ.get(program.port_variable):
+        return None
+    kept = remembered.kept_port(settings, program.port_field, port)
+    free = kept is not None and not {kept, kept + (program.second_port or 0)} & taken and _is_free(program, kept)
+    return kept if free else None
 
 
 def _is_free(program: Program, port: int) -> bool:
@@ -242,7 +273,7 @@ def _wait(settings: Settings, names: tuple[str, ...], tell: Callable[[str], None
     for program in chosen(names):
         started = time.monotonic()
         announced = False
-        while not program.ready(settings):
+        while not (program.ready(settings) and _ours_answers(program, settings)):
             seconds = time.monotonic() - started
             if program.external(settings) is not None:
                 raise _external_silent(program, settings)
@@ -253,6 +284,28 @@ def _wait(settings: Settings, names: tuple[str, ...], tell: Callable[[str], None
                 tell(f"Waiting for {program.title}")
                 announced = True
             time.sleep(0.05 if seconds < 1 else 0.2)
+
+
+def _ours_answers(program: Program, settings: Settings) -> bool:
+    """Tell whether it is our process that answers; what somebody else runs is not asked."""
+    if program.external(settings) is not None:
+        return True
+    row = supervisor.states(settings).get(program.name)
+    return row is None or _stranger(program, settings, int(row["pid"])) is None
+
+
+def _stranger(program: Program, settings: Settings, pid: int | None) -> str | None:
+    """Say which process listens at a program's port instead of ours, None when it is ours or cannot be seen."""
+    port = program.port(settings)
+    if not port or (pid and survivors.listens(pid, port)):
+        return None
+    found = survivors.listener(port)
+    if found is None or (pid and survivors.is_of(found, pid)):
+        return None
+    try:
+        return f"process {found.pid} ({' '.join(found.cmdline())[:100]})"
+    except psutil.Error:
+        return f"process {found.pid}"
 
 
 def _external_silent(program: Program, settings: Settings) -> UserError:
@@ -266,6 +319,13 @@ def _external_silent(program: Program, settings: Settings) -> UserError:
 def _did_not_start(program: Program, settings: Settings, seconds: float) -> UserError:
     log = program.log(settings)
     tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-8:] if log.exists() else []
+    pid = int(supervisor.states(settings).get(program.name, {}).get("pid", 0))
+    if (stranger := _stranger(program, settings, pid)) is not None:
+        raise UserError(
+            f"Not {program.title} but {stranger} answers at port {program.port(settings)}.",
+            where=f"{ports.LOOPBACK}:{program.port(settings)}, setting {program.port_variable}",
+            fix="End that process; then run `detektor down` and `detektor up`.",
+        )
     return UserError(
         f"{program.title} did not start within {seconds:.0f} s. The end of its log file:\n" + "\n".join(f"    {line}" for line in tail),
         where=str(log),
@@ -287,15 +347,15 @@ def _service(settings: Settings, program: Program, states: dict[str, dict[str, o
     if name not in supervisor.ALIVE:
         return ServiceStatus(program.name, program.title, "stopped", address, log=log)
     seconds = int(str(row["now"])) - int(str(row["start"]))
-    state = _state(program, settings, seconds) if name in {"STARTING", "RUNNING"} else "starting"
     pid = int(str(row["pid"])) or None
+    state = _state(program, settings, seconds, pid) if name in {"STARTING", "RUNNING"} else "starting"
     return ServiceStatus(program.name, program.title, state, address, pid, seconds, log, logins.of_process(settings, program.name, pid))
 
 
-def _state(program: Program, settings: Settings, seconds: int) -> str:
+def _state(program: Program, settings: Settings, seconds: int, pid: int | None) -> str:
     """Return the state of a program whose process runs since `seconds`."""
     if program.ready(settings):
-        return "running"
+        return "running" if _stranger(program, settings, pid) is None else "foreign"
     if seconds <= program.start_seconds:
         return "starting"
     return "unwell" if program.alive is None or program.alive(settings) else "hung"

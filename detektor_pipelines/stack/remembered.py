@@ -1,4 +1,8 @@
-"""What outlives a command: `home/stack.json` (ports, external addresses) and `home/secrets.env` (passwords), both mode 0600."""
+"""What outlives a command: `home/stack.json` (ports, external addresses) and `home/secrets.env` (passwords), both mode 0600.
+
+`home/ports.json` outlives `detektor down` too: ports that were chosen because another program held the usual one, so that bookmarks and
+links go on leading where they led.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ from detektor_pipelines.settings import Settings, get_settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+PORTS_FILE = "ports.json"
 _EXTERNAL_FIELDS = ("external_postgres_url", "external_redis_url", "mlflow_tracking_uri")
 
 
@@ -83,8 +88,31 @@ def port_of(settings: Settings, port_field: str) -> int | None:
     return port if isinstance(port, int) else None
 
 
+def keep_ports(settings: Settings, chosen: dict[str, tuple[int, int]]) -> None:
+    """Write down which port was chosen instead of which, by field, for the starts to come."""
+    if chosen:
+        make_home(settings)
+        kept = {name: {"wanted": wanted, "used": used} for name, (wanted, used) in chosen.items()}
+        replace_file(settings.home / PORTS_FILE, json.dumps(_kept_ports(settings) | kept, indent=2) + "\n")
+
+
+def kept_port(settings: Settings, port_field: str, wanted: int) -> int | None:
+    """Return the port that was chosen instead of the wanted one, None when none was."""
+    kept = _kept_ports(settings).get(port_field)
+    found = kept.get("used") if isinstance(kept, dict) and kept.get("wanted") == wanted else None
+    return found if isinstance(found, int) else None
+
+
+def _kept_ports(settings: Settings) -> dict[str, Any]:
+    try:
+        kept = json.loads((settings.home / PORTS_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return kept if isinstance(kept, dict) else {}
+
+
 def forget(settings: Settings) -> None:
-    """Remove what `remember` wrote; the next start begins from the environment and the defaults."""
+    """Remove what `remember` wrote; the next start begins from the environment, `ports.json` and the defaults."""
     settings.state_file.unlink(missing_ok=True)
     get_settings.cache_clear()
 

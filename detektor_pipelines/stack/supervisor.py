@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 MARK = "DETEKTOR_STACK"  # in the environment of every process of a stack: its home directory
 
+LISTEN_STDIN = "DETEKTOR_LISTEN_STDIN"
+"""In the environment of a program whose standard input is the socket at which it listens."""
+
 # A Unix socket's path has 107 characters at most, and supervisord first makes one whose name is longer by its process id.
 _LONGEST_SOCKET = 95
 _ALREADY_STARTED = 60
@@ -183,9 +186,10 @@ def _write_configuration(settings: Settings, programs: list[Program], running: C
         ("supervisord", manager),
         ("unix_http_server", {"file": socket_path(settings), "chmod": "0700"}),
         ("rpcinterface:supervisor", {"supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"}),
+        ("rpcinterface:left_behind", {"supervisor.rpcinterface_factory": "detektor_pipelines.left_behind:follow"}),
     ]
     for place, program in enumerate(programs):
-        title = f"program:{program.name}"
+        title = f"{'fcgi-program' if program.socket(settings) else 'program'}:{program.name}"
         entry = _entry(settings, program, place)
         if program.name in running and before.has_option(title, "environment"):
             entry["environment"] = before.get(title, "environment").replace("%%", "%")
@@ -198,7 +202,10 @@ def _write_configuration(settings: Settings, programs: list[Program], running: C
 
 def _entry(settings: Settings, program: Program, place: int) -> dict[str, object]:
     environment = {**_given(), **program.environment(settings), MARK: str(settings.home)}
-    return {
+    where = program.socket(settings)
+    held: dict[str, object] = {"socket": where} if where else {}
+    environment |= {LISTEN_STDIN: "1"} if where else {}
+    return held | {
         "command": shlex.join(program.command(settings)),
         "directory": program.directory(settings),
         "environment": ",".join(f"{name}={_quoted(name, value)}" for name, value in environment.items()),

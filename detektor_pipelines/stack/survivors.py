@@ -29,6 +29,37 @@ def find(settings: Settings) -> list[int]:
     return [process.pid for process in psutil.process_iter() if process.pid != os.getpid() and _belongs(process, home)]
 
 
+def listener(port: int) -> psutil.Process | None:
+    """Return the process that listens at a loopback port, None when there is none, or it cannot be seen."""
+    with suppress(psutil.Error, OSError):
+        for found in psutil.net_connections(kind="tcp"):
+            if found.status == psutil.CONN_LISTEN and found.laddr.port == port and found.pid:
+                return psutil.Process(found.pid)
+    return None
+
+
+def listens(pid: int, port: int) -> bool:
+    """Tell whether a process, or one that it started, listens at a port."""
+    with suppress(psutil.Error, OSError):
+        leader = psutil.Process(pid)
+        return any(_has_listener(each, port) for each in (leader, *leader.children(recursive=True)))
+    return False
+
+
+def _has_listener(process: psutil.Process, port: int) -> bool:
+    with suppress(psutil.Error, OSError):
+        return any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in process.net_connections(kind="tcp"))
+    return False
+
+
+def is_of(process: psutil.Process, pid: int) -> bool:
+    """Tell whether a process is that with the id, one that it started, or another of its group."""
+    try:
+        return process.pid == pid or os.getpgid(process.pid) == pid or any(parent.pid == pid for parent in process.parents())
+    except (psutil.Error, OSError):
+        return False
+
+
 def end(settings: Settings) -> list[int]:
     """End what `find` finds, cleanly if it obeys, and return the process ids; nobody else's process is touched."""
     found = find(settings)

@@ -203,10 +203,8 @@ def instants(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
 
 
 def _instant(text: str, name: str, fix: str) -> int:
-    from datetime import datetime
-
     try:
-        return clock.to_us(datetime.fromisoformat(text))
+        return clock.to_us(clock.parse_datetime(text))
     except ValueError:
         raise UserError(f"{text!r} is no instant with a time zone.", where=f"column {name}", fix=fix) from None
 

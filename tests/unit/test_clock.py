@@ -129,3 +129,25 @@ def test_before_the_epoch() -> None:
     eastern = timezone(timedelta(hours=-5))
     assert clock.to_us(datetime(1969, 12, 31, 18, 59, 59, 999_999, tzinfo=eastern)) == -1
     assert clock.from_us(-1).year == 1969
+
+
+WEEKS = ["2026-W48-3", "2026W483", "2026-W48", "2026-W48-3T10:00:00Z"]
+ORDINALS = ["2026-337", "2026337"]
+
+
+@pytest.mark.parametrize("text", WEEKS)
+def test_a_week_is_no_instant(text: str) -> None:
+    with pytest.raises(ValueError, match="week date"):
+        clock.parse_instant(text)
+
+
+@pytest.mark.parametrize("text", WEEKS[:3])
+def test_a_week_is_no_day(text: str) -> None:
+    with pytest.raises(ValueError, match="week date"):
+        clock.parse_day(text)
+
+
+@pytest.mark.parametrize("text", ORDINALS)
+def test_the_day_of_a_year_is_no_instant(text: str) -> None:
+    with pytest.raises(ValueError, match="not a timestamp"):
+        clock.parse_instant(text)

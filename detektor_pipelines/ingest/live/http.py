@@ -96,7 +96,7 @@ class _Collector:
         lines = _items(await _body(request)) if kind == JSON else [line for line in (await _body(request)).split(b"\n") if line.strip()]
         if len(lines) > EVENTS_LIMIT:
             raise ProblemError(413, f"The request holds {len(lines):,} events. Send at most {EVENTS_LIMIT:,} a request.")
-        context = ReadContext(names=self.names)
+        context = ReadContext(names=self.names, live=True)
         outcomes = await self._write([record for number, line in enumerate(lines, 1) for record in _one(number, line, context)])
         items = [
             {"event_id": each.event_id, "status": each.status, **({"reason": each.reason} if each.reason else {})} for each in outcomes

@@ -8,8 +8,10 @@ and it was read to its end; how that needs no lock is in `detektor_pipelines.hoo
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
+import zlib
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,8 +41,13 @@ QUIET_S: Final = 60
 
 ROTATE_BYTES: Final = 64 * 1024 * 1024
 _CHUNK: Final = 1024 * 1024
+_END: Final = 64
+"""Bytes before the place that a file was read to, by which it is known to be the same up to there."""
+
 _STAMP: Final = len(f'\n{{"{TIME}":') + 19
 """Bytes of a file that hold its first line's stamp: with the inode they tell it from every other file."""
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -52,7 +59,9 @@ class SpoolCounts:
         accepted: New events.
         known: Events that were stored before.
         reread: Events that were stored before and are read differently now; `detektor reingest` writes them.
+        held: Events that lie ahead of the clock, and wait for their instant.
         rejected: Lines and events kept with a reason.
+        cut: Files that were shorter than, or not as, they had been read: they were read from their start again.
         waiting: Stops of subagents that wait for their call's result.
         removed: Files deleted, read to their end.
         by_agent: New events by agent_type.
@@ -63,7 +72,9 @@ class SpoolCounts:
     accepted: int = 0
     known: int = 0
     reread: int = 0
+    held: int = 0
     rejected: int = 0
+    cut: int = 0
     waiting: int = 0
     removed: int = 0
     by_agent: dict[str, int] = field(default_factory=dict)
@@ -96,6 +107,7 @@ class Spool:
 
         """
         counts = SpoolCounts()
+        writer.release()
         directories = [each for each in (self.directory, Path(fallback_directory(str(self.directory)))) if _is_ours(each)]
         if not directories:
             return counts
@@ -119,6 +131,7 @@ class Spool:
                     key = self._drain_file(retired, reader, writer, counts)
                     retired.unlink()
                     self._state.offsets.pop(key, None)
+                    self._state.ends.pop(key, None)
                     counts.removed += 1
         overdue = reader.overdue(now_us())
         if overdue:
@@ -139,6 +152,10 @@ class Spool:
             key = _identity(file.fileno())
             offset = self._state.offsets.get(key, 0)
             size = os.fstat(file.fileno()).st_size
+            if offset and (size < offset or self._state.ends.get(key, _end(file.fileno(), offset)) != _end(file.fileno(), offset)):
+                _logger.warning("%s was cut or written over: it is read from its start again, what is known adds nothing", path)
+                counts.cut += 1
+                offset = self._state.offsets[key] = 0
             while offset < size:
                 chunk = os.pread(file.fileno(), _CHUNK, offset)
                 end = chunk.rfind(b"\n") + 1
@@ -147,7 +164,7 @@ class Spool:
                 taken = chunk[:end] if end else chunk
                 self._take(taken, reader, writer, counts)
                 offset += len(taken)
-                self._state.offsets[key] = offset
+                self._state.offsets[key], self._state.ends[key] = offset, _end(file.fileno(), offset)
                 self._save()
         return key
 
@@ -200,9 +217,10 @@ def drain(settings: Settings, writer: LiveWriter | None = None, directory: Path 
 
 @dataclass(slots=True)
 class _State:
-    """Offsets by file, and what `HookReader` remembers."""
+    """Offsets by file, what stands before them, and what `HookReader` remembers."""
 
     offsets: dict[str, int] = field(default_factory=dict)
+    ends: dict[str, int] = field(default_factory=dict)
     agents: dict[str, Any] = field(default_factory=dict)
     sessions: dict[str, Any] = field(default_factory=dict)
     _written: Any = None
@@ -211,23 +229,23 @@ class _State:
     def read(cls, file: Path) -> _State:
         try:
             known = json.loads(file.read_text(encoding="utf-8"))
-            state = cls(dict(known["offsets"]), dict(known["agents"]), dict(known["sessions"]))
+            state = cls(dict(known["offsets"]), dict(known.get("ends", {})), dict(known["agents"]), dict(known["sessions"]))
         except (OSError, ValueError, KeyError, TypeError):
             return cls()
         state._written = state._content()
         return state
 
     def is_changed(self) -> bool:
-        return bool(self._written != (self.offsets, self.agents, self.sessions))
+        return bool(self._written != (self.offsets, self.ends, self.agents, self.sessions))
 
     def write(self, file: Path) -> None:
         """Replace the file in one step."""
-        content = {"offsets": self.offsets, "agents": self.agents, "sessions": self.sessions}
+        content = {"offsets": self.offsets, "ends": self.ends, "agents": self.agents, "sessions": self.sessions}
         replace_file(file, json.dumps(content))
         self._written = self._content()
 
     def _content(self) -> Any:
-        return deepcopy((self.offsets, self.agents, self.sessions))
+        return deepcopy((self.offsets, self.ends, self.agents, self.sessions))
 
 
 def _files(directory: Path) -> list[Path]:
@@ -256,6 +274,10 @@ def _is_over(path: Path, *, in_memory: bool) -> bool:
 
 def _identity(descriptor: int) -> str:
     return f"{os.fstat(descriptor).st_ino}:{os.pread(descriptor, _STAMP, 0)[-19:].decode(errors='replace')}"
+
+
+def _end(descriptor: int, offset: int) -> int:
+    return zlib.crc32(os.pread(descriptor, min(_END, offset), max(0, offset - _END)))
 
 
 def _stamp_of(file: Path) -> tuple[int, int] | None:

@@ -1,7 +1,8 @@
 """Live events into the raw log: `detektor emit`, the HTTP endpoint, OpenTelemetry and the hooks' spool all end here.
 
 Every event passes the checks that a file's events pass, is stored once however often it comes, and is known from when it was stored: what a
-live source says of `known_at` does not count. What cannot be stored is kept in `rejected_events` with its reason.
+live source says of `known_at` does not count. What cannot be stored is kept in `rejected_events` with its reason. What lies ahead of the
+platform's clock, because its sender's is ahead, is held until its instant (`live.held`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final, Self
 
 from detektor_pipelines.clock import now_us
-from detektor_pipelines.ingest.checks import problem
+from detektor_pipelines.ingest.checks import FUTURE_TOLERANCE_US, HELD_US, problem
+from detektor_pipelines.ingest.live import held
 from detektor_pipelines.ingest.masking import Masker, excerpt
 from detektor_pipelines.language.records import AgentEvent, Rejection
 from detektor_pipelines.stores.cluster import MOVED, settled
@@ -41,6 +43,7 @@ class LiveWriter:
         self._mix = mix
         self._log: LiveLog | None = None
         self._close: Callable[[], None] = _nothing
+        self._held = held.Held(settings.home)
         self._lock = Lock()
         self._masker: Masker | None = None
 
@@ -62,24 +65,31 @@ class LiveWriter:
             records: In any mixture; events need not be checked yet.
 
         Returns:
-            One outcome a record, in order.
+            One outcome a record, in order; `held` is one that lies ahead of the clock.
 
         Raises:
             UserError: PostgreSQL does not answer or refuses; repeating the same records is harmless.
 
         """
         now = now_us()
+        self.release(now)
         outcomes: list[Outcome | None] = []
         events: list[AgentEvent] = []
+        early: list[AgentEvent] = []
         rejections: list[Rejection] = []
         for record in self._masked(records):
             rejection = record if isinstance(record, Rejection) else _rejection_of(record, now)
             if rejection is not None:
                 rejections.append(rejection)
                 outcomes.append(Outcome(rejection.event_id, "rejected", rejection.reason))
+            elif isinstance(record, AgentEvent) and record.occurred_at > now + FUTURE_TOLERANCE_US:
+                early.append(replace(record, known_at=None))
+                outcomes.append(Outcome(record.event_id, "held", "occurred_at is in the future: it counts when its instant has come"))
             elif isinstance(record, AgentEvent):
                 events.append(replace(record, known_at=None))
                 outcomes.append(None)
+        if early:
+            self._held.hold(early)
         with self._lock, postgres_errors(self._settings):
             stored = iter(self._store(events, rejections))
         return [next(stored) if outcome is None else outcome for outcome in outcomes]
@@ -89,6 +99,24 @@ class LiveWriter:
             if self._masker is None:
                 self._masker = Masker.of(self._settings)
             return [self._masker.record(record) for record in records]
+
+    def release(self, now: int | None = None) -> int:
+        """Store the held events whose instant has come, and return how many those were; cheap when there are none.
+
+        Raises:
+            UserError: PostgreSQL does not answer or refuses; they stay held.
+
+        """
+        number = 0
+        for file in self._held.due(now_us() if now is None else now):
+            records = held.read(file)
+            events = [each for each in records if isinstance(each, AgentEvent)]
+            rejections = [each for each in records if isinstance(each, Rejection)]
+            with self._lock, postgres_errors(self._settings):
+                self._store(events, rejections)
+            held.done(file)
+            number += len(records)
+        return number
 
     def holds_simulated_events_only(self) -> bool:
         """Whether the log is one of simulated events, into which no real one may come.
@@ -166,7 +194,7 @@ class LiveWriter:
 
 
 def _rejection_of(event: AgentEvent, now: int) -> Rejection | None:
-    found = problem(event, now)
+    found = problem(event, now + HELD_US)
     return _rejection(event, *found) if found else None
 
 

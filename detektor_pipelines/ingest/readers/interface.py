@@ -42,6 +42,7 @@ class ReadContext:
         git_remote: The remote of the repository that the log belongs to, where the caller knows it.
         names: The table from names in logs to the eight agents; None means that only their own names are known.
         path: What the user named: the file, or the directory that was walked; None for standard input.
+        live: What lies ahead of the clock is left to the live writer, which holds it until its instant.
 
     """
 
@@ -49,6 +50,7 @@ class ReadContext:
     git_remote: str | None = None
     names: AgentNames | None = None
     path: Path | None = None
+    live: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from detektor_pipelines.clock import parse_instant
-from detektor_pipelines.ingest.checks import problem
+from detektor_pipelines.clock import is_week_date, now_us, parse_instant
+from detektor_pipelines.ingest.checks import HELD_US, problem
 from detektor_pipelines.ingest.masking import excerpt
 from detektor_pipelines.ingest.readers.interface import SourceFile
 from detektor_pipelines.ingest.readers.projects import project_name, project_of_remote
@@ -78,7 +78,7 @@ def _event_or_rejection(record: Record | str, source: str, number: int, line: by
     try:
         event = _event(_checked(record), source, context)
         event_id = event.event_id
-        _check(event)
+        _check(event, live=context.live)
     except _BadRecordError as error:
         said = f"{error.value[:80]} in " if error.value else ""
         return Rejection(source, number, error.reason, said + excerpt(line), _storable_id(event_id))
@@ -129,8 +129,8 @@ def _event(record: dict[str, Any], source: str, context: ReadContext) -> AgentEv
     )
 
 
-def _check(event: AgentEvent) -> None:
-    found = problem(event)
+def _check(event: AgentEvent, *, live: bool) -> None:
+    found = problem(event, now_us() + HELD_US if live else None)
     if found:
         raise _BadRecordError(*found)
 
@@ -149,6 +149,8 @@ def _instant(record: dict[str, Any], name: str) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     try:
+        if isinstance(value, str) and is_week_date(value):
+            raise _BadRecordError(f"the field {name!r} is a week date, not a timestamp such as 2026-03-05T10:00:00Z", value)
         return parse_instant(value)
     except (TypeError, ValueError, OverflowError):
         raise _BadRecordError(f"the field {name!r} is not a timestamp such as 2026-03-05T10:00:00Z", str(value)) from None

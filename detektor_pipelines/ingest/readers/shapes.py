@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from detektor_pipelines.clock import EPOCH
+from detektor_pipelines.clock import EPOCH, is_week_date
 from detektor_pipelines.ingest.reports.lines import is_cut
 
 Record = dict[str, Any]
@@ -55,6 +55,9 @@ def instant_of(value: Any) -> int:
     """
     if not isinstance(value, str):
         reason = "timestamp is missing" if value is None else "timestamp is not text"
+        raise UnreadableRecordError(reason)
+    if is_week_date(value):
+        reason = f"timestamp {value[:40]!r} is a week date"
         raise UnreadableRecordError(reason)
     try:
         instant = datetime.fromisoformat(value)

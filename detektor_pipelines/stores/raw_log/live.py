@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Row: TypeAlias = "dict[str, Any]"
 """One event in the layout of `agent_events`: COLUMNS, instants as int µs, JSON as text."""
 
-Status: TypeAlias = Literal["accepted", "known", "reread", "rejected"]
+Status: TypeAlias = Literal["accepted", "known", "reread", "held", "rejected"]
 ERASED: Final = "it belongs to what was erased, and is not stored"
 """Why an event was rejected that is not even kept among the rejected."""
 
@@ -101,7 +101,7 @@ class Outcome:
     Attributes:
         event_id: Which.
         status: `accepted` is new; `known` was there and nothing contradicts it; `reread` was there and is read differently now, which
-            only `reingest` writes; `rejected` is kept with its reason, not counted.
+            only `reingest` writes; `held` waits for its instant; `rejected` is kept with its reason, not counted.
         reason: Why it was rejected, or what is read differently.
         judgement: How it stands to the record that was stored before, None where there was none.
 

@@ -7,6 +7,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -211,6 +212,25 @@ def test_free_ports_takes_another_and_says_which(home: Path, redis_server: Redis
     used = stack.up(settings, ("redis",), free_ports=True, on_progress=said.append).settings.redis_port
     assert used != redis_server.port
     assert f"Port {redis_server.port} is taken: Redis uses {used}" in said
+
+
+def test_a_port_that_was_chosen_stays_where_it_is_free(home: Path, redis_server: RedisServer) -> None:
+    """Also without the option, and although the usual one is to be had again; only where it is taken itself another is chosen."""
+    settings = Settings(home=home, redis_port=redis_server.port)
+    used = stack.up(settings, ("redis",), free_ports=True).settings.redis_port
+    stack.down(settings)
+    assert stack.up(settings, ("redis",)).settings.redis_port == used
+    stack.down(settings)
+    with socket.create_server((ports.LOOPBACK, used)):
+        other = stack.up(settings, ("redis",), free_ports=True).settings.redis_port
+        assert other not in {used, redis_server.port}
+
+
+def test_a_taken_port_of_the_registrys_grpc_is_said_before_anything_starts(home: Path, redis_server: RedisServer) -> None:
+    settings = Settings(home=home, registry_grpc_port=redis_server.port, registry_port=ports.free_port())
+    with pytest.raises(UserError, match="wants for gRPC"):
+        stack.up(settings, ("registry",), free_ports=True)
+    assert survivors.find(settings) == []
 
 
 def test_a_port_set_in_the_environment_is_never_changed(home: Path, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ import pytest
 
 from detektor_pipelines.clock import from_us, now_us
 from detektor_pipelines.ingest.live.http import BODY_LIMIT, EVENTS_LIMIT
+from detektor_pipelines.ingest.live.writer import LiveWriter
 from detektor_pipelines.web.problems import TITLES
 from detektor_pipelines.web.tokens import add_token
 
@@ -223,6 +224,20 @@ def test_opentelemetry_in_protobuf(database: Settings, server: Server) -> None:
     assert (answer.status, answer.headers["content-type"]) == (200, "application/x-protobuf")
     assert ExportLogsServiceResponse.FromString(answer.body).partial_success.rejected_log_records == 1
     assert count(database) == 1
+
+
+def test_what_comes_from_a_clock_that_is_ahead_is_taken_when_its_instant_has_come(database: Settings, server: Server) -> None:
+    content = logs("t1")
+    soon = now_us() + 6_500_000
+    content["resourceLogs"][0]["scopeLogs"][0]["logRecords"] = content["resourceLogs"][0]["scopeLogs"][0]["logRecords"][:1]
+    content["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]["timeUnixNano"] = str(soon * 1000)
+    assert server.post("/v1/logs", content).json == {}
+    event = {"agent": "x", "operation": "research", "event_id": "e", "occurred_at": soon}
+    assert server.post("/v1/events", [event]).json["held"] == 1
+    assert (count(database), count(database, "rejected_events")) == (0, 0)
+    with LiveWriter(database) as writer:
+        assert writer.release(soon + 1_000_000) == 2
+    assert count(database) == 2
 
 
 def test_a_database_that_is_away(database: Settings, server: Server, postgres_server: PostgresServer) -> None:

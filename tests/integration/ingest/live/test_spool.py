@@ -294,3 +294,35 @@ def test_the_transcript_of_a_session_that_was_heard_counts_nothing_twice(
     counts = ingest(database, [transcript]).counts
     assert (counts.added, counts.conflicts, counts.rejected, counts.reread) == (0, 0, 0, len(heard))
     assert stored(database) == heard
+
+
+@pytest.mark.parametrize("grown", [False, True])
+def test_a_file_that_was_cut_is_read_from_its_start_again(database: Settings, spool: Path, writer: LiveWriter, *, grown: bool) -> None:
+    """Also when it has grown again past the place to which it was read."""
+    drainer = Spool(database)
+    note(spool, call(1), call(2), call(3))
+    assert drainer.drain(writer).accepted == 3
+    file = day_file(spool)
+    first = file.read_bytes().split(b"\n\n")[0] + b"\n"
+    os.truncate(file, len(first))
+    note(spool, *(call(number) for number in range(4, 8 if grown else 5)))
+    counts = drainer.drain(writer)
+    assert (counts.cut, counts.known, counts.rejected) == (1, 1, 0)
+    assert len(stored(database)) == (7 if grown else 4)
+    assert drainer.drain(writer).cut == 0
+
+
+def test_what_a_hook_noted_ahead_of_the_clock_waits_for_it(
+    database: Settings, spool: Path, writer: LiveWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a laptop whose clock was set back after the hook ran."""
+    real = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: real() + 3_600 * 10**9)
+    line = call(1)
+    monkeypatch.setattr(time, "time_ns", real)
+    note(spool, line)
+    counts = drain(database, writer)
+    assert (counts.held, counts.rejected, stored(database)) == (1, 0, [])
+    monkeypatch.setattr(time, "time_ns", lambda: real() + 3_602 * 10**9)
+    drain(database, writer)
+    assert stored(database) == ["tool:t1"]

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from detektor_pipelines.clock import now_us, to_us
+from detektor_pipelines.clock import now_us, to_text, to_us
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.ingest.live import held
 from detektor_pipelines.ingest.live.writer import LiveWriter
 from detektor_pipelines.language.records import AgentEvent, Rejection
 from detektor_pipelines.stores.raw_log.bulk import append
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.settings import Settings
 
-DAY = 86_400_000_000
+HOUR = 3_600_000_000
+DAY = 24 * HOUR
 
 
 def review(event_id: str, **changed: Any) -> AgentEvent:
@@ -115,7 +117,7 @@ def test_what_is_heard_again_contradicts_nothing_and_the_log_says_more(database:
     [
         (review("a", measures={"issues_found": -1}), "issues_found is below its minimum 0"),
         (review("a", measures={"tests_passed": 1}), "review has no tests_passed"),
-        (review("a", occurred_at=now_us() + 3_600_000_000), "occurred_at is in the future"),
+        (review("a", occurred_at=now_us() + 8 * DAY), "occurred_at is in the future"),
         (review("a", categories={"verdict": "perhaps"}), "verdict is not one of approved, rejected"),
     ],
 )
@@ -217,3 +219,31 @@ def test_what_only_postgres_refuses_does_not_hold_up_the_others(database: Settin
 def test_a_server_that_is_away_is_said(settings: Settings) -> None:
     with LiveWriter(settings) as live, pytest.raises(UserError, match="PostgreSQL does not answer"):
         live.write([review("a")])
+
+
+def test_what_lies_ahead_of_the_clock_is_held_until_its_instant(
+    database: Settings, writer: LiveWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also by another process, once, and whatever ends one between storing and forgetting."""
+    early, later = review("a", occurred_at=now_us() + HOUR), review("b", occurred_at=now_us() + 2 * HOUR)
+    assert statuses(writer, early, later, review("now")) == ["held", "held", "accepted"]
+    assert statuses(writer, early) == ["held"]
+    assert [row[0] for row in stored(database)] == ["now"]
+    with LiveWriter(database) as other:
+        monkeypatch.setenv("DETEKTOR_NOW", to_text(early.occurred_at + 2_000_000))
+        assert other.release() == 2
+        assert statuses(writer) == []
+        monkeypatch.setattr(held, "done", lambda _: None)
+        monkeypatch.setenv("DETEKTOR_NOW", to_text(later.occurred_at + 2_000_000))
+        assert (other.release(), other.release()) == (1, 1)
+    assert [row[0] for row in stored(database)] == ["a", "b", "now"]
+    assert rejected(database) == []
+    ((at,),) = rows(database, "SELECT occurred_at FROM ml_learning.agent_events WHERE event_id = 'a'")
+    assert to_us(at) == early.occurred_at
+
+
+def test_what_cannot_be_held_stays_with_its_sender(database: Settings, writer: LiveWriter) -> None:
+    database.home.mkdir(parents=True, exist_ok=True)
+    (database.home / held.DIRECTORY).write_text("a file where the directory should be")
+    with pytest.raises(UserError, match="cannot be kept"):
+        writer.write([review("a", occurred_at=now_us() + HOUR)])

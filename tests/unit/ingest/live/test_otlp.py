@@ -179,3 +179,10 @@ def test_names_of_subagents_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("name", ["hook_registered", "plugin_loaded", "managed_settings_resolved", "retention_sweep"])
 def test_records_of_newer_versions_without_events_are_not_rejected(name: str) -> None:
     assert list(read(export(record(name)), AgentNames.load())) == []
+
+
+def test_a_week_is_no_time_of_a_record() -> None:
+    given = record("tool_result", **{"event.timestamp": "2026-W48-3"}) | {"timeUnixNano": "0"}
+    (found,) = read(export(given), AgentNames.load())
+    assert isinstance(found, Rejection)
+    assert found.reason == "the log record has no time"
