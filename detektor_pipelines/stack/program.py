@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -43,8 +42,6 @@ class Program:
         finish: Completes it once it is ready (databases, schemas); also called for an external server.
         environment: Its variables beside the inherited ones; secrets belong here, not on the command line.
         needs: The programs that are ready before it starts.
-        held_host: The address at which the process manager opens its port and passes it on as standard input (`web.handover`), so that
-            whoever connects while it starts anew waits and is not refused; None: it opens the port itself.
         stop_signal: What ends it cleanly.
         alive: Whether its process does its work, however the servers are that it needs; the watchdog ends one that did and does no more.
             None: nobody looks.
@@ -71,19 +68,10 @@ class Program:
     start_seconds: int = 60
     stop_seconds: int = 30
     second_port: int | None = None
-    held_host: Callable[[Settings], str | None] = field(default=lambda _: None)
 
     def port(self, settings: Settings) -> int | None:
         """Return the port it listens on when it is ours, None when it listens on none."""
         return int(getattr(settings, self.port_field)) if self.port_field else None
-
-    def socket(self, settings: Settings) -> str | None:
-        """Return where the process manager listens for it, as `tcp://host:port`, None when it does not: it can do so on IPv4 alone."""
-        host = self.held_host(settings)
-        try:
-            return None if host is None else f"tcp://{IPv4Address(ports.LOOPBACK if host == 'localhost' else host)}:{self.port(settings)}"
-        except ValueError:
-            return None
 
     @property
     def port_variable(self) -> str:

@@ -215,7 +215,6 @@ PROGRAMS: dict[str, Program] = {
             environment=lambda settings: {"DETEKTOR_HOME": str(settings.home)},
             ready=lambda settings: _is_healthy(settings, settings.serve_host, settings.serve_port),
             alive=lambda settings: _is_alive(settings, settings.serve_host, settings.serve_port),
-            held_host=lambda settings: settings.serve_host,
             needs=("redis",),
         ),
         Program(

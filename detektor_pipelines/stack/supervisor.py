@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
 MARK = "DETEKTOR_STACK"  # in the environment of every process of a stack: its home directory
 
-LISTEN_STDIN = "DETEKTOR_LISTEN_STDIN"
-"""In the environment of a program whose standard input is the socket at which it listens."""
-
 # A Unix socket's path has 107 characters at most, and supervisord first makes one whose name is longer by its process id.
 _LONGEST_SOCKET = 95
 _ALREADY_STARTED = 60
@@ -189,7 +186,7 @@ def _write_configuration(settings: Settings, programs: list[Program], running: C
         ("rpcinterface:left_behind", {"supervisor.rpcinterface_factory": "detektor_pipelines.left_behind:follow"}),
     ]
     for place, program in enumerate(programs):
-        title = f"{'fcgi-program' if program.socket(settings) else 'program'}:{program.name}"
+        title = f"program:{program.name}"
         entry = _entry(settings, program, place)
         if program.name in running and before.has_option(title, "environment"):
             entry["environment"] = before.get(title, "environment").replace("%%", "%")
@@ -202,10 +199,7 @@ def _write_configuration(settings: Settings, programs: list[Program], running: C
 
 def _entry(settings: Settings, program: Program, place: int) -> dict[str, object]:
     environment = {**_given(), **program.environment(settings), MARK: str(settings.home)}
-    where = program.socket(settings)
-    held: dict[str, object] = {"socket": where} if where else {}
-    environment |= {LISTEN_STDIN: "1"} if where else {}
-    return held | {
+    return {
         "command": shlex.join(program.command(settings)),
         "directory": program.directory(settings),
         "environment": ",".join(f"{name}={_quoted(name, value)}" for name, value in environment.items()),

@@ -2,7 +2,7 @@
 
 Belongs here: taking over a socket, and passing it on. The form is systemd's (`sd_listen_fds`): the socket is file descriptor 3,
 `LISTEN_FDS` says that there is one, `LISTEN_PID` for whom. So a systemd socket unit, or whatever else holds the socket, can start a new
-server beside the old one and then end that. supervisord, which holds it for `detektor up`, can pass it as standard input only.
+server beside the old one and then end that.
 """
 
 from __future__ import annotations
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 BEGUN: Final = "DETEKTOR_BEGUN"
 """Variable that says how often the process has restarted in place; `stack.restart` sees by it that it has."""
 
-LISTEN_STDIN: Final = "DETEKTOR_LISTEN_STDIN"
-"""Variable by which supervisord's configuration says that standard input is the socket."""
-
 _FIRST: Final = 3
 
 
@@ -34,32 +31,20 @@ def inherited() -> socket.socket | None:
         UserError: What was passed is not a listening TCP socket, or more than one.
 
     """
-    on_stdin = os.environ.pop(LISTEN_STDIN, "")
     number, whose = os.environ.pop("LISTEN_FDS", ""), os.environ.pop("LISTEN_PID", "")
     os.environ.pop("LISTEN_FDNAMES", None)
-    is_ours = number and (not whose or whose == str(os.getpid()))
-    if not is_ours and not on_stdin:
+    if not number or (whose and whose != str(os.getpid())):
         return None
     try:
-        if is_ours and number != "1":
+        if number != "1":
             raise _unusable(f"{number} of them")
-        if is_ours:
-            os.set_inheritable(_FIRST, False)  # noqa: FBT003 - has no keyword
-        taken = socket.socket(fileno=_FIRST if is_ours else _from_stdin())
+        os.set_inheritable(_FIRST, False)  # noqa: FBT003 - has no keyword
+        taken = socket.socket(fileno=_FIRST)
     except OSError as error:
         raise _unusable(error.strerror or str(error)) from None
     if taken.family not in {socket.AF_INET, socket.AF_INET6} or taken.type != socket.SOCK_STREAM:
         raise _unusable("it is not of TCP")
     return taken
-
-
-def _from_stdin() -> int:
-    """Return a descriptor of its own for the socket that is standard input, in whose place nothing is left to read."""
-    descriptor = os.dup(0)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    return descriptor
 
 
 def start_anew(listener: socket.socket) -> NoReturn:

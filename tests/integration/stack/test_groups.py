@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
@@ -28,27 +28,16 @@ if TYPE_CHECKING:
 CHILD = "import socket, sys, time; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); time.sleep(600)"
 PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-S', '-c', {CHILD!r}, sys.argv[1]])"
 SILENT = "import time; time.sleep(600)"
-LISTENING = """
-import os, time
-from detektor_pipelines.web import handover
-s = handover.inherited()
-time.sleep(0.3)
-while True:
-    with s.accept()[0] as c:
-        c.sendall(str(os.getpid()).encode())
-"""
-SERVER = f"exec({LISTENING!r})"
 
 
-def stand_in(code: str, **changed: Any) -> Program:
+def stand_in(code: str) -> Program:
     return Program(
         name="stand-in",
         title="Stand-in",
         port_field="mlflow_port",
-        command=lambda settings: [sys.executable, "-c", code, str(settings.mlflow_port)],
+        command=lambda settings: [sys.executable, "-S", "-c", code, str(settings.mlflow_port)],
         ready=lambda settings: ports.answers(settings.mlflow_port),
         start_seconds=1,
-        **changed,
     )
 
 
@@ -73,8 +62,8 @@ def home(isolated_environment: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     assert survivors.end(settings) == []
 
 
-def begin(settings: Settings, code: str, **changed: Any) -> None:
-    program = stand_in(code, **changed)
+def begin(settings: Settings, code: str) -> None:
+    program = stand_in(code)
     program.directory(settings).mkdir(parents=True)
     supervisor.ensure(settings, [program])
     supervisor.start(settings, program.name)
@@ -113,25 +102,3 @@ def test_who_answers_in_its_place_is_not_it(home: Settings) -> None:
         assert eventually(lambda: state(home) == "foreign")
         with pytest.raises(UserError, match=f"Not Stand-in but process {os.getpid()} "):
             lifecycle._wait(home, ("stand-in",), lambda _: None)
-
-
-def test_nobody_is_refused_while_a_server_starts_anew(home: Settings) -> None:
-    begin(home, SERVER, held_host=lambda _: "127.0.0.1")
-    first = _answer(home.mlflow_port)
-    os.kill(first, signal.SIGKILL)
-    answers = {_answer(home.mlflow_port) for _ in range(5)}  # each connects, or the test fails
-    assert answers == {pid_of(home)}
-    assert first not in answers
-    supervisor.stop(home, "stand-in")
-    assert eventually(lambda: ports.is_free(home.mlflow_port))
-
-
-def _answer(port: int) -> int:
-    """Return the process that answers; one that dies with a connection in its queue answers nothing."""
-    while True:
-        with socket.create_connection((ports.LOOPBACK, port), timeout=20) as connection:
-            try:
-                if said := connection.recv(16):
-                    return int(said)
-            except ConnectionResetError:
-                pass
