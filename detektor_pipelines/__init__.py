@@ -1,7 +1,8 @@
 """Detektor Features: one definition of a feature, the same number in batch, stream and training sets.
 
 Belongs here, beside the rooms: the command line's entry (`cli`), Dagster's (`definitions`), the hook's (`hook`), and what everybody may use
-(`settings`, `clock`, `errors`); that everybody may is why there are more than fifteen. Does not belong here: anything else; CONTRIBUTING.md has the map of the rooms.
+(`settings`, `clock`, `errors`); that everybody may is why there are more than fifteen. Does not belong here: anything else;
+CONTRIBUTING.md has the map of the rooms.
 """
 
 __version__ = "0.2.0"
