@@ -35,7 +35,7 @@ class Connection:
 
     def set_body(self, body: bytes) -> None:
         """Say what is asked from now on."""
-        head = b"POST /get-online-features HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        head = b"POST /get-online-features HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
         self.request = head % len(body) + body
 
     def _connect(self) -> None:

@@ -1,7 +1,7 @@
 """What outlives a command: `home/stack.json` (ports, external addresses) and `home/secrets.env` (passwords), both mode 0600.
 
-`home/ports.json` outlives `detektor down` too: ports that were chosen because another program held the usual one, so that bookmarks and links
-go on leading where they led.
+`home/ports.json` outlives `detektor down` too: ports that were chosen because another program held the usual one, so that bookmarks and
+links go on leading where they led.
 """
 
 from __future__ import annotations
