@@ -259,6 +259,7 @@ def load(server: Server) -> Iterator[None]:
     thread.join(30)
 
 
+@pytest.mark.long  # over a minute; what promtool judges of the same rules is part of every run
 def test_every_alert_fires_for_its_cause_and_ends_with_it(stack: Stack) -> None:
     with load(stack.serve), online.redis_client(stack.settings) as client:
         the_data(stack, client)
