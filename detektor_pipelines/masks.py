@@ -77,13 +77,14 @@ _PREFIXES: Final = tuple(
 _ALSO_NAMES: Final = frozenset("sk- pk- rk- sk_ pk_ rk_ re_ fc- sl. ICA ion_ esh_ whs_ key- secret_".split())
 """Of these: also how names of one's own begin."""
 
-_DRAWN: Final = (
-    "toolu_ srvtoolu_ call_ msg_ req_ resp_ ws_ chatcmpl- chatcmpl_ fc_ rs_ run_ thread_ asst_ item_ sess_ session_ agent_ task_ step_ "
-    "evt_ event_ org_ file_ file- batch_ vs_ gen_ cmpl- tool_ functions. sha1- sha256- sha384- sha512- sha256: h1: user-"
-).split()
-_HASHES: Final = ("sha1-", "sha256-", "sha384-", "sha512-", "h1:")
-_IDS: Final = tuple(_DRAWN)
+_IDS: Final = tuple(
+    (
+        "toolu_ srvtoolu_ call_ msg_ req_ resp_ ws_ chatcmpl- chatcmpl_ fc_ rs_ run_ thread_ asst_ item_ sess_ session_ agent_ task_ step_ "
+        "evt_ event_ org_ file_ file- batch_ vs_ gen_ cmpl- tool_ functions. sha1- sha256- sha384- sha512- sha256: h1: user-"
+    ).split()
+)
 """How ids begin that are drawn at random and open nothing."""
+_HASHES: Final = ("sha1-", "sha256-", "sha384-", "sha512-", "h1:")
 
 _ABOUT_SECRETS: Final = (
     "key",
@@ -204,7 +205,7 @@ def _is_secret_part(part: str, before: str) -> bool:
     about = any(word in before for word in _ABOUT_SECRETS)
     if len(part) >= 32 and _HEX.issuperset(part):
         return (about and not part.isdigit()) or (
-            len(part) != 40 and not part.isdigit() and not any(word in before for word in _ABOUT_HASHES) and before.endswith((" ", ""))
+            len(part) != 40 and not part.isdigit() and not any(word in before for word in _ABOUT_HASHES)
         )
     if len(part) in {34, 38} and part[:2] in {"SK", "AC"} and _HEX.issuperset(part[2:]):
         return True

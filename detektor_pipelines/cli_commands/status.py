@@ -104,7 +104,8 @@ def online(settings: Settings) -> Section:
     from detektor_pipelines.catalog import VIEWS
     from detektor_pipelines.clock import to_text
     from detektor_pipelines.stores.connections_redis import redis_client
-    from detektor_pipelines.stores.online.clock import ahead, eviction_policies
+    from detektor_pipelines.stores.online.clock import ahead
+    from detektor_pipelines.stores.online.server import eviction_policies
 
     client = redis_client(settings)
     try:

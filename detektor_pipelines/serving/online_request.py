@@ -90,7 +90,7 @@ class OnlineRequest:
     @property
     def values(self) -> int:
         """How many values the answer has, agents times features."""
-        return len(self.agent_ids) * sum(len(part.features) for part in self.parts)
+        return _values(self.parts, self.agent_ids)
 
     def of_others(self) -> list[int]:
         """Return the positions of the parts that read other rows than those of the agents asked about."""
@@ -259,10 +259,14 @@ def _check_count(count: int) -> None:
 
 def _check_values(parts: Sequence[ViewPart], agent_ids: Sequence[str]) -> None:
     """Refuse an answer that would hold the server up, before anything is read for it."""
-    count = len(agent_ids) * sum(len(part.features) for part in parts)
+    count = _values(parts, agent_ids)
     if count > VALUES_LIMIT:
         detail = f"The answer would hold {count:,} values, agents times features. Ask for at most {VALUES_LIMIT:,} a request: split it."
         raise ProblemError(413, detail)
+
+
+def _values(parts: Sequence[ViewPart], agent_ids: Sequence[str]) -> int:
+    return len(agent_ids) * sum(len(part.features) for part in parts)
 
 
 def _flag(content: dict[str, Any], name: str) -> bool:

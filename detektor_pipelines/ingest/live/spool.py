@@ -152,7 +152,7 @@ class Spool:
             key = _identity(file.fileno())
             offset = self._state.offsets.get(key, 0)
             size = os.fstat(file.fileno()).st_size
-            if offset and (size < offset or self._state.ends.get(key, _end(file.fileno(), offset)) != _end(file.fileno(), offset)):
+            if offset and (size < offset or self._state.ends.get(key) not in {None, _end(file.fileno(), offset)}):
                 _logger.warning("%s was cut or written over: it is read from its start again, what is known adds nothing", path)
                 counts.cut += 1
                 offset = self._state.offsets[key] = 0

@@ -45,7 +45,7 @@ class LiveWriter:
         self._close: Callable[[], None] = _nothing
         self._held = held.Held(settings.home)
         self._lock = Lock()
-        self._masker: Masker | None = None
+        self._masker = Masker.of(settings)
 
     def __enter__(self) -> Self:
         return self
@@ -96,8 +96,6 @@ class LiveWriter:
 
     def _masked(self, records: Sequence[AgentEvent | Rejection]) -> list[AgentEvent | Rejection]:
         with self._lock:
-            if self._masker is None:
-                self._masker = Masker.of(self._settings)
             return [self._masker.record(record) for record in records]
 
     def release(self, now: int | None = None) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines import clock
 from detektor_pipelines.stores.connections_redis import escaped, redis_errors
@@ -122,16 +122,3 @@ def _as_of(client: Redis, prefix: str, keys: list[bytes]) -> dict[str, int]:
         if isinstance(head, bytes) and len(head) == _HEAD.size and (read := _HEAD.unpack(head))[:2] == _OURS:
             found[key.decode().removeprefix(prefix)] = read[2]
     return found
-
-
-def eviction_policies(client: Redis) -> set[str]:
-    """Return what Redis does when it is full, one policy for each node; it is `noeviction` where nothing may go.
-
-    Raises:
-        OnlineStoreDownError: Redis does not answer.
-
-    """
-    with redis_errors(client):
-        found = cast("dict[str, Any]", client.info("memory"))
-    nodes = [found] if "maxmemory_policy" in found else list(found.values())
-    return {str(node["maxmemory_policy"]) for node in nodes if "maxmemory_policy" in node}

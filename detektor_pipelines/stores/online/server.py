@@ -50,6 +50,16 @@ def nodes(client: Redis) -> list[Node]:
     return [_node(each, rules) for each in every]
 
 
+def eviction_policies(client: Redis) -> set[str]:
+    """Return what Redis does when it is full, one policy for each node that says so; it is `noeviction` where nothing may go.
+
+    Raises:
+        OnlineStoreDownError: Redis does not answer.
+
+    """
+    return {each.policy for each in nodes(client) if each.policy}
+
+
 def _node(said: dict[str, Any], rules: dict[str, Any] | None) -> Node:
     kind = "valkey" if said.get("server_name") == "valkey" else "redis"
     version = str(said.get("valkey_version" if kind == "valkey" else "redis_version", ""))

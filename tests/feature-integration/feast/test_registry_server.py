@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -44,11 +45,11 @@ def server(module_store: tuple[FeatureStore, Settings], grpc_port: int, tmp_path
         yield server
 
 
-def test_the_sdk_reads_it(module_store: tuple[FeatureStore, Settings], server: Server, grpc_port: int) -> None:
+@contextmanager
+def remote_store(store: FeatureStore, grpc_port: int) -> Iterator[FeatureStore]:
+    """Return a store like another one, whose registry is the server's."""
     from feast import FeatureStore, RepoConfig
 
-    del server
-    store, _ = module_store
     config = RepoConfig(
         project=store.project,
         provider="local",
@@ -58,12 +59,19 @@ def test_the_sdk_reads_it(module_store: tuple[FeatureStore, Settings], server: S
     )
     remote = FeatureStore(config=config)
     try:
+        yield remote
+    finally:
+        remote.registry.close()
+
+
+def test_the_sdk_reads_it(module_store: tuple[FeatureStore, Settings], server: Server, grpc_port: int) -> None:
+    del server
+    store, _ = module_store
+    with remote_store(store, grpc_port) as remote:
         assert {view.name for view in remote.list_feature_views()} == {view.name for view in VIEWS}
         assert remote.get_feature_view(VIEWS[0].name) == store.get_feature_view(VIEWS[0].name)
         asked = {"features": [f"{VIEWS[0].name}:recent_reviews_count"], "entity_rows": [{"agent_id": "nobody"}]}
         assert remote.get_online_features(**asked).to_dict() == {"agent_id": ["nobody"], "recent_reviews_count": [None]}
-    finally:
-        remote.registry.close()
 
 
 def test_over_http(server: Server) -> None:
@@ -108,19 +116,11 @@ def test_a_taken_grpc_port_is_said(server: Server, grpc_port: int, module_store:
 
 def test_it_changes_nothing_over_grpc_for_anybody(module_store: tuple[FeatureStore, Settings], server: Server, grpc_port: int) -> None:
     import grpc
-    from feast import Entity, FeatureStore, RepoConfig, ValueType
+    from feast import Entity, ValueType
 
     del server
     store, _ = module_store
-    config = RepoConfig(
-        project=store.project,
-        provider="local",
-        registry={"registry_type": "remote", "path": f"127.0.0.1:{grpc_port}"},
-        online_store=store.config.online_store.model_dump(),
-        entity_key_serialization_version=3,
-    )
-    remote = FeatureStore(config=config)
-    try:
+    with remote_store(store, grpc_port) as remote:
         mine = Entity(name="mine", join_keys=["mine"], value_type=ValueType.STRING)
         for change in (
             lambda: remote.registry.apply_entity(mine, store.project),
@@ -130,8 +130,6 @@ def test_it_changes_nothing_over_grpc_for_anybody(module_store: tuple[FeatureSto
                 change()
             assert found.value.code() == grpc.StatusCode.PERMISSION_DENIED
         assert {view.name for view in remote.list_feature_views()} == {view.name for view in VIEWS}
-    finally:
-        remote.registry.close()
 
 
 def test_it_changes_nothing_over_http_and_answers_no_page_of_elsewhere(server: Server) -> None:

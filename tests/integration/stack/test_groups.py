@@ -9,11 +9,11 @@ import os
 import signal
 import socket
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+from support.waiting import eventually
 
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.settings import Settings
@@ -22,7 +22,7 @@ from detektor_pipelines.stack.program import Program
 from detektor_pipelines.stack.programs import PROGRAMS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 CHILD = "import socket, sys, time; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); time.sleep(600)"
@@ -39,15 +39,6 @@ def stand_in(code: str) -> Program:
         ready=lambda settings: ports.answers(settings.mlflow_port),
         start_seconds=1,
     )
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 @pytest.fixture

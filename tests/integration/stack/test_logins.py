@@ -6,9 +6,9 @@ import os
 import stat
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ import psutil
 import psycopg
 import pytest
 import redis
+from support import waiting
 
 from detektor_pipelines import stack
 from detektor_pipelines.catalog import DECLARED, view_named
@@ -39,7 +40,7 @@ from detektor_pipelines.stores.raw_log.bulk import append
 from detektor_pipelines.stores.schema import migrate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from detektor_pipelines.stack import StackStatus
 
@@ -74,13 +75,7 @@ def review(event_id: str, day: date) -> AgentEvent:
     return AgentEvent(event_id, "code-reviewer", "reviewer", "review", instant, "test", "cli", known_at=instant, categories=said)
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 30) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.1)
-    return True
+eventually = partial(waiting.eventually, seconds=30)
 
 
 def sessions(settings: Settings) -> set[tuple[str, str]]:

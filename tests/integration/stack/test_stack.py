@@ -12,7 +12,6 @@ import stat
 import subprocess
 import sys
 import tempfile
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ import psutil
 import psycopg
 import pytest
 import redis
+from support.waiting import eventually
 
 from detektor_pipelines import stack
 from detektor_pipelines.errors import UserError
@@ -30,7 +30,7 @@ from detektor_pipelines.stack.programs import PROGRAMS
 from detektor_pipelines.stack.servers import postgres
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from detektor_pipelines.stack import StackStatus
     from detektor_pipelines.stack.servers.embedded import PostgresServer, RedisServer
@@ -64,15 +64,6 @@ def running(shared_home: Path, isolated_environment: Path, monkeypatch: pytest.M
     monkeypatch.setenv("DETEKTOR_HOME", str(shared_home))
     get_settings.cache_clear()
     return stack.up(get_settings(), STORES, free_ports=True)
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def one(settings: Settings, sql: str) -> object:

@@ -19,6 +19,7 @@ from detektor_pipelines.stores.online import clock as online_clock
 from detektor_pipelines.stores.online import values as online
 from detektor_pipelines.stores.online import versions as online_versions
 from detektor_pipelines.stores.online.packing import Layout
+from detektor_pipelines.stores.online.server import eviction_policies
 from detektor_pipelines.stores.online.values import OnlineRow, WriteCounts
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def test_what_lies_ahead_is_found_and_dropped(client: Redis) -> None:
     assert not online_clock.ahead(client, PROJECT, VIEW)
     assert online.valid_through(client, PROJECT, VIEW) is None
     assert counts(client, AGENTS[5:]) == {1}
-    assert online_clock.eviction_policies(client) == {"noeviction"}
+    assert eviction_policies(client) == {"noeviction"}
 
 
 def test_the_feature_server_reads(url: str) -> None:

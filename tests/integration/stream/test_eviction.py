@@ -17,7 +17,7 @@ from detektor_pipelines.language import count, days
 from detektor_pipelines.language.windows import DAY, HOUR
 from detektor_pipelines.stack.servers import embedded
 from detektor_pipelines.stores.online import values as online
-from detektor_pipelines.stores.online.clock import eviction_policies
+from detektor_pipelines.stores.online.server import eviction_policies
 from detektor_pipelines.stream.known_keys import AT_MOST, LOOK_S, TURN_S, KnownKeys
 from detektor_pipelines.stream.worker import Worker
 
