@@ -79,7 +79,7 @@ def test_the_feature_server(redis_db: Settings) -> None:
         for view in VIEWS:
             online.move_valid_through(client, redis_db.project, view, clock.now_us() - 60_000_000)
         leave_mark(client, redis_db.project, WorkerMark(0.0))
-    with TestClient(app(redis_db)) as server:
+    with TestClient(app(redis_db), base_url="http://127.0.0.1") as server:
         families = check("serve", server.get("/metrics").text)
         assert 60 <= value(families, "detektor_online_age_seconds", view=VIEW.name) < 90
         assert value(families, "detektor_online_fresh") == 0

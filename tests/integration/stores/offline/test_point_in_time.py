@@ -49,7 +49,7 @@ def connection(module_database: Settings) -> Iterator[psycopg.Connection]:
         connection.execute("CREATE TEMPORARY TABLE rows (key text, at timestamptz, created timestamptz, written timestamptz, value bigint)")
         connection.execute(f"CREATE TEMPORARY TABLE labels ({ROW} bigint, key text, {AT} timestamptz)")
         connection.execute(
-            f"CREATE TEMPORARY TABLE {GAPS} (relation integer, key text, number integer, starts timestamptz, ends timestamptz)"
+            f"CREATE TEMPORARY TABLE {GAPS} (relation integer, key text, number integer, starts timestamptz, speaks_after timestamptz)"
         )
         yield connection
 
