@@ -26,6 +26,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from detektor_pipelines.compile.feast import JOIN_KEY
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.windows import SECOND
+from detektor_pipelines.stores.feast.registry import tell_apart
 from detektor_pipelines.stores.online.values import Lookup
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class Plans:
         if kept is not None and _still_read(registry, kept[0]):
             return kept[1]
         read_at = getattr(registry, "cached_registry_proto_created", None)
+        tell_apart(registry)
         context = utils._get_cached_request_context(registry, project, features, full_names)  # noqa: SLF001 - Feast's own rules, not ours
         plan = self._plan(context, full_names=full_names)
         if read_at is not None and registry.cached_registry_proto_created is read_at:  # else it was read again meanwhile

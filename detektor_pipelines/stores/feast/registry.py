@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from string import Template
 from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
 
 from detektor_pipelines.catalog import LABELS, VIEWS
 from detektor_pipelines.compile import feast as compiled
@@ -76,7 +77,20 @@ def feature_store(settings: Settings) -> FeatureStore:
 
     text = Template(feast_repo.render()[feast_repo.STORE_FILE]).safe_substitute(environment(settings))
     with postgres_errors(settings):
-        return FeatureStore(config=RepoConfig(**yaml.safe_load(text)))
+        store = FeatureStore(config=RepoConfig(**yaml.safe_load(text)))
+    tell_apart(store.registry)
+    return store
+
+
+def tell_apart(registry: Any) -> None:
+    """Give what Feast has read of its registry an id of its own, which one in a database comes without.
+
+    Feast keeps what it looked up of it by the object's address and this id. Python gives the address of what is gone to what comes next: a
+    store that was opened after another one would be answered with the other one's definitions.
+    """
+    read = getattr(registry, "cached_registry_proto", None)
+    if read is not None and not read.version_id:
+        read.version_id = str(uuid4())
 
 
 @contextmanager

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import psycopg
 import pytest
+from feast import FeatureStore
+from feast.infra.registry import proto_registry_utils
 
 from detektor_pipelines.catalog import VIEWS, view_named
 from detektor_pipelines.compile.feast import SERVICES
@@ -41,6 +43,25 @@ def publish(settings: Settings, client: Redis, view: FeatureView, value: int) ->
             " VALUES ('a', '2026-03-05', '2026-03-05', now(), %s)",
             (value,),
         )
+
+
+@pytest.mark.parametrize("opened_by", ["us", "feast"])
+def test_a_store_that_is_opened_later_reads_what_is_defined_then(
+    database: Settings, redis_db: Settings, monkeypatch: pytest.MonkeyPatch, opened_by: str
+) -> None:
+    """All objects have one address here, as what is gone and what comes next may have."""
+    del database
+    monkeypatch.setattr(proto_registry_utils, "id", lambda _: 1, raising=False)
+    with online.redis_client(redis_db) as client:
+        for value, (view, views) in enumerate([(OLD, VIEWS), (NEW, NEW_VIEWS)]):
+            feast_repo.apply(redis_db, views)
+            publish(redis_db, client, view, value)
+            with feast_repo.closing_store(redis_db) as ours:
+                store = ours if opened_by == "us" else FeatureStore(config=ours.config)
+                answer = store.get_online_features(["code_review_features:recent_reviews_count"], [{"agent_id": "a"}])
+                assert answer.to_dict()["recent_reviews_count"] == [value]
+                for engine in {store.registry.write_engine, store.registry.read_engine}:  # type: ignore[attr-defined]
+                    engine.dispose()
 
 
 def test_an_older_version_stays_readable_beside_the_new_one(database: Settings, redis_db: Settings) -> None:
