@@ -87,16 +87,18 @@ def demo(
     if logs is not None:
         _say_clock(settings, say)
     from detektor_pipelines.catalog import VIEWS
+    from detektor_pipelines.stores.feast.registry import is_used
 
+    registered = is_used(settings)
+    if not registered:  # nobody reads yet, and MLflow takes its time to start
+        _apply(settings, say)
     due = _due(settings, VIEWS)
     if due:
         _publish(settings, due, console, say)
     else:
         say.line("Features", "up to date, nothing to compute")
-    with say.step("Feast registry"):
-        from detektor_pipelines.stores.feast.registry import apply
-
-        say.result(f"{len(apply(settings).changed)} views registered or changed")
+    if registered:  # a new version is what readers get as soon as it has rows
+        _apply(settings, say)
     learned = not due or _learn(settings, say)
     _judge(settings, VIEWS, say)
     page = _report(settings, say)
@@ -252,6 +254,13 @@ def _due(settings: Settings, views: Sequence[FeatureView]) -> list[Batch]:
 
     days = {each.view: sorted({*each.missing, *each.stale}) for each in freshness(settings, views)}
     return batches({view: days[view.name] for view in views})
+
+
+def _apply(settings: Settings, say: _Steps) -> None:
+    from detektor_pipelines.stores.feast.registry import apply
+
+    with say.step("Feast registry"):
+        say.result(f"{len(apply(settings).changed)} views registered or changed")
 
 
 def _publish(settings: Settings, due: Sequence[Batch], console: Console, say: _Steps) -> None:
