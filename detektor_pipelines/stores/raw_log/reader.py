@@ -162,6 +162,17 @@ def any_event(connection: Connection, agent_id: str, instant: int, known: int) -
         return bool(cursor.fetchone() == (True,))
 
 
+def more_events_than(connection: Connection, limit: int, agent: str, start: int, end: int) -> bool:
+    """Whether one agent has more than `limit` events with occurred_at in (start, end] (µs): several times as fast as `events_by_day`."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM (SELECT FROM ml_learning.agent_events"
+            f" WHERE agent_type = '{agent}' AND occurred_at > {_instant(start)} AND occurred_at <= {_instant(end)}"
+            f" LIMIT {limit + 1}) AS counted"
+        )
+        return bool(cursor.fetchone() == (limit + 1,))
+
+
 def events_by_day(connection: Connection, agent: str, start: int, end: int) -> dict[date, int]:
     """Return how many of one agent's events with occurred_at in (start, end] (µs) each UTC day owns; from the index alone, if it can."""
     with connection.cursor() as cursor:
