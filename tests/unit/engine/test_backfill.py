@@ -42,7 +42,7 @@ def test_results_come_in_the_order_of_the_views(done: list[str], monkeypatch: py
 
     monkeypatch.setattr(module, "materialize", materialize)
 
-    results = list(backfill(SETTINGS, VIEWS, DAYS))
+    results: list[Any] = list(backfill(SETTINGS, VIEWS, DAYS))
 
     assert [each.view for each in results] == list(VIEWS)
     assert [each.materialization for each in results] == [(view.name, DAYS) for view in VIEWS]
