@@ -189,7 +189,7 @@ class _Cells:
         return np.concatenate([self._whole.reduce(single, merge), single[self._named]])
 
     def holding(self, values: Ints, mask: Truths) -> tuple[Ints, Ints]:
-        """Return (cell, value) of the values of the events under a mask, each once a cell."""
+        """Return (cell, value) of the values of the events under a mask, codes from 0 on, each once a cell."""
         import numpy as np
 
         size = int(values.max(initial=0)) + 1
@@ -460,6 +460,8 @@ class _Form:
         import numpy as np
 
         values, valid = self._operand(state.column)
+        if state.column.kind != "text":  # as codes of their own: of any size, and below 0
+            values = np.unique(values, return_inverse=True)[1]
         cells, values = self._cells.holding(values, self._passing(state.where) & valid)
         there = (self._enter < self._gone[state.window])[cells]
         cells, values = cells[there], values[there]
