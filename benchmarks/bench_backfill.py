@@ -1,85 +1,108 @@
 """Backfill of all eight views: from reading the events to both stores published and validated, beside its floor, pandas and Dagster.
 
-    .venv/bin/python benchmarks/bench_backfill.py [--events 1000000] [--projects 25] [--days 184] [--turns 3]
-                                                  [--ways ours,floor,pandas,dagster] [--json]
+    .venv/bin/python benchmarks/bench_backfill.py [--events 30000,1000000] [--projects 25] [--days 184] [--turns 3]
+                                                  [--ways ours,process,floor,pandas,dagster] [--beside CHECKOUT] [--json]
 
-Everything runs in one process on servers of its own. `first` is ours right after the events were appended, when PostgreSQL still has to
-mark what it wrote. Then the log is vacuumed, as PostgreSQL does by itself within minutes, and the ways take turns over the same events,
-each into empty stores; figures are medians of the turns.
+On servers of its own, one pair a size. `first` is ours right after the events were appended, when PostgreSQL still has to mark what it
+wrote. Then the log is vacuumed, as PostgreSQL does by itself within minutes, and the ways take turns over the same events, each into empty
+stores; figures are medians of the turns. Several sizes make a curve: each figure then begins with its number of events.
 
-- ours: `engine.backfill`.
+- ours: `engine.backfill`, in this process.
+- process: the same in a process of its own, which tells its memory: `one_backfill.py`.
+- beside: `ours` of another checkout of this repository (`--beside`) with its .venv, by its own benchmark on servers of its own.
 - floor: what no implementation can avoid. COPY the events' used columns out of PostgreSQL and COPY the finished rows into tables without
   an index, both binary, nothing in between.
 - pandas: `pandas_peer`; its values are compared with ours, row by row.
 - dagster: `orchestration.materialize_range`, the same work as one Dagster run; bookkeeping is what is not the engine's.
 
-After each turn the stores are asked what they hold; a way that left out anything ends the benchmark with an error.
+After each turn the stores are asked what they hold; a way that left out anything ends the benchmark with an error. Floor and pandas take
+the rows that ours of the same turn published, so `ours` comes before them.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import statistics
-from typing import TYPE_CHECKING, Any
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import measuring
 from measuring import say, timed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     import pandas as pd
-    import pyarrow as pa
 
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
 
     Figures = dict[str, Any]
+    Way = Callable[[Settings, int], Figures]
 
 
 def main() -> None:
     """Measure and print."""
     parser = measuring.options(__doc__)
-    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--events", default="1000000", help="how many, or several sizes: 30000,1000000")
     parser.add_argument("--projects", type=int, default=25)
     parser.add_argument("--days", type=int, default=184)
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--ways", default="ours,floor,pandas,dagster")
+    parser.add_argument("--ways", default="ours,process,floor,pandas,dagster")
+    parser.add_argument("--beside", type=Path, help="another checkout, with its .venv")
     arguments = parser.parse_args()
     measuring.stop_the_clock()
     figures = measuring.machine()
-    with measuring.servers() as (settings,):
-        table = measuring.history(arguments.events, arguments.projects, arguments.days)
-        figures |= measure(settings, table, arguments.days, arguments.turns, arguments.ways.split(","))
+    sizes = [int(each) for each in arguments.events.split(",")]
+    for size in sizes:
+        with measuring.servers() as (settings,):
+            ways = {way: _WAYS[way] for way in arguments.ways.split(",")}
+            if arguments.beside:
+                ways["beside"] = partial(_beside, checkout=arguments.beside, events=size, projects=arguments.projects)
+            found = append(settings, size, arguments.projects, arguments.days)
+            found |= measure(settings, arguments.days, arguments.turns, ways)
+        found |= _ratios(found)
+        figures |= found if len(sizes) == 1 else {f"{size}_{name}": value for name, value in found.items()}
     measuring.show(figures, as_json=arguments.json)
 
 
-def measure(settings: Settings, table: pa.Table, days: int, turns: int, ways: Sequence[str]) -> Figures:
-    """Fill the log, then let the ways take turns over the same events."""
+def append(settings: Settings, events: int, projects: int, days: int) -> Figures:
+    """Fill the log."""
     from detektor_pipelines.stores.raw_log.bulk import append_table
 
+    table = measuring.history(events, projects, days)
     figures: Figures = {"events": table.num_rows}
     with timed(figures, "append_s"):
         append_table(settings, table)
+    return figures | {"appended_per_s": events / figures["append_s"]}
+
+
+def measure(settings: Settings, days: int, turns: int, ways: Mapping[str, Way]) -> Figures:
+    """Let the ways take turns over the same events."""
     _warm(settings)
     first = _ours(settings, days)
-    figures |= {"first_s": first["ours_s"], "rows": first["rows"], "online_values": first["online_values"]}
-    say(f"appended {table.num_rows} events in {figures['append_s']:.1f} s, first backfill in {first['ours_s']:.1f} s")
+    figures: Figures = {"first_s": first["ours_s"], "rows": first["rows"], "online_values": first["online_values"]}
+    say(f"first backfill in {first['ours_s']:.1f} s")
     _vacuum(settings)
-    run = {"ours": _ours, "floor": _floor, "pandas": _pandas, "dagster": _dagster}
     measured: dict[str, list[Any]] = {}
     for turn in range(turns):
-        for way in ways:
-            for name, value in run[way](settings, days).items():
+        for way, run in ways.items():
+            for name, value in run(settings, days).items():
                 measured.setdefault(name, []).append(value)
             say(f"turn {turn + 1}: {way}, {measured[f'{way}_s'][-1]:.2f} s")
-    figures |= {name: statistics.median_low(values) for name, values in measured.items()}
-    return figures | _ratios(figures)
+    return figures | {name: statistics.median_low(values) for name, values in measured.items()}
 
 
 def _ratios(figures: Figures) -> Figures:
     ratios = {
         "ours_over_floor": ("ours_s", "floor_s"),
+        "process_over_floor": ("process_s", "floor_s"),
+        "ours_over_beside": ("ours_s", "beside_s"),
+        "ours_over_beside_cpu": ("ours_cpu_s", "beside_cpu_s"),
         "pandas_over_ours": ("pandas_s", "ours_s"),
         "pandas_over_ours_cpu": ("pandas_cpu_s", "ours_cpu_s"),
         "dagster_over_ours": ("dagster_s", "ours_s"),
@@ -107,6 +130,31 @@ def _ours(settings: Settings, days: int) -> Figures:
             _refuse(done.materialization.failed, f"{done.view.name}: a day did not pass the gate")
             rows[done.view.name] = sum(day.written for day in done.materialization.days)
     return figures | {"rows": sum(rows.values()), "online_values": _check(settings, rows, days)}
+
+
+def _process(settings: Settings, days: int) -> Figures:
+    """Do it in a process of its own, which tells its processor time and its peak memory."""
+    _empty(settings)
+    servers = ("--postgres", settings.postgres_dsn, "--redis", settings.redis_url, "--home", settings.home)
+    first, last = measuring.last_days(days)[0], measuring.last_days(1)[0]
+    found = _told(sys.executable, Path(__file__).with_name("one_backfill.py"), *servers, "--first", str(first), "--last", str(last))
+    _check(settings, found.pop("rows"), days)
+    return {f"process_{name}": value for name, value in found.items()}
+
+
+def _beside(_: Settings, days: int, *, checkout: Path, events: int, projects: int) -> Figures:
+    size = ("--events", str(events), "--projects", str(projects), "--days", str(days))
+    python, script = checkout.resolve() / ".venv/bin/python", checkout.resolve() / "benchmarks/bench_backfill.py"
+    found = _told(python, script, *size, "--turns", "1", "--ways", "ours", "--json")
+    return {"beside_s": found["ours_s"], "beside_cpu_s": found["ours_cpu_s"]}
+
+
+def _told(*command: str | Path) -> Figures:
+    """Return the figures that a process prints last."""
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    _refuse(done.returncode, f"{command[1]}: {done.stderr[-3000:]}")
+    found: Figures = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def _dagster(settings: Settings, days: int) -> Figures:
@@ -248,6 +296,8 @@ def _refuse(wrong: object, message: str) -> None:
     if wrong:
         raise SystemExit(message)
 
+
+_WAYS: Final[dict[str, Way]] = {"ours": _ours, "process": _process, "floor": _floor, "pandas": _pandas, "dagster": _dagster}
 
 if __name__ == "__main__":
     main()

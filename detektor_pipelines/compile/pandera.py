@@ -18,7 +18,7 @@ def schema(view: FeatureView) -> DataFrameSchema:
     """Return the schema that every published row of the view keeps; `frame` makes the frames it takes."""
     from pandera.pandas import Check, Column, DataFrameSchema
 
-    agent = Check.str_matches(rf"^{view.agent}(@[a-z0-9._-]+)?$", error=f"{view.agent} or {view.agent}@<project>")
+    agent = Check.str_matches(agent_pattern(view), error=f"{view.agent} or {view.agent}@<project>")
     columns = {
         "agent_id": Column(str, agent, nullable=False),
         "event_timestamp": Column("datetime64[us, UTC]", nullable=False),
@@ -27,6 +27,11 @@ def schema(view: FeatureView) -> DataFrameSchema:
     columns |= {each.name: _column(each) for each in view.features}
     known = Check(_known_after, name="created_at is not before event_timestamp", ignore_na=False)
     return DataFrameSchema(columns, checks=[known], strict=True, ordered=True, unique=list(KEY), name=view.name)
+
+
+def agent_pattern(view: FeatureView) -> str:
+    """Return the expression that a view's agent_ids match: all projects together, or one."""
+    return rf"^{view.agent}(@[a-z0-9._-]+)?$"
 
 
 def frame(rows: pa.Table) -> pd.DataFrame:

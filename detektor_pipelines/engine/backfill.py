@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines.engine.materialize import Materialization, materialize
 from detektor_pipelines.engine.online import OnlinePublication, publish_online
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
 
 
+_AT_ONCE: Final = 2
+"""Views under way: one is read from PostgreSQL, or written to it, while another one is computed; each holds a chunk of events."""
+
+
 @dataclass(frozen=True, slots=True)
 class Backfilled:
     """One view's part of a backfill."""
@@ -26,11 +31,23 @@ class Backfilled:
 
 
 def backfill(settings: Settings, views: Sequence[FeatureView], days: Sequence[date]) -> Iterator[Backfilled]:
-    """Materialize `days` of each view and publish its newest rows online; yields as each view is done.
+    """Materialize `days` of each view and publish its newest rows online; yields in the views' order, two being under way at once.
+
+    Where one fails, the views before it have been yielded, and those that were under way may have been published too.
 
     Raises:
         UserError: A server cannot be reached.
 
     """
-    for view in views:
-        yield Backfilled(view, materialize(settings, view, days), publish_online(settings, view))
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="backfill") as pool:
+        under_way = [pool.submit(_backfilled, settings, view, days) for view in views]
+        try:
+            for each in under_way:
+                yield each.result()
+        finally:
+            for each in under_way:
+                each.cancel()
+
+
+def _backfilled(settings: Settings, view: FeatureView, days: Sequence[date]) -> Backfilled:
+    return Backfilled(view, materialize(settings, view, days), publish_online(settings, view))

@@ -25,9 +25,10 @@ from detektor_pipelines.language.calendar import dated, end_us, number, owner_nu
 from detektor_pipelines.language.windows import DAY
 from detektor_pipelines.stores import retention
 from detektor_pipelines.stores.connections import connect, connect_arrow
-from detektor_pipelines.stores.offline.rows import DayRows, NewerKnowledgeError, ensure_tables, hashes_by_day, publish, states
+from detektor_pipelines.stores.offline.row_tables import ensure_tables_over
+from detektor_pipelines.stores.offline.rows import DayRows, NewerKnowledgeError, hashes_by_day, publish, states
 from detektor_pipelines.stores.offline.staleness import days_to_materialize
-from detektor_pipelines.stores.raw_log.reader import begin_snapshot, events_by_day, read_events
+from detektor_pipelines.stores.raw_log.reader import begin_snapshot, events_by_day, more_events_than, read_events
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
 
 Status: TypeAlias = Literal["published", "unchanged", "failed", "kept"]
-CHUNK_EVENTS: Final = 1_000_000
-"""Events that one chunk reads, about."""
+CHUNK_EVENTS: Final = 2_000_000
+"""Events that one chunk reads, about: half a kilobyte each while they are computed."""
 
 _TRIES: Final = 3
 _log = logging.getLogger(__name__)
@@ -116,7 +117,6 @@ def materialize(
     if not days:
         raise UserError("No day to materialize.", where=view.name, fix="Give at least one day, such as 2026-05-01.")
     started = time.perf_counter()
-    ensure_tables(settings, (view,))
     parts = []
     for part in _parts(settings, view, sorted(set(days)), resume=resume, chunk_events=chunk_events):
         parts.append(part)
@@ -141,13 +141,15 @@ def _parts(settings: Settings, view: FeatureView, days: list[date], *, resume: b
 
 
 def _computable(settings: Settings, view: FeatureView, days: list[date]) -> tuple[list[date], list[DayResult]]:
-    """Part the days into those that can be computed and, of the others, those that are published: they are kept as they are.
+    """Make the view's table, and part the days into those that can be computed and, of the others, the published ones: they are kept.
 
     Raises:
         UserError: None is of either kind.
 
     """
     with connect(settings) as connection:
+        ensure_tables_over(connection, (view,))
+        connection.commit()
         first = retention.first_day(connection, view)
         computable = retention.after(days, first)
         others = [day for day in days if day not in set(computable)]
@@ -175,7 +177,8 @@ def _chunks(connection: Connection, view: FeatureView, days: list[date], limit: 
     if len(days) == 1:
         return [days]
     reach = reach_back(plan(view))
-    events = events_by_day(connection, view.agent, start_us(days[0]) - reach, min(end_us(days[-1]), clock.now_us()))
+    span = start_us(days[0]) - reach, min(end_us(days[-1]), clock.now_us())
+    events = events_by_day(connection, view.agent, *span) if more_events_than(connection, limit, view.agent, *span) else {}
     connection.rollback()
     return chunks(days, events, reach=-(-reach // DAY), limit=limit)
 
@@ -196,13 +199,14 @@ def _publish(connection: Connection, view: FeatureView, days: list[date]) -> Mat
     now = clock.now_us()  # before the snapshot, and once: a day that ends while it is computed is still an open one
     events, snapshot = _read(connection, view, days, now)
     rows = compute_days(view, events, days, cutoff=now)
+    count, span, happened = events.num_rows, _range(events), _happened(events)
+    del events  # rows are few beside them
     failures = failures_by_day(view, rows) if rows.num_rows else {}
     failed = {dated(day): cases for day, cases in failures.items()}
     good = [day for day in days if day not in failed]
     published = publish(connection, view, good, _of_days(rows, good) if failed else rows, snapshot, at=now) if good else {}
     rates = _null_rates(view, rows, days)
     computed = hashes_by_day(rows, list(failed)) if failed else {}
-    happened = _happened(events)
     results = tuple(
         replace(
             _failed(day, computed[day], rates[day], failed[day]) if day in failed else _published(day, published[day], rates[day]),
@@ -210,7 +214,7 @@ def _publish(connection: Connection, view: FeatureView, days: list[date]) -> Mat
         )
         for day in days
     )
-    return Materialization(results, snapshot, events.num_rows, _range(events), time.perf_counter() - started)
+    return Materialization(results, snapshot, count, span, time.perf_counter() - started)
 
 
 def _joined(parts: Sequence[Materialization], seconds: float) -> Materialization:

@@ -76,10 +76,15 @@ def ensure_tables(settings: Settings, views: Sequence[FeatureView]) -> None:
 
     """
     with connect(settings) as connection:
-        tables, shown = _present(connection)
-        missing = [each for each in map(version_of, views) if each.table not in tables or each.view not in shown]
-        if missing:
-            _make(connection, missing)
+        ensure_tables_over(connection, views)
+
+
+def ensure_tables_over(connection: psycopg.Connection, views: Sequence[FeatureView]) -> None:
+    """Do what `ensure_tables` does, in the transaction of a connection that is open."""
+    tables, shown = _present(connection)
+    missing = [each for each in map(version_of, views) if each.table not in tables or each.view not in shown]
+    if missing:
+        _make(connection, missing)
 
 
 def register(connection: psycopg.Connection, versions: Sequence[TableVersion]) -> None:
@@ -209,4 +214,15 @@ def _show_all(connection: psycopg.Connection) -> None:
     connection.execute(sql.SQL("CREATE OR REPLACE VIEW {} AS {}").format(every, sql.SQL(" UNION ALL ").join(parts)))
 
 
-__all__ = ["HISTORICAL", "SCHEMA", "STAMPS", "TableVersion", "ensure_tables", "first_seen", "register", "row_table", "version_of"]
+__all__ = [
+    "HISTORICAL",
+    "SCHEMA",
+    "STAMPS",
+    "TableVersion",
+    "ensure_tables",
+    "ensure_tables_over",
+    "first_seen",
+    "register",
+    "row_table",
+    "version_of",
+]

@@ -345,9 +345,9 @@ def _differences_sql(view: FeatureView, span: tuple[datetime, datetime]) -> str:
 
 
 def _record(cursor: Cursor, view: FeatureView, hashes: Mapping[date, tuple[int, str]], snapshot: str, at: int) -> None:
-    published = clock.from_us(at).isoformat()
+    published, version = clock.from_us(at).isoformat(), data_hash(view)
     rows = ", ".join(
-        f"('{view.name}', '{data_hash(view)}', '{day}', '{snapshot}'::pg_snapshot, {count}, '{digest}', '{published}')"
+        f"('{view.name}', '{version}', '{day}', '{snapshot}'::pg_snapshot, {count}, '{digest}', '{published}')"
         for day, (count, digest) in hashes.items()
     )
     cursor.execute(

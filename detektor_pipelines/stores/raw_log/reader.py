@@ -100,17 +100,22 @@ def read_events(
 
     """
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     _refuse_what_is_not_whole(connection, start)
     revised = any_revised(connection)
     names = ["ts", "known", "until", "event_id", "live", "project", *columns]
-    read = names if revised else [name for name in names if name != "until"]  # a column of nulls costs as much as any other
+    # Most events were known at once and are live: a null is sent and read sooner than the same value again.
+    sparse = {"known": "NULLIF(known, ts) AS known", "live": "NULLIF(live, true) AS live"}
+    read = [sparse.get(name, name) for name in names if revised or name != "until"]  # a whole column of nulls costs as much as any other
     text = events_sql(agent, columns, start, end, revised=revised, snapshot=snapshot)
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {', '.join(read)} FROM ({text}) raw{'' if where is None else f' WHERE {where}'}")
         table = cursor.fetch_arrow_table()
     if not revised:
         table = table.append_column("until", pa.nulls(table.num_rows, pa.int64()))
+    for name, instead in (("known", table["ts"]), ("live", True)):
+        table = table.set_column(table.column_names.index(name), name, pc.fill_null(table[name], instead))
     types = {"ts": pa.int64(), "known": pa.int64(), "until": pa.int64(), "live": pa.bool_()}
     wanted = pa.schema([(name, types.get(name) or arrow_type(name)) for name in names])
     return table.select(names).cast(wanted)
@@ -160,6 +165,17 @@ def any_event(connection: Connection, agent_id: str, instant: int, known: int) -
             (agent, project, clock.from_us(instant), clock.from_us(known)),
         )
         return bool(cursor.fetchone() == (True,))
+
+
+def more_events_than(connection: Connection, limit: int, agent: str, start: int, end: int) -> bool:
+    """Whether one agent has more than `limit` events with occurred_at in (start, end] (µs): several times as fast as `events_by_day`."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM (SELECT FROM ml_learning.agent_events"
+            f" WHERE agent_type = '{agent}' AND occurred_at > {_instant(start)} AND occurred_at <= {_instant(end)}"
+            f" LIMIT {limit + 1}) AS counted"
+        )
+        return bool(cursor.fetchone() == (limit + 1,))
 
 
 def events_by_day(connection: Connection, agent: str, start: int, end: int) -> dict[date, int]:

@@ -1,7 +1,7 @@
 """The engine against the naive oracle, to the bit.
 
-DuckDB plans a view in tenths of a second whatever it then reads, so an example is several histories side by side in one computation, and
-the windows are taken one or two at a time; the `long` tests take all of them at once.
+Every computation is made over arrays, and once more by SQL. DuckDB plans a view in tenths of a second whatever it then reads, so an example
+is several histories side by side in one computation, and the windows are taken one or two at a time; the `long` tests take all at once.
 """
 
 from __future__ import annotations
@@ -29,12 +29,19 @@ from support.engine_cases import (
 from support.examples import examples
 from support.oracle import Event, resolved, rows
 
+import detektor_pipelines.engine.compute as engine
 from detektor_pipelines.catalog import VIEWS
+from detektor_pipelines.compile.plan import plan
+from detektor_pipelines.compile.sql import Span
 from detektor_pipelines.engine.compute import compute
+from detektor_pipelines.engine.event_vectors import TooWideError
+from detektor_pipelines.engine.intervals import Intervals, suits
 from detektor_pipelines.language import FeatureView, days, hours, minutes
-from detektor_pipelines.language.windows import DAY, HOUR, MINUTE
+from detektor_pipelines.language.windows import DAY, HOUR, MINUTE, floor_to
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from detektor_pipelines.language import Window
 
 EVERYTHING = everything()
@@ -52,9 +59,14 @@ punctual = st.lists(histories(size=10, late=False), min_size=5, max_size=5)
 
 
 def assert_same(view: FeatureView, batches: list[list[Event]], start: int, end: int, cutoff: int | None = None) -> None:
-    """Hold one computation over all batches against the oracle on each of them."""
-    events = [event for batch in batches for event in batch]
-    ours = comparable(compute(view, event_table(view, events), start=start, end=end, cutoff=cutoff))
+    """Hold one computation over all batches against the oracle on each of them: over arrays, and by SQL."""
+    events = event_table(view, [event for batch in batches for event in batch])
+    found = compute(view, events, start=start, end=end, cutoff=cutoff)
+    assert arrays_suffice(view, events, start, end, cutoff)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "suits", lambda *_: False)
+        assert compute(view, events, start=start, end=end, cutoff=cutoff).equals(found)
+    ours = comparable(found)
     naive = sorted(
         (row for batch in batches for row in rows(view, batch, start=start, end=end, cutoff=cutoff)),
         key=lambda row: (row[0].encode(), row[1], row[2]),
@@ -63,6 +75,18 @@ def assert_same(view: FeatureView, batches: list[list[Event]], start: int, end: 
     names = [each.name for each in view.features]
     for mine, theirs in zip(ours, naive, strict=True):
         assert dict(zip(names, mine[3], strict=True)) == dict(zip(names, theirs[3], strict=True)), mine[:3]
+
+
+def arrays_suffice(view: FeatureView, events: pa.Table, start: int, end: int, cutoff: int | None = None) -> bool:
+    """Whether the states need no SQL."""
+    compiled, last = plan(view), end if cutoff is None else min(end, cutoff)
+    if not suits(compiled, events):
+        return False
+    try:
+        Intervals(compiled, events, Span(start, floor_to(last, view.grain))).states("served")
+    except TooWideError:
+        return False
+    return True
 
 
 def assert_same_throughout(view: FeatureView, batches: list[list[Event]]) -> None:
