@@ -75,7 +75,7 @@ def compute(view: FeatureView, events: "pa.Table", *, start: int, end: int, cuto
         span = Span(start, last)
         served = _states(engine, compiled, span, "served", late=late, revised=revised)
         now = _states(engine, compiled, span, "known_now", late=late, revised=revised) if late or revised else None
-    return _rows(view, compiled, served, now)
+    return rows_of(view, served, now)
 
 
 @contextmanager
@@ -159,10 +159,12 @@ def _objects(column: "pa.ChunkedArray") -> "Vector":
     return found, column.is_valid().to_numpy()
 
 
-def _rows(view: FeatureView, compiled: Plan, served: States, now: States | None) -> "pa.Table":
+def rows_of(view: FeatureView, served: States, now: States | None) -> "pa.Table":
+    """Finalise states into rows as `row_schema`, sorted by their key; `now` is None where the log knows nothing else than was served."""
     import numpy as np
     import pyarrow as pa
 
+    compiled = plan(view)
     values = finalise(compiled, served)
     table = _table(view, served.keys, served.instants, served.instants, values)
     if now is None:

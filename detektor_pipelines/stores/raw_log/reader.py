@@ -101,7 +101,7 @@ def read_events(
     """
     import pyarrow as pa
 
-    _refuse_what_is_not_whole(connection, start)
+    refuse_what_is_not_whole(connection, start)
     revised = any_revised(connection)
     names = ["ts", "known", "until", "event_id", "live", "project", *columns]
     read = names if revised else [name for name in names if name != "until"]  # a column of nulls costs as much as any other
@@ -116,7 +116,13 @@ def read_events(
     return table.select(names).cast(wanted)
 
 
-def _refuse_what_is_not_whole(connection: Connection, start: int) -> None:
+def refuse_what_is_not_whole(connection: Connection, start: int) -> None:
+    """Refuse to compute of events from `start` (µs) on.
+
+    Raises:
+        UserError: Some of them went by retention: what is left would give wrong values.
+
+    """
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT (EXTRACT(EPOCH FROM floor) * 1000000)::bigint FROM ml_learning.retention WHERE name = '{retention.EVENTS}'")
         row = cursor.fetchone()
