@@ -261,7 +261,7 @@ def spark_session(settings: Settings, **conf: str) -> Iterator[Any]:
         raise UserError(
             "There is no JDBC driver.",
             where=f"DETEKTOR_SPARK_JDBC_JAR={jar}",
-            fix="Debian's is /usr/share/java/postgresql.jar (libpostgresql-jdbc-java). Without the setting events are handed over as files.",
+            fix="Debian's is /usr/share/java/postgresql.jar (libpostgresql-jdbc-java); without it events are handed over as files.",
         )
     given = {"spark.app.name": "detektor", "spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR"}
     given |= {"spark.driver.maxResultSize": "0"}  # rows of a chunk come here, as they do from DuckDB
