@@ -31,8 +31,6 @@ from detektor_pipelines.stores.raw_log.reader import integer_events_sql
 from tests.integration.spark.conftest import JAR
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import pyarrow as pa
 
     from detektor_pipelines.language import FeatureView
@@ -47,7 +45,7 @@ END = ORIGIN + LENGTH * DAY
 SUMS = everything((minutes(45), days(7)), filters=("_rejected",))
 PICKS = picking((days(1), days(12)), filters=("",))
 few = hypothesis_settings(
-    max_examples=examples(2),
+    max_examples=examples(1),
     deadline=None,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),  # each example costs seconds
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
@@ -60,10 +58,10 @@ def log(module_database: Settings) -> Settings:
     return module_database
 
 
-def calculators(settings: Settings, session: Any) -> Iterator[spark_engine.SparkCalculator]:
-    yield spark_engine.SparkCalculator(settings, session)
-    if JAR.is_file():
-        yield spark_engine.SparkCalculator(settings.model_copy(update={"spark_jdbc_jar": JAR}), session)
+def calculator(settings: Settings, session: Any, *, by_jdbc: bool) -> spark_engine.SparkCalculator:
+    """Have Spark read the log itself, where there is a driver for it, or be given files."""
+    found = {"spark_jdbc_jar": JAR if by_jdbc and JAR.is_file() else None}
+    return spark_engine.SparkCalculator(settings.model_copy(update=found), session)
 
 
 def by_postgres(settings: Settings, view: FeatureView) -> pa.Table:
@@ -79,8 +77,8 @@ def by_postgres(settings: Settings, view: FeatureView) -> pa.Table:
     return engine.rows_of(view, *found)
 
 
-@pytest.mark.parametrize("view", [SUMS, PICKS], ids=["sums", "picks"])
-def test_three_engines_give_a_day_the_same_hash(log: Settings, spark: Any, view: FeatureView) -> None:
+@pytest.mark.parametrize(("view", "by_jdbc"), [(SUMS, False), (PICKS, True)], ids=["sums from files", "picks by JDBC"])
+def test_three_engines_give_a_day_the_same_hash(log: Settings, spark: Any, view: FeatureView, by_jdbc: bool) -> None:  # noqa: FBT001
     @few
     @given(st.one_of(histories(), revised_histories()))
     def same(events: list[Event]) -> None:
@@ -90,11 +88,10 @@ def test_three_engines_give_a_day_the_same_hash(log: Settings, spark: Any, view:
             expected = InMemory().calculate(connection, view, DAYS, END)
             hashes = hashes_by_day(expected.rows, DAYS)
             assert hashes_by_day(by_postgres(log, view), DAYS) == hashes
-            for calculator in calculators(log, spark):
-                found = calculator.calculate(connection, view, DAYS, END)
-                assert hashes_by_day(found.rows, DAYS) == hashes
-                assert found.rows.equals(expected.rows)
-                assert found.happened == expected.happened
+            found = calculator(log, spark, by_jdbc=by_jdbc).calculate(connection, view, DAYS, END)
+            assert hashes_by_day(found.rows, DAYS) == hashes
+            assert found.rows.equals(expected.rows)
+            assert found.happened == expected.happened
 
     same()
 
@@ -162,9 +159,9 @@ def test_all_views_are_published_as_duckdb_publishes_them(database: Settings, sp
     some = [last - dt.timedelta(days=number) for number in (2, 1)]
     monkeypatch.setenv("DETEKTOR_NOW", f"{last}T00:00:00Z")
     append_table(database, simulate_table(days=3, projects=1, seed=7, end=last))
-    calculator = spark_engine.SparkCalculator(database, spark)
+    by_spark = calculator(database, spark, by_jdbc=False)
     for view in VIEWS:
-        done = materialize(database, view, some, calculator=calculator)
+        done = materialize(database, view, some, calculator=by_spark)
         assert [day.status for day in done.days] == ["published"] * 2, view.name
         again = materialize(database, view, some)
         assert [day.status for day in again.days] == ["unchanged"] * 2, view.name
@@ -179,16 +176,17 @@ def test_all_views_are_published_as_duckdb_publishes_them(database: Settings, sp
     reviews = view_named("code_review_features")
     narrow = tuple(replace(each, within=(0, 1)) if each.name == "recent_reviews_count" else each for each in reviews.features)
     strict = replace(reviews, features=narrow)
-    found = materialize(database, strict, some, calculator=calculator)
+    found = materialize(database, strict, some, calculator=by_spark)
     expected = materialize(database, strict, some)
     assert found.failed
     assert [(day.status, day.failures) for day in found.days] == [(day.status, day.failures) for day in expected.days]
 
 
-def test_a_log_without_events_gives_no_rows(database: Settings, spark: Any) -> None:
-    for calculator in calculators(database, spark):
-        with connect_arrow(database) as connection:
-            found = calculator.calculate(connection, SUMS, DAYS[:2], clock.now_us())
-        assert found.rows.num_rows == 0
-        assert found.rows.schema == engine.row_schema(SUMS)
-        assert found.event_range is None
+@pytest.mark.parametrize("by_jdbc", [False, True], ids=["files", "JDBC"])
+def test_a_log_without_events_gives_no_rows(database: Settings, spark: Any, by_jdbc: bool) -> None:  # noqa: FBT001
+    small = replace(SUMS, features=SUMS.features[:1])
+    with connect_arrow(database) as connection:
+        found = calculator(database, spark, by_jdbc=by_jdbc).calculate(connection, small, DAYS[:2], clock.now_us())
+    assert found.rows.num_rows == 0
+    assert found.rows.schema == engine.row_schema(small)
+    assert found.event_range is None
