@@ -5,9 +5,12 @@ What is recorded of the parts is recorded here, by the step, so that Dagster's p
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+import warnings
+from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -96,11 +99,13 @@ def _run(command: list[str], extras: dict[str, Any], hear: Callable[[dict[str, A
             heard += 1
             yield message
 
-    with open_pipes_session(
-        context=context, context_injector=PipesTempFileContextInjector(), message_reader=PipesTempFileMessageReader(), extras=extras
-    ) as session:
+    injector, reader = PipesTempFileContextInjector(), PipesTempFileMessageReader()
+    with (
+        _without_previews(),
+        open_pipes_session(context=context, context_injector=injector, message_reader=reader, extras=extras) as session,
+    ):
         # what Spark prints is no output of a command of ours
-        process = subprocess.Popen(command, env=_environment(session.get_bootstrap_env_vars()), stdout=_STDERR, stderr=_STDERR)
+        process = subprocess.Popen(command, env={**os.environ, **session.get_bootstrap_env_vars()}, stdout=_STDERR, stderr=_STDERR)
         try:
             while process.poll() is None:
                 for message in news():
@@ -115,10 +120,12 @@ def _run(command: list[str], extras: dict[str, Any], hear: Callable[[dict[str, A
         raise dg.Failure(f"Spark's process ended with {process.returncode}; what it printed is in the run's standard error.")
 
 
-def _environment(given: Any) -> dict[str, str]:
-    import os
-
-    return {**os.environ, **given}
+@contextmanager
+def _without_previews() -> Iterator[None]:
+    """Keep Dagster from warning of a preview that its own reader of messages uses."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        yield
 
 
 def _wait(process: subprocess.Popen[bytes]) -> None:
