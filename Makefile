@@ -58,8 +58,23 @@ lock: $(READY) ## Resolve requirements.in into requirements.txt again, with hash
 	  --custom-compile-command "make lock" -q
 	$(BIN)/uv pip compile supply/tools.in -o supply/tools.txt $(UPGRADE) --universal --generate-hashes --no-emit-index-url --no-annotate \
 	  --python-version 3.11 --custom-compile-command "make lock" -q
+	$(BIN)/uv pip compile supply/spark.in -o supply/spark.txt $(UPGRADE) --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11 \
+	  --custom-compile-command "make lock" -q
 	@sed -i -E $(LINUX) supply/tools.txt
-	@! grep -nE '^(--|-i |-f )|https?://' requirements.txt docs/site/requirements.txt supply/tools.txt || { echo "A lock holds an address: not to be committed" >&2; exit 1; }
+	@! grep -nE '^(--|-i |-f )|https?://' requirements.txt docs/site/requirements.txt supply/tools.txt supply/spark.txt || { echo "A lock holds an address: not to be committed" >&2; exit 1; }
+
+# An environment of its own: Spark is 450 MB, and nothing else needs it. Behind its own packages it has those of .venv, this one's too.
+SPARK := .spark
+$(SPARK)/.complete: supply/spark.txt $(READY)
+	@test -x $(SPARK)/bin/python || $(BIN)/python -m venv --without-pip $(SPARK)
+	@site() { "$$1" -c 'import sysconfig; print(sysconfig.get_path("purelib"))'; }; \
+	  echo "import site; site.addsitedir('$$(site $(BIN)/python)')" > "$$(site $(SPARK)/bin/python)/detektor.pth"
+	@echo "Making .spark from supply/spark.txt (a minute, once)"
+	@$(BIN)/uv pip install --quiet --python $(SPARK)/bin/python --require-hashes --no-build-isolation -r supply/spark.txt
+	@touch $@
+
+.PHONY: spark
+spark: $(SPARK)/.complete ## Make or update the environment of `detektor backfill --engine spark`, which also wants Java 17
 
 # Using it --------------------------------------------------------------------------------------------------------------------
 
@@ -87,6 +102,10 @@ test-long: $(READY) ## Run the tests that take minutes, the 500 histories of `ma
 	$(BIN)/python -m pytest -n $(WORKERS) --timeout 1800 --hypothesis-profile deep -m "not long and not slow" tests/unit tests/semantics $(ARGS)
 	$(BIN)/python -m pytest -n $(WORKERS) --timeout 1800 --hypothesis-profile deep -m "not long" $(DEAR) $(ARGS)
 	@$(MAKE) --no-print-directory torture
+
+.PHONY: spark-test
+spark-test: $(SPARK)/.complete ## Run the tests of Spark, in its environment (ARGS="-k bounds"; SPARK_TEST_MASTER=local-cluster[2,1,1024]: executors apart)
+	$(SPARK)/bin/python -m pytest -m "spark and not long" tests/integration/spark $(ARGS)
 
 .PHONY: torture
 torture: $(READY) ## Play 500 random histories of the platform against an oracle (SEEDS=17 or 100-150,9: only these)
@@ -170,7 +189,7 @@ dashboard-picture: $(READY) ## Draw the dashboard's panels again, from the runni
 .PHONY: clean
 clean: ## Remove .venv, build products and caches; the state in .detektor stays (demo FRESH=1 empties it)
 	@if [ -x $(BIN)/detektor ]; then $(BIN)/detektor down; fi
-	rm -rf .venv .supply build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .supply .spark build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 .PHONY: help

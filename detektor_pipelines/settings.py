@@ -139,6 +139,11 @@ class Settings(BaseSettings):
     alertmanager_port: int = Field(default=9093, ge=1, le=65535)
     stream_metrics_port: int = Field(default=9465, ge=0, le=65535)
     stream_metrics_host: str = "127.0.0.1"
+    engine: Literal["duckdb", "spark"] = "duckdb"  # what computes rows; the same rows
+    spark_python: Path | None = None  # the interpreter of the environment that has pyspark; by default the one of `make spark`
+    spark_master: str = "local[*]"  # where Spark runs, unless spark-submit says so
+    spark_jdbc_jar: Path | None = None  # PostgreSQL's JDBC driver: executors read the log by it themselves
+    spark_directory: Path | None = None  # without it, where events are handed over in: a directory that all executors see too
     dagster_memory_mb: int = Field(default=1024, ge=256)
     postgres_wait_seconds: int = Field(default=0, ge=0)  # how long Dagster waits for PostgreSQL before it opens its storage
 

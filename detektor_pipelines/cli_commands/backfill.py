@@ -30,6 +30,9 @@ ToOption = Annotated[str | None, typer.Option("--to", help="Last day, included; 
 ViewOption = Annotated[
     list[str] | None, typer.Option("--view", help="A feature view or its agent; may be repeated; default: all.", show_default=False)
 ]
+EngineOption = Annotated[
+    str | None, typer.Option("--engine", help="What computes: duckdb, or spark; default: DETEKTOR_ENGINE.", show_default=False)
+]
 AllOption = Annotated[bool, typer.Option("--all", help="Compute every day again, also what is published and still true.")]
 
 
@@ -39,7 +42,13 @@ def register(app: typer.Typer) -> None:
 
 
 def backfill(
-    *, first: FromOption = None, last: ToOption = None, view: ViewOption = None, everything: AllOption = False, as_json: JsonOption = False
+    *,
+    first: FromOption = None,
+    last: ToOption = None,
+    view: ViewOption = None,
+    everything: AllOption = False,
+    engine: EngineOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Compute and publish the days that are missing or stale, offline and online, in as few Dagster runs as are sensible.
 
@@ -49,14 +58,14 @@ def backfill(
     """
     from detektor_pipelines.settings import get_settings
 
-    settings = get_settings()
+    settings = _with_engine(get_settings(), engine)
     views = views_of(view)
     span = _span(settings, first, last)
     wanted = _wanted(settings, views, span, everything=everything)
     if not wanted:
         _nothing(span, as_json=as_json)
         return
-    again = _command(span, view)
+    again = _command(span, view) + (f" --engine {engine}" if engine else "")
     try:
         done = publish(settings, wanted, errors_console(), everything=everything)
     except KeyboardInterrupt:  # before the first run began or after the last ended
@@ -69,6 +78,17 @@ def backfill(
     if not done.succeeded:
         _say_failed(done, again)
         raise typer.Exit(_FAILED)
+
+
+def _with_engine(settings: Settings, engine: str | None) -> Settings:
+    if engine not in (None, "duckdb", "spark"):
+        raise UserError(f"There is no engine {engine}.", where="--engine", fix="Use duckdb or spark.")
+    chosen = settings.model_copy(update={"engine": engine}) if engine else settings
+    if chosen.engine == "spark":
+        from detektor_pipelines.orchestration.spark import interpreter
+
+        interpreter(chosen)  # before a run of Dagster's is made that fails view by view
+    return chosen
 
 
 def views_of(names: list[str] | None) -> list[FeatureView]:

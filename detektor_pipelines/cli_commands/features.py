@@ -138,7 +138,7 @@ def _get_why(view: FeatureView, agent: str, names: Sequence[str], *, at: str | N
 def sql(
     feature: FeatureArgument,
     *,
-    dialect: Annotated[str, typer.Option(help="duckdb, or postgres for a query that psql can run in place.")] = "duckdb",
+    dialect: Annotated[str, typer.Option(help="duckdb, spark, or postgres for a query that psql can run in place.")] = "duckdb",
     at: AtOption = None,
 ) -> None:
     """Print the SQL that computes a feature: its integer states for each hour of the day before --at.
@@ -147,12 +147,12 @@ def sql(
     """
     from detektor_pipelines.clock import now_us, to_us
     from detektor_pipelines.compile.plan import plan
-    from detektor_pipelines.compile.sql import DUCKDB, POSTGRES, Span, reach_back, states_sql
+    from detektor_pipelines.compile.sql import DUCKDB, POSTGRES, SPARK, Span, reach_back, states_sql
     from detektor_pipelines.language.windows import DAY, floor_to
     from detektor_pipelines.stores.raw_log.reader import integer_events_sql
 
     view, chosen = _feature(feature)
-    dialects = {each.name: each for each in (DUCKDB, POSTGRES)}
+    dialects = {each.name: each for each in (DUCKDB, POSTGRES, SPARK)}
     if dialect not in dialects:
         raise UserError(f"There is no dialect {dialect}.", where="--dialect", fix=f"Use one of {', '.join(dialects)}.")
     compiled = plan(_alone(view, chosen))

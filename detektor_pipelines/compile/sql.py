@@ -1,4 +1,4 @@
-"""A view as one SQL text over deltas, the same for DuckDB and PostgreSQL but for three words of dialect.
+"""A view as one SQL text over deltas, the same for DuckDB, PostgreSQL and Spark but for a few words of dialect.
 
 The text reads a relation `events` with the columns `ts` and `known` (int64 µs), `seq` (rank by ts, event_id),
 `live` (false for a retraction and a superseded revision, which keep their instants), `until` (int64 µs, when the
@@ -61,14 +61,28 @@ class Dialect:
     name: str
     wide: str
     quotient: str
+    series: str = "generate_series({first}, {last}, {step})"
+    listed: str = "array_agg(value ORDER BY place)"
 
     def divide(self, value: str, by: int) -> str:
         """Integer quotient of a 128-bit value, towards zero: what MOD leaves has the value's sign."""
         return self.quotient.format(value=value, by=by)
 
+    def instants(self, first: str, last: str, step: int) -> str:
+        """A relation of one column, beside the one before it in FROM: `first`, `first + step`, … up to `last`; empty where that is less."""
+        return self.series.format(first=first, last=last, step=step)
+
 
 DUCKDB: Final = Dialect("duckdb", "HUGEINT", "({value} // {by})")
 POSTGRES: Final = Dialect("postgres", "NUMERIC(38,0)", "DIV({value}, {by})")
+SPARK: Final = Dialect(
+    "spark",
+    "DECIMAL(38,0)",  # Spark has no integer of 128 bits: its sums of BIGINT end at 2^63
+    "({value} DIV CAST({by} AS DECIMAL(38,0)))",
+    # a sequence runs backwards where it should be empty
+    "LATERAL explode(CASE WHEN {first} <= {last} THEN sequence({first}, {last}, CAST({step} AS BIGINT)) END)",
+    "transform(array_sort(collect_list(struct(place, value))), each -> each.value)",
+)
 
 
 @dataclass(frozen=True)
@@ -109,6 +123,14 @@ def states_sql(plan: Plan, span: Span, *, form: Form, late: bool, revised: bool 
     return _Text(plan, span, form, late or revised, revised, dialect).render()
 
 
+def states_relations(
+    plan: Plan, span: Span, *, form: Form, late: bool, revised: bool = False, dialect: Dialect
+) -> tuple[dict[str, str], str]:
+    """The same text in its parts: the relations by name, in their order, and the SELECT of the states, for an engine that keeps some."""
+    text = _Text(plan, span, form, late or revised, revised, dialect)
+    return dict(text.relations()), text.final()
+
+
 def reach_back(plan: Plan) -> int:
     """µs before the first wanted instant from which events are needed: the longest window and its hop."""
     longest = plan.view.longest
@@ -136,13 +158,21 @@ class _Text:
         self.extremes = _shared([pick for pick in plan.picks if pick.function != "last"])
 
     def render(self) -> str:
+        return "WITH " + ",\n".join(self._parts()) + "\n" + self.final()
+
+    def relations(self) -> Iterator[tuple[str, str]]:
+        for part in self._parts():
+            name, _, body = part.partition(" AS (")
+            yield name, body.removesuffix(")")
+
+    def _parts(self) -> list[str]:
         parts = [self._counted()] if self.revised else []
         parts += [self._prepared(), self._cells(), self._keyed(), self._timed(), *self._islands(), self._deltas()]
         parts += [self._grouped(), self._running(), *self._extreme_parts()]
         parts += [part for each in self.plan.ranked for part in self._ranked(each)]
         if self.late:
             parts.append(self._late_known())
-        return "WITH " + ",\n".join(parts) + "\n" + self._final()
+        return parts
 
     def _counted(self) -> str:
         """Events, with the grain instant `tu` at which a superseded revision is no longer served; it counts until then."""
@@ -162,7 +192,7 @@ class _Text:
         columns += [f"{contribution(each, self.dialect)} AS {each.name}" for each in self.plan.prepared]
         for name, pick in self.lasts.items():
             value = operand(pick.operand)
-            # `last` of occurred_at is the instant itself; of another column, the rank of the event whose value `_final` looks up.
+            # `last` of occurred_at is the instant itself; of another column, the rank of the event whose value `final` looks up.
             chosen = "ts" if _is_instant(pick) else "seq"
             columns.append(f"CASE WHEN {passing(pick.where)} AND {value} IS NOT NULL THEN {chosen} END AS {name}")
             if not _is_instant(pick):
@@ -331,7 +361,7 @@ class _Text:
         return f"grouped AS (SELECT {', '.join(('agent_id', 't', *columns))} FROM deltas GROUP BY agent_id, t)"
 
     def _running(self) -> str:
-        """All deltas up to t. Sums are then the windows' own; `last` is the latest of all time, which `_final` checks for having left."""
+        """All deltas up to t. Sums are then the windows' own; `last` is the latest of all time, which `final` checks for having left."""
         columns = [f"SUM({each.name}) OVER w AS {each.name}" for each in self._summed()]
         columns += [f"MAX({name}) OVER w AS {name}" for name in self.lasts]
         for pick in self._running_extremes():
@@ -357,7 +387,7 @@ class _Text:
             bucket = _ceil("b", window.hop)
             known = f"te <= {_ceil(bucket, self.grain)}{self._lasting}"
             # The extreme of each hop's cells that were known when it was over. Hops in which something else happens have a row
-            # too (null), so that `_final` finds one at the hop of every instant.
+            # too (null), so that `final` finds one at the hop of every instant.
             yield (
                 f"{pick.name}_hops AS (SELECT agent_id, h, {_extreme(pick)}(x) AS x FROM ("
                 f"SELECT agent_id, {bucket} AS h, {value} AS x FROM timed WHERE {value} IS NOT NULL AND {known}"
@@ -382,7 +412,7 @@ class _Text:
     def _instants(self, start: str, end: str) -> str:
         """Grain instants of the span in [start, end)."""
         first, last = f"GREATEST({start}, {self.span.start})", f"LEAST({end} - {self.grain}, {self.span.end})"
-        return f"generate_series({first}, {last}, {self.grain})"
+        return self.dialect.instants(first, last, self.grain)
 
     def _ranked(self, ranked: RankedState) -> Iterator[str]:
         """The first few of the events that are in the window at each row, in the state's order."""
@@ -399,13 +429,13 @@ class _Text:
             f" FROM {name}_keyed WHERE {enter} < {leave})"
         )
         # Each under the stretches of the window's length that it reaches into, so that rows meet only what lies near them.
-        stretches = f"generate_series({_floor('te', window.size)}, {_floor('(tl - 1)', window.size)}, {window.size})"
+        stretches = self.dialect.instants(_floor("te", window.size), _floor("(tl - 1)", window.size), window.size)
         yield (
             f"{name}_spans AS (SELECT agent_id, value, rank, te, tl, g.stretch AS stretch FROM {name}_placed, {stretches} AS g(stretch)"
             f" WHERE place <= {ranked.length})"
         )
         within = f"s.agent_id = r.agent_id AND s.stretch = {_floor('r.t', window.size)} AND s.te <= r.t AND r.t < s.tl"
-        found = "array_agg(value ORDER BY place)" if ranked.listed else "MAX(value)"
+        found = self.dialect.listed if ranked.listed else "MAX(value)"
         yield (
             f"{name}_at AS (SELECT agent_id, t, {found} AS x FROM (SELECT r.agent_id AS agent_id, r.t AS t, s.value AS value,"
             f" row_number() OVER (PARTITION BY r.agent_id, r.t ORDER BY s.rank {direction}) AS place"
@@ -422,7 +452,7 @@ class _Text:
             f" {self._instants(occurred, f'LEAST({learnt}, {longest})')} AS g(t) WHERE {learnt} > {occurred} GROUP BY agent_id, g.t)"
         )
 
-    def _final(self) -> str:
+    def final(self) -> str:
         """The states at the wanted instants: `running`, with picks looked up and extremes put together."""
         columns, joins = ["r.agent_id AS agent_id", "r.t AS t"], []
         columns += [f"CAST(r.{each.name} AS BIGINT) AS {each.name}" for each in self._narrow()]

@@ -79,7 +79,7 @@ def compute(view: FeatureView, events: "pa.Table", *, start: int, end: int, cuto
     span = Span(start, floor_to(end if cutoff is None else min(end, cutoff), view.grain))
     with _ONE_AT_A_TIME:
         served, now = _by_arrays(events, compiled, span) or _by_sql(events, compiled, span)
-        return _rows(view, compiled, served, now)
+        return rows_of(view, served, now)
 
 
 def _by_arrays(events: "pa.Table", compiled: Plan, span: Span) -> "tuple[States, States | None] | None":
@@ -184,10 +184,12 @@ def _objects(column: "pa.ChunkedArray") -> "Vector":
     return found, column.is_valid().to_numpy()
 
 
-def _rows(view: FeatureView, compiled: Plan, served: States, now: States | None) -> "pa.Table":
+def rows_of(view: FeatureView, served: States, now: States | None) -> "pa.Table":
+    """Finalise states into rows as `row_schema`, sorted by their key; `now` is None where the log knows nothing else than was served."""
     import numpy as np
     import pyarrow as pa
 
+    compiled = plan(view)
     values = finalise(compiled, served)
     table = _table(view, served.keys, served.instants, served.instants, values)
     if now is None:

@@ -17,6 +17,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 from detektor_pipelines import clock
 from detektor_pipelines.compile.plan import plan
 from detektor_pipelines.compile.sql import reach_back
+from detektor_pipelines.engine.calculation import Calculation, Calculator, Happened, of_days
 from detektor_pipelines.engine.chunks import chunks
 from detektor_pipelines.engine.compute import compute
 from detektor_pipelines.engine.gate import failures_by_day
@@ -97,7 +98,8 @@ def materialize(
     *,
     resume: bool = False,
     on_part: OnPart | None = None,
-    chunk_events: int = CHUNK_EVENTS,
+    chunk_events: int | None = None,
+    calculator: Calculator | None = None,
 ) -> Materialization:
     """Compute, audit and publish `days` (UTC; day D owns the instants in (D 00:00, D+1 00:00]); no row is later than the clock.
 
@@ -107,7 +109,8 @@ def materialize(
         days: At least one.
         resume: Keep the days that are published and still say what the log says, instead of computing them again.
         on_part: Hears of the kept days, then of each chunk as soon as it is published.
-        chunk_events: How many events a chunk reads, about.
+        chunk_events: How many events a chunk reads, about; by default what the calculator says.
+        calculator: Reads events and computes rows; by default DuckDB, in this process.
 
     Raises:
         UserError: No days, none of which the log holds all events, a missing server or table, or others publish the same days again
@@ -118,14 +121,16 @@ def materialize(
         raise UserError("No day to materialize.", where=view.name, fix="Give at least one day, such as 2026-05-01.")
     started = time.perf_counter()
     parts = []
-    for part in _parts(settings, view, sorted(set(days)), resume=resume, chunk_events=chunk_events):
+    for part in _parts(settings, view, sorted(set(days)), calculator or InMemory(), resume=resume, chunk_events=chunk_events):
         parts.append(part)
         if on_part:
             on_part(part)
     return _joined(parts, time.perf_counter() - started)
 
 
-def _parts(settings: Settings, view: FeatureView, days: list[date], *, resume: bool, chunk_events: int) -> Iterator[Materialization]:
+def _parts(
+    settings: Settings, view: FeatureView, days: list[date], calculator: Calculator, *, resume: bool, chunk_events: int | None
+) -> Iterator[Materialization]:
     days, before = _computable(settings, view, days)
     if before:
         yield Materialization(tuple(before), "", 0, None, 0.0)
@@ -136,8 +141,8 @@ def _parts(settings: Settings, view: FeatureView, days: list[date], *, resume: b
         days = sorted(set(days) - {each.day for each in kept})
     if days:
         with connect_arrow(settings, writes=True) as connection:
-            for chunk in _chunks(connection, view, days, chunk_events):
-                yield _published_chunk(connection, view, chunk)
+            for chunk in _chunks(connection, view, days, chunk_events or calculator.chunk_events):
+                yield _published_chunk(connection, view, chunk, calculator)
 
 
 def _computable(settings: Settings, view: FeatureView, days: list[date]) -> tuple[list[date], list[DayResult]]:
@@ -183,7 +188,7 @@ def _chunks(connection: Connection, view: FeatureView, days: list[date], limit: 
     return chunks(days, events, reach=-(-reach // DAY), limit=limit)
 
 
-def _published_chunk(connection: Connection, view: FeatureView, days: list[date]) -> Materialization:
+def _published_chunk(connection: Connection, view: FeatureView, days: list[date], calculator: Calculator) -> Materialization:
     """Publish a chunk; when another run was faster with one of its days (the hourly one, with today), read again what that one knew."""
     again = Retrying(
         retry=retry_if_exception_type(NewerKnowledgeError),
@@ -191,30 +196,28 @@ def _published_chunk(connection: Connection, view: FeatureView, days: list[date]
         before_sleep=lambda _: connection.rollback(),
         reraise=True,
     )
-    return again(_publish, connection, view, days)
+    return again(_publish, connection, view, days, calculator)
 
 
-def _publish(connection: Connection, view: FeatureView, days: list[date]) -> Materialization:
+def _publish(connection: Connection, view: FeatureView, days: list[date], calculator: Calculator) -> Materialization:
     started = time.perf_counter()
     now = clock.now_us()  # before the snapshot, and once: a day that ends while it is computed is still an open one
-    events, snapshot = _read(connection, view, days, now)
-    rows = compute_days(view, events, days, cutoff=now)
-    count, span, happened = events.num_rows, _range(events), _happened(events)
-    del events  # rows are few beside them
+    calculated = calculator.calculate(connection, view, days, now)
+    rows, snapshot = calculated.rows, calculated.snapshot
     failures = failures_by_day(view, rows) if rows.num_rows else {}
     failed = {dated(day): cases for day, cases in failures.items()}
     good = [day for day in days if day not in failed]
-    published = publish(connection, view, good, _of_days(rows, good) if failed else rows, snapshot, at=now) if good else {}
+    published = publish(connection, view, good, of_days(rows, good) if failed else rows, snapshot, at=now) if good else {}
     rates = _null_rates(view, rows, days)
     computed = hashes_by_day(rows, list(failed)) if failed else {}
     results = tuple(
         replace(
             _failed(day, computed[day], rates[day], failed[day]) if day in failed else _published(day, published[day], rates[day]),
-            **happened.get(day, {}),
+            **_counted(calculated.happened.get(day)),
         )
         for day in days
     )
-    return Materialization(results, snapshot, count, span, time.perf_counter() - started)
+    return Materialization(results, snapshot, calculated.events, calculated.event_range, time.perf_counter() - started)
 
 
 def _joined(parts: Sequence[Materialization], seconds: float) -> Materialization:
@@ -225,10 +228,21 @@ def _joined(parts: Sequence[Materialization], seconds: float) -> Materialization
     return Materialization(tuple(days), parts[-1].snapshot, sum(part.event_count for part in parts), span, seconds)
 
 
+class InMemory:
+    """DuckDB, in this process."""
+
+    chunk_events: int = CHUNK_EVENTS
+
+    def calculate(self, connection: Connection, view: FeatureView, days: Sequence[date], now: int) -> Calculation:
+        """Return the rows of `days`."""
+        events, snapshot = _read(connection, view, days, now)
+        return Calculation(compute_days(view, events, days, cutoff=now), snapshot, _happened(events))
+
+
 def compute_days(view: FeatureView, events: pa.Table, days: Sequence[date], *, cutoff: int | None) -> pa.Table:
     """Return the rows of the days (ascending) in one table sorted by its key; gaps between them are computed along and dropped."""
     rows = compute(view, events, start=start_us(days[0]), end=end_us(days[-1]), cutoff=cutoff)
-    return rows if len(days) == (days[-1] - days[0]).days + 1 else _of_days(rows, days)
+    return rows if len(days) == (days[-1] - days[0]).days + 1 else of_days(rows, days)
 
 
 def _read(connection: Connection, view: FeatureView, days: Sequence[date], now: int) -> tuple[pa.Table, str]:
@@ -238,12 +252,6 @@ def _read(connection: Connection, view: FeatureView, days: Sequence[date], now: 
     events = read_events(connection, view.agent, compiled.columns, start, min(end, now))
     connection.rollback()
     return events, snapshot
-
-
-def _of_days(rows: pa.Table, days: Sequence[date]) -> pa.Table:
-    import numpy as np
-
-    return rows.filter(np.isin(owner_numbers(rows["event_timestamp"]), [number(day) for day in days]))
 
 
 def _null_rates(view: FeatureView, rows: pa.Table, days: Sequence[date]) -> dict[date, dict[str, float] | None]:
@@ -266,17 +274,11 @@ def _null_rates(view: FeatureView, rows: pa.Table, days: Sequence[date]) -> dict
     return rates
 
 
-def _range(events: pa.Table) -> tuple[datetime, datetime] | None:
-    import pyarrow.compute as pc
-
-    if not events.num_rows:
-        return None
-    ends = pc.min_max(events["ts"]).as_py()
-    return clock.from_us(ends["min"]), clock.from_us(ends["max"])
+def _counted(happened: Happened | None) -> dict[str, Any]:
+    return {"events": happened.events, "event_range": happened.event_range} if happened else {}
 
 
-def _happened(events: pa.Table) -> dict[date, dict[str, Any]]:
-    """Return number, first and last instant of the events of each day that has some, as `DayResult` has them."""
+def _happened(events: pa.Table) -> dict[date, Happened]:
     import numpy as np
 
     if not events.num_rows:
@@ -285,10 +287,7 @@ def _happened(events: pa.Table) -> dict[date, dict[str, Any]]:
     numbers, places = np.unique(owner_number(stamps), return_index=True)
     ends = [*places[1:], len(stamps)]
     return {
-        dated(int(day)): {
-            "events": int(end - begin),
-            "event_range": (clock.from_us(int(stamps[begin])), clock.from_us(int(stamps[end - 1]))),
-        }
+        dated(int(day)): Happened(int(end - begin), int(stamps[begin]), int(stamps[end - 1]))
         for day, begin, end in zip(numbers, places, ends, strict=True)
     }
 
@@ -301,4 +300,4 @@ def _failed(day: date, computed: tuple[int, str], rates: dict[str, float] | None
     return DayResult(day, "failed", computed[0], computed[1], 0, rates, cases)
 
 
-__all__ = ["DayResult", "Materialization", "OnPart", "compute_days", "materialize"]
+__all__ = ["DayResult", "InMemory", "Materialization", "OnPart", "compute_days", "materialize"]

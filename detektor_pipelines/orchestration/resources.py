@@ -48,7 +48,10 @@ class Platform(Protocol):
 
 
 class LocalEngine:
-    """The engine in this process, on the servers of `settings` (by default those of the environment, looked up when first used)."""
+    """The engine on the servers of `settings`, by default those of the environment, looked up when first used.
+
+    In this process, or with DETEKTOR_ENGINE=spark in one beside it.
+    """
 
     def __init__(self, settings: Settings | None = None) -> None:
         self._given = settings
@@ -67,6 +70,10 @@ class LocalEngine:
             UserError: A server is down.
 
         """
+        if self.settings.engine == "spark":
+            from detektor_pipelines.orchestration import spark
+
+            return spark.materialize(self.settings, view, days, resume=resume, on_part=on_part)
         from detektor_pipelines.engine.materialize import materialize
 
         return materialize(self.settings, view, days, resume=resume, on_part=on_part)

@@ -60,6 +60,7 @@ SECTIONS: dict[str, list[str]] = {
         "docs/security",
         "docs/containers",
         "docs/kubernetes",
+        "docs/spark",
         "docs/releases",
         "docs/settings",
         "docs/acceptance",

@@ -102,7 +102,7 @@ def read_events(
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    _refuse_what_is_not_whole(connection, start)
+    refuse_what_is_not_whole(connection, start)
     revised = any_revised(connection)
     names = ["ts", "known", "until", "event_id", "live", "project", *columns]
     # Most events were known at once and are live: a null is sent and read sooner than the same value again.
@@ -121,7 +121,13 @@ def read_events(
     return table.select(names).cast(wanted)
 
 
-def _refuse_what_is_not_whole(connection: Connection, start: int) -> None:
+def refuse_what_is_not_whole(connection: Connection, start: int) -> None:
+    """Refuse to compute of events from `start` (µs) on.
+
+    Raises:
+        UserError: Some of them went by retention: what is left would give wrong values.
+
+    """
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT (EXTRACT(EPOCH FROM floor) * 1000000)::bigint FROM ml_learning.retention WHERE name = '{retention.EVENTS}'")
         row = cursor.fetchone()
