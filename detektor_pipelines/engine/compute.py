@@ -1,4 +1,4 @@
-"""Events in, feature rows out, in memory: DuckDB runs the compiled SQL, the finaliser makes the values.
+"""Events in, feature rows out, in memory: states over arrays, or by the compiled SQL in DuckDB; the finaliser makes the values.
 
 A row is (agent_id, event_timestamp, created_at): the value at event_timestamp as known at created_at. For each instant
 there is the value as it was served then (created_at = event_timestamp) and, where what is known now says otherwise, a

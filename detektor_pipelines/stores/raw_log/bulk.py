@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 CHUNK_ROWS: Final = 50_000
 """Rows of one transaction: large enough for bulk speed, small enough that two connections share the work."""
 
+_FIRST_ROWS: Final = 2_000
 _again: Final = transactions(first_pause=0.05)
 _KNOWN_ALREADY: Final = "23505"  # unique violation
 
@@ -96,7 +97,10 @@ def append_table(settings: Settings, table: pa.Table, *, mix: bool = False, conn
         ValueError: The table is not in that layout.
 
     """
-    chunks = [table.slice(start, CHUNK_ROWS) for start in range(0, table.num_rows, CHUNK_ROWS)]
+    # Of several chunks the first is small: the log's first event says where the log comes from, and the others wait for that to be committed.
+    first = CHUNK_ROWS if table.num_rows <= CHUNK_ROWS else _FIRST_ROWS
+    chunks = [table.slice(0, first)] if table.num_rows else []
+    chunks += [table.slice(start, CHUNK_ROWS) for start in range(first, table.num_rows, CHUNK_ROWS)]
     with ExitStack() as stack:
         writers = [stack.enter_context(EventWriter(settings, mix=mix)) for _ in range(min(connections, len(chunks)))]
         pool = stack.enter_context(ThreadPoolExecutor(max(len(writers), 1)))
