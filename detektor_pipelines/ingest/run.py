@@ -21,7 +21,7 @@ from detektor_pipelines.ingest.masking import Masker, excerpt
 from detektor_pipelines.ingest.readers.interface import ReadContext
 from detektor_pipelines.ingest.summary import IngestReport
 from detektor_pipelines.language.records import AgentEvent, Rejection
-from detektor_pipelines.stores.raw_log.bulk import EventWriter, IngestCounts
+from detektor_pipelines.stores.raw_log.writer import EventWriter, IngestCounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

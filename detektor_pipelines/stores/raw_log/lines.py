@@ -1,0 +1,119 @@
+"""Events as the lines of text that COPY reads, without Arrow: for some thousand events at once, as ingest of logs has them.
+
+The hashed text of a body is that of `table.body_hashes` and of `live.body_hash`; the three are held against each other by a test.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from detektor_pipelines.clock import from_us
+from detektor_pipelines.language.events import CATEGORIES, IDENTITIES, MEASURES, OPERATIONS
+from detektor_pipelines.stores.raw_log.table import BODY, json_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from detektor_pipelines.language.records import AgentEvent
+
+NULL: Final = "\\N"
+"""What COPY reads as null."""
+
+_ESCAPED: Final = {ord("\\"): "\\\\", ord("\t"): "\\t", ord("\n"): "\\n", ord("\r"): "\\r"}
+_FLAG: Final = {False: "false", True: "true"}
+_TEXTS: Final = ("agent_type", "raw_name", "operation", *IDENTITIES)
+_texts_of: Final = attrgetter(*_TEXTS)
+_BEFORE: Final = ("event_id", "revision", "source", "reader_revision", "known_at", "ingested_at", "retracted")
+
+
+class Line(NamedTuple):
+    """One event as COPY reads it.
+
+    Attributes:
+        event: What it says.
+        identity: Its line of `ml_learning.event_ids`, columns IDENTITY.
+        row: Its line of `ml_learning.agent_events`, columns `columns_of` its operation.
+
+    """
+
+    event: AgentEvent
+    identity: str
+    row: str
+
+
+IDENTITY: Final = ("event_id", "revision", "occurred_at", "body_hash")
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """The columns of one operation's lines behind _BEFORE, in the order in which they are hashed, and what stands before each there."""
+
+    names: tuple[str, ...]
+    marks: tuple[str, ...]
+    instant: int
+    measures: frozenset[str]
+    categories: frozenset[str]
+
+
+@lru_cache(maxsize=64)
+def _layout(operation: str) -> _Layout:
+    declared = OPERATIONS[operation]
+    own = {*declared.measures, *declared.categories}
+    names = tuple(name for name in BODY if name in own or not (name in MEASURES or name in CATEGORIES))
+    marks = tuple(f"\x1f{name}=" for name in names)
+    return _Layout(names, marks, names.index("occurred_at"), frozenset(declared.measures), frozenset(declared.categories))
+
+
+def columns_of(operation: str) -> tuple[str, ...]:
+    """Return the columns of an operation's lines, in their order; all others of an event of it are null."""
+    return (*_BEFORE, *_layout(operation).names)
+
+
+def lines_of(events: Sequence[AgentEvent], now: int) -> list[Line]:
+    """Lay checked events out as lines, stored at `now` (µs UTC), which is also when those without `known_at` became known.
+
+    Raises:
+        ValueError: An event has a measure or category that its operation has not.
+
+    """
+    stored_at = _instant(now)
+    return [_line(event, stored_at) for event in events]
+
+
+def _line(event: AgentEvent, stored_at: str) -> Line:
+    layout = _layout(event.operation)
+    if not (event.measures.keys() <= layout.measures and event.categories.keys() <= layout.categories):
+        message = f"{event.event_id}: {event.operation} has not all of {sorted({*event.measures, *event.categories})}"
+        raise ValueError(message)
+    values: dict[str, str | None] = dict(zip(_TEXTS, _texts_of(event), strict=True))
+    values |= {name: str(value) for name, value in event.measures.items()}
+    values |= event.categories
+    values |= {"occurred_at": str(event.occurred_at), "derived": _FLAG[event.derived], "simulated": _FLAG[event.simulated]}
+    if event.attributes:
+        values["attributes"] = json_text(event.attributes)
+    if event.extra:
+        values["extra"] = json_text(event.extra)
+    said = [values.get(name) for name in layout.names]
+    body = "".join([mark + text for mark, text in zip(layout.marks, said, strict=True) if text is not None])
+    digest = hashlib.md5(body.encode(), usedforsecurity=False).hexdigest()
+    at = said[layout.instant] = _instant(event.occurred_at)
+    known_at = at if event.known_at == event.occurred_at else stored_at if event.known_at is None else _instant(event.known_at)
+    event_id, source = event.event_id, event.source
+    if _is_special(body) or _is_special(event_id) or _is_special(source):
+        said = [None if text is None else text.translate(_ESCAPED) for text in said]
+        event_id, source = event_id.translate(_ESCAPED), source.translate(_ESCAPED)
+    before = f"{event_id}\t{event.revision}\t{source}\t{event.reader_revision}\t{known_at}\t{stored_at}\tfalse\t"
+    row = before + "\t".join([NULL if text is None else text for text in said]) + "\n"
+    return Line(event, f"{event_id}\t{event.revision}\t{at}\t{digest}\n", row)
+
+
+def _instant(us: int) -> str:
+    return from_us(us).isoformat()
+
+
+def _is_special(text: str) -> bool:
+    return "\\" in text or "\n" in text or "\t" in text or "\r" in text
