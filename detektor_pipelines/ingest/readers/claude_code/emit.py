@@ -7,6 +7,8 @@ Event ids: `tool:<tool_use id>`, `msg:<message id>`, `invoke:<tool_use id>`, `wo
 from __future__ import annotations
 
 import re
+from heapq import merge
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from detektor_pipelines.ingest.readers.claude_code.edits import change_of
@@ -37,6 +39,8 @@ ATTRIBUTES: Final = frozenset(
 
 ENDS_COUNT: Final = frozenset({"implement", "deploy", "diagnose"})
 """Work whose failure is an outcome of its own; a review or an advice that was never finished is none."""
+
+_order: Final = attrgetter("occurred_at", "event_id")
 
 _CALLED_AGAIN: Final = re.compile(
     r"(?i)\b(?:re-?(?=review|run|check|implement)|second|third|again|retry|round \d+|attempt \d+|follow-?up)\b[:\s]*|[^\w\s]"
@@ -70,11 +74,11 @@ class Emitter:
         self._agents: dict[str | None, Agent] = {}
 
     def events(self) -> Iterator[AgentEvent]:
-        """Yield all events, of one kind after the other."""
-        yield from self._tool_calls()
-        yield from self._chats()
-        yield from self._subagents()
-        yield from self._derived()
+        """Yield all events by (occurred_at, event_id).
+
+        They are made as they are asked for: all of them at once would be most of what a reading holds in memory.
+        """
+        return merge(self._tool_calls(), self._chats(), sorted([*self._subagents(), *self._derived()], key=_order), key=_order)
 
     def _event(  # noqa: PLR0913 (an event has that many parts)
         self,
@@ -126,16 +130,20 @@ class Emitter:
         return self._agents[key]
 
     def _tool_calls(self) -> Iterator[AgentEvent]:
-        for call_id, call in self._state.calls.items():
-            if call.at is None:
-                continue
-            agent, task_id = self._agent(call.session, call.caller, call.at)
+        begun = [
+            (call.ended_at if call.ended_at is not None else call.at, call_id, call)
+            for call_id, call in self._state.calls.items()
+            if call.at is not None
+        ]
+        begun.sort(key=itemgetter(0, 1))
+        for at, call_id, call in begun:
+            agent, task_id = self._agent(call.session, call.caller, call.at or 0)
             outcome = None if call.failed is None else "failure" if call.failed else "cancelled" if call.interrupted else "success"
             yield self._event(
                 f"tool:{call_id}",
                 "tool_call",
                 agent,
-                call.ended_at if call.ended_at is not None else call.at,
+                at,
                 call.home,
                 call.source,
                 task_id=task_id,
@@ -145,7 +153,7 @@ class Emitter:
             )
 
     def _chats(self) -> Iterator[AgentEvent]:
-        for message_id, message in self._state.messages.items():
+        for message_id, message in sorted(self._state.messages.items(), key=lambda item: (item[1].at, item[0])):
             agent, task_id = self._agent(message.session, message.caller, message.at)
             yield self._event(
                 f"msg:{message_id}",
