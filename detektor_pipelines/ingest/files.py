@@ -51,6 +51,7 @@ STANDARD_INPUT: Final = "-"
 _SKIPPED_DIRECTORIES: Final = frozenset({".git", "node_modules", ".venv", "__pycache__"})
 _BLOCK: Final = 1024 * 1024
 _PIECE: Final = 256 * 1024
+"""Bytes that are cut into lines at once; far below LINE_LIMIT."""
 _DETECT_LINES: Final = 64
 _DETECT_BYTES: Final = 16 * 1024 * 1024
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
