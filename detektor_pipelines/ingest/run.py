@@ -96,11 +96,14 @@ def _context(paths: Sequence[str | Path], options: IngestOptions) -> ReadContext
 def _store(reading: Reading, journal: Journal, report: IngestReport, background: _BackgroundWriter, masker: Masker) -> None:
     events: list[AgentEvent] = []
     rejections: list[Rejection] = []
+    now = now_us()
     for record in map(masker.record, reading.records()):
         if isinstance(record, Rejection):
             rejections.append(record)
             report.rejected[record.reason] += 1
-        elif (found := problem(record, now_us())) is not None:
+        elif (found := problem(record, now)) is not None and (
+            found := problem(record, now := now_us())
+        ) is not None:  # it may be past by now
             rejections.append(_rejection(record, *found))
             report.rejected[found[0]] += 1
         else:
@@ -108,7 +111,7 @@ def _store(reading: Reading, journal: Journal, report: IngestReport, background:
             report.note(record, reading.reader)
         if len(events) >= BATCH_EVENTS or len(rejections) >= BATCH_EVENTS:
             background.write(events, rejections)
-            events, rejections = [], []
+            events, rejections, now = [], [], now_us()
     for rejection in map(masker.rejection, journal.take_rejections()):
         rejections.append(rejection)
         report.rejected[rejection.reason] += 1
