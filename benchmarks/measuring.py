@@ -90,6 +90,21 @@ def timed(figures: dict[str, Any], name: str, *, processor: str = "") -> Iterato
         figures[processor] = figures.get(processor, 0.0) + time.process_time() - busy
 
 
+def memory_of(process: int) -> float:
+    """Return the megabytes (2²⁰ bytes) that a process and its children hold, what they share counted once; 0 for one that has ended."""
+    kilobytes = 0
+    processes = [process]
+    for each in processes:
+        try:
+            for task in Path(f"/proc/{each}/task").iterdir():
+                processes += map(int, (task / "children").read_text().split())
+            rollup = Path(f"/proc/{each}/smaps_rollup").read_text(encoding="ascii")
+        except OSError:
+            continue
+        kilobytes += sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
+    return kilobytes / 1024
+
+
 def say(text: str) -> None:
     """Tell how far the benchmark is, beside its figures."""
     print(text, file=sys.stderr, flush=True)

@@ -19,7 +19,6 @@ def dagster_hears_of_earlier_days(settings: Settings) -> Iterator[None]:
 
     Takes two quick look-ups, and some seconds when there is something to load. The tables are there already.
     """
-    from detektor_pipelines.stack.servers.dagster import reload_definitions
     from detektor_pipelines.stores.raw_log.state import oldest_event_day
 
     before = oldest_event_day(settings)
@@ -27,5 +26,15 @@ def dagster_hears_of_earlier_days(settings: Settings) -> Iterator[None]:
     if settings.start_date is not None:
         return  # the partitions begin there, whatever the raw log holds
     after = oldest_event_day(settings)
-    if after is not None and (before is None or after < before) and reload_definitions(settings):
+    if after is not None and (before is None or after < before) and _reloaded(settings):
         errors_console().print(f"Dagster's partitions begin on {after} now.", style="dim", highlight=False)
+
+
+def _reloaded(settings: Settings) -> bool:
+    from detektor_pipelines.stack import ports
+
+    if not ports.answers(settings.dagster_code_port):
+        return False
+    from detektor_pipelines.stack.servers.dagster import reload_definitions
+
+    return reload_definitions(settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -166,12 +167,14 @@ def _drain(*, mix: bool, as_json: bool) -> None:
 
 @contextmanager
 def _progress() -> Iterator[tuple[Callable[[int], None], Callable[[int], None]]]:
-    """Show a bar over the bytes read; it is gone when the run ends."""
+    """Show a bar over the bytes read, where somebody may see it; it is gone when the run ends."""
+    if not sys.stderr.isatty():
+        yield lambda _: None, lambda _: None
+        return
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("Reading"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    console = errors_console()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=errors_console(), transient=True) as progress:
         task = progress.add_task("", total=None)
 
         def start(size: int) -> None:

@@ -136,7 +136,7 @@ def schema_of(command: str) -> Schema:
 
 
 def _ingest_report() -> Schema:
-    from detektor_pipelines.stores.raw_log.bulk import IngestCounts
+    from detektor_pipelines.stores.raw_log.writer import IngestCounts
 
     return of(
         IngestCounts,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from detektor_pipelines.stores.raw_log.bulk import IngestCounts
+    from detektor_pipelines.stores.raw_log.writer import IngestCounts
 
 
 def register(app: typer.Typer) -> None:

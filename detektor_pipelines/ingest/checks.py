@@ -41,6 +41,8 @@ TEXT_LIMIT: Final = 256
 ATTRIBUTES_LIMIT: Final = 16_384
 """Bytes of an event's attributes as JSON: a few allowed keys, not the log itself."""
 
+_REMEMBERED: Final = 8192
+_SHORT: Final = 300
 _PROJECT: Final = re.compile(r"[a-z0-9._-]{1,100}")
 _KNOWN_AGENTS: Final = frozenset({*AGENT_TYPES, UNMAPPED})
 
@@ -57,15 +59,41 @@ def problem(event: AgentEvent, now: int | None = None) -> tuple[str, str] | None
         can be counted.
 
     """
-    return (
+    measures, categories = event.measures, event.categories
+    common = (event.raw_name, event.source, event.project, event.session_id, event.agent_type, event.operation)
+    alike = (*common, *measures, None, *categories.items())
+    try:
+        is_known = alike in _FINE
+    except TypeError:  # a list or an object, where a text should be
+        is_known = False
+    if is_known:
+        return (
+            _in_text("event_id", event.event_id, IDENTIFIER_LIMIT)
+            or (None if event.task_id is None else _in_text("task_id", event.task_id, IDENTIFIER_LIMIT))
+            or _in_time(event, now_us() if now is None else now)
+            or _in_measures(measures)
+            or _in_attributes(event.attributes)
+            or _in_extra(event.extra)
+        )
+    found = (
         _in_identity(event)
         or _in_time(event, now_us() if now is None else now)
         or _in_operation(event)
-        or _in_measures(event.measures)
-        or _in_categories(event.categories)
+        or _in_measures(measures)
+        or _in_categories(categories)
         or _in_attributes(event.attributes)
         or _in_extra(event.extra)
     )
+    if found is None and len(event.source) <= _SHORT:  # the checks bound everything else
+        if len(_FINE) >= _REMEMBERED:
+            _FINE.clear()
+        _FINE.add(alike)
+    return found
+
+
+_FINE: Final[set[tuple[object, ...]]] = set()
+"""Of events without a problem what many others have too: names, operation, which measures, and categories with their values. Texts equal
+nothing but the same texts, so what is found here needs no second look."""
 
 
 def _in_identity(event: AgentEvent) -> tuple[str, str] | None:
@@ -74,14 +102,12 @@ def _in_identity(event: AgentEvent) -> tuple[str, str] | None:
         ("raw_name", event.raw_name, TEXT_LIMIT),
         ("source", event.source, None),
     ):
-        reason = _text_problem(value, limit)
-        if reason:
-            return f"{name} {reason}", str(value)
+        if found := _in_text(name, value, limit):
+            return found
     for name in IDENTITIES:
         value = getattr(event, name)
-        reason = None if value is None else _text_problem(value, IDENTIFIER_LIMIT)
-        if reason:
-            return f"{name} {reason}", str(value)
+        if value is not None and (found := _in_text(name, value, IDENTIFIER_LIMIT)):
+            return found
     if event.project is not None and not _PROJECT.fullmatch(event.project):
         return "project holds other characters than a-z 0-9 . _ -", event.project
     if event.agent_type not in _KNOWN_AGENTS:
@@ -89,17 +115,23 @@ def _in_identity(event: AgentEvent) -> tuple[str, str] | None:
     return None
 
 
+def _in_text(name: str, value: Any, limit: int | None) -> tuple[str, str] | None:
+    reason = _text_problem(value, limit)
+    return (f"{name} {reason}", str(value)) if reason else None
+
+
 def _in_time(event: AgentEvent, now: int) -> tuple[str, str] | None:
-    for name, instant in (("occurred_at", event.occurred_at), ("known_at", event.known_at)):
-        if instant is None and name == "known_at":
-            continue
-        if not isinstance(instant, int) or isinstance(instant, bool):
-            return f"{name} is not a timestamp in µs", str(instant)
-        if instant < EARLIEST_US:
-            return f"{name} is before 2020", str(instant)
-        if instant > now + FUTURE_TOLERANCE_US:
-            return f"{name} is in the future", str(instant)
-    return None
+    at, known_at = event.occurred_at, event.known_at
+    found = _instant_problem("occurred_at", at, now)
+    return found if found or known_at is None or known_at is at else _instant_problem("known_at", known_at, now)
+
+
+def _instant_problem(name: str, instant: Any, now: int) -> tuple[str, str] | None:
+    if not _is_integer(instant):
+        return f"{name} is not a timestamp in µs", str(instant)
+    if instant < EARLIEST_US:
+        return f"{name} is before 2020", str(instant)
+    return (f"{name} is in the future", str(instant)) if instant > now + FUTURE_TOLERANCE_US else None
 
 
 def _in_operation(event: AgentEvent) -> tuple[str, str] | None:
@@ -124,6 +156,8 @@ def _in_measures(measures: Mapping[str, Any]) -> tuple[str, str] | None:
         measure = MEASURES.get(name)
         if measure is None:
             return "unknown measure or category", name
+        if type(value) is int and measure.minimum <= value <= measure.maximum:
+            continue
         if found := _measure_problem(name, measure, value):
             return found
     return None
@@ -197,7 +231,7 @@ def _text_problem(value: Any, limit: int | None) -> str | None:
 
 
 def _is_integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return type(value) is int or (isinstance(value, int) and not isinstance(value, bool))
 
 
 @lru_cache(maxsize=64)

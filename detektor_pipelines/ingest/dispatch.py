@@ -38,7 +38,7 @@ class Reading:
 
     Attributes:
         stats: What each reader saw, filled in while `records` is consumed.
-        reader: Whose the record is that `records` yielded last.
+        reader: Whose the records are that `records` yields now.
 
     """
 
@@ -74,9 +74,8 @@ class Reading:
         self._done.update((name, file.source) for file in guests)
         stats = self.stats.setdefault(name, ReadStats())
         reader = cast("Reader", import_module(format_named(name).module))
-        for record in reader.read_many([*own, *(_lines_of(file, name, self._journal) for file in guests)], self._context, stats):
-            self.reader = name
-            yield record
+        self.reader = name
+        yield from reader.read_many([*own, *(_lines_of(file, name, self._journal) for file in guests)], self._context, stats)
         own_files = {file.source: file for file in own}
         for other, sources in stats.elsewhere.items():
             met = self._guests.setdefault(other, {})

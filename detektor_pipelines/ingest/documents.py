@@ -5,7 +5,6 @@ A document is given to its reader as one line (a list as one line for each of it
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -53,6 +52,8 @@ def is_database(beginning: bytes) -> bool:
 
 def is_opencode(path: Path) -> bool:
     """Whether an SQLite database holds OpenCode's tables; False where it cannot be opened as well."""
+    import sqlite3
+
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
             found = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}

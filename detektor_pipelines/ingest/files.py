@@ -50,6 +50,8 @@ STANDARD_INPUT: Final = "-"
 
 _SKIPPED_DIRECTORIES: Final = frozenset({".git", "node_modules", ".venv", "__pycache__"})
 _BLOCK: Final = 1024 * 1024
+_PIECE: Final = 256 * 1024
+"""Bytes that are cut into lines at once; far below LINE_LIMIT."""
 _DETECT_LINES: Final = 64
 _DETECT_BYTES: Final = 16 * 1024 * 1024
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
@@ -416,19 +418,25 @@ def _lines(opener: Opener, name: str, journal: Journal) -> Iterator[Line]:
         journal.rejections[Rejection(name, number + 1, f"the file cannot be read further: {error.strerror}")] = None
 
 
-def _bounded(stream: io.BufferedIOBase) -> Iterator[bytes | int]:
-    """Yield lines; in the place of one over LINE_LIMIT its size."""
-    while line := stream.readline(LINE_LIMIT):
-        if len(line) < LINE_LIMIT or line.endswith(b"\n"):
-            yield line
+def _bounded(stream: Buffered) -> Iterator[bytes | int]:
+    """Yield lines without their end; in the place of one over LINE_LIMIT its size."""
+    begun: list[bytes] = []
+    size = 0
+    while block := stream.read1(_PIECE):
+        first, *others = block.split(b"\n")
+        size += len(first)
+        if size < LINE_LIMIT:
+            begun.append(first)
+        else:
+            begun.clear()  # too long: it is counted and not kept
+        if not others:
             continue
-        size = len(line)
-        del line
-        while rest := stream.readline(_BLOCK):
-            size += len(rest)
-            if rest.endswith(b"\n"):
-                break
-        yield size
+        yield b"".join(begun) if size < LINE_LIMIT else size + 1
+        last = others.pop()
+        yield from others
+        begun, size = [last], len(last)
+    if size:
+        yield b"".join(begun) if size < LINE_LIMIT else size
 
 
 @contextmanager

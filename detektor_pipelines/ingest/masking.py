@@ -14,6 +14,7 @@ import re
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
+from operator import attrgetter
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Final
 
@@ -49,6 +50,9 @@ _DRAWN: Final = re.compile(
     r"(?:[a-z_]{1,20}:){0,2}(?:(?:toolu|srvtoolu|call|msg|req|resp|ws|fc|rs)_[0-9A-Za-z]{1,64}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:[:@#/.][0-9a-z]{1,24}){0,3}"
 )
 """Ids that are most of all there are, and hold nothing: the other rules are not asked."""
+
+_NAMES: Final = ("event_id", "source", "project", "session_id", "task_id")
+_names_of: Final = attrgetter(*_NAMES)
 
 _PERSONS: Final = frozenset(
     (
@@ -120,6 +124,8 @@ class Masker:
         self._key_of = key
         self._texts: dict[str, str] = {}
         self._names: dict[str, str] = {}
+        self._staying: set[tuple[str, Json]] = set()
+        """Categories and their values that are known to stay as they are."""
 
     @classmethod
     def of(cls, settings: Settings) -> Masker:
@@ -137,14 +143,17 @@ class Masker:
     def event(self, event: AgentEvent) -> AgentEvent:
         """Return the event as it may be kept: itself, where nothing is to be masked."""
         changed: dict[str, object] = {}
-        for name in ("event_id", "source", "project", "session_id", "task_id"):
-            value = getattr(event, name)
-            if isinstance(value, str) and (masked := self.name(value)) != value:
+        for name, value in zip(_NAMES, _names_of(event), strict=True):
+            if type(value) is str and (masked := self._names.get(value) or self.name(value)) != value:
                 changed[name] = masked
         if isinstance(event.raw_name, str) and (said := self.text(event.raw_name)) != event.raw_name:
             changed["raw_name"] = said
-        if event.categories and (categories := self._values(event.categories)) is not event.categories:
-            changed["categories"] = categories
+        if event.categories and not self._stays(event.categories):
+            categories = self._values(event.categories)
+            if categories is event.categories:
+                self._remember(event.categories)
+            else:
+                changed["categories"] = categories
         if event.attributes and (attributes := self._values(event.attributes)) is not event.attributes:
             changed["attributes"] = attributes
         if event.extra and (extra := self._values(event.extra)) is not event.extra:
@@ -166,6 +175,18 @@ class Masker:
         if _DRAWN.fullmatch(name):
             return name
         return _remembered(self._names, name, lambda text: mask_name(text[:_TEXT_LIMIT], self._put))
+
+    def _stays(self, values: Mapping[str, Json]) -> bool:
+        """Whether all of these values are known to stay as they are."""
+        try:
+            return values.items() <= self._staying
+        except TypeError:  # one is a list or an object
+            return False
+
+    def _remember(self, values: Mapping[str, Json]) -> None:
+        if len(self._staying) >= _REMEMBERED:
+            self._staying.clear()
+        self._staying.update((name, value) for name, value in values.items() if type(value) is str and len(value) <= _REMEMBERED_LENGTH)
 
     def text(self, text: str) -> str:
         """Mask free text."""

@@ -9,7 +9,7 @@ from glob import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines.language.events import AGENT_TYPES, OPERATIONS, UNMAPPED
-from detektor_pipelines.stores.raw_log.bulk import IngestCounts
+from detektor_pipelines.stores.raw_log.writer import IngestCounts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

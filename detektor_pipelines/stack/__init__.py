@@ -5,6 +5,19 @@ Belongs here: `up`, `wait`, `status` and `down` for the servers that hold a pers
 here: what a server does.
 """
 
-from detektor_pipelines.stack.lifecycle import ServiceStatus, StackStatus, down, status, up, wait
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from detektor_pipelines.stack.lifecycle import ServiceStatus, StackStatus, down, status, up, wait
 
 __all__ = ["ServiceStatus", "StackStatus", "down", "status", "up", "wait"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what starts and ends servers when it is first asked for: who wants to know one server's address alone does not wait for it."""
+    if name not in __all__:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    from detektor_pipelines.stack import lifecycle
+
+    return getattr(lifecycle, name)

@@ -10,7 +10,7 @@ import pytest
 from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.language.records import AgentEvent
 from detektor_pipelines.stores.connections import connect
-from detektor_pipelines.stores.raw_log import chunk
+from detektor_pipelines.stores.raw_log import writer
 from detektor_pipelines.stores.raw_log.bulk import IngestCounts, append
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def test_03_identity_and_event_are_written_together_or_not_at_all(database: Sett
         raise RuntimeError(message)
 
     with monkeypatch.context() as patched:
-        patched.setattr(chunk, "copy_events", broken)
+        patched.setattr(writer, "copy_events", broken)
         with pytest.raises(RuntimeError, match="broken"):
             append(database, [WHOLE])
     assert fetched(database, "SELECT FROM ml_learning.event_ids UNION ALL SELECT FROM ml_learning.agent_events") == []

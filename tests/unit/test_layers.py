@@ -31,6 +31,15 @@ def test_help_loads_nothing_heavy() -> None:
     assert not loaded & set(HEAVY)
 
 
+def test_ingest_writes_without_arrow_and_alembic() -> None:
+    """They take a second and a hundred megabytes, which a small directory of logs would wait for."""
+    loaded = loaded_by(
+        "import detektor_pipelines.cli as cli; cli.build_app([cli.ALONE['ingest']])\n"
+        "import detektor_pipelines.ingest.run, detektor_pipelines.ingest.readers.transcripts, detektor_pipelines.stores.schema"
+    )
+    assert not loaded & {*HEAVY, "adbc_driver_postgresql", "detektor_pipelines.stack.lifecycle", "detektor_pipelines.cli_commands.demo"}
+
+
 @pytest.mark.slow
 def test_definitions_load_without_mlflow_and_feast() -> None:
     loaded = loaded_by("import detektor_pipelines.definitions")

@@ -43,7 +43,7 @@ def record_of(value: Any) -> Record:
 def blocks_of(message: Record) -> list[Record]:
     """Return the content blocks of a message; a message that is plain text has none."""
     content = message.get("content")
-    return [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
+    return [block for block in content if type(block) is dict] if type(content) is list else []
 
 
 def instant_of(value: Any) -> int:
@@ -64,7 +64,7 @@ def instant_of(value: Any) -> int:
     except ValueError:
         reason = f"timestamp {value[:40]!r} is not a timestamp"
         raise UnreadableRecordError(reason) from None
-    since = (instant if instant.tzinfo else instant.replace(tzinfo=UTC)) - EPOCH
+    since = (instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)) - EPOCH
     if since.days < 0:
         reason = f"timestamp {value[:40]!r} is before 1970"
         raise UnreadableRecordError(reason)

@@ -63,9 +63,10 @@ def read_many(files: Sequence[SourceFile], context: ReadContext, stats: ReadStat
             yield from _collect(file, collector, counted)
         for file in group:
             _take_meta(file, collector)
-        counted.orphan_results += sum(call.at is None for call in collector.state.calls.values())
-        events = Emitter(collector.state, names, _projects(collector.state, group, context)).events()
-        yield from sorted(events, key=lambda event: (event.occurred_at, event.event_id))
+        state = collector.state
+        del collector  # what it has seen is not asked for any more
+        counted.orphan_results += sum(call.at is None for call in state.calls.values())
+        yield from Emitter(state, names, _projects(state, group, context)).events()
 
 
 def _groups(files: Sequence[SourceFile]) -> list[list[SourceFile]]:

@@ -1,8 +1,9 @@
-"""Writing the raw log: events in bulk, each event_id once, and what was rejected beside them.
+"""Writing the raw log: whole Arrow tables of events, each event_id once.
 
 One chunk is one transaction: the identities go to `ml_learning.event_ids` first, whose primary key decides between concurrent writers; then
-the new events are copied into `ml_learning.agent_events`; then records of known events are compared (`stores.raw_log.duplicates`) and
-rejections kept. A run that is interrupted leaves whole chunks, and running it again adds the rest.
+the new events are copied into `ml_learning.agent_events`; then records of known events are compared (`stores.raw_log.duplicates`).
+A run that is interrupted leaves whole chunks, and running it again adds the rest. Events in memory go the
+way of `stores.raw_log.writer`, which does the same without Arrow.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ from __future__ import annotations
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Final, Self
 
 from detektor_pipelines.stores.connections import connect_arrow, sqlstate
 from detektor_pipelines.stores.raw_log import chunk
 from detektor_pipelines.stores.raw_log.duplicates import settle
 from detektor_pipelines.stores.raw_log.months import ensure_months, months_of
-from detektor_pipelines.stores.raw_log.table import by_operation, complete, table_of
+from detektor_pipelines.stores.raw_log.table import by_operation, complete
+from detektor_pipelines.stores.raw_log.writer import EventWriter, IngestCounts
 from detektor_pipelines.stores.retries import transactions
 
 if TYPE_CHECKING:
@@ -36,37 +37,6 @@ CHUNK_ROWS: Final = 50_000
 _FIRST_ROWS: Final = 2_000
 _again: Final = transactions(first_pause=0.05)
 _KNOWN_ALREADY: Final = "23505"  # unique violation
-
-
-@dataclass(frozen=True, slots=True)
-class IngestCounts:
-    """What became of the records handed to the store; every record is counted once.
-
-    Attributes:
-        added: New events.
-        known: Stored before with the same body.
-        also_seen: Another text of a stored event: a shorter one, a longer one that now counts, or what was heard of it live.
-        reread: Stored before, but now read differently (agent, project, reader); `reingest` writes them.
-        repaired: The same, written by `reingest`.
-        conflicts: Contradict a stored event; among the rejected.
-        rejected: Rejections kept by this run, conflicts included.
-        rejected_known: Rejections kept by an earlier run.
-        erased: Belong to what was erased (`detektor erase`), and were not stored.
-
-    """
-
-    added: int = 0
-    known: int = 0
-    also_seen: int = 0
-    reread: int = 0
-    repaired: int = 0
-    conflicts: int = 0
-    rejected: int = 0
-    rejected_known: int = 0
-    erased: int = 0
-
-    def __add__(self, other: IngestCounts) -> IngestCounts:
-        return IngestCounts(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
 
 
 def append(settings: Settings, events: Iterable[AgentEvent], rejections: Iterable[Rejection] = (), *, mix: bool = False) -> IngestCounts:
@@ -102,7 +72,7 @@ def append_table(settings: Settings, table: pa.Table, *, mix: bool = False, conn
     chunks = [table.slice(0, first)] if table.num_rows else []
     chunks += [table.slice(start, CHUNK_ROWS) for start in range(first, table.num_rows, CHUNK_ROWS)]
     with ExitStack() as stack:
-        writers = [stack.enter_context(EventWriter(settings, mix=mix)) for _ in range(min(connections, len(chunks)))]
+        writers = [stack.enter_context(TableWriter(settings, mix=mix)) for _ in range(min(connections, len(chunks)))]
         pool = stack.enter_context(ThreadPoolExecutor(max(len(writers), 1)))
 
         def write_share(number: int) -> IngestCounts:
@@ -112,20 +82,18 @@ def append_table(settings: Settings, table: pa.Table, *, mix: bool = False, conn
         return sum(pool.map(write_share, range(len(writers))), IngestCounts())
 
 
-class EventWriter:
+class TableWriter:
     """One connection that appends to the raw log; a context manager, not for several threads at once.
 
     Args:
         settings: Which database.
         mix: Let simulated and real events share the database.
-        reingest: Write events that are read differently now as a higher revision.
 
     """
 
-    def __init__(self, settings: Settings, *, mix: bool = False, reingest: bool = False) -> None:
+    def __init__(self, settings: Settings, *, mix: bool = False) -> None:
         self._settings = settings
         self._mix = mix
-        self._reingest = reingest
         self._stack = ExitStack()
         self._connection: Connection | None = None
         self._months: set[str] = set()
@@ -141,18 +109,6 @@ class EventWriter:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stack.__exit__(kind, error, trace)
-
-    def write(self, events: Sequence[AgentEvent], rejections: Sequence[Rejection] = ()) -> IngestCounts:
-        """Store events and rejections, in one transaction a chunk.
-
-        Raises:
-            UserError: As `append`.
-
-        """
-        counts = self._retried(lambda cursor: _rejected(cursor, rejections)) if rejections else IngestCounts()
-        for start in range(0, len(events), CHUNK_ROWS):
-            counts += self.write_table(table_of(events[start : start + CHUNK_ROWS]))
-        return counts
 
     def write_table(self, table: pa.Table) -> IngestCounts:
         """Store one chunk of `table.COLUMNS`; an event_id that it holds twice is compared with its first record.
@@ -208,15 +164,14 @@ class EventWriter:
     def _compare(self, cursor: Cursor, table: pa.Table, known: int) -> IngestCounts:
         """Judge the records whose event was stored before with another body, and write what follows from it."""
         stored = chunk.stored_with_another_body(cursor)
-        found = settle(stored, chunk.rows_of(chunk.only(table, stored)) if stored else (), reingest=self._reingest)
+        found = settle(stored, chunk.rows_of(chunk.only(table, stored)) if stored else ())
         tally = Counter(verdict.judgement for verdict in found.verdicts.values())
         chunk.write_revisions(cursor, found.revised)
         rejected, rejected_known = chunk.keep_rejections(cursor, found.conflicts)
         return IngestCounts(
             known=known - len(stored) + tally["same"],
             also_seen=tally["shorter"] + tally["longer"] + tally["heard"],
-            reread=0 if self._reingest else tally["reread"],
-            repaired=tally["reread"] if self._reingest else 0,
+            reread=tally["reread"],
             conflicts=tally["conflict"],
             rejected=rejected,
             rejected_known=rejected_known,
@@ -243,12 +198,6 @@ class EventWriter:
 
     def _open(self) -> Connection:
         if self._connection is None:
-            message = "EventWriter is a context manager: use it in a with statement"
+            message = "TableWriter is a context manager: use it in a with statement"
             raise RuntimeError(message)
         return self._connection
-
-
-def _rejected(cursor: Cursor, rejections: Sequence[Rejection]) -> IngestCounts:
-    kept = chunk.rejections_without_erased(cursor, rejections)
-    rejected, rejected_known = chunk.keep_rejections(cursor, kept)
-    return IngestCounts(rejected=rejected, rejected_known=rejected_known, erased=len(rejections) - len(kept))

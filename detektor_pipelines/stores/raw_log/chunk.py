@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines.clock import now_us
-from detektor_pipelines.errors import UserError
 from detektor_pipelines.stores.raw_log import statements
 from detektor_pipelines.stores.raw_log.erased import ASKED, LOCK, SELECT, Erased
 from detektor_pipelines.stores.raw_log.statements import SCHEMA
@@ -65,12 +64,7 @@ def claim_origin(cursor: Cursor, parts: Sequence[pa.Table], *, mix: bool) -> Non
     if mixed or kinds == {simulated}:
         return
     if not mix:
-        there, here = statements.kinds(simulated=simulated)
-        raise UserError(
-            f"The raw log holds {there} events and these are {here}: features over both would say nothing about either.",
-            where="ml_learning.agent_events",
-            fix="Use another database (DETEKTOR_HOME=…), or repeat with --mix to store them together.",
-        )
+        raise statements.other_origin(simulated=simulated)
     cursor.execute(statements.MIX_ORIGINS)
 
 
@@ -83,12 +77,6 @@ def without_erased(cursor: Cursor, parts: Sequence[pa.Table]) -> tuple[list[pa.T
         return list(parts), 0
     kept = [part.filter(pa.array([not erased.covers(row) for row in rows_of(part.select(ASKED))], pa.bool_())) for part in parts]
     return [part for part in kept if part.num_rows], sum(part.num_rows for part in parts) - sum(part.num_rows for part in kept)
-
-
-def rejections_without_erased(cursor: Cursor, rejections: Sequence[Rejection]) -> list[Rejection]:
-    """Drop the rejections that name what was erased."""
-    erased = _erased(cursor)
-    return [each for each in rejections if not erased.is_named_in(each.source, each.excerpt, each.reason, each.event_id or "")]
 
 
 def _erased(cursor: Cursor) -> Erased:

@@ -19,7 +19,7 @@ from detektor_pipelines.clock import from_us, now_us, to_us
 from detektor_pipelines.language.events import CATEGORIES, MEASURES
 from detektor_pipelines.stores.raw_log import erased as erased_before
 from detektor_pipelines.stores.raw_log import statements
-from detektor_pipelines.stores.raw_log.duplicates import Judgement, conflict, settle
+from detektor_pipelines.stores.raw_log.duplicates import Judgement, Settlement, conflict, settle
 from detektor_pipelines.stores.raw_log.erased import Erased
 from detektor_pipelines.stores.raw_log.months import ensure_months
 from detektor_pipelines.stores.raw_log.table import BODY, COLUMNS, INSTANTS, JSON, json_text, normalised_json
@@ -149,13 +149,7 @@ class LiveLog:
     def keep(self, rejections: Iterable[Rejection]) -> int:
         """Store rejections, each once however often it comes; returns how many are new."""
         erased = self._known_erasures()
-        named = [(each.source, each.line, each.reason, each.excerpt, each.event_id) for each in rejections]
-        kept = [each for each in named if not erased.is_named_in(*(str(text) for text in each if text is not None))]
-        if not kept:
-            return 0
-        names = ("source", "line", "reason", "excerpt", "event_id")
-        columns = {name: [_storable(value) for value in values] for name, values in zip(names, zip(*kept, strict=True), strict=True)}
-        return self._connection.execute(_REJECT, {**columns, "at": from_us(now_us())}).rowcount
+        return keep_rejections(self._connection, [each for each in rejections if not _names_what_was_erased(each, erased)])
 
     def holds_simulated_events_only(self) -> bool:
         """Whether the log is one of simulated events, into which no real one may come."""
@@ -256,18 +250,37 @@ class LiveLog:
         """Judge records whose event was stored before with another body, and write what follows from it."""
         if not rows:
             return {}
-        ids = [row["event_id"] for row in rows]
         with self._connection.transaction():
-            self._connection.execute(_LOCK, (ids,))
-            stored = {row[0]: _row_of_stored(row) for row in self._connection.execute(_STORED, (ids,)).fetchall()}
-            found = settle(stored, rows)
-            if found.revised:
-                self._connection.execute(_REVISE, _parameters(found.revised, [body_hash(row) for row in found.revised]))
+            found = settle_differing(self._connection, rows)
             self.keep(found.conflicts)
         return {
             event_id: Outcome(event_id, _STATUS.get(verdict.judgement, "known"), verdict.reason, verdict.judgement)
             for event_id, verdict in found.verdicts.items()
         }
+
+
+def settle_differing(connection: psycopg.Connection, rows: Sequence[Row], *, reingest: bool = False) -> Settlement:
+    """Lock the stored records of events that are stored with another body than in `rows`, judge, and append the revisions that follow.
+
+    Conflicts are the caller's to keep. To be called within a transaction.
+    """
+    ids = [row["event_id"] for row in rows]
+    connection.execute(_LOCK, (ids,))
+    stored = {row[0]: _row_of_stored(row) for row in connection.execute(_STORED, (ids,)).fetchall()}
+    found = settle(stored, rows, reingest=reingest)
+    if found.revised:
+        connection.execute(_REVISE, _parameters(found.revised, [body_hash(row) for row in found.revised]))
+    return found
+
+
+def keep_rejections(connection: psycopg.Connection, rejections: Sequence[Rejection]) -> int:
+    """Store rejections, each once however often it comes; returns how many are new."""
+    if not rejections:
+        return 0
+    named = [(each.source, each.line, each.reason, each.excerpt, each.event_id) for each in rejections]
+    names = ("source", "line", "reason", "excerpt", "event_id")
+    columns = {name: [_storable(value) for value in values] for name, values in zip(names, zip(*named, strict=True), strict=True)}
+    return connection.execute(_REJECT, {**columns, "at": from_us(now_us())}).rowcount
 
 
 def row_of(event: AgentEvent, now: int) -> Row:
@@ -327,6 +340,11 @@ def _row_of_stored(values: Sequence[Any]) -> Row:
     row = dict(zip(COLUMNS, values, strict=True))
     row |= {name: to_us(row[name]) for name in INSTANTS}
     return row | {name: normalised_json(row[name]) for name in JSON}
+
+
+def _names_what_was_erased(rejection: Rejection, erased: Erased) -> bool:
+    said = (rejection.source, rejection.line, rejection.reason, rejection.excerpt, rejection.event_id)
+    return erased.is_named_in(*(str(each) for each in said if each is not None))
 
 
 def _storable(value: str | int | None) -> str | int | None:

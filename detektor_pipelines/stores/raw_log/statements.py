@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from detektor_pipelines.errors import UserError
 from detektor_pipelines.stores.raw_log.table import COLUMNS, JSON
 
 SCHEMA: Final = "ml_learning"
@@ -67,6 +68,16 @@ def first_origin(*, simulated: bool) -> str:
 def kinds(*, simulated: bool) -> tuple[str, str]:
     """Return what a log holds, and what an event of the other kind is, in words."""
     return ("simulated", "real") if simulated else ("real", "simulated")
+
+
+def other_origin(*, simulated: bool) -> UserError:
+    """Return the refusal of events of the other kind than the log holds."""
+    there, here = kinds(simulated=simulated)
+    return UserError(
+        f"The raw log holds {there} events and these are {here}: features over both would say nothing about either.",
+        where="ml_learning.agent_events",
+        fix="Use another database (DETEKTOR_HOME=…), or repeat with --mix to store them together.",
+    )
 
 
 def storable(text: str) -> str:

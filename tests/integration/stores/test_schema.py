@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+from alembic import command
 
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.events import CATEGORIES, MEASURES
@@ -36,6 +37,22 @@ def test_a_second_migration_is_harmless_and_leaves_dagsters_and_mlflows_versions
     with connect(database) as connection:
         tables = connection.execute("SELECT schemaname FROM pg_tables WHERE tablename = 'alembic_version'").fetchall()
     assert tables == [("ml_learning",)]
+
+
+def test_tables_that_are_up_to_date_are_found_so_without_alembic(database: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        message = "asked Alembic"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(command, "upgrade", refuse)
+    migrate(database)
+    for unknown in ("0001", None):
+        with connect(database) as connection:
+            connection.execute("DELETE FROM ml_learning.alembic_version")
+            if unknown:
+                connection.execute("INSERT INTO ml_learning.alembic_version VALUES (%s)", (unknown,))
+        with pytest.raises(RuntimeError, match="asked Alembic"):
+            migrate(database)
 
 
 def test_four_processes_may_migrate_at_once(postgres_server: PostgresServer, tmp_path: Path) -> None:

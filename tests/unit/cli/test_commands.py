@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 import detektor_pipelines
 from detektor_pipelines import __version__
-from detektor_pipelines.cli import build_app
+from detektor_pipelines.cli import ALONE, build_app
 from detektor_pipelines.cli_commands.failures import as_user_error
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.settings import get_settings
@@ -47,6 +47,12 @@ def test_python_runs_the_command_line_too(module: str) -> None:
     wrong = python(module, "no-such-command")
     assert wrong.returncode == 2
     assert "No such command 'no-such-command'" in wrong.stderr
+
+
+def test_a_command_that_is_loaded_alone_is_the_one_of_the_whole_command_line() -> None:
+    for command, group in ALONE.items():
+        alone = CliRunner().invoke(build_app([group]), [command, "--help"])
+        assert (alone.exit_code, alone.output) == (0, run(command, "--help").output)
 
 
 def test_a_module_of_commands_says_that_it_is_no_program() -> None:

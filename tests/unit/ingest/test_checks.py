@@ -83,3 +83,25 @@ def test_whatever_is_outside_a_range_fails(name: str, beyond: int, *, above: boo
     value = MEASURES[name].maximum + beyond if above else MEASURES[name].minimum - beyond
     expected = f"{name} is {'above its maximum' if above else 'below its minimum'}"
     assert (reason(replace(REVIEW, operation=operation.name, measures={name: value})) or "").startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"event_id": ""}, "event_id is empty"),
+        ({"task_id": "t" * 201}, "task_id is longer than 200 characters"),
+        ({"occurred_at": NOW + FUTURE_TOLERANCE_US + 1}, "occurred_at is in the future"),
+        ({"known_at": NOW + FUTURE_TOLERANCE_US + 1}, "known_at is in the future"),
+        ({"measures": {"issues_found": -1}}, "issues_found is below its minimum 0"),
+        ({"attributes": {"text": "x" * 16_384}}, "attributes are longer than 16 KiB of JSON"),
+        ({"extra": {"karma": 1}}, "extra holds what no detektor.toml declares"),
+        ({"categories": {"verdict": "maybe"}}, "verdict is not one of approved, rejected"),
+        ({"session_id": 1}, "session_id is not text"),
+        ({"session_id": True}, "session_id is not text"),
+    ],
+)
+def test_an_event_like_many_good_ones_before_it_is_looked_at_all_the_same(changes: dict[str, Any], expected: str) -> None:
+    usual = replace(REVIEW, task_id="t1", session_id="s1", categories={"verdict": "approved"})
+    assert [reason(replace(usual, event_id=f"r{number}")) for number in range(3)] == [None] * 3
+    assert reason(replace(usual, **changes)) == expected
+    assert reason(usual) is None

@@ -59,6 +59,22 @@ def test_a_line_over_the_limit_is_skipped_and_named_with_its_size(tmp_path: Path
     assert (rejection.line, rejection.reason, rejection.excerpt) == (2, "the line is longer than 1 MiB", "3000001 bytes")
 
 
+@pytest.mark.parametrize("piece", [1, 2, 3, 7])
+def test_lines_are_the_same_wherever_the_pieces_end_in_which_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int
+) -> None:
+    monkeypatch.setattr(files, "LINE_LIMIT", 10)
+    monkeypatch.setattr(files, "_PIECE", piece)
+    content = [b"one", b"", b"123456789", b"1234567890", b"y" * 11, b"  two  ", b"z" * 40, b"", b"end"]
+    for ending in (b"", b"\n"):
+        path = tmp_path / "a.jsonl"
+        path.write_bytes(b"\n".join(content) + ending)
+        journal = Journal()
+        assert lines_of(path, journal) == [(1, b"one"), (3, b"123456789"), (6, b"two"), (9, b"end")]
+        assert [(each.line, each.excerpt) for each in journal.take_rejections()] == [(4, "11 bytes"), (5, "12 bytes"), (7, "41 bytes")]
+        assert journal.lines == 9
+
+
 def test_a_line_of_fifty_megabytes_is_read_and_one_over_the_limit_takes_no_more_memory_than_it(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     with path.open("wb") as stream:

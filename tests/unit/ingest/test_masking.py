@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detektor_pipelines.ingest.masking import excerpt, mask
+from detektor_pipelines.ingest.masking import Masker, excerpt, mask
+from detektor_pipelines.language.records import AgentEvent
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 KEYS = (  # put together here, so that no scanner takes this file for a leak
@@ -62,3 +65,14 @@ def test_an_excerpt_is_one_line_and_short_and_masked_before_it_is_cut() -> None:
 @given(st.text(max_size=600), st.integers(1, 250))
 def test_an_excerpt_never_exceeds_its_limit(text: str, limit: int) -> None:
     assert len(excerpt(text, limit)) <= limit
+
+
+def test_a_category_that_was_left_as_it_is_says_nothing_of_the_same_text_elsewhere() -> None:
+    """What names a person is masked by its name alone, however often the text stood under another one."""
+    masker = Masker(lambda: b"key")
+    event = AgentEvent("e", "unmapped", "main", "tool_call", 0, "log", categories={"tool_name": "ada"})
+    assert [masker.event(event) is event for _ in range(3)] == [True] * 3
+    assert masker.event(replace(event, categories={"tool_name": "ada", "user": "ada"})).categories["user"] != "ada"
+    assert masker.event(replace(event, categories={"tool_name": "ada@example.org"})).categories == {"tool_name": "<email>"}
+    assert masker.event(replace(event, categories={"tool_name": ["ada"]})).categories == {"tool_name": ["ada"]}  # type: ignore[dict-item]
+    assert masker.event(event) is event

@@ -60,6 +60,8 @@ _WITHOUT_EVENTS: Final = frozenset(
 )
 _READ: Final = frozenset({"assistant", "user", "progress", "queue-operation", "pr-link"})
 _MESSAGES: Final = frozenset({"assistant", "user"})
+_TOKENS: Final = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+"""Of a message's usage, in the order of `Usage`."""
 _OTHERS: Final = (_READ | _WITHOUT_EVENTS) - _MESSAGES
 
 
@@ -100,7 +102,7 @@ class Collector:
         if "forkedFrom" in record:
             # A branched session begins with the records of another, and says whose they are.
             record = {**record, "sessionId": text_of(record_of(record["forkedFrom"]).get("sessionId")) or record.get("sessionId")}
-        if kind in {"assistant", "user"}:
+        if kind in _MESSAGES:
             self._message_record(record, source)
         elif kind == "progress":
             data = record_of(record.get("data"))
@@ -122,19 +124,21 @@ class Collector:
             thread.run = self._anchors.get((session, None, run), run) if run else thread.run
 
     def _count(self, record: Record, kind: Any) -> None:
-        self._stats.lines += 1
-        key = _identity(record)
-        if key in self._seen:
+        stats, seen = self._stats, self._seen
+        stats.lines += 1
+        uuid = record.get("uuid")
+        key = hash(uuid) if type(uuid) is str else _identity(record)
+        if key in seen:
             return
-        self._seen.add(key)
-        self._stats.records += 1
+        seen.add(key)
+        stats.records += 1
         if kind in _READ or kind in _WITHOUT_EVENTS:
-            self._stats.types[kind] += 1
+            stats.types[kind] += 1
         else:
-            self._stats.strange[kind if isinstance(kind, str) else "(no type)"] += 1
-        session = text_of(record.get("sessionId"))
-        if session:
-            self._stats.sessions.add(session)
+            stats.strange[kind if isinstance(kind, str) else "(no type)"] += 1
+        session = record.get("sessionId")
+        if session and type(session) is str:
+            stats.sessions.add(session)
 
     def _session(self, record: Record) -> Session:
         return self.state.sessions.setdefault(record.get("sessionId") or "", Session())
@@ -149,21 +153,21 @@ class Collector:
 
     def _message_record(self, record: Record, source: str) -> None:
         at = instant_of(record.get("timestamp"))
-        session_id = text_of(record.get("sessionId"))
-        cwd = text_of(record.get("cwd"))
+        session = text_of(record.get("sessionId"))
+        cwd = record.get("cwd")
         caller = _caller_of(record)
-        if cwd and session_id:
-            session = self._session(record)
-            if session.cwd is None or (at, cwd) < (session.cwd_at, session.cwd):
-                session.cwd, session.cwd_at = cwd, at
+        if session and cwd and type(cwd) is str:
+            known = self.state.sessions.get(session) or self._session(record)
+            if known.cwd is None or (at, cwd) < (known.cwd_at, known.cwd):
+                known.cwd, known.cwd_at = cwd, at
         message = record.get("message")
         if not isinstance(message, dict):
             reason = f"{record['type']} record without a message"
             raise UnreadableRecordError(reason)
         content = message.get("content")
-        if isinstance(content, str) and content.startswith("<") and caller is MAIN:
+        if type(content) is str and content.startswith("<") and caller is MAIN:
             self._notice(record, content, original=False)
-        self._message(record, message, caller, at, source)
+        self._message(record, message, session, caller, at, source)
 
     def _progress(self, record: Record, data: Record, source: str) -> None:
         inner = record_of(data.get("message"))
@@ -178,10 +182,9 @@ class Collector:
             run = self.state.runs.setdefault(parent, Run())
             run.agent_id = run.agent_id or agent_id
         inner = {**inner, "sessionId": record.get("sessionId")}
-        self._message(inner, message, Caller(parent, agent_id, side=True), at, source)
+        self._message(inner, message, text_of(inner["sessionId"]), Caller(parent, agent_id, side=True), at, source)
 
-    def _message(self, record: Record, message: Record, caller: Caller, at: int, source: str) -> None:
-        session = text_of(record.get("sessionId"))
+    def _message(self, record: Record, message: Record, session: str | None, caller: Caller, at: int, source: str) -> None:
         if record.get("type") == "assistant":
             self._answer(record, message, session, caller, at, source)
         blocks = blocks_of(message)
@@ -195,7 +198,7 @@ class Collector:
         for block in results:
             call_id = self._id(text_of(block.get("tool_use_id")), session, caller.agent_id, at)
             if call_id is not None:
-                call = self.state.calls.setdefault(call_id, Call(source=source))
+                call = self.state.calls.get(call_id) or self.state.calls.setdefault(call_id, Call(source=source))
                 if call.ended_at is None or (at, session or "") < (call.ended_at, call.ended_in or ""):
                     call.ended_at, call.ended_in = at, session
                 self._result(call_id, call, block, record.get("toolUseResult") if len(results) == 1 else None, at)
@@ -207,24 +210,22 @@ class Collector:
         message_id = self._id(text_of(message.get("id")), session, caller.agent_id, at)
         if message_id is None or not isinstance(usage, dict):
             return
-        tokens = _usage_of(usage)
         known = self.state.messages.get(message_id)
+        tokens = _usage_of(usage)
         if known:
-            known.session = _first(known.session, session)
+            if known.session != session:
+                known.session = _first(known.session, session)
             if (known.at, known.usage.output_tokens) >= (at, tokens.output_tokens):
                 return
+        else:
+            known = self.state.messages[message_id] = Message(session, caller, source)
         failed = record.get("isApiErrorMessage") is True
         model = text_of(message.get("model"))
-        self.state.messages[message_id] = Message(
-            session=known.session if known else session,
-            caller=known.caller if known else caller,
-            at=at,
-            source=known.source if known else source,
-            model=None if model == SYNTHETIC_MODEL else model,
-            usage=tokens,
-            whole=text_of(message.get("stop_reason")) is not None,
-            error_type=(text_of(record.get("error")) or "api_error") if failed else None,
-        )
+        known.at = at
+        known.model = None if model == SYNTHETIC_MODEL else model
+        known.usage = tokens
+        known.whole = text_of(message.get("stop_reason")) is not None
+        known.error_type = (text_of(record.get("error")) or "api_error") if failed else None
 
     def _side_thread(self, record: Record, message: Record, blocks: list[Record], caller: Caller, at: int, source: str) -> None:
         key = (text_of(record.get("sessionId")), caller.agent_id or "")
@@ -263,7 +264,7 @@ class Collector:
         call_id, name = self._id(text_of(block.get("id")), session, caller.agent_id, at, begins=True), text_of(block.get("name"))
         if call_id is None:
             return
-        call = self.state.calls.setdefault(call_id, Call())
+        call = self.state.calls.get(call_id) or self.state.calls.setdefault(call_id, Call())
         arguments = record_of(block.get("input"))
         # Of copies in several sessions (forks) the first by name has it, as in the store
         is_earliest = call.at is None or (at, session or "") < (call.at, call.session or "")
@@ -347,13 +348,10 @@ class Collector:
 
 
 def _identity(record: Record) -> int:
-    """What makes a record the same one in another file: its uuid; for types without one their own keys, never a text that may be cut.
+    """What makes a record without a uuid the same one in another file: its own keys, never a text that may be cut.
 
     As a hash, for there are millions.
     """
-    uuid = record.get("uuid")
-    if isinstance(uuid, str):
-        return hash(uuid)
     moment = record.get("timestamp") or record_of(record.get("snapshot")).get("timestamp")
     anchors = (record.get("leafUuid"), str(record.get("summary"))[:TEXTS_BEGIN], record.get("messageId"), record.get("prNumber"))
     if moment is None and not (anchors[0] or anchors[2]):
@@ -375,12 +373,7 @@ def _caller_of(record: Record) -> Caller:
 
 
 def _usage_of(usage: Record) -> Usage:
-    return Usage(
-        count_of(usage.get("input_tokens")) or 0,
-        count_of(usage.get("output_tokens")) or 0,
-        count_of(usage.get("cache_read_input_tokens")) or 0,
-        count_of(usage.get("cache_creation_input_tokens")) or 0,
-    )
+    return Usage(*[given if type(given) is int and given >= 0 else count_of(given) or 0 for given in map(usage.get, _TOKENS)])
 
 
 def _duration_of(details: Record) -> int | None:

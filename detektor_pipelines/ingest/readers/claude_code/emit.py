@@ -7,6 +7,8 @@ Event ids: `tool:<tool_use id>`, `msg:<message id>`, `invoke:<tool_use id>`, `wo
 from __future__ import annotations
 
 import re
+from heapq import merge
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from detektor_pipelines.ingest.readers.claude_code.edits import change_of
@@ -37,6 +39,8 @@ ATTRIBUTES: Final = frozenset(
 
 ENDS_COUNT: Final = frozenset({"implement", "deploy", "diagnose"})
 """Work whose failure is an outcome of its own; a review or an advice that was never finished is none."""
+
+_order: Final = attrgetter("occurred_at", "event_id")
 
 _CALLED_AGAIN: Final = re.compile(
     r"(?i)\b(?:re-?(?=review|run|check|implement)|second|third|again|retry|round \d+|attempt \d+|follow-?up)\b[:\s]*|[^\w\s]"
@@ -70,11 +74,11 @@ class Emitter:
         self._agents: dict[str | None, Agent] = {}
 
     def events(self) -> Iterator[AgentEvent]:
-        """Yield all events, of one kind after the other."""
-        yield from self._tool_calls()
-        yield from self._chats()
-        yield from self._subagents()
-        yield from self._derived()
+        """Yield all events by (occurred_at, event_id).
+
+        They are made as they are asked for: all of them at once would be most of what a reading holds in memory.
+        """
+        return merge(self._tool_calls(), self._chats(), sorted([*self._subagents(), *self._derived()], key=_order), key=_order)
 
     def _event(  # noqa: PLR0913 (an event has that many parts)
         self,
@@ -86,26 +90,27 @@ class Emitter:
         source: str,
         *,
         task_id: str | None = None,
-        measures: Mapping[str, int | None] | None = None,
-        categories: Mapping[str, str | None] | None = None,
+        measures: Mapping[str, int | None],
+        categories: Mapping[str, str | None],
         attributes: Mapping[str, Json] | None = None,
         derived: bool = False,
     ) -> AgentEvent:
-        return AgentEvent(
-            event_id=event_id,
-            agent_type=agent.agent_type,
-            raw_name=agent.raw_name,
-            operation=operation,
-            occurred_at=at,
-            known_at=at,
-            source=source,
-            project=self._project_of(session),
-            session_id=session,
-            task_id=task_id,
-            measures={name: value for name, value in (measures or {}).items() if value is not None},
-            categories={name: value[:256] for name, value in (categories or {}).items() if value},
-            attributes={name: value for name, value in (attributes or {}).items() if value is not None},
-            derived=derived or agent.derived,
+        return AgentEvent(  # by position: half the time of names, and there are as many as lines
+            event_id,
+            agent.agent_type,
+            agent.raw_name,
+            operation,
+            at,
+            source,
+            self._project_of(session),
+            session,
+            task_id,
+            at,
+            {name: value for name, value in measures.items() if value is not None},
+            {name: value[:256] for name, value in categories.items() if value},
+            {name: value for name, value in attributes.items() if value is not None} if attributes else {},
+            {},
+            derived or agent.derived,
             reader_revision=READER_REVISION,
         )
 
@@ -125,16 +130,20 @@ class Emitter:
         return self._agents[key]
 
     def _tool_calls(self) -> Iterator[AgentEvent]:
-        for call_id, call in self._state.calls.items():
-            if call.at is None:
-                continue
-            agent, task_id = self._agent(call.session, call.caller, call.at)
+        begun = [
+            (call.ended_at if call.ended_at is not None else call.at, call_id, call)
+            for call_id, call in self._state.calls.items()
+            if call.at is not None
+        ]
+        begun.sort(key=itemgetter(0, 1))
+        for at, call_id, call in begun:
+            agent, task_id = self._agent(call.session, call.caller, call.at or 0)
             outcome = None if call.failed is None else "failure" if call.failed else "cancelled" if call.interrupted else "success"
             yield self._event(
                 f"tool:{call_id}",
                 "tool_call",
                 agent,
-                call.ended_at if call.ended_at is not None else call.at,
+                at,
                 call.home,
                 call.source,
                 task_id=task_id,
@@ -144,7 +153,7 @@ class Emitter:
             )
 
     def _chats(self) -> Iterator[AgentEvent]:
-        for message_id, message in self._state.messages.items():
+        for message_id, message in sorted(self._state.messages.items(), key=lambda item: (item[1].at, item[0])):
             agent, task_id = self._agent(message.session, message.caller, message.at)
             yield self._event(
                 f"msg:{message_id}",

@@ -40,6 +40,9 @@ class Usage(NamedTuple):
     cache_creation_tokens: int
 
 
+NO_TOKENS: Final = Usage(0, 0, 0, 0)
+
+
 @dataclass(slots=True)
 class Session:
     """One session: where it worked first, and the repository its pull requests belong to."""
@@ -87,12 +90,12 @@ class Message:
 
     session: str | None
     caller: Caller
-    at: int
     source: str
-    model: str | None
-    usage: Usage
-    whole: bool
-    error_type: str | None
+    at: int = 0
+    model: str | None = None
+    usage: Usage = NO_TOKENS
+    whole: bool = False
+    error_type: str | None = None
 
 
 @dataclass(slots=True)

@@ -70,6 +70,13 @@ def test_an_event_comes_back_as_it_was_given(database: Settings) -> None:
     assert rows(database, "occurred_at = known_at, ingested_at > known_at, xid IS NOT NULL") == [(True, True, True)]
 
 
+def test_signs_that_mean_something_to_copy_come_back_as_they_were(database: Settings) -> None:
+    odd = "a\\b\tc\nd\re \\N \\."
+    append(database, [review(odd, raw_name=odd, source=odd, session_id="\\N", attributes={"evidence": odd})])
+    assert rows(database, "event_id, raw_name, source, session_id, attributes") == [(odd, odd, odd, "\\N", {"evidence": odd})]
+    assert append(database, [review(odd, raw_name=odd, source=odd, session_id="\\N", attributes={"evidence": odd})]).known == 1
+
+
 def test_a_live_event_is_known_when_it_is_stored(database: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DETEKTOR_NOW", "2026-03-05T10:00:09Z")
     append(database, [review(known_at=None)])
