@@ -34,6 +34,7 @@ from detektor_pipelines.serving.health import FRESH, ServerHealth
 from detektor_pipelines.serving.online_request import ServiceNeededError, VersionsNeededError, answer, check_others, parse
 from detektor_pipelines.serving.openapi import description
 from detektor_pipelines.serving.server_metrics import ServerMetrics
+from detektor_pipelines.serving.shortcut import Shortcut
 from detektor_pipelines.serving.values.last_known import LastKnown
 from detektor_pipelines.serving.values.sources import Sources
 from detektor_pipelines.serving.view_versions import ViewVersions
@@ -42,7 +43,7 @@ from detektor_pipelines.stores.online import values as online
 from detektor_pipelines.web.access import DETAIL, KNOWN, Guard, access_of
 from detektor_pipelines.web.browsers import NoPages, names_of
 from detektor_pipelines.web.problems import MEDIA_TYPE, ProblemError
-from detektor_pipelines.web.request_log import RequestLog
+from detektor_pipelines.web.request_log import Lines, RequestLog
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -92,7 +93,7 @@ def app(settings: Settings | None = None) -> Starlette:
 
     @asynccontextmanager
     async def connected(_: Starlette) -> AsyncIterator[None]:
-        server.sources = Sources(server.settings, server.last_known, server.metrics)
+        shortcut.sources = server.sources = Sources(server.settings, server.last_known, server.metrics)
         gc.collect()
         gc.freeze()  # what is loaded by now stays: looking through it, a collection would hold requests up for 20 ms
         async with server.last_known.keeping():
@@ -106,11 +107,14 @@ def app(settings: Settings | None = None) -> Starlette:
         Route("/metrics", server.exposition, methods=["GET"]),
         Route("/openapi.json", server.openapi, methods=["GET"]),
     ]
+    lines = Lines(sample=chosen.serve_log_sample, slow_ms=chosen.serve_log_slow_ms)
+    names = None if access else names_of(chosen.server_names, chosen.serve_host)
     handlers: dict[Any, Any] = {404: _not_found, 405: _not_found, 500: _failed}
     guard = [Middleware(Guard, access, _OPEN, server.metrics.refused)] if access else []
-    lines = Middleware(RequestLog, sample=chosen.serve_log_sample, slow_ms=chosen.serve_log_slow_ms)
-    pages = Middleware(NoPages, None if access else names_of(chosen.server_names, chosen.serve_host), server.metrics.refused)
-    return Starlette(routes=routes, exception_handlers=handlers, lifespan=connected, middleware=[lines, pages, *guard])
+    middleware = [Middleware(RequestLog, lines=lines), Middleware(NoPages, names, server.metrics.refused), *guard]
+    application = Starlette(routes=routes, exception_handlers=handlers, lifespan=connected, middleware=middleware)
+    application.state.shortcut = shortcut = Shortcut(_READ, chosen, metrics, access, NoPages(application, names), lines)
+    return application
 
 
 @dataclass

@@ -41,7 +41,7 @@ class NoPages:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request through, or answer it."""
         if scope["type"] == "http":
-            problem = self._problem(scope["headers"])
+            problem = self.problem(scope["headers"])
             if problem is not None:
                 if self._refused is not None:
                     self._refused(problem.status)
@@ -50,7 +50,8 @@ class NoPages:
                 return
         await self._app(scope, receive, send)
 
-    def _problem(self, headers: Iterable[tuple[bytes, bytes]]) -> ProblemError | None:
+    def problem(self, headers: Iterable[tuple[bytes, bytes]]) -> ProblemError | None:
+        """Return what is wrong with a request's headers; nothing else is looked at."""
         hosts = [value for name, value in headers if name == b"host"]
         if self._names is not None and not all(is_own(host_of(each), self._names) for each in hosts):
             detail = (

@@ -53,13 +53,21 @@ class Sources:
         except OnlineStoreDownError as error:
             if not self.last_known:
                 raise
-            self._metrics.fallback.inc()
-            if isinstance(error, OnlineStoreLateError):
-                self._metrics.late.inc()
-            return self.last_known.get(online.keys_of(lookups)), "fallback"
+            return self.instead(error, online.keys_of(lookups)), "fallback"
         if chosen := read_log.sampled(lookups, found, self._settings.serve_read_sample):
             self.live.send(read_log.commands(self._settings.project, chosen))
         return found, "redis"
+
+    def instead(self, error: OnlineStoreDownError, keys: Sequence[str]) -> list[bytes | None]:
+        """Return what was kept under some keys, because of an error of Redis."""
+        self._metrics.fallback.inc()
+        if isinstance(error, OnlineStoreLateError):
+            self._metrics.late.inc()
+        return self.last_known.get(keys)
+
+    def is_patient(self, lookups: Sequence[Lookup], keys: Sequence[str] = ()) -> bool:
+        """Whether a read has nothing else to be answered from than Redis; `keys`: of the lookups, when they are at hand."""
+        return not self.last_known.knows(keys or online.keys_of(lookups), len(lookups[0].agent_ids))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -67,4 +75,4 @@ class Sources:
 
     async def _live(self, lookups: Sequence[Lookup]) -> list[bytes | None]:
         keys = online.keys_of(lookups)
-        return await self.live.get(keys, patient=not self.last_known.knows(keys, len(lookups[0].agent_ids)))
+        return await self.live.get(keys, patient=self.is_patient(lookups, keys))
