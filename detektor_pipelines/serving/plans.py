@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from detektor_pipelines.serving.online_request import OnlineRequest
     from detektor_pipelines.serving.requested import ViewPart
-    from detektor_pipelines.stores.online.values import Lookup, OnlineRow
+    from detektor_pipelines.stores.online.values import Lookup
 
 BODY_LIMIT: Final = 16_384
 VALUES_LIMIT: Final = 2_000
@@ -102,9 +102,9 @@ class Plan:
             for number, (part, lookup) in enumerate(zip(request.parts, self.lookups, strict=True))
         ]
         self.read = [each for part in self._parts for each in part.read]
-        self._head = b'{"metadata":{"feature_names":%b,"value_age_seconds":' % orjson.dumps(names_of(request))
+        self._head = b'{"metadata":{"feature_names":%b,"value_age_seconds":{' % orjson.dumps(names_of(request))
         rows_of = others_of(request)
-        self._tail = b"%b},%b" % (
+        self._tail = b"}%b},%b" % (
             b',"rows_of":%b' % orjson.dumps(rows_of) if rows_of else b"",
             b'"results":[%b' % orjson.dumps(agents_result(request), option=orjson.OPT_UTC_Z),
         )
@@ -114,66 +114,75 @@ class Plan:
 
         `found`: what Redis holds under `keys`. None instead of both: the request must be refused for what was found.
         """
-        now, ages = clock.now_us(), {}
+        now, ages, oldest = clock.now_us(), [], None
         texts = [self._head, b"", self._tail]
         for part in self._parts:
             theirs = part.text(found, now)
             if theirs is None:
                 return None
             texts += (b",", theirs)
-            ages[part.name] = part.ages(now)
-        texts[1] = orjson.dumps(ages)
+            ages.append(part.ages(now))
+            if part.oldest is not None and (oldest is None or part.oldest < oldest):
+                oldest = part.oldest
+        texts[1] = b",".join(ages)
         texts.append(b"]}")
-        return b"".join(texts), max((age for some in ages.values() for age in some if age is not None), default=None)
+        return b"".join(texts), None if oldest is None else (now - oldest) / SECOND
 
 
 class _Part:
-    """What is asked of one view, with the values that it was answered from last, and the text of these."""
+    """What is asked of one view, with the values that it was answered from last, and the text of these.
 
-    __slots__ = ("_asked", "_at", "_lookup", "_mark", "_of_others", "_rows", "_spread", "_text", "_true", "_values", "name", "read")
+    `oldest`: the least of the instants up to which these are known to be true, µs UTC; None when there are none.
+    """
 
     def __init__(self, asked: ViewPart, lookup: Lookup, position: dict[str, int], *, of_others: bool) -> None:
-        self.name = asked.name
+        self._name = orjson.dumps(asked.name)
         distinct = list(dict.fromkeys(lookup.agent_ids))
         where = {agent_id: number for number, agent_id in enumerate(distinct)}
         self._asked = asked
         self._lookup = online.Lookup(lookup.project, lookup.view, distinct)
-        *self._at, self._mark = (position[key] for key in online.keys_of([self._lookup]))
-        self._spread = None if len(distinct) == len(lookup.agent_ids) else [where[each] for each in lookup.agent_ids]
+        *self._at, self._mark_at = (position[key] for key in online.keys_of([self._lookup]))
+        self._agents = len(lookup.agent_ids)
+        self._spread = None if len(distinct) == self._agents else [where[each] for each in lookup.agent_ids]
         self._of_others = of_others
         self.read = [(lookup.view.version, agent_id, at) for agent_id, at in zip(distinct, self._at, strict=True)]
+        self.oldest: int | None = None
         self._values: list[bytes | None] = []
-        self._rows: list[OnlineRow | None] = []
+        self._mark: bytes | None = None
         self._true: list[int | None] = []
+        self._statuses: Sequence[str | None] = ()
+        self._since = self._until = 0
         self._text: bytes | None = None
 
     def text(self, found: Sequence[bytes | None], now: int) -> bytes | None:
         """Return the results of the view's features; None when nothing was ever published of others whose features are asked."""
-        values = [found[at] for at in self._at]
-        mark = found[self._mark]
-        if self._text is None or values != self._values or not self._still(mark, now):
-            self._values, self._rows = values, online.rows_at(self._lookup, values, mark, now)
-            self._true = [None if row is None else row.true_up_to for row in self._rows]
-            if self._of_others and not any(self._true):
-                self._text = None
-                return None
-            rows = self._rows if self._spread is None else [self._rows[each] for each in self._spread]
-            self._text = orjson.dumps(results_of(self._asked, rows), option=orjson.OPT_UTC_Z)[1:-1]
+        values, mark = [found[at] for at in self._at], found[self._mark_at]
+        same = values == self._values
+        if not (same and mark == self._mark and self._since <= now <= self._until):
+            self._make(values, mark, now, same=same)
         return self._text
 
-    def ages(self, now: int) -> list[float | None]:
-        """Return the ages in seconds of the rows that `text` has just been made from, by agent."""
+    def ages(self, now: int) -> bytes:
+        """Return the view's name and the ages in seconds, by agent, of the rows that `text` has just been made from."""
         ages = [None if true is None else (now - true) / SECOND for true in self._true]
-        return ages if self._spread is None else [ages[each] for each in self._spread]
+        if len(ages) == 1:
+            return b"%b:[%b]" % (self._name, b",".join([orjson.dumps(ages[0])] * self._agents))
+        return b"%b:%b" % (self._name, orjson.dumps(ages if self._spread is None else [ages[each] for each in self._spread]))
 
-    def _still(self, mark: bytes | None, now: int) -> bool:
-        """Whether every row has the status that it had, by a mark of completeness that may have moved."""
-        through, view = online.instants_of(mark), self._lookup.view
-        for number, row in enumerate(self._rows):
-            if row is None:
-                continue
-            known = row.as_of if row.snapshot is None else max(row.as_of, through.get(online.shard_of(row.agent_id), 0))
-            self._true[number] = known
-            if online.is_in_time(view, known, now) is not (row.status == "PRESENT"):
-                return False
-        return True
+    def _make(self, values: list[bytes | None], mark: bytes | None, now: int, *, same: bool) -> None:
+        """Look at the values, and make the text again unless it is that of the `same` ones and no status is another."""
+        rows = online.rows_at(self._lookup, values, mark, now)
+        self._values, self._mark = values, mark
+        self._true = [None if row is None else row.true_up_to for row in rows]
+        there = [true for true in self._true if true is not None]
+        self.oldest = min(there, default=None)
+        self._since, self._until = online.status_holds(self._lookup.view, there, now)
+        statuses = [None if row is None else row.status for row in rows]
+        if same and self._text is not None and statuses == self._statuses:
+            return
+        self._statuses = statuses
+        if self._of_others and not there:
+            self._text = None
+            return
+        shown = rows if self._spread is None else [rows[each] for each in self._spread]
+        self._text = orjson.dumps(results_of(self._asked, shown), option=orjson.OPT_UTC_Z)[1:-1]

@@ -219,7 +219,7 @@ class Connection(HttpToolsProtocol):
         self._taken = b""
         more = b"".join([b"%b: %b\r\n" % each for each in self.server_state.default_headers])
         end = b"connection: close\r\n\r\n" if self._ending else b"\r\n"
-        self.transport.write(b"".join((STATUS_LINE[200], more, headers, end, content)))
+        self.transport.writelines([b"".join((STATUS_LINE[200], more, headers, end)), content])
         self.server_state.total_requests += 1
         left = self.transport.get_write_buffer_size()
         if left:

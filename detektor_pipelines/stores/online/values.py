@@ -85,6 +85,9 @@ return { there and 1 or 0, furthest }
 Returns which, and where the furthest of them stands now.
 """
 
+_FOR_EVER: Final = 10**15
+"""Thirty years, in µs."""
+
 _VALUE_KEY: Final = re.compile(r"(feast:.*?:[^:#@]*@[^@:#]+):")
 
 FILLING: Final = 1
@@ -595,6 +598,16 @@ def _row(lookup: Lookup, agent_id: str, value: bytes | None, instants: Mapping[i
 def is_in_time(view: StoredView, known: int, now: int) -> bool:
     """Whether a value that is known to be true up to an instant (µs UTC) is neither too old nor ahead of the clock."""
     return known - now <= clock.AHEAD_LIMIT_US and (view.max_age_us is None or now - known <= view.max_age_us)
+
+
+def status_holds(view: StoredView, known: Iterable[int], now: int) -> tuple[int, int]:
+    """Return from when to when, both included and around `now`, no value has another status, by the instants up to which each is true."""
+    since, until = 0, now + _FOR_EVER
+    for each in known:
+        ends = [each - clock.AHEAD_LIMIT_US - 1] + ([] if view.max_age_us is None else [each + view.max_age_us])
+        for end in ends:  # the last instant of a status
+            since, until = (max(since, end + 1), until) if end < now else (since, min(until, end))
+    return since, until
 
 
 @lru_cache(maxsize=256)

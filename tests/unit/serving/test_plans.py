@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from detektor_pipelines import clock
@@ -34,8 +34,11 @@ def packed(view: Any, number: int, as_of: int, *, snapshot: bool) -> bytes:
 
 
 @pytest.fixture
-def _at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clock, "now_us", lambda: NOW)
+def time(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return what the clock says, to be changed."""
+    now = [NOW]
+    monkeypatch.setattr(clock, "now_us", lambda: now[0])
+    return now
 
 
 _references = st.lists(
@@ -70,17 +73,20 @@ def anew(asked: bytes, held: dict[str, bytes]) -> tuple[bytes, float | None] | N
     return answer(request, rows)
 
 
-@pytest.mark.usefixtures("_at")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # each step sets the clock
 @given(
     features=_references,
     agents=st.lists(st.sampled_from(AGENTS), min_size=1, max_size=6),
     stores=st.lists(_stores(), min_size=1, max_size=3),
-    order=st.lists(st.integers(0, 2), min_size=1, max_size=5),
+    order=st.lists(st.tuples(st.integers(0, 2), st.sampled_from([0, 1, 2 * HOUR, 26 * HOUR, -HOUR])), min_size=1, max_size=6),
 )
-def test_it_is_the_answer_of_the_long_way(features: list[str], agents: list[str], stores: list[dict[str, bytes]], order: list[int]) -> None:
-    """Again and again, with the same values and with others."""
+def test_it_is_the_answer_of_the_long_way(
+    time: list[int], features: list[str], agents: list[str], stores: list[dict[str, bytes]], order: list[tuple[int, int]]
+) -> None:
+    """Again and again, with the same values and with others, now and later."""
     known, asked = Plans("detektor", 100), body(features, agents, full_feature_names=True)
-    for number in order:
+    for number, later in order:
+        time[0] = NOW + later
         held = stores[number % len(stores)]
         plan = known.of(asked)
         assert plan is not None
