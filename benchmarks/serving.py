@@ -2,15 +2,17 @@
 
     .venv/bin/python benchmarks/serving.py [--requests 3000] [--seconds 4] [--turns 3] [--beside CHECKOUT] [--without-stock] [--json]
 
-One worker each, ours with access control: each request brings a token. `--beside` lets the feature server of another checkout (with a
-virtual environment of its own) take turns with the others, as `before`. Stock runs with its default, which replaces the worker after 1,000 requests ("recycling"), and with that switched off.
-Latency is of one client that keeps its connection and asks again at once; requests/s is of 16 such clients in one process. Beside them
-stand the bare PING of the same Redis and the bare MGET of the keys that eight agents' answer is made of, in the same turn: as often as
-the answer has them (a project has one row a view, so each stands there eight times), and each once. `eight agents`: all features of all
-eight views for the eight agents of a project, in one request. `new bodies`: each request's bytes are new, so nothing that was worked out
-for another one helps. `half the rate`: ours is asked half as often as it could answer, and so is the bare PING beside it; the time counts
-from when a request was due. `processor`: the server's own, of 16 clients. The SDK is timed up to the values, `to_dict()`: our answer makes its proto
-only when somebody asks for it, which `SDK with proto` does. The last lines are what is asked for, and whether it is met here.
+One worker each, ours with access control: each request brings a token. Stock runs with its default, which replaces the worker after 1,000
+requests ("recycling"), and with that switched off. `--beside` lets the feature server of another checkout (with a virtual environment of
+its own) take turns with the others, as `before`.
+
+Latency is of one client that keeps its connection and asks again at once; requests/s is of 16 such clients in one process, and `processor`
+the server's own time for each of these. Beside them stand the bare PING of the same Redis and the bare MGET of the keys that eight agents'
+answer is made of, in the same turn: as often as the answer has them (a project has one row a view, so each stands there eight times), and
+each once. `eight agents`: all features of all eight views for the eight agents of a project, in one request. `new bodies`: each request's
+bytes are new, so nothing that was worked out for another one helps. `half the rate`: ours is asked half as often as it could answer, and
+so is the bare PING; the time counts from when a request was due. The SDK is timed up to the values, `to_dict()`: our answer makes its
+proto only when somebody asks for it, which `SDK with proto` does. The last lines are what is asked for, and whether it is met here.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class Connection:
     def _connect(self) -> None:
         self.socket = socket.create_connection(("127.0.0.1", self._port), timeout=30)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._received = b""
+        self._room, self._filled = bytearray(262_144), 0
 
     def ask(self) -> None:
         """Send and wait for the answer; a server that closes between two requests is asked again, and the time counts."""
@@ -62,22 +62,23 @@ class Connection:
 
     def heard(self) -> bool:
         """Receive a part; whether the answer is whole."""
-        part = self.socket.recv(262_144)
-        if not part:
+        count = self.socket.recv_into(memoryview(self._room)[self._filled :])
+        if not count:
             raise ConnectionResetError
-        self._received += part
-        end = self._received.find(b"\r\n\r\n")
+        self._filled += count
+        end = self._room.find(b"\r\n\r\n", 0, self._filled)
         if end < 0:
             return False
-        head = self._received[:end].lower()
-        size = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
-        if len(self._received) < end + 4 + size:
+        head = bytes(self._room[:end]).lower()
+        size = end + 4 + int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
+        if self._filled < size:
+            self._room += bytes(max(0, size - len(self._room)))
             return False
         if not head.startswith(b"http/1.1 200"):
-            message = f"A request failed: {self._received[:500]!r}"
+            message = f"A request failed: {bytes(self._room[:500])!r}"
             raise RuntimeError(message)
         self.source = head.partition(b"x-feature-source:")[2].partition(b"\r\n")[0].strip().decode()
-        self._received = b""
+        self._filled = 0
         return True
 
     def reopen(self) -> None:

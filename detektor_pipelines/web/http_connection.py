@@ -45,6 +45,10 @@ HEADS: Final = 4
 KNOWN_HEAD_LIMIT: Final = 2_048
 """Heads that are known of a connection, and bytes of one."""
 
+KNOWN_BODY_LIMIT: Final = 65_536
+_PIECES: Final = 2
+"""Bytes of the body behind a head that is known, and in how many pieces such a request comes."""
+
 _NEW_HEADS: Final = 16
 """How many may be new before one comes again; a client that has another one each time is not looked at any more."""
 
@@ -93,7 +97,8 @@ class Connection(HttpToolsProtocol):
         self._shortcut: Shortcut | None = getattr(getattr(self.app, "state", None), "shortcut", None)
         self._heads: dict[bytes, _Head] = {}
         self._new_heads = 0
-        self._taken = self._held = b""
+        self._taken = self._held = self._begun = self._raw = b""
+        self._pieces = 0
         self._active = 0.0
 
     def connection_made(self, transport: Any) -> None:
@@ -110,7 +115,7 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
         _CONNECTIONS.closed(self._peer)
         self._wait_no_more()
-        self._taken = self._held = b""
+        self._taken = self._held = self._begun = self._raw = b""
         self._heads.clear()
         self.pipeline.clear()
         for cycle in self._earlier:
@@ -119,10 +124,7 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what has come."""
-        if self._refused or self._is_held(data):
-            return
-        between = self._is_between()
-        if between and self._heads and self._is_taken(data):
+        if self._refused or not (data := self._left(data)):
             return
         self._piece = len(data)
         in_body = self._in_body
@@ -137,8 +139,9 @@ class Connection(HttpToolsProtocol):
             not self._in_head and cycle is not None and not cycle.more_body and not cycle.response_complete
         ):  # a whole request, as nearly always
             self._wait_no_more()
-            if between:
-                self._learn(data)
+            if self._raw:
+                self._learn(self._raw)
+                self._raw = b""
             return
         if self._in_head:
             self._head += self._piece
@@ -245,7 +248,7 @@ class Connection(HttpToolsProtocol):
     def timeout_keep_alive_handler(self) -> None:
         """Close a connection on which nothing was asked for long; answers of the shortcut are no reason to move the timer each time."""
         left = self._active + self.timeout_keep_alive - self.loop.time()
-        if self._taken or left > 0:
+        if self._taken or self._begun or left > 0:
             self.timeout_keep_alive_task = self.loop.call_later(max(left, 1.0), self.timeout_keep_alive_handler)
         else:
             super().timeout_keep_alive_handler()
@@ -257,13 +260,19 @@ class Connection(HttpToolsProtocol):
             self.flow.resume_reading()
             self.data_received(data)
 
-    def _is_held(self, data: bytes) -> bool:
-        """Keep what a client sends that does not wait for the shortcut's answer."""
-        if not self._taken:
-            return False
-        self._held += data
-        self.flow.pause_reading()
-        return True
+    def _left(self, data: bytes) -> bytes:
+        """Return what is to be parsed of what has come, nothing when the shortcut has it or is to have it."""
+        if self._taken:  # a client that does not wait for its answer
+            self._held += data
+            self.flow.pause_reading()
+            return b""
+        between = self._is_between()
+        if between:
+            data, begun, self._begun = self._begun + data, bool(self._begun), b""
+            if self._heads and self._is_taken(data, begun=begun):
+                return b""
+        self._note(data, between=between)
+        return data
 
     def _is_between(self) -> bool:
         """Whether nothing of a request is there, and no answer is due."""
@@ -271,11 +280,19 @@ class Connection(HttpToolsProtocol):
             self.cycle is None or self.cycle.response_complete
         )
 
-    def _is_taken(self, data: bytes) -> bool:
-        """Offer the shortcut a request, if it is one and whole, and its head is known."""
+    def _is_taken(self, data: bytes, *, begun: bool) -> bool:
+        """Offer the shortcut a request, if it is one and whole, and its head is known; wait for the rest of one that has just `begun`."""
         end = data.find(b"\r\n\r\n") + 4
         head = self._heads.get(data[:end])
-        if head is None or len(data) - end != head.size or self._shortcut is None:
+        if head is None or self._shortcut is None:
+            return False
+        missing = head.size - (len(data) - end)
+        if missing > 0 and not begun:  # many clients send head and body apart
+            self._begun = data
+            if self._due is None:
+                self._due = self.loop.call_later(self._seconds, self._late)
+            return True
+        if missing:
             return False
         self._new_heads = 0
         self._taken = data
@@ -285,13 +302,24 @@ class Connection(HttpToolsProtocol):
         self._wait_no_more()
         return True
 
+    def _note(self, data: bytes, *, between: bool) -> None:
+        """Keep the bytes of a request that comes in one piece or two, to know its head when it is whole."""
+        self._pieces = 1 if between else self._pieces + 1
+        self._raw = data if between else self._raw + data if self._pieces == _PIECES and len(self._raw) <= KNOWN_HEAD_LIMIT else b""
+
     def _learn(self, data: bytes) -> None:
         """Remember the head of the request that has just come, if it was all that came, and with its length said."""
         if self._shortcut is None or self._new_heads >= _NEW_HEADS:
             return
         end, cycle = data.find(b"\r\n\r\n") + 4, self.cycle
         sizes = [value for name, value in self.headers if name == b"content-length"]
-        if end > KNOWN_HEAD_LIMIT or sizes != [b"%d" % (len(data) - end)] or self._in_body or not cycle.keep_alive:
+        if (
+            end > KNOWN_HEAD_LIMIT
+            or len(data) - end > KNOWN_BODY_LIMIT
+            or sizes != [b"%d" % (len(data) - end)]
+            or self._in_body
+            or not cycle.keep_alive
+        ):
             return
         self._new_heads += 1
         known = self._shortcut.known(cycle.scope)
@@ -308,7 +336,7 @@ class Connection(HttpToolsProtocol):
 
     def _arriving(self) -> bool:
         """Whether a part of a request is there and a part is not."""
-        return self._in_head or (self.cycle is not None and self.cycle.more_body and not self.cycle.response_complete)
+        return bool(self._in_head or self._begun) or (self.cycle is not None and self.cycle.more_body and not self.cycle.response_complete)
 
     def _head_size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)

@@ -87,6 +87,32 @@ def test_only_the_very_same_head_is_known() -> None:
     assert sent(*[request(1, b"cc", chunked=False, padding=3_000)] * 3)[0] == [], "too long to be kept"
 
 
+def test_head_and_body_may_come_apart() -> None:
+    """As Python's own client sends them."""
+    head, body = request(1, b"cc", chunked=False).split(b"cc")[0], b"cc"
+    taken, transport = sent(*[head, body] * 3)
+    assert taken == [body] * 2
+    assert transport.written.count(b"/1=cc") == 3
+    taken, transport = sent(head + body, head, b"c", b"c" + head, body, head + b"c", b"c")
+    assert taken == [body], "in three pieces, or with more behind it, it is the application's"
+    assert transport.written.count(b"/1=cc") == 4
+
+
+def test_what_is_missing_of_a_known_request_is_waited_for_no_longer_than_of_others() -> None:
+    plain = request(1, b"cc", chunked=False)
+
+    async def run() -> tuple[Any, bool]:
+        connection, transport = await fed([plain, plain[:-1]], [True, True], Application())
+        waits = connection._due is not None
+        connection._late()
+        return transport, waits
+
+    transport, waits = asyncio.run(run())
+    assert waits
+    assert b"HTTP/1.1 408" in transport.written
+    assert transport.closed
+
+
 def test_a_client_with_another_head_each_time_costs_no_memory() -> None:
     pieces = [request(1, b"cc", chunked=False).replace(b"Host: a", b"Host: %d" % number) for number in range(100)]
     heads: list[int] = []
