@@ -50,6 +50,7 @@ VALUES_LIMIT: Final = 1_000_000
 
 _TEXT: Final = {str}
 _SHOWN: Final = 3
+_MANY: Final = 1_000
 _SHOWN_TEXT: Final = 100
 
 
@@ -146,10 +147,13 @@ def answer(
     is the time since the last instant up to which it is known to be true.
     """
     now = clock.now_us()
-    results, ages = [agents_result(request)], {}
+    results: list[dict[str, Any]] = [agents_result(request)]
+    ages: dict[str, Any] = {}
+    oldest: float | None = None
     for part, found in zip(request.parts, rows, strict=True):
         results += results_of(part, found)
-        ages[part.name] = [None if row is None else _age(row, now) for row in found]
+        ages[part.name] = _in_pieces(theirs := [None if row is None else _age(row, now) for row in found])
+        oldest = max((age for age in (oldest, *theirs) if age is not None), default=None)
     metadata: dict[str, Any] = {"feature_names": names_of(request), "value_age_seconds": ages}
     if rows_of := others_of(request):
         metadata["rows_of"] = rows_of
@@ -159,7 +163,6 @@ def answer(
         ]
     if request.why:
         metadata["why"] = _why(request, rows, refused)
-    oldest = max((age for by_agent in ages.values() for age in by_agent if age is not None), default=None)
     return orjson.dumps({"metadata": metadata, "results": results}, option=orjson.OPT_UTC_Z), oldest
 
 
@@ -331,12 +334,17 @@ def results_of(part: ViewPart, rows: Sequence[OnlineRow | None]) -> list[dict[st
             values = [None if value is None else int(value) // SECOND for value in values]  # Feast's instants are whole seconds
         results.append(
             {
-                "values": values,
-                "statuses": ["NOT_FOUND" if row is None else row.status_of(feature) for row in rows] if nulls else usual,
+                "values": _in_pieces(values),
+                "statuses": _in_pieces(["NOT_FOUND" if row is None else row.status_of(feature) for row in rows]) if nulls else usual,
                 "event_timestamps": stamps,
             }
         )
     return results
+
+
+def _in_pieces(values: list[Any]) -> Any:
+    """Return what stands for a list in an answer: one of many is turned into JSON by itself, so that others have their turn in between."""
+    return _once(values) if len(values) > _MANY else values
 
 
 def _once(values: list[Any]) -> orjson.Fragment:

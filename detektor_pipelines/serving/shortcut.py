@@ -60,7 +60,6 @@ class Shortcut:
         self._lines = lines
         self._project = settings.project
         self._plans = Plans(settings.project, settings.serve_entities_limit)
-        self._sampler = read_log.Sampler(settings.serve_read_sample)
 
     def known(self, scope: Mapping[str, Any]) -> Head | None:
         """Return what is to be known of a request's head, None for one that is not usual."""
@@ -98,7 +97,7 @@ class Shortcut:
     def sample(self, sources: Sources, plan: Plan, found: list[bytes | None]) -> None:
         """Keep a share of the values that were read, for parity."""
         chosen = []
-        for number in self._sampler.chosen(len(plan.read)):
+        for number in sources.sampler.chosen(len(plan.read)):
             version, agent_id, at = plan.read[number]
             if (packed := found[at]) is not None:
                 chosen.append((version, agent_id, packed))

@@ -16,7 +16,7 @@ application's business. A request that arrives at once, as nearly all do, costs 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
@@ -83,18 +83,24 @@ class _Head(NamedTuple):
 
 
 class Connection(HttpToolsProtocol):
-    """One connection; `_in_head` from a request's first byte to the end of its headers. `_taken`: the request that the shortcut has."""
+    """One connection; `_in_head` from a request's first byte to the end of its headers. `_taken`: the request that the shortcut has.
+
+    `body_limit`: instead of DETEKTOR_SERVE_BODY_LIMIT. An application's `state.refused` is told the status of what is refused here.
+    """
+
+    body_limit: ClassVar[int] = 0
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
         self._seconds = get_settings().serve_request_seconds
         self._in_head = self._in_body = self._refused = self._ending = False
-        self._limit = get_settings().serve_body_limit
+        self._limit = self.body_limit or get_settings().serve_body_limit
+        self._state = getattr(self.app, "state", None)
         self._head = self._piece = self._body = self._rest = 0
         self._peer = ""
         self._due: asyncio.TimerHandle | None = None
         self._earlier: list[RequestResponseCycle] = []
-        self._shortcut: Shortcut | None = getattr(getattr(self.app, "state", None), "shortcut", None)
+        self._shortcut: Shortcut | None = getattr(self._state, "shortcut", None)
         self._heads: dict[bytes, _Head] = {}
         self._new_heads = 0
         self._taken = self._held = self._begun = self._raw = b""
@@ -354,6 +360,8 @@ class Connection(HttpToolsProtocol):
         self._wait_no_more()
         if self.transport.is_closing():
             return
+        if (told := getattr(self._state, "refused", None)) is not None:
+            told(problem.status)
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
             body = problem.body()
             head = [

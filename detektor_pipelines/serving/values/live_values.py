@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextlib import suppress
+from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
 
@@ -114,10 +115,24 @@ class LiveValues:
             OnlineStoreLateError: It has not answered for `DETEKTOR_SERVE_REDIS_LATE_MS`.
 
         """
-        # So many take their time even when all is well
-        awaited = _Awaited(patient=patient or not self._late_seconds or len(keys) > KEYS_A_TRIP)
+        if len(keys) > KEYS_A_TRIP:
+            return await self._many(keys)
+        awaited = _Awaited(patient=patient or not self._late_seconds)
         self.ask(keys, awaited)
         return await awaited.future
+
+    async def _many(self, keys: Sequence[str] | Sequence[bytes]) -> list[bytes | None]:
+        """Read more than one round trip takes, patiently: so many take their time even when all is well, and others go in between.
+
+        From the last key to the first: what says up to when a view's values are complete stands behind them (`online.keys_of`), and must
+        not be newer than they are.
+        """
+        pieces = []
+        for start in reversed(range(0, len(keys), KEYS_A_TRIP)):
+            awaited = _Awaited(patient=True)
+            self.ask(keys[start : start + KEYS_A_TRIP], awaited)
+            pieces.append(await awaited.future)
+        return list(chain.from_iterable(reversed(pieces)))
 
     def ask(self, keys: Sequence[str] | Sequence[bytes], who: Waiting) -> None:
         """Have somebody told the values of some keys, None where there is none.

@@ -28,19 +28,8 @@ def key(project: str) -> str:
     return f"feast:{project}#reads"
 
 
-def sampled(lookups: Iterable[Lookup], answers: Sequence[bytes | None], rate: float) -> list[tuple[str, str, bytes]]:
-    """Choose of a read's answers, each with probability `rate`: (version, agent_id, packed). `answers` as `online.keys_of` asked."""
-    chosen, position = [], 0
-    for each in lookups:
-        for agent_id, packed in zip(each.agent_ids, answers[position:], strict=False):
-            if packed is not None and random.random() < rate:  # noqa: S311  a sample, no secret
-                chosen.append((each.view.version, agent_id, packed))
-        position += len(each.agent_ids) + 1
-    return chosen
-
-
 class Sampler:
-    """Chooses of any number of things each with probability `rate`, as `sampled` does, at the cost of one number a choice."""
+    """Chooses of any number of things each with probability `rate`, at the cost of one random number a choice."""
 
     def __init__(self, rate: float) -> None:
         self._rate = rate
@@ -60,6 +49,18 @@ class Sampler:
         if self._rate <= 0:
             return math.inf
         return 0 if self._rate >= 1 else math.log(1 - random.random()) // math.log(1 - self._rate)  # noqa: S311  a sample, no secret
+
+
+def sampled(lookups: Iterable[Lookup], answers: Sequence[bytes | None], sampler: Sampler) -> list[tuple[str, str, bytes]]:
+    """Choose of a read's answers: (version, agent_id, packed). `answers` as `online.keys_of` asked."""
+    chosen, position = [], 0
+    for each in lookups:
+        for number in sampler.chosen(len(each.agent_ids)):
+            packed = answers[position + number]
+            if packed is not None:
+                chosen.append((each.view.version, each.agent_ids[number], packed))
+        position += len(each.agent_ids) + 1
+    return chosen
 
 
 def commands(project: str, chosen: Iterable[tuple[str, str, bytes]]) -> list[tuple[Any, ...]]:

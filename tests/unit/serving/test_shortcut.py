@@ -12,6 +12,7 @@ from detektor_pipelines.serving.server_metrics import ServerMetrics
 from detektor_pipelines.serving.shortcut import Head, Shortcut
 from detektor_pipelines.serving.values.live_values import OnlineStoreLateError
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError
+from detektor_pipelines.stores.online import read_log
 from detektor_pipelines.web.access import Access
 from detektor_pipelines.web.browsers import NoPages
 from detektor_pipelines.web.request_log import Lines
@@ -29,12 +30,13 @@ BODY = json.dumps({"features": [VIEWS[0].name], "entities": {"agent_id": ["a", "
 class Sources:
     """Redis and what was kept, played: `who` waits."""
 
-    def __init__(self) -> None:
+    def __init__(self, sample: float) -> None:
         self.static, self.live = type("Static", (), {"on": False})(), self
         self.who: Any = None
         self.keys: list[bytes] = []
         self.down: OnlineStoreDownError | None = None
         self.sent: list[Any] = []
+        self.sampler = read_log.Sampler(sample)
 
     def ask(self, keys: list[bytes], who: Any) -> None:
         if self.down:
@@ -72,7 +74,7 @@ class World:
     """A shortcut with what it needs."""
 
     def __init__(self, settings: Settings, access: Access | None = None) -> None:
-        self.metrics, self.sources = ServerMetrics(), Sources()
+        self.metrics, self.sources = ServerMetrics(), Sources(settings.serve_read_sample)
         pages = NoPages(None, frozenset())  # type: ignore[arg-type]
         self.short = Shortcut(PATH, settings, self.metrics, access, pages, Lines(sample=0))
         self.short.sources = self.sources  # type: ignore[assignment]
