@@ -27,7 +27,8 @@ CLIENTS: Final = 16
 class Connection:
     """A client as bare as can be: what it costs itself is the least part of a figure."""
 
-    def __init__(self, port: int, body: bytes) -> None:
+    def __init__(self, port: int, body: bytes, token: str = "") -> None:
+        self._token = token
         self.set_body(body)
         self.source = ""
         self._port = port
@@ -35,13 +36,14 @@ class Connection:
 
     def set_body(self, body: bytes) -> None:
         """Say what is asked from now on."""
-        head = b"POST /get-online-features HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-        self.request = head % len(body) + body
+        known = f"Authorization: Bearer {self._token}\r\n".encode() if self._token else b""
+        head = b"POST /get-online-features HTTP/1.1\r\nHost: localhost\r\n%bContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        self.request = head % (known, len(body)) + body
 
     def _connect(self) -> None:
         self.socket = socket.create_connection(("127.0.0.1", self._port), timeout=30)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._received = b""
+        self._room, self._filled = bytearray(262_144), 0
 
     def ask(self) -> None:
         """Send and wait for the answer; a server that closes between two requests is asked again, and the time counts."""
@@ -60,22 +62,23 @@ class Connection:
 
     def heard(self) -> bool:
         """Receive a part; whether the answer is whole."""
-        part = self.socket.recv(262_144)
-        if not part:
+        count = self.socket.recv_into(memoryview(self._room)[self._filled :])
+        if not count:
             raise ConnectionResetError
-        self._received += part
-        end = self._received.find(b"\r\n\r\n")
+        self._filled += count
+        end = self._room.find(b"\r\n\r\n", 0, self._filled)
         if end < 0:
             return False
-        head = self._received[:end].lower()
-        size = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
-        if len(self._received) < end + 4 + size:
+        head = bytes(self._room[:end]).lower()
+        size = end + 4 + int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
+        if self._filled < size:
+            self._room += bytes(max(0, size - len(self._room)))
             return False
         if not head.startswith(b"http/1.1 200"):
-            message = f"A request failed: {self._received[:500]!r}"
+            message = f"A request failed: {bytes(self._room[:500])!r}"
             raise RuntimeError(message)
         self.source = head.partition(b"x-feature-source:")[2].partition(b"\r\n")[0].strip().decode()
-        self._received = b""
+        self._filled = 0
         return True
 
     def reopen(self) -> None:
@@ -89,6 +92,23 @@ class Connection:
         raise ConnectionRefusedError
 
 
+class Ping:
+    """The bare round trip: a client of Redis that asks for nothing."""
+
+    request: Final = b"PING\r\n"
+
+    def __init__(self, settings: Settings) -> None:
+        self.socket = socket.create_connection((settings.redis_host, settings.redis_port), timeout=30)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if settings.redis_password:
+            self.socket.sendall(b"AUTH %b\r\n" % settings.redis_password.get_secret_value().encode())
+            self.heard()
+
+    def heard(self) -> bool:
+        """Receive the answer."""
+        return bool(self.socket.recv(64))
+
+
 def latencies(ask: Callable[[], object], number: int) -> list[float]:
     """Return the seconds that each of so many calls took."""
     found = []
@@ -99,10 +119,33 @@ def latencies(ask: Callable[[], object], number: int) -> list[float]:
     return found
 
 
-def throughput(port: int, body: bytes, seconds: float) -> float:
+def paced(clients: Sequence[Connection | Ping], rate: float, seconds: float) -> list[float]:
+    """Return the seconds that answers took, each from the instant at which its request was due: so many a second, whoever is free asks."""
+    selector = selectors.SelectSelector()  # waits for microseconds, the default one for milliseconds
+    for each in clients:
+        selector.register(each.socket, selectors.EVENT_READ, each)
+    free, since, found = list(clients), {}, []
+    started = due = time.perf_counter()
+    while due - started < seconds or since:
+        now = time.perf_counter()
+        while free and due <= now and due - started < seconds:
+            client = free.pop()
+            since[client], due = due, due + 1 / rate
+            client.socket.sendall(client.request)
+        for key, _ in selector.select(max(0.0, due - now) if free else 1):
+            if key.data.heard():
+                found.append(time.perf_counter() - since.pop(key.data))
+                free.append(key.data)
+    selector.close()
+    for each in clients:
+        each.socket.close()
+    return found
+
+
+def throughput(port: int, body: bytes, seconds: float, token: str = "") -> float:
     """Return the answers a second of clients that each ask again at once."""
     selector = selectors.DefaultSelector()
-    for connection in [Connection(port, body) for _ in range(CLIENTS)]:
+    for connection in [Connection(port, body, token) for _ in range(CLIENTS)]:
         selector.register(connection.socket, selectors.EVENT_READ, connection)
         connection.socket.sendall(connection.request)
     answered, started = 0, time.perf_counter()

@@ -11,6 +11,8 @@ from detektor_pipelines.cli_commands.clock import let_it_run
 from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
+    import asyncio
+
     from starlette.types import ASGIApp
 
     from detektor_pipelines.settings import Settings
@@ -78,9 +80,30 @@ def collect(
         _log.info("Listening: http://%s:%d/v1/events and /v1/logs. Ctrl-C ends it.", where, chosen)
         application = RequestLog(_guarded(settings, where, app(settings, mix=mix)))
         config = uvicorn.Config(
-            application, log_config=None, log_level="warning", access_log=False, timeout_graceful_shutdown=_STOP_S, server_header=False
+            application,
+            http=_connection(),
+            ws="none",
+            proxy_headers=False,
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=_STOP_S,
+            server_header=False,
         )
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _connection() -> type[asyncio.Protocol]:
+    """Return a connection with the bounds that the feature server's have, and this endpoint's bodies."""
+    from detektor_pipelines.ingest.live.http import BODY_LIMIT
+    from detektor_pipelines.web.http_connection import Connection
+
+    class OfEvents(Connection):
+        """Takes larger bodies."""
+
+        body_limit = BODY_LIMIT
+
+    return OfEvents
 
 
 def _check(settings: Settings, host: str) -> None:

@@ -45,7 +45,7 @@ def serve(
     Only this machine reaches it, unless --host says otherwise; then callers need a token (`detektor token`, or an OIDC provider's). When it
     is told to end, requests that have begun are answered first. `detektor up` keeps one running.
 
-    Example: [bold]curl -s localhost:6566/get-online-features -d '{"features": ["code_review_features:recent_reviews_count"],
+    Example: [bold]curl -s localhost:6566/get-online-features --json '{"features": ["code_review_features:recent_reviews_count"],
     "entities": {"agent_id": ["code-reviewer"]}}'[/]
     """
     from detektor_pipelines import log_lines

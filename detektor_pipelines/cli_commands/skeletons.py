@@ -152,7 +152,7 @@ Run the commands in this directory; `detektor` is in the environment's `bin`, fo
 
        eval "$(detektor env)"
        feast -c feature_repo get-online-features -e agent_id=release-scribe -f release_features:weekly_notes_count
-       curl -s "$DETEKTOR_SERVE_URL/get-online-features" -d '{{"features": ["release_features:weekly_notes_count"], "entities": {{"agent_id": ["release-scribe"]}}}}'
+       curl -s "$DETEKTOR_SERVE_URL/get-online-features" --json '{{"features": ["release_features:weekly_notes_count"], "entities": {{"agent_id": ["release-scribe"]}}}}'
 
 7. End the servers:
 

@@ -51,6 +51,13 @@ LATE: Final = Metric(
     "counter",
     "Of these, the ones that Redis was late for. While it grows, look at Redis' slow log and at the machine's load.",
 )
+REFUSED: Final = Metric(
+    "detektor_serve_refused_total",
+    "counter",
+    "Requests and connections turned away unread: page (Host or Origin), token, peer (too many connections or bad tokens), size, time,"
+    " syntax. While it grows, the log's lines of those statuses say who: docs/security.md.",
+    ("reason",),
+)
 REDIS_UP: Final = Metric("feast_online_redis_up", "gauge", "1 while Redis answers the feature server. 0: docs/runbooks/redis-down.md.")
 AHEAD: Final = Metric(
     "feast_online_ahead_seconds",
@@ -233,7 +240,7 @@ QUERY_SECONDS: Final = Metric(
     "seconds",
 )
 
-SERVING: Final = (LATENCY, REQUESTS, AGENTS, FALLBACK, LATE, REDIS_UP, AHEAD, ONLINE_AGE, ONLINE_FRESH, *loaded.METRICS)
+SERVING: Final = (LATENCY, REQUESTS, AGENTS, FALLBACK, LATE, REFUSED, REDIS_UP, AHEAD, ONLINE_AGE, ONLINE_FRESH, *loaded.METRICS)
 EXPORTER: Final = (
     SERVER_UP,
     SERVER_MEMORY,

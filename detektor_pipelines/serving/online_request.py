@@ -50,6 +50,7 @@ VALUES_LIMIT: Final = 1_000_000
 
 _TEXT: Final = {str}
 _SHOWN: Final = 3
+_MANY: Final = 1_000
 _SHOWN_TEXT: Final = 100
 
 
@@ -146,26 +147,39 @@ def answer(
     is the time since the last instant up to which it is known to be true.
     """
     now = clock.now_us()
-    agents = request.agent_ids
-    results: list[dict[str, Any]] = [
-        {"values": agents, "statuses": ["PRESENT"] * len(agents), "event_timestamps": [clock.EPOCH] * len(agents)}
-    ]
-    names, ages = [JOIN_KEY], {}
+    results: list[dict[str, Any]] = [agents_result(request)]
+    ages: dict[str, Any] = {}
+    oldest: float | None = None
     for part, found in zip(request.parts, rows, strict=True):
-        results += _results(part, found)
-        names += part.names
-        ages[part.name] = [None if row is None else _age(row, now) for row in found]
-    metadata: dict[str, Any] = {"feature_names": names, "value_age_seconds": ages}
-    if of_others := request.of_others():
-        metadata["rows_of"] = {request.parts[number].name: request.rows[number] for number in of_others}
+        results += results_of(part, found)
+        ages[part.name] = _in_pieces(theirs := [None if row is None else _age(row, now) for row in found])
+        oldest = max((age for age in (oldest, *theirs) if age is not None), default=None)
+    metadata: dict[str, Any] = {"feature_names": names_of(request), "value_age_seconds": ages}
+    if rows_of := others_of(request):
+        metadata["rows_of"] = rows_of
     if request.numbers is not None:
         metadata["feature_view_metadata"] = [
             {"name": name} if number is None else {"name": name, "version": number} for name, number in request.numbers
         ]
     if request.why:
         metadata["why"] = _why(request, rows, refused)
-    oldest = max((age for by_agent in ages.values() for age in by_agent if age is not None), default=None)
     return orjson.dumps({"metadata": metadata, "results": results}, option=orjson.OPT_UTC_Z), oldest
+
+
+def names_of(request: OnlineRequest) -> list[str]:
+    """Return what the answer's results are called, in their order."""
+    return [JOIN_KEY, *(name for part in request.parts for name in part.names)]
+
+
+def agents_result(request: OnlineRequest) -> dict[str, Any]:
+    """Return the first of the answer's results: the agents themselves."""
+    agents = request.agent_ids
+    return {"values": agents, "statuses": ["PRESENT"] * len(agents), "event_timestamps": [clock.EPOCH] * len(agents)}
+
+
+def others_of(request: OnlineRequest) -> dict[str, list[str]]:
+    """Return by part the agents whose rows are meant, where those are others than who is asked about."""
+    return {request.parts[number].name: request.rows[number] for number in request.of_others()}
 
 
 def check_others(request: OnlineRequest, rows: Sequence[Sequence[OnlineRow | None]]) -> None:
@@ -307,7 +321,7 @@ def _with_versions(
     return OnlineRequest(parts, agent_ids, rows_of_parts(parts, agent_ids), tuple(numbers.items()) if with_numbers else None, pinned)
 
 
-def _results(part: ViewPart, rows: Sequence[OnlineRow | None]) -> list[dict[str, Any]]:
+def results_of(part: ViewPart, rows: Sequence[OnlineRow | None]) -> list[dict[str, Any]]:
     """Return a view's features. What is the same for most of them is turned into JSON once: it is most of a large answer."""
     stamps = _once([clock.EPOCH if row is None else clock.from_us(row.event_timestamp) for row in rows])
     statuses = ["NOT_FOUND" if row is None else row.status for row in rows]
@@ -320,12 +334,17 @@ def _results(part: ViewPart, rows: Sequence[OnlineRow | None]) -> list[dict[str,
             values = [None if value is None else int(value) // SECOND for value in values]  # Feast's instants are whole seconds
         results.append(
             {
-                "values": values,
-                "statuses": ["NOT_FOUND" if row is None else row.status_of(feature) for row in rows] if nulls else usual,
+                "values": _in_pieces(values),
+                "statuses": _in_pieces(["NOT_FOUND" if row is None else row.status_of(feature) for row in rows]) if nulls else usual,
                 "event_timestamps": stamps,
             }
         )
     return results
+
+
+def _in_pieces(values: list[Any]) -> Any:
+    """Return what stands for a list in an answer: one of many is turned into JSON by itself, so that others have their turn in between."""
+    return _once(values) if len(values) > _MANY else values
 
 
 def _once(values: list[Any]) -> orjson.Fragment:

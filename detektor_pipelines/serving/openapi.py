@@ -21,17 +21,20 @@ if TYPE_CHECKING:
 _STATUSES: Final = {
     400: "The body is not a JSON object.",
     401: "No token, or one that is not good.",
-    403: "The token's holder may not ask.",
+    403: "A page of another origin, or a name that is not the server's; where tokens are asked for, one whose holder may not ask.",
     404: "There is no such view, version or feature service.",
     408: "The request did not arrive in time.",
     410: "Nothing of this version is in the online store.",
     413: "The body is too large, or names too many agents, features or values.",
-    415: "The body says that it is something else than JSON, or is compressed.",
+    415: "The body says that it is something else than JSON, as a form does, or is compressed.",
     422: "The body is JSON, but not such a request, or asks for what can only be null.",
+    429: "Too many connections, or too many bad tokens, of one address.",
+    431: "The headers are too large.",
     500: "An error in the server; its log file says which.",
     503: "What is needed for an answer does not answer: Redis with nothing kept, the registry for a version, the provider of tokens.",
 }
-_READ: Final = (400, 404, 408, 410, 413, 415, 422, 500, 503)
+_ALWAYS: Final = (400, 403, 408, 429, 431, 500)
+_READ: Final = (*_ALWAYS, 404, 410, 413, 415, 422, 503)
 _GUARD: Final = (401, 403, 503)
 
 
@@ -117,7 +120,7 @@ def _health() -> dict[str, Any]:
                 "description": "Redis does not answer; what is left to answer from. With ?fresh, all but OK and STATIC.",
                 "content": content,
             },
-            **_problems(408, 500),
+            **_problems(*_ALWAYS),
         },
     }
 
@@ -128,7 +131,7 @@ def _live() -> dict[str, Any]:
         "operationId": "live",
         "summary": "Whether the process answers; asks nobody",
         "security": [],
-        "responses": {"200": {"description": "It does.", "content": content}, **_problems(408, 500)},
+        "responses": {"200": {"description": "It does.", "content": content}, **_problems(*_ALWAYS)},
     }
 
 
@@ -138,7 +141,7 @@ def _metrics(*, guarded: bool) -> dict[str, Any]:
         "summary": "Figures for Prometheus",
         "responses": {
             "200": {"description": "In Prometheus' text format.", "content": {"text/plain": {"schema": {"type": "string"}}}},
-            **_problems(408, 500, *(_GUARD if guarded else ())),
+            **_problems(*_ALWAYS, *(_GUARD if guarded else ())),
         },
     }
 
@@ -150,7 +153,7 @@ def _itself(*, guarded: bool) -> dict[str, Any]:
         "summary": "This document",
         "responses": {
             "200": {"description": "An OpenAPI document.", "content": {"application/json": {"schema": schema}}},
-            **_problems(408, 500, *(_GUARD if guarded else ())),
+            **_problems(*_ALWAYS, *(_GUARD if guarded else ())),
         },
     }
 
@@ -315,8 +318,9 @@ def _problem() -> dict[str, Any]:
 def _responses() -> dict[str, Any]:
     content = {MEDIA_TYPE: {"schema": _reference("schemas/Problem")}}
     found: dict[str, Any] = {f"Problem{status}": {"description": text, "content": content} for status, text in _STATUSES.items()}
-    for status in (401, 403):
-        found[f"Problem{status}"]["headers"] = {"WWW-Authenticate": {"required": True, "schema": {"type": "string"}}}
+    for status, name in ((401, "WWW-Authenticate"), (429, "Retry-After")):
+        found[f"Problem{status}"]["headers"] = {name: {"required": True, "schema": {"type": "string"}}}
+    found["Problem403"]["headers"] = {"WWW-Authenticate": {"description": "Of a token.", "schema": {"type": "string"}}}
     return found
 
 

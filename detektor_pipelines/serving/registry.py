@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from detektor_pipelines.web.listening import ListenAddress
 
 GRPC_STOP_S: Final = 5
+GRPC_CALLS: Final = 100
+"""Calls at a time, of whomever; a further one is told RESOURCE_EXHAUSTED at once."""
+
 _THREADS: Final = 10
 
 _PAGE: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Feature registry</title>
@@ -109,7 +112,8 @@ def grpc_server(store: FeatureStore, where: ListenAddress, port: int, access: Ac
     from detektor_pipelines.serving.registry_access import CallGuard
 
     interceptors = [CallGuard(access), ErrorInterceptor()]
-    server = grpc.server(ThreadPoolExecutor(_THREADS), interceptors=interceptors, options=options)
+    calls = ThreadPoolExecutor(_THREADS)
+    server = grpc.server(calls, interceptors=interceptors, options=options, maximum_concurrent_rpcs=GRPC_CALLS)
     servicer = RegistryServer(store.registry, store=store)
     RegistryServer_pb2_grpc.add_RegistryServerServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
     state = health.HealthServicer()

@@ -20,11 +20,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import orjson
 
@@ -34,6 +35,7 @@ from detektor_pipelines.serving.health import FRESH, ServerHealth
 from detektor_pipelines.serving.online_request import ServiceNeededError, VersionsNeededError, answer, check_others, parse
 from detektor_pipelines.serving.openapi import description
 from detektor_pipelines.serving.server_metrics import ServerMetrics
+from detektor_pipelines.serving.shortcut import Shortcut
 from detektor_pipelines.serving.values.last_known import LastKnown
 from detektor_pipelines.serving.values.sources import Sources
 from detektor_pipelines.serving.view_versions import ViewVersions
@@ -41,11 +43,12 @@ from detektor_pipelines.stores.connections_redis import OnlineStoreDownError
 from detektor_pipelines.stores.online import values as online
 from detektor_pipelines.web.access import DETAIL, KNOWN, Guard, access_of
 from detektor_pipelines.web.browsers import NoPages, names_of
+from detektor_pipelines.web.peers import PEER, REASONS, TOO_MANY
 from detektor_pipelines.web.problems import MEDIA_TYPE, ProblemError
-from detektor_pipelines.web.request_log import RequestLog
+from detektor_pipelines.web.request_log import Lines, RequestLog
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from starlette.applications import Starlette
     from starlette.requests import Request
@@ -61,15 +64,23 @@ SOURCE_HEADER: Final = "x-feature-source"
 _LARGE: Final = 5_000
 """Values of an answer from which on it is put together in a thread: some 10 ms of work."""
 
+_LARGE_BODY: Final = 16_384
+"""Bytes of a body from which on it is understood there."""
+
+_SWITCH_S: Final = 0.001
+"""How long the thread may work until the event loop has its turn; Python's own is five times that, and an answer takes several turns."""
+
+_Made = TypeVar("_Made")
+
 _JSON: Final = b"application/json"
+_FORMS: Final = (b"application/x-www-form-urlencoded", b"text/plain", b"multipart/form-data")
+"""What a page may send anywhere without asking first; some browsers and proxies leave out the Origin."""
+
 _ROUTES: Final = "POST /get-online-features, GET /health, GET /health/live, GET /metrics and GET /openapi.json"
 _READ: Final = "/get-online-features"
 _FAILED: Final = "The request failed. The log file of `detektor serve` says why, under the X-Request-Id of this answer."
 _OPEN: Final = ("/health", "/health/live")
 """What anybody may ask, also where access is controlled: those who watch over a server have no token."""
-
-_BODY_TYPES: Final = (b"application/json", b"application/x-www-form-urlencoded")
-"""The second is what curl says of any text that it is given."""
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +103,8 @@ def app(settings: Settings | None = None) -> Starlette:
 
     @asynccontextmanager
     async def connected(_: Starlette) -> AsyncIterator[None]:
-        server.sources = Sources(server.settings, server.last_known, server.metrics)
+        shortcut.sources = server.sources = Sources(server.settings, server.last_known, server.metrics)
+        sys.setswitchinterval(_SWITCH_S)
         gc.collect()
         gc.freeze()  # what is loaded by now stays: looking through it, a collection would hold requests up for 20 ms
         async with server.last_known.keeping():
@@ -106,11 +118,19 @@ def app(settings: Settings | None = None) -> Starlette:
         Route("/metrics", server.exposition, methods=["GET"]),
         Route("/openapi.json", server.openapi, methods=["GET"]),
     ]
+    lines = Lines(sample=chosen.serve_log_sample, slow_ms=chosen.serve_log_slow_ms)
+    names = None if access else names_of(chosen.server_names, chosen.serve_host)
     handlers: dict[Any, Any] = {404: _not_found, 405: _not_found, 500: _failed}
-    guard = [Middleware(Guard, access, _OPEN, server.metrics.refused)] if access else []
-    lines = Middleware(RequestLog, sample=chosen.serve_log_sample, slow_ms=chosen.serve_log_slow_ms)
-    pages = Middleware(NoPages, None if access else names_of(chosen.server_names, chosen.serve_host), server.metrics.refused)
-    return Starlette(routes=routes, exception_handlers=handlers, lifespan=connected, middleware=[lines, pages, *guard])
+    guard = (
+        [Middleware(Guard, access, _OPEN, lambda status: metrics.refused(status, PEER if status == TOO_MANY else "token"))]
+        if access
+        else []
+    )
+    middleware = [Middleware(RequestLog, lines=lines), Middleware(NoPages, names, lambda status: metrics.refused(status, "page")), *guard]
+    application = Starlette(routes=routes, exception_handlers=handlers, lifespan=connected, middleware=middleware)
+    application.state.refused = lambda status: metrics.refused(status, REASONS[status], counted=False)
+    application.state.shortcut = shortcut = Shortcut(_READ, chosen, metrics, access, NoPages(application, names), lines)
+    return application
 
 
 @dataclass
@@ -138,11 +158,12 @@ class _Server:
 
         """
         try:
-            request = parse(body, self.settings.serve_entities_limit)
+            request = await self._parsed(body)
         except (VersionsNeededError, ServiceNeededError) as needed:
             request = await self._with_registry(body, needed)
         self.metrics.agents.inc(len(request.agent_ids))
         lookups = request.lookups(self.settings.project)
+        large = request.values > _LARGE
         try:
             found, source = await cast("Sources", self.sources).get(lookups)
         except OnlineStoreDownError as error:
@@ -151,12 +172,17 @@ class _Server:
             detail = "Kept values are served, and they are of the current versions: ask for those, or try again soon; /health says why."
             raise ProblemError(503, detail, {"retry-after": "1"})
         refused = await self._refused(lookups) if request.why and source != "fallback" else []
-        if request.values > _LARGE:  # beside the event loop: others are answered meanwhile
-            loop = asyncio.get_running_loop()
-            content, age = await loop.run_in_executor(self._large, _answered, request, lookups, found, refused, source)
-        else:
-            content, age = _answered(request, lookups, found, refused, source)
+        asked = request, lookups, found, refused, source
+        content, age = await self._aside(_answered_aside, *asked) if large else _answered(*asked)
         return content, {SOURCE_HEADER: source} | ({} if age is None else {AGE_HEADER: f"{age:.3f}"})
+
+    async def _parsed(self, body: bytes) -> OnlineRequest:
+        limit = self.settings.serve_entities_limit
+        return await self._aside(parse, body, limit) if len(body) > _LARGE_BODY else parse(body, limit)
+
+    async def _aside(self, work: Callable[..., _Made], *arguments: Any) -> _Made:
+        """Do what takes long beside the event loop, one after the other: others are answered meanwhile."""
+        return await asyncio.get_running_loop().run_in_executor(self._large, work, *arguments)
 
     async def _refused(self, lookups: Sequence[online.Lookup]) -> list[list[bytes | None]]:
         """Return what was refused of the values read; nothing when Redis went away meanwhile: the values are there."""
@@ -228,6 +254,15 @@ def _answered(
     return answer(request, rows, refused)
 
 
+def _answered_aside(*asked: Any) -> tuple[bytes, float | None]:
+    """Do the same without looking for garbage: among so many values that are all in use it would hold everybody up."""
+    gc.disable()
+    try:
+        return _answered(*asked)
+    finally:
+        gc.enable()
+
+
 class _OnlineFeatures:
     """The hot path, in ASGI's own terms: what Starlette's request and response objects cost is a third of such an answer."""
 
@@ -265,7 +300,7 @@ async def _body(scope: Scope, receive: Receive, limit: int) -> bytes | None:
     for name, value in scope["headers"]:
         if name == b"content-length":
             size = int(value) if value.isdigit() else 0
-        elif name == b"content-type" and value not in _BODY_TYPES:
+        elif name == b"content-type" and value != _JSON:
             _check_type(value)
         elif name == b"content-encoding" and value != b"identity":
             detail = "The body is compressed. Send it uncompressed."
@@ -286,8 +321,9 @@ async def _body(scope: Scope, receive: Receive, limit: int) -> bytes | None:
 
 def _check_type(content_type: bytes) -> None:
     media_type = content_type.partition(b";")[0].strip().lower()
-    if media_type and media_type not in _BODY_TYPES and not media_type.endswith(b"+json"):
-        detail = f"Content-Type is {media_type.decode('latin-1'):.100}. Send application/json."
+    if media_type and media_type != _JSON and not media_type.endswith(b"+json"):
+        what = "what a form of any web page sends" if media_type in _FORMS else "not JSON"
+        detail = f"Content-Type is {media_type.decode('latin-1'):.100}, {what}. Send application/json; with curl: --json instead of -d."
         raise ProblemError(415, detail, {"accept": "application/json"})
 
 

@@ -41,9 +41,9 @@ class ServerMetrics:
         self._registry = CollectorRegistry()
         text, registry = metrics.LATENCY.text, self._registry
         self.latency = Histogram(metrics.LATENCY.declared, text, buckets=BUCKETS, registry=registry)
-        self._requests, self.agents, self.fallback, self.late = (
+        self._requests, self.agents, self.fallback, self.late, self._refused = (
             Counter(each.declared, each.text, each.labels, registry=registry)
-            for each in (metrics.REQUESTS, metrics.AGENTS, metrics.FALLBACK, metrics.LATE)
+            for each in (metrics.REQUESTS, metrics.AGENTS, metrics.FALLBACK, metrics.LATE, metrics.REFUSED)
         )
         self.redis_up = self._gauge(metrics.REDIS_UP, "livemin")
         self.ahead, self.age, self.fresh = (
@@ -73,9 +73,11 @@ class ServerMetrics:
             counter = self._by_status[status] = self._requests.labels(str(status))
         counter.inc()
 
-    def refused(self, status: int) -> None:
-        """Note a request that was turned away unread, because of who asks."""
-        self._requests.labels(str(status)).inc()
+    def refused(self, status: int, reason: str, *, counted: bool = True) -> None:
+        """Note what was turned away unread, because of who asks or how; `counted`: with the answers too, as it was a whole request."""
+        self._refused.labels(reason).inc()
+        if counted:
+            self._requests.labels(str(status)).inc()
 
     def exposition(self) -> tuple[bytes, str]:
         """Return the metrics as Prometheus reads them, and their media type."""

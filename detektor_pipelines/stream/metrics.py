@@ -128,7 +128,8 @@ _logger = logging.getLogger(__name__)
 def serve(settings: Settings, health: Health, port: int) -> AbstractContextManager[None]:
     """Answer `GET /metrics` and `GET /health` while open; not, with a word in the log file, when another has the port."""
     try:
-        return serving(port, _Metrics(settings, health), lambda: health_page(health), host=settings.stream_metrics_host)
+        host, names = settings.stream_metrics_host, (settings.server_names or "").split(",")
+        return serving(port, _Metrics(settings, health), lambda: health_page(health), host=host, names=names)
     except OSError as error:
         _logger.warning("No metrics: port %d: %s. Give another one by --metrics-port.", port, error)
         return nullcontext()

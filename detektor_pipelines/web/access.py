@@ -21,7 +21,7 @@ from detektor_pipelines.web.problems import MEDIA_TYPE, ProblemError
 from detektor_pipelines.web.tokens import TokenFile, digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -53,8 +53,16 @@ class Access:
         self._asking: dict[bytes, asyncio.Task[Caller | None]] = {}
 
     def known(self, token: str) -> Caller | None:
-        """Return who a token is of without asking anybody; None when that is not known here."""
-        digest = digest_of(token)
+        """Return who a token is of without asking anybody; None when that is not known here.
+
+        Raises:
+            ProblemError: A moment ago the provider said that its holder may not ask.
+
+        """
+        return self.known_by(digest_of(token))
+
+    def known_by(self, digest: bytes) -> Caller | None:
+        """Return whose token has a digest; otherwise as `known`."""
         if self._tokens is not None and (name := self._tokens.name_of(digest)) is not None:
             return Caller(name)
         kept = self._known.get(digest)
@@ -71,7 +79,7 @@ class Access:
             ProblemError: 401 without a good token, 403 when its holder may not ask, 503 when the provider cannot be asked.
 
         """
-        token = _bearer(header)
+        token = bearer(header)
         found = self.known(token)
         if found is None and self._provider is not None:
             found = await self._asked(self._provider, token)
@@ -145,7 +153,7 @@ class Guard:
         header, peer = authorization(scope), str((scope.get("client") or ("",))[0])
         problem = None if header is None else self._bad.problem(peer)
         if problem is not None:
-            found = self._access.known(_bearer(header))
+            found = self._access.known(bearer(header))
             if found is None:
                 raise problem
             return found
@@ -223,7 +231,7 @@ def check_provider(settings: Settings) -> None:
         )
 
 
-def authorization(scope: Scope) -> bytes | None:
+def authorization(scope: Mapping[str, Any]) -> bytes | None:
     """Return a request's Authorization header."""
     for name, value in scope["headers"]:
         if name == b"authorization":
@@ -240,7 +248,13 @@ async def answer(problem: ProblemError, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def _bearer(header: bytes | str | None) -> str:
+def bearer(header: bytes | str | None) -> str:
+    """Return the token of an Authorization header.
+
+    Raises:
+        ProblemError: 401; there is none.
+
+    """
     text = header.decode("latin-1") if isinstance(header, bytes) else header
     if text is None:
         raise ProblemError(401, "The request has no token. Send one: Authorization: Bearer <token>.", challenge())

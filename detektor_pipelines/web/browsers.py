@@ -40,29 +40,34 @@ class NoPages:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request through, or answer it."""
-        if scope["type"] == "http":
-            problem = self._problem(scope["headers"])
+        if scope["type"] in {"http", "websocket"}:
+            problem = self.problem(scope["headers"])
             if problem is not None:
                 if self._refused is not None:
                     self._refused(problem.status)
                 scope[DETAIL] = problem.detail
-                await answer(problem, send)
+                if scope["type"] == "http":
+                    await answer(problem, send)
+                else:  # before it is accepted that is a 403
+                    await send({"type": "websocket.close"})
                 return
         await self._app(scope, receive, send)
 
-    def _problem(self, headers: Iterable[tuple[bytes, bytes]]) -> ProblemError | None:
-        hosts = [value for name, value in headers if name == b"host"]
-        if self._names is not None and not all(is_own(host_of(each), self._names) for each in hosts):
-            detail = (
-                f"This server is not called {hosts[0].decode('latin-1')[:100]!r}. Use its address, or name it in DETEKTOR_SERVER_NAMES."
-            )
-            return ProblemError(403, detail)
-        origins = [value for name, value in headers if name == b"origin"]
-        if not all(_authority(each) in hosts for each in origins):
-            return ProblemError(
-                403, "Requests of web pages elsewhere (Origin) are refused. Ask from a program, or through a proxy of yours."
-            )
-        return None
+    def problem(self, headers: Iterable[tuple[bytes, bytes]]) -> ProblemError | None:
+        """Return what is wrong with a request's headers; nothing else is looked at."""
+        return page_problem(headers, self._names)
+
+
+def page_problem(headers: Iterable[tuple[bytes, bytes]], names: frozenset[str] | None) -> ProblemError | None:
+    """Return why a request is refused by its headers, names in lower case; `names` as `NoPages` has them, in lower case."""
+    hosts = [value for name, value in headers if name == b"host"]
+    if names is not None and not all(is_own(host_of(each), names) for each in hosts):
+        detail = f"This server is not called {hosts[0].decode('latin-1')[:100]!r}. Use its address, or name it in DETEKTOR_SERVER_NAMES."
+        return ProblemError(403, detail)
+    origins = [value for name, value in headers if name == b"origin"]
+    if not all(_authority(each) in hosts for each in origins):
+        return ProblemError(403, "Requests of web pages elsewhere (Origin) are refused. Ask from a program, or through a proxy of yours.")
+    return None
 
 
 def _authority(origin: bytes) -> bytes:

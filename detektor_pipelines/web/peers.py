@@ -13,6 +13,11 @@ from typing import Final
 from detektor_pipelines.web.addresses import is_loopback
 from detektor_pipelines.web.problems import ProblemError
 
+TOO_MANY: Final = 429
+PEER: Final = "peer"
+REASONS: Final = {400: "syntax", 408: "time", 413: "size", TOO_MANY: PEER, 431: "size"}
+"""Why a connection is refused what it sends, by the status that it is told: few words, for metrics."""
+
 PEERS: Final = 10_000
 CONNECTIONS: Final = 256
 LOOPBACK_CONNECTIONS: Final = 4_096
@@ -42,7 +47,7 @@ class BadTokens:
         if left <= 0 or count < (LOOPBACK_BAD_TOKENS if is_loopback(peer) else BAD_TOKENS):
             return None
         return ProblemError(
-            429, "Too many bad tokens came from this address. Send a good one, or wait.", {"retry-after": f"{int(left) + 1}"}
+            TOO_MANY, "Too many bad tokens came from this address. Send a good one, or wait.", {"retry-after": f"{int(left) + 1}"}
         )
 
     def __len__(self) -> int:
@@ -53,15 +58,16 @@ class BadTokens:
 class Connections:
     """Counts open connections by peer: one that has none is not in the table, so it is bounded by what is open."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = CONNECTIONS, of_loopback: int = LOOPBACK_CONNECTIONS) -> None:
         self._open: Counter[str] = Counter()
+        self._limit, self._of_loopback = limit, of_loopback
 
     def opened(self, peer: str) -> ProblemError | None:
         """Count one more; return what it is told when there are too many of this peer."""
         self._open[peer] += 1
-        if self._open[peer] <= (LOOPBACK_CONNECTIONS if is_loopback(peer) else CONNECTIONS):
+        if self._open[peer] <= (self._of_loopback if is_loopback(peer) else self._limit):
             return None
-        return ProblemError(429, "Too many connections are open from this address. Close some, or keep fewer.", {"retry-after": "1"})
+        return ProblemError(TOO_MANY, "Too many connections are open from this address. Close some, or keep fewer.", {"retry-after": "1"})
 
     def closed(self, peer: str) -> None:
         """Count one less."""

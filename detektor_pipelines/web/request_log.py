@@ -14,12 +14,13 @@ import random
 import re
 import time
 from typing import TYPE_CHECKING, Any, Final
-from uuid import uuid4
 
 from detektor_pipelines.log_lines import REQUEST_ID
 from detektor_pipelines.web.access import DETAIL, KNOWN
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADER: Final = "x-request-id"
@@ -34,21 +35,58 @@ _QUIET: Final = ("/health", "/health/live", "/healthz", "/metrics")
 _log = logging.getLogger(__name__)
 
 
-class RequestLog:
-    """ASGI middleware, the outermost.
+class Lines:
+    """Writes them, as many as are worth it.
 
     Args:
-        app: What answers.
         sample: The share of good and quick answers that has a line, 0 to 1.
         slow_ms: From when on an answer always has one.
 
     """
 
-    def __init__(self, app: ASGIApp, *, sample: float = 1.0, slow_ms: float = 50.0) -> None:
-        self._app = app
+    def __init__(self, *, sample: float = 1.0, slow_ms: float = 50.0) -> None:
         self._sample = sample
         self._slow_s = slow_ms / 1_000
         self._second = self._lines = self._left_out = 0
+
+    def note(self, scope: Mapping[str, Any], status: int, seconds: float) -> None:
+        """Write a line of an answer, if it is worth one; status 0: the client left."""
+        if self.is_worth(scope["path"], status, seconds):
+            self.write(scope, status, seconds)
+
+    def is_worth(self, path: str, status: int, seconds: float) -> bool:
+        """Whether an answer has a line: what went wrong and what was slow always, of the others a share."""
+        if status >= _REFUSED or status == 0:
+            return True
+        return path not in _QUIET and (seconds >= self._slow_s or self._sample >= 1 or random.random() < self._sample)  # noqa: S311 - no secret
+
+    def write(self, scope: Mapping[str, Any], status: int, seconds: float) -> None:
+        """Write a line of an answer, unless there were too many in this second."""
+        now = int(time.monotonic())
+        if now != self._second:
+            self._second, self._lines = now, 0
+        self._lines += 1
+        if self._lines > LINES_A_SECOND:
+            self._left_out += 1
+            return
+        level = logging.ERROR if status >= _FAILED else logging.WARNING if status >= _REFUSED else logging.INFO
+        fields: dict[str, Any] = {"method": scope["method"], "path": scope["path"][:_PATH_SHOWN], "status": status or "client left"}
+        fields |= {"ms": round(seconds * 1_000, 3), "client": (scope.get("client") or ("", 0))[0]}
+        if caller := scope.get(KNOWN):
+            fields["caller"] = caller.name
+        if detail := scope.get(DETAIL):
+            fields["detail"] = detail
+        if self._left_out:
+            fields["lines_left_out"], self._left_out = self._left_out, 0
+        _log.log(level, "request", extra=fields)
+
+
+class RequestLog:
+    """ASGI middleware, the outermost. `lines` are shared with what answers beside it; else they are as `sample` and `slow_ms` say."""
+
+    def __init__(self, app: ASGIApp, *, lines: Lines | None = None, sample: float = 1.0, slow_ms: float = 50.0) -> None:
+        self._app = app
+        self._lines = lines or Lines(sample=sample, slow_ms=slow_ms)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, its answer with the id, and write the line."""
@@ -71,42 +109,22 @@ class RequestLog:
         try:
             await self._app(scope, receive, sending)
         finally:
-            seconds = time.perf_counter() - started
-            if self._worth_a_line(scope["path"], status, seconds):
-                self._write(scope, status, seconds)
-
-    def _worth_a_line(self, path: str, status: int, seconds: float) -> bool:
-        if status >= _REFUSED or status == 0:
-            return True
-        if path in _QUIET:
-            return False
-        return seconds >= self._slow_s or self._sample >= 1 or random.random() < self._sample  # noqa: S311 - no secret
-
-    def _write(self, scope: Scope, status: int, seconds: float) -> None:
-        now = int(time.monotonic())
-        if now != self._second:
-            self._second, self._lines = now, 0
-        self._lines += 1
-        if self._lines > LINES_A_SECOND:
-            self._left_out += 1
-            return
-        level = logging.ERROR if status >= _FAILED else logging.WARNING if status >= _REFUSED else logging.INFO
-        fields: dict[str, Any] = {"method": scope["method"], "path": scope["path"][:_PATH_SHOWN], "status": status or "client left"}
-        fields |= {"ms": round(seconds * 1_000, 3), "client": (scope.get("client") or ("", 0))[0]}
-        if caller := scope.get(KNOWN):
-            fields["caller"] = caller.name
-        if detail := scope.get(DETAIL):
-            fields["detail"] = detail
-        if self._left_out:
-            fields["lines_left_out"], self._left_out = self._left_out, 0
-        _log.log(level, "request", extra=fields)
+            self._lines.note(scope, status, time.perf_counter() - started)
 
 
 def id_of(scope: Scope) -> str:
     """Return the id that the client gave, or a new one when it gave none that may stand in a header and in a log."""
-    for name, value in scope["headers"]:
+    return id_given(scope["headers"]) or new_id()
+
+
+def id_given(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """Return the id that the client gave, None when it gave none that may stand in a header and in a log."""
+    for name, value in headers:
         if name == b"x-request-id":
-            if _GIVEN.fullmatch(value):
-                return str(value, "ascii")
-            break
-    return uuid4().hex
+            return str(value, "ascii") if _GIVEN.fullmatch(value) else None
+    return None
+
+
+def new_id() -> str:
+    """Return an id that no other request has; no secret, so it need not cost what one does."""
+    return f"{random.getrandbits(128):032x}"

@@ -39,7 +39,7 @@ def run(settings: Settings, stop: threading.Event, *, host: str, port: int) -> N
         return 200, {"status": "OK", "definitions": definitions()}
 
     try:
-        server = serving(port, collector, health, host=host)
+        server = serving(port, collector, health, host=host, names=(settings.server_names or "").split(","))
     except OSError as error:
         raise UserError(
             f"The port cannot be opened: {error.strerror}.",

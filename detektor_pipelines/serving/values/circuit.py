@@ -41,16 +41,22 @@ class Circuit:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Let the breaker see how the block ends: an `OnlineStoreDownError` opens the circuit, anything else is an answer."""
+        """Open the circuit when the block ends with an `OnlineStoreDownError`; anything else is an answer."""
         try:
-            with self._breaker.calling():
-                yield
+            yield
         except OnlineStoreDownError as error:
-            if self._probing is None:
-                _log.warning("%s (%s)", error.what, error.where)
-                self._probing = asyncio.get_running_loop().create_task(self._until_closed())
-            self._last = again(error)
+            self.open_for(error)
             raise
+
+    def open_for(self, error: OnlineStoreDownError) -> None:
+        """Ask no more, and begin to probe. The breaker is told of failures alone: of one that is closed an answer changes nothing."""
+        if self._closed:
+            with suppress(OnlineStoreDownError), self._breaker.calling():
+                raise error
+        if self._probing is None:
+            _log.warning("%s (%s)", error.what, error.where)
+            self._probing = asyncio.get_running_loop().create_task(self._until_closed())
+        self._last = again(error)
 
     async def close(self) -> None:
         """End the probe."""

@@ -16,7 +16,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from itertools import chain
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
 
 from detektor_pipelines.serving.values.circuit import Circuit, again
 from detektor_pipelines.stores.connections_redis import (
@@ -47,20 +49,51 @@ class OnlineStoreLateError(OnlineStoreDownError):
     """Redis has not answered for a moment; it may yet."""
 
 
-class _Asked(NamedTuple):
-    """Who waits for the values of some keys. `patient`: until Redis has answered or is away, however late that is."""
+class Waiting(Protocol):
+    """Who waits for some values. It is told once; a fault of its own must not leave it."""
 
-    keys: Sequence[str]
-    answer: asyncio.Future[list[bytes | None]]
-    patient: bool
+    def patient(self) -> bool:
+        """Whether it waits until Redis has answered or is away, however late that is; asked only when Redis is late."""
+
+    def done(self) -> bool:
+        """Whether nobody waits any more."""
+
+    def answered(self, values: list[bytes | None]) -> None:
+        """Take the values."""
+
+    def failed(self, error: Exception) -> None:
+        """Take what happened instead."""
+
+
+class _Asked(NamedTuple):
+    """Who waits for the values of some keys."""
+
+    keys: Sequence[str] | Sequence[bytes]
+    who: Waiting
+
+
+class _Awaited:
+    """A future that waits."""
+
+    def __init__(self, *, patient: bool) -> None:
+        self.future: asyncio.Future[list[bytes | None]] = asyncio.get_running_loop().create_future()
+        self.done = self.future.done
+        self.answered = self.future.set_result
+        self.failed = self.future.set_exception
+        self._patient = patient
+
+    def patient(self) -> bool:
+        """As it was told."""
+        return self._patient
 
 
 class LiveValues:
     """Answers of Redis. To be made and closed inside the event loop that uses it."""
 
     def __init__(self, settings: Settings) -> None:
-        self._clients = [_client(settings) for _ in range(LANES)]
-        self._idle = list(self._clients)
+        self._idle = [_client(settings) for _ in range(LANES)]
+        self._aside = _client(settings)  # for all but the round trips, which have their connections for themselves
+        self._clients = [*self._idle, self._aside]
         self._seconds = settings.serve_redis_timeout_ms / 1_000
         self._late_seconds = settings.serve_redis_late_ms / 1_000
         self._waiting: deque[_Asked] = deque()
@@ -74,7 +107,7 @@ class LiveValues:
         """Why Redis is not asked now; None while it is."""
         return self._circuit.why
 
-    async def get(self, keys: Sequence[str], *, patient: bool = True) -> list[bytes | None]:
+    async def get(self, keys: Sequence[str] | Sequence[bytes], *, patient: bool = True) -> list[bytes | None]:
         """Return the values of some keys, None where there is none. Who is not `patient` rather has an error than a late answer.
 
         Raises:
@@ -82,15 +115,38 @@ class LiveValues:
             OnlineStoreLateError: It has not answered for `DETEKTOR_SERVE_REDIS_LATE_MS`.
 
         """
+        if len(keys) > KEYS_A_TRIP:
+            return await self._many(keys)
+        awaited = _Awaited(patient=patient or not self._late_seconds)
+        self.ask(keys, awaited)
+        return await awaited.future
+
+    async def _many(self, keys: Sequence[str] | Sequence[bytes]) -> list[bytes | None]:
+        """Read more than one round trip takes, patiently: so many take their time even when all is well, and others go in between.
+
+        From the last key to the first: what says up to when a view's values are complete stands behind them (`online.keys_of`), and must
+        not be newer than they are.
+        """
+        pieces = []
+        for start in reversed(range(0, len(keys), KEYS_A_TRIP)):
+            awaited = _Awaited(patient=True)
+            self.ask(keys[start : start + KEYS_A_TRIP], awaited)
+            pieces.append(await awaited.future)
+        return list(chain.from_iterable(reversed(pieces)))
+
+    def ask(self, keys: Sequence[str] | Sequence[bytes], who: Waiting) -> None:
+        """Have somebody told the values of some keys, None where there is none.
+
+        Raises:
+            OnlineStoreDownError, OnlineStoreLateError: As `get`; then it is not told again.
+
+        """
         self._refuse_when_down()
-        patient = patient or not self._late_seconds or len(keys) > KEYS_A_TRIP  # so many take their time even when all is well
-        if not patient and len(self._late) == LANES:
+        if len(self._late) == LANES and not who.patient():
             raise self._too_late()
-        asked = _Asked(keys, asyncio.get_running_loop().create_future(), patient)
-        self._waiting.append(asked)
+        self._waiting.append(_Asked(keys, who))
         if self._idle:
             self._start(self._serve(self._idle.pop()))
-        return await asked.answer
 
     async def fields(self, key: str, names: Sequence[str]) -> list[bytes | None]:
         """Return some fields of a hash, None where there is none.
@@ -101,8 +157,7 @@ class LiveValues:
         """
         self._refuse_when_down()
         with self._circuit.watching():
-            client = self._clients[-1]
-            found: list[bytes | None] = await self._answered(client, cast("Awaitable[Any]", client.hmget(key, list(names))))
+            found: list[bytes | None] = await self._answered(self._aside, cast("Awaitable[Any]", self._aside.hmget(key, list(names))))
             return found
 
     def send(self, commands: Sequence[tuple[Any, ...]]) -> None:
@@ -146,52 +201,64 @@ class LiveValues:
         return taken
 
     async def _trip(self, client: Redis, taken: Sequence[_Asked]) -> None:
-        watch = _Watch(self._late_seconds, lambda: self._is_late(client, taken))
+        limit = asyncio.timeout(None)
+        watch = _Watch((self._late_seconds, lambda: self._is_late(client, taken)), (self._seconds, lambda: limit.reschedule(0)))
         try:
-            found = await self._found(client, [key for asked in taken for key in asked.keys])
+            self._refuse_when_down()
+            async with limit:
+                keys: list[Any] = [key for asked in taken for key in asked.keys]
+                found = await _mget(client, keys)
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
-            _fail(taken, error)
+            _fail(taken, self._noted(client, error))
             return
         finally:
             watch.end()
             self._late.discard(id(client))
         position = 0
         for asked in taken:
-            if not asked.answer.done():  # its request may have gone, or was told that it is late
-                asked.answer.set_result(found[position : position + len(asked.keys)])
+            if not asked.who.done():  # its request may have gone, or was told that it is late
+                asked.who.answered(found[position : position + len(asked.keys)])
             position += len(asked.keys)
 
-    async def _found(self, client: Redis, keys: list[str]) -> list[bytes | None]:
-        self._refuse_when_down()
-        with self._circuit.watching():
-            found: list[bytes | None] = await self._answered(client, mget_async(client, keys))
-            return found
+    def _noted(self, client: Redis, error: Exception) -> Exception:
+        """Return what a round trip's error means, and let the circuit know."""
+        if isinstance(error, TimeoutError):
+            error = self._timed_out(client)
+        if isinstance(error, OnlineStoreDownError):
+            self._circuit.open_for(error)
+        return error
 
     async def _ping(self) -> None:
-        await self._answered(self._clients[0], cast("Awaitable[bool]", self._clients[0].ping()))
+        await self._answered(self._aside, cast("Awaitable[bool]", self._aside.ping()))
 
     async def _answered(self, client: Redis, answer: Awaitable[Any]) -> Any:
         """Wait for an answer, no longer than the time-out."""
         limit = asyncio.timeout(None)
-        watch = _Watch(self._seconds, lambda: limit.reschedule(0))
+        watch = _Watch((self._seconds, lambda: limit.reschedule(0)))
         try:
             async with limit:
                 with redis_errors(client):
                     return await answer
         except TimeoutError:
-            what = f"Redis does not answer within {self._seconds * 1_000:.0f} ms."
-            fix = "Run `detektor status`, or give it more time by DETEKTOR_SERVE_REDIS_TIMEOUT_MS."
-            raise OnlineStoreDownError(what, where=where_is(client), fix=fix) from None
+            raise self._timed_out(client) from None
         finally:
             watch.end()
+
+    def _timed_out(self, client: Redis) -> OnlineStoreDownError:
+        what = f"Redis does not answer within {self._seconds * 1_000:.0f} ms."
+        fix = "Run `detektor status`, or give it more time by DETEKTOR_SERVE_REDIS_TIMEOUT_MS."
+        return OnlineStoreDownError(what, where=where_is(client), fix=fix)
 
     def _is_late(self, client: Redis, taken: Sequence[_Asked]) -> None:
         """Let those go who need not wait for this trip; when no lane is left, those too whose trip has not begun."""
         self._late.add(id(client))
-        _fail([asked for asked in taken if not asked.patient], self._too_late())
+        _fail([asked for asked in taken if not asked.who.patient()], self._too_late())
         if len(self._late) == LANES:
-            _fail([asked for asked in self._waiting if not asked.patient], self._too_late())
-            self._waiting = deque(asked for asked in self._waiting if asked.patient)
+            waiting, self._waiting = self._waiting, deque()
+            late: list[_Asked] = []
+            for asked in waiting:
+                (self._waiting if asked.who.patient() else late).append(asked)
+            _fail(late, self._too_late())
 
     def _refuse_when_down(self) -> None:
         if (why := self._circuit.why) is not None:
@@ -204,30 +271,62 @@ class LiveValues:
     async def _send(self) -> None:
         commands, self._unsent = self._unsent, []
         with suppress(*redis_faults(), TimeoutError):
-            async with asyncio.timeout(self._seconds), self._clients[-1].pipeline(transaction=False) as pipe:
+            async with asyncio.timeout(self._seconds), self._aside.pipeline(transaction=False) as pipe:
                 for command in commands:
                     pipe.execute_command(*command)
                 await pipe.execute()
 
 
 class _Watch:
-    """Calls once when some time has passed; 0 never.
+    """Makes some calls, each once when so many seconds have passed since the beginning; 0 never.
 
-    In two halves, because the time also passes while this process itself is held up, as by turning thirty megabytes into JSON: between
-    them the event loop reads what has come.
+    Each wait in two halves, because the time also passes while this process itself is held up, as by turning thirty megabytes into JSON:
+    between them the event loop reads what has come.
     """
 
-    def __init__(self, seconds: float, call: Callable[[], None]) -> None:
-        self._half, self._call = seconds / 2, call
-        self._handle = asyncio.get_running_loop().call_later(self._half, self._second_half) if seconds else None
+    __slots__ = ("_calls", "_handle", "_loop", "_since")
+
+    def __init__(self, *calls: tuple[float, Callable[[], None]]) -> None:
+        self._calls = sorted((each for each in calls if each[0]), key=itemgetter(0), reverse=True)
+        self._loop = asyncio.get_running_loop()
+        self._since = 0.0
+        self._wait()
 
     def end(self) -> None:
         """Do not call any more."""
-        if self._handle is not None:
-            self._handle.cancel()
+        self._handle.cancel()
 
-    def _second_half(self) -> None:
-        self._handle = asyncio.get_running_loop().call_later(self._half, self._call)
+    def _wait(self) -> None:
+        half = (self._calls[-1][0] - self._since) / 2
+        self._handle = self._loop.call_later(half, self._second_half, half)
+
+    def _second_half(self, half: float) -> None:
+        self._handle = self._loop.call_later(half, self._over)
+
+    def _over(self) -> None:
+        self._since, call = self._calls.pop()
+        if self._calls:
+            self._wait()
+        call()
+
+
+async def _mget(client: Redis, keys: Sequence[str] | Sequence[bytes]) -> list[bytes | None]:
+    """Read keys, on the client's own connection while it has one: what redis-py does around it costs more than the round trip."""
+    connection = getattr(client, "connection", None)
+    if connection is not None and connection.is_connected:
+        with suppress(*redis_faults(), OSError):
+            await connection.send_packed_command(_packed(keys))
+            return cast("list[bytes | None]", await connection.read_response())
+    with redis_errors(client):  # connects, again if need be; a second error is Redis's
+        return await mget_async(client, keys)
+
+
+def _packed(keys: Sequence[str] | Sequence[bytes]) -> list[bytes]:
+    parts = [b"*%d\r\n$4\r\nMGET\r\n" % (len(keys) + 1)]
+    for key in keys:
+        name = key if isinstance(key, bytes) else key.encode()
+        parts.append(b"$%d\r\n%b\r\n" % (len(name), name))
+    return [b"".join(parts)]
 
 
 def _client(settings: Settings) -> Redis:
@@ -243,5 +342,5 @@ def _client(settings: Settings) -> Redis:
 
 def _fail(asked: Sequence[_Asked], error: Exception) -> None:
     for each in asked:
-        if not each.answer.done():
-            each.answer.set_exception(again(error) if isinstance(error, OnlineStoreDownError) else error)
+        if not each.who.done():
+            each.who.failed(again(error) if isinstance(error, OnlineStoreDownError) else error)

@@ -9,9 +9,10 @@ Belongs here: the choice between them. An answer is never mixed of kept values a
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from detektor_pipelines.serving.values.live_values import LiveValues, OnlineStoreLateError
+from detektor_pipelines.serving.values.live_values import KEYS_A_TRIP, LiveValues, OnlineStoreLateError
 from detektor_pipelines.serving.values.static import StaticSwitch
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError
 from detektor_pipelines.stores.online import read_log
@@ -35,6 +36,7 @@ class Sources:
         self.live = LiveValues(settings)
         self.last_known = last_known
         self.static = StaticSwitch(settings)
+        self.sampler = read_log.Sampler(settings.serve_read_sample)
         self._settings = settings
         self._metrics = metrics
 
@@ -53,18 +55,28 @@ class Sources:
         except OnlineStoreDownError as error:
             if not self.last_known:
                 raise
-            self._metrics.fallback.inc()
-            if isinstance(error, OnlineStoreLateError):
-                self._metrics.late.inc()
-            return self.last_known.get(online.keys_of(lookups)), "fallback"
-        if chosen := read_log.sampled(lookups, found, self._settings.serve_read_sample):
+            return self.instead(error, online.keys_of(lookups)), "fallback"
+        if chosen := read_log.sampled(lookups, found, self.sampler):
             self.live.send(read_log.commands(self._settings.project, chosen))
         return found, "redis"
+
+    def instead(self, error: OnlineStoreDownError, keys: Sequence[str]) -> list[bytes | None]:
+        """Return what was kept under some keys, because of an error of Redis."""
+        self._metrics.fallback.inc()
+        if isinstance(error, OnlineStoreLateError):
+            self._metrics.late.inc()
+        return self.last_known.get(keys)
+
+    def is_patient(self, lookups: Sequence[Lookup], keys: Sequence[str] = ()) -> bool:
+        """Whether a read has nothing else to be answered from than Redis; `keys`: of the lookups, when they are at hand."""
+        return not self.last_known.knows(keys or online.keys_of(lookups), len(lookups[0].agent_ids))
 
     async def close(self) -> None:
         """Close the connections."""
         await self.live.close()
 
     async def _live(self, lookups: Sequence[Lookup]) -> list[bytes | None]:
+        if sum(len(each.agent_ids) for each in lookups) > KEYS_A_TRIP:  # beside the event loop, and whoever asks for so much is patient
+            return await self.live.get(await asyncio.to_thread(online.keys_of, lookups), patient=True)
         keys = online.keys_of(lookups)
-        return await self.live.get(keys, patient=not self.last_known.knows(keys, len(lookups[0].agent_ids)))
+        return await self.live.get(keys, patient=self.is_patient(lookups, keys))

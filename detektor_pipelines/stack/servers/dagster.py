@@ -49,7 +49,7 @@ def code_server_command(settings: Settings) -> list[str]:
 def webserver_command(settings: Settings) -> list[str]:
     """Return the command line of the webserver."""
     where = ["--host", ports.LOOPBACK, "--port", str(settings.dagster_port)]
-    return [binaries.script("dagster-webserver"), *where, "--workspace", _workspace(settings), *_LINES]
+    return [sys.executable, "-m", "detektor_pipelines.orchestration.pages", *where, "--workspace", _workspace(settings), *_LINES]
 
 
 def daemon_command(settings: Settings) -> list[str]:

@@ -293,7 +293,7 @@ class DetektorOnlineStore(RedisOnlineStore):
 
     def _read(self, config: RepoConfig, lookups: Sequence[online.Lookup]) -> list[list[online.OnlineRow | None]]:
         answers = self._mget(config, online.keys_of(lookups))
-        if chosen := read_log.sampled(lookups, answers, _sample(config)):
+        if chosen := read_log.sampled(lookups, answers, read_log.Sampler(_sample(config))):
             client = self._get_client(config.online_store)
             with suppress(*redis_faults()), client.pipeline(transaction=False) as pipe:  # a read does not fail for its sample
                 for command in read_log.commands(config.project, chosen):
@@ -303,7 +303,7 @@ class DetektorOnlineStore(RedisOnlineStore):
 
     async def _read_async(self, config: RepoConfig, lookups: Sequence[online.Lookup]) -> list[list[online.OnlineRow | None]]:
         answers = await self._mget_async(config, online.keys_of(lookups))
-        if chosen := read_log.sampled(lookups, answers, _sample(config)):
+        if chosen := read_log.sampled(lookups, answers, read_log.Sampler(_sample(config))):
             client = await self._get_client_async(config.online_store)
             with suppress(*redis_faults()):
                 async with client.pipeline(transaction=False) as pipe:

@@ -7,6 +7,7 @@ Parity wants what readers got, not what stands there when somebody looks.
 
 from __future__ import annotations
 
+import math
 import random
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -27,13 +28,37 @@ def key(project: str) -> str:
     return f"feast:{project}#reads"
 
 
-def sampled(lookups: Iterable[Lookup], answers: Sequence[bytes | None], rate: float) -> list[tuple[str, str, bytes]]:
-    """Choose of a read's answers, each with probability `rate`: (version, agent_id, packed). `answers` as `online.keys_of` asked."""
+class Sampler:
+    """Chooses of any number of things each with probability `rate`, at the cost of one random number a choice."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._next = self._gap()
+
+    def chosen(self, count: int) -> list[int]:
+        """Return the positions that are chosen of the next `count`."""
+        found = []
+        while self._next < count:
+            found.append(int(self._next))
+            self._next += 1 + self._gap()
+        self._next -= count
+        return found
+
+    def _gap(self) -> float:
+        """Return how many are passed over before the next one that is chosen."""
+        if self._rate <= 0:
+            return math.inf
+        return 0 if self._rate >= 1 else math.log(1 - random.random()) // math.log(1 - self._rate)  # noqa: S311  a sample, no secret
+
+
+def sampled(lookups: Iterable[Lookup], answers: Sequence[bytes | None], sampler: Sampler) -> list[tuple[str, str, bytes]]:
+    """Choose of a read's answers: (version, agent_id, packed). `answers` as `online.keys_of` asked."""
     chosen, position = [], 0
     for each in lookups:
-        for agent_id, packed in zip(each.agent_ids, answers[position:], strict=False):
-            if packed is not None and random.random() < rate:  # noqa: S311  a sample, no secret
-                chosen.append((each.view.version, agent_id, packed))
+        for number in sampler.chosen(len(each.agent_ids)):
+            packed = answers[position + number]
+            if packed is not None:
+                chosen.append((each.view.version, each.agent_ids[number], packed))
         position += len(each.agent_ids) + 1
     return chosen
 

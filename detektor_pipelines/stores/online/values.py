@@ -85,6 +85,9 @@ return { there and 1 or 0, furthest }
 Returns which, and where the furthest of them stands now.
 """
 
+_FOR_EVER: Final = 10**15
+"""Thirty years, in µs."""
+
 _VALUE_KEY: Final = re.compile(r"(feast:.*?:[^:#@]*@[^@:#]+):")
 
 FILLING: Final = 1
@@ -445,10 +448,15 @@ def rows_of(lookups: Iterable[Lookup], answers: Sequence[bytes | None]) -> list[
     now, position, result = clock.now_us(), 0, []
     for each in lookups:
         values = answers[position : position + len(each.agent_ids)]
-        through = instants_of(answers[position + len(values)])
+        result.append(rows_at(each, values, answers[position + len(values)], now))
         position += len(values) + 1
-        result.append([_row(each, agent_id, value, through, now) for agent_id, value in zip(each.agent_ids, values, strict=True)])
     return result
+
+
+def rows_at(lookup: Lookup, values: Sequence[bytes | None], mark: bytes | None, now: int) -> list[OnlineRow | None]:
+    """Return the rows of one lookup at an instant (µs UTC); `mark`: what the view's `valid_through_key` holds."""
+    through = instants_of(mark)
+    return [_row(lookup, agent_id, value, through, now) for agent_id, value in zip(lookup.agent_ids, values, strict=True)]
 
 
 def guard_calls(keys: Sequence[str], packed: Sequence[bytes], *, cluster: bool = False) -> list[Call]:
@@ -582,11 +590,24 @@ def _row(lookup: Lookup, agent_id: str, value: bytes | None, instants: Mapping[i
         _log.warning("%s is not a readable value (%s); writing it again or deleting the key fixes it", key, error)
         return None
     known = row.as_of if row.snapshot is None or through is None or through < row.as_of else through
-    ahead = known - now > clock.AHEAD_LIMIT_US
-    old = lookup.view.max_age_us is not None and now - known > lookup.view.max_age_us
-    status: Status = "OUTSIDE_MAX_AGE" if ahead or old else "PRESENT"
+    status: Status = "PRESENT" if is_in_time(lookup.view, known, now) else "OUTSIDE_MAX_AGE"
     stamps = row.as_of, row.created_at, row.event_timestamp
     return OnlineRow(agent_id, *stamps, row.snapshot, row.values, through, status, row.epoch, row.writer)
+
+
+def is_in_time(view: StoredView, known: int, now: int) -> bool:
+    """Whether a value that is known to be true up to an instant (µs UTC) is neither too old nor ahead of the clock."""
+    return known - now <= clock.AHEAD_LIMIT_US and (view.max_age_us is None or now - known <= view.max_age_us)
+
+
+def status_holds(view: StoredView, known: Iterable[int], now: int) -> tuple[int, int]:
+    """Return from when to when, both included and around `now`, no value has another status, by the instants up to which each is true."""
+    since, until = 0, now + _FOR_EVER
+    for each in known:
+        ends = [each - clock.AHEAD_LIMIT_US - 1] + ([] if view.max_age_us is None else [each + view.max_age_us])
+        for end in ends:  # the last instant of a status
+            since, until = (max(since, end + 1), until) if end < now else (since, min(until, end))
+    return since, until
 
 
 @lru_cache(maxsize=256)

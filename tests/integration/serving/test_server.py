@@ -160,6 +160,38 @@ def test_a_page_of_elsewhere_reads_nothing(server: Server) -> None:
     assert server.ask("POST", "/get-online-features", body, Host=f"localhost:{server.port}").status == 200
 
 
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/plain;charset=UTF-8", "multipart/form-data; boundary=x"])
+def test_a_body_that_any_page_could_send_is_refused_also_without_an_origin(server: Server, kind: str) -> None:
+    body = json.dumps({"features": [COUNT], "entities": {"agent_id": ["a"]}}).encode()
+    answer = server.ask("POST", "/get-online-features", body, Content_Type=kind)
+    assert answer.status == 415
+    assert "web page" in answer.json["detail"]
+    assert "--json" in answer.json["detail"]
+    for good in ("application/json", "Application/JSON; charset=utf-8", "application/problem+json"):
+        assert server.ask("POST", "/get-online-features", body, Content_Type=good).status == 200
+
+
+def test_what_is_turned_away_is_counted_by_its_reason(server: Server) -> None:
+    def counts() -> dict[str, float]:
+        lines = server.get("/metrics").body.decode().splitlines()
+        said = [line for line in lines if line.startswith("detektor_serve_refused_total{")]
+        return {line.split('"')[1]: float(line.rsplit(" ", 1)[1]) for line in said}
+
+    before = counts()
+    server.ask("GET", "/health", Host="page.example")
+    server.ask("GET", "/health", Origin="http://page.example")
+    for sent in (b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"a" * 70_000 + b"\r\n\r\n"):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection, suppress(OSError):
+            connection.sendall(sent)
+            connection.recv(1_000)
+    after = counts()
+    assert {name: after[name] - before.get(name, 0) for name in after if after[name] != before.get(name, 0)} == {
+        "page": 2,
+        "syntax": 1,
+        "size": 1,
+    }
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status"),
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
 import socket
 import ssl
@@ -100,6 +102,35 @@ def test_a_token_of_the_command_opens_a_running_server(guarded: tuple[Server, st
         time.sleep(0.1)
     assert stat.S_IMODE(tokens.stat().st_mode) == 0o600
     assert made.stdout.strip() not in made.stderr
+
+
+def test_requests_of_one_connection_are_answered_alike_and_no_longer_than_the_token_is_good(
+    guarded: tuple[Server, str], tokens: Path
+) -> None:
+    """The second one with the same head goes the short way."""
+    server, token = guarded[0], add_token(tokens, "brief")
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    body = json.dumps({"features": [COUNT], "entities": {"agent_id": ["code-reviewer", "nobody"]}})
+
+    def asked() -> tuple[int, set[str], bytes, str]:
+        connection.request("POST", "/get-online-features", body, {"Authorization": f"Bearer {token}", "Content-Type": "application/json"})
+        response = connection.getresponse()
+        names = {name.lower() for name, _ in response.getheaders()}
+        return response.status, names, response.read(), response.getheader("X-Request-Id") or ""
+
+    deadline = time.monotonic() + 20
+    while (first := asked())[0] != 200:  # the file is read once a second
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    further = [asked() for _ in range(3)]
+    assert [each[:3] for each in further] == [first[:3]] * 3
+    assert len({each[3] for each in (first, *further)}) == 4
+    lines = tokens.read_text().splitlines()
+    tokens.write_text("\n".join(line for line in lines if not line.startswith("brief ")) + "\n")
+    while asked()[0] != 401:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    connection.close()
 
 
 def test_beyond_loopback_only_with_access_control() -> None:

@@ -65,7 +65,9 @@ def request(number: int, body: bytes, *, chunked: bool, padding: int = 0) -> byt
 
 
 async def fed(pieces: list[bytes], pauses: list[bool], app: Any = echo) -> tuple[Connection, Transport]:
-    config = Config(app, access_log=False, log_level="critical", ws="none", lifespan="off")
+    config = Config(
+        app, access_log=False, log_level="critical", ws="none", lifespan="off", proxy_headers=False
+    )  # as `web.listening` has it
     config.load()
     transport = Transport()
     connection = Connection(config=config, server_state=ServerState(), app_state={}, _loop=asyncio.get_running_loop())
