@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
 
+from detektor_pipelines.ingest.readers.records import line_of
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
@@ -91,7 +93,7 @@ def as_lines(file: SourceFile) -> SourceFile:
 
 def _lines(file: SourceFile) -> Iterator[Line]:
     for record in records_in(file) or ():
-        yield 1, orjson.dumps(record)
+        yield 1, line_of(record)
 
 
 def _content(file: SourceFile) -> bytes | None:

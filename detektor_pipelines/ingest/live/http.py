@@ -23,6 +23,7 @@ from detektor_pipelines.ingest.live.writer import LiveWriter
 from detektor_pipelines.ingest.readers import jsonl
 from detektor_pipelines.ingest.readers.interface import ReadContext
 from detektor_pipelines.ingest.readers.names import AgentNames, agent_names
+from detektor_pipelines.ingest.readers.records import line_of
 from detektor_pipelines.language.records import Rejection
 from detektor_pipelines.stores.raw_log.live import STATUSES
 from detektor_pipelines.web.problems import MEDIA_TYPE, ProblemError
@@ -149,7 +150,7 @@ def _items(body: bytes) -> list[bytes]:
         raise ProblemError(400, f"The body is not JSON. {error.msg} at line {error.lineno}, column {error.colno}.") from None
     if not isinstance(content, list | dict):
         raise ProblemError(400, "The body is not a list of events. Send a JSON array of objects, or NDJSON as application/x-ndjson.")
-    return [orjson.dumps(item) for item in (content if isinstance(content, list) else [content])]
+    return [line_of(item) for item in (content if isinstance(content, list) else [content])]
 
 
 def _one(number: int, line: bytes, context: ReadContext) -> list[AgentEvent | Rejection]:

@@ -176,7 +176,10 @@ def _project(said: str | None, context: ReadContext) -> str | None:
 
 def _id_of(record: dict[str, Any]) -> str:
     """Make an id out of the record itself: the same record read again is the same event."""
-    body = orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
+    try:
+        body = orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
+    except TypeError as error:
+        raise _BadRecordError("the record is nested too deep, or holds a number beyond 64 bits", str(error)) from None
     return f"jsonl-{hashlib.md5(body, usedforsecurity=False).hexdigest()}"
 
 
