@@ -25,7 +25,8 @@ import time
 TIME = "at_ns"
 TEXT_LIMIT = 32_768
 ERROR_LIMIT = 600
-LINE_LIMIT = 131_072
+LINE_LIMIT = 1_048_576
+"""No line is longer: two reports of signs that JSON writes as twelve bytes each, and all the short texts."""
 INPUT_LIMIT = 64 * 1024 * 1024
 FILE_PREFIX = "hook-"
 FILE_SUFFIX = ".jsonl"
@@ -209,7 +210,7 @@ def _kept(record: dict[str, object]) -> dict[str, object]:
 
 
 def _result(result: dict[str, object], *, is_agent: bool) -> dict[str, object]:
-    kept = {name: result[name] for name in _OF_RESULT if isinstance(result.get(name), (str, int, float, bool))}
+    kept = {name: _short(result[name]) for name in _OF_RESULT if isinstance(result.get(name), (str, int, float, bool))}
     usage, content = result.get("usage"), result.get("content")
     if is_agent and isinstance(usage, dict):
         kept["usage"] = {name: usage[name] for name in _TOKENS if isinstance(usage.get(name), int)}
@@ -217,6 +218,10 @@ def _result(result: dict[str, object], *, is_agent: bool) -> dict[str, object]:
         parts = [block.get("text") for block in content if isinstance(block, dict)]
         kept["report"] = _report("\n".join(part for part in parts if isinstance(part, str)))
     return kept
+
+
+def _short(value: object) -> object:
+    return value[:256] if isinstance(value, str) else value
 
 
 def _report(text: str) -> str:

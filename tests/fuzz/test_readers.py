@@ -9,6 +9,7 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.mangled import lines_of, not_for_ever, written
 from support.valid_records import LINES
 
@@ -59,7 +60,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("name", LINES)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
+@settings(max_examples=examples(12), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
 @given(data=st.data())
 def test_a_bent_log_is_read_to_its_end(name: str, data: st.DataObject, place: Path) -> None:
     lines = data.draw(lines_of(LINES[name]))
@@ -74,7 +75,7 @@ def test_a_bent_log_is_read_to_its_end(name: str, data: st.DataObject, place: Pa
 
 
 @pytest.mark.parametrize("name", LINES)
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=examples(12), suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(data=st.data())
 def test_a_line_is_an_event_a_rejection_or_counted(name: str, data: st.DataObject) -> None:
     reader = import_module(format_named(name).module)

@@ -53,6 +53,24 @@ Memory: TypeAlias = "dict[str, Any]"
 """What one session or subagent is remembered by, as JSON."""
 
 
+_KINDS: Final[dict[str, Any]] = {
+    **dict.fromkeys(("at", "calls", "errors", "started_at"), int),
+    **dict.fromkeys(("background", "ended"), bool),
+    **dict.fromkeys(("key", "meta"), str),
+    **dict.fromkeys(("name", "project", "report"), str | None),
+}
+"""Of what a memory holds, which type it has."""
+
+
+def is_memory(value: object) -> bool:
+    """Whether a value read from a file is what `HookReader` remembers of a session or subagent."""
+    if not isinstance(value, dict) or type(value.get("at")) is not int:
+        return False
+    stop = value.get("stop")
+    kinds = all(isinstance(each, kind) for name, kind in _KINDS.items() if (each := value.get(name, _KINDS)) is not _KINDS)
+    return kinds and (stop is None or is_memory(stop))
+
+
 class HookReader:
     """Turns noted hooks into events, in the order in which they were noted.
 

@@ -14,6 +14,7 @@ import pytest
 from support.mangled import not_for_ever
 from support.valid_records import CLAUDE, COPILOT, GEMINI, MILLISECONDS, OPENCODE, OWN, QWEN
 
+from detektor_pipelines.errors import UserError
 from detektor_pipelines.ingest.checks import problem
 from detektor_pipelines.ingest.dispatch import Reading
 from detektor_pipelines.ingest.files import Journal, find_logs
@@ -223,3 +224,16 @@ def test_a_deep_note_of_a_hook_is_rejected() -> None:
     for line in (b'{"at_ns": 1, "text": ' + nested(900).encode() + b"}", b'{"at_ns": 1, "hook_event_name": ' + nested(900).encode() + b"}"):
         (found,) = HookReader(NAMES, {}, {}).read(line)
         assert isinstance(found, Rejection)
+
+
+def test_a_database_whose_error_quotes_other_bytes_is_no_log(tmp_path: Path) -> None:
+    path = database(tmp_path / "opencode.db", "{}", "{}")
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE session", b"CREATE\x80TABLE session"))
+    with pytest.raises(UserError):
+        read_file(path)
+
+
+def test_a_file_of_nuls_is_told(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_bytes(bytes(5_000))
+    _, (rejection,) = read_file(tmp_path / "log.jsonl")
+    assert rejection.reason == "the file holds nothing but NULs"

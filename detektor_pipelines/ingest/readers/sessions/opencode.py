@@ -45,6 +45,9 @@ MAIN_AGENTS: Final = frozenset({"build", "plan", "general", "title", "summary", 
 _TASK_RESULT: Final = re.compile(r"<task_result>\s*(.*?)\s*</task_result>", re.DOTALL)
 _TIMED_OUT: Final = re.compile(r"(?i)timed? ?out|timeout|terminated")
 _MILLISECONDS: Final = 1000
+_UNREADABLE: Final = (sqlite3.Error, OSError, UnicodeDecodeError)
+"""What a damaged database raises; the last when an error's own text quotes bytes of it."""
+
 _OBJECT_LIMIT: Final = 64 * 1024 * 1024
 _PARTS_WITHOUT_EVENTS: Final = frozenset(
     {"text", "reasoning", "step-start", "step-finish", "patch", "subtask", "compaction", "file", "snapshot", "agent", "retry"}
@@ -172,7 +175,7 @@ def _database(file: SourceFile, opened: ExitStack) -> Iterator[_Stored | Rejecti
         for row in connection.execute("SELECT * FROM session ORDER BY id"):
             info = dict(row)
             yield _Stored(info, file.source, partial(_in_database, connection, str(info.get("id"))))
-    except (sqlite3.Error, OSError) as error:
+    except _UNREADABLE as error:
         yield Rejection(file.source, None, f"the database cannot be read: {error}")
 
 
@@ -260,7 +263,7 @@ class _Reading:
                 self._try(stored, message, partial(self._message, message, run))
                 for part in parts:
                     self._try(stored, part, partial(self._part, part, run, written_by_agent=message.get("role") == "assistant"))
-        except (sqlite3.Error, OSError) as error:
+        except _UNREADABLE as error:
             self._reject(stored, f"the database cannot be read: {error}", stored.session_id)
 
     def _try(self, stored: _Stored, record: Record, take: Callable[[], None]) -> None:
