@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
 from typing import TYPE_CHECKING, Any, Final
@@ -11,6 +10,7 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.asgi import post
 from support.examples import examples
 from support.mangled import STRANGE, bent, lines_of, not_for_ever, written
 from support.valid_records import HOOKS, OTLP, OWN
@@ -120,32 +120,6 @@ def collector(place: Path) -> Iterator[Starlette]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(http, "LiveWriter", Taken)
         yield http.app(Settings(home=place))
-
-
-def post(app: Starlette, path: str, body: bytes, kind: str, encoding: str = "identity") -> tuple[int, bytes]:
-    """Send one request to the application itself, in pieces of 64 KB; what it raises is raised here."""
-    pieces = [body[start : start + 65_536] for start in range(0, len(body), 65_536)] or [b""]
-    sent: list[dict[str, Any]] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": pieces.pop(0), "more_body": bool(pieces)} if pieces else {"type": "http.disconnect"}
-
-    async def send(message: Any) -> None:
-        sent.append(dict(message))
-
-    headers = [(b"content-type", kind.encode()), (b"content-encoding", encoding.encode()), (b"host", b"127.0.0.1")]
-    scope = {
-        "type": "http",
-        "http_version": "1.1",
-        "method": "POST",
-        "path": path,
-        "raw_path": path.encode(),
-        "root_path": "",
-        "scheme": "http",
-    }
-    scope |= {"query_string": b"", "headers": headers, "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2)}
-    asyncio.run(app(scope, receive, send))
-    return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])
 
 
 @settings(max_examples=examples(20), suppress_health_check=[HealthCheck.too_slow], deadline=None)
