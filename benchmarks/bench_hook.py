@@ -3,8 +3,9 @@
     .venv/bin/python benchmarks/bench_hook.py [--turns 100] [--json]
 
 Each turn starts every command once, in turn, so that a busy moment falls on all of them. Wall time as Claude Code sees it, and processor
-time, which other programs disturb less. `quick_*` is the command that `detektor hook install` writes, `dense` with a report of 32 KB that asks
-for every rule; `script_*` the console script of the virtual environment; `python_*` and `bare_*` are `python -c pass` and `python -I -S -c pass`.
+time, which other programs disturb less. `quick_*` is the command that `detektor hook install` writes, `dense` with a report of 32 KB that
+asks for every rule; `script_*` the console script of the virtual environment; `python_*` and `bare_*` are `python -c pass` and
+`python -I -S -c pass`.
 """
 
 from __future__ import annotations
