@@ -3,8 +3,9 @@
     .venv/bin/python benchmarks/bench_hook.py [--turns 100] [--json]
 
 Each turn starts every command once, in turn, so that a busy moment falls on all of them. Wall time as Claude Code sees it, and processor
-time, which other programs disturb less. `quick_*` is the command that `detektor hook install` writes; `script_*` the console script of the
-virtual environment; `python_*` and `bare_*` are `python -c pass` and `python -I -S -c pass`.
+time, which other programs disturb less. `quick_*` is the command that `detektor hook install` writes, `dense` with a report of 32 KB that
+asks for every rule; `script_*` the console script of the virtual environment; `python_*` and `bare_*` are `python -c pass` and
+`python -I -S -c pass`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 
 import measuring
 
-from detektor_pipelines import hook
+from detektor_pipelines import hook, masks
 
 REPORT = "All good, but for one thing.\n" * 300 + "Verdict: APPROVE\n"
 CALL = {
@@ -34,7 +35,14 @@ CALL = {
     "tool_response": {"type": "text", "file": {"content": "x = 1\n" * 2_000}},
     "duration_ms": 12,
 }
+ALL_RULES = " ".join(word for rule in masks.RULES for gate in rule.gates for word in gate)
+RICH = (f"password = Juniper9, ada@example.org, /home/ada/shop {ALL_RULES}\n" * 40)[: hook.TEXT_LIMIT]
 STOP = {**CALL, "hook_event_name": "SubagentStop", "agent_id": "a1", "agent_type": "reviewer", "last_assistant_message": REPORT}
+
+
+DENSE = {**STOP, "last_assistant_message": RICH}
+_CHILD_S = 0.15
+"""In which the child that masks a report is done: it is not to be on the next command's processor."""
 
 
 def main() -> None:
@@ -52,6 +60,7 @@ def main() -> None:
             "bare": ((sys.executable, "-I", "-S", "-c", "pass"), b""),
             "quick_call": (quick, call),
             "quick_stop": (quick, stop),
+            "quick_dense": (quick, json.dumps(DENSE).encode()),
             "script_call": (script, call),
         }
         commands = {name: command for name, command in commands.items() if Path(command[0][0]).exists()}
@@ -62,6 +71,8 @@ def main() -> None:
                 before, started = os.times(), time.perf_counter()
                 subprocess.run(command, input=text, check=True, capture_output=True)
                 spent, after = time.perf_counter() - started, os.times()
+                if text not in {b"", call}:
+                    time.sleep(_CHILD_S)
                 if turn:
                     wall[name].append(spent * 1_000)
                     used = after.children_user + after.children_system - before.children_user - before.children_system

@@ -5,7 +5,7 @@
 The standard library alone, and of it as little as can be: an agent waits for this at each of its steps. Of the package only the rules of
 masking are imported, where there is a text to mask, and no database is asked. The hook's JSON holds no time, so this stamps it. Of the JSON
 only what events are made of is kept: never what a tool was given or gave back, but for a subagent's report, in which a
-review's verdict stands; that is masked first (`masks`).
+review's verdict stands; that is masked first (`masks`), by a child that the agent does not wait for.
 
 A line is one write to a file of the day, in append mode, so that any number of hooks may write at once. It begins with a line end too:
 after a line that was cut off (a full disk), the next stands alone all the same. When the spool cannot be written, the line goes to a
@@ -25,8 +25,11 @@ import time
 TIME = "at_ns"
 TEXT_LIMIT = 32_768
 ERROR_LIMIT = 600
-LINE_LIMIT = 131_072
+LINE_LIMIT = 1_048_576
+"""No line is longer: two reports of signs that JSON writes as twelve bytes each, and all the short texts."""
 INPUT_LIMIT = 64 * 1024 * 1024
+MOMENT_S = 0.012
+"""How long an agent is kept for a text that has to be masked, beside Python's own start."""
 FILE_PREFIX = "hook-"
 FILE_SUFFIX = ".jsonl"
 
@@ -49,7 +52,9 @@ _TOKENS = ("input_tokens", "output_tokens")
 
 def main() -> None:
     """Note one hook; never fail."""
+    global _leave  # noqa: PLW0603  from here on there is an agent that waits
     try:
+        _leave = _go_on_alone
         at = time.time_ns()
         text = sys.stdin.buffer.read(INPUT_LIMIT)
         spool = sys.argv[1] if len(sys.argv) > 1 else _default_directory()
@@ -94,6 +99,7 @@ def masked(text: str) -> str:
     """Replace what is shaped like a credential or a person's data, by the rules of `masks`, which lies beside this file."""
     if len(text) < 5:  # noqa: PLR2004  as `masks` has it; importing it would take longer than all the rest
         return text
+    _leave()
     if __package__:
         from detektor_pipelines.masks import mask
 
@@ -102,6 +108,37 @@ def masked(text: str) -> str:
     if beside not in sys.path:
         sys.path.insert(0, beside)
     return str(__import__("masks").mask(text))
+
+
+def _stay() -> None:
+    """Nobody waits."""
+
+
+_leave = _stay
+"""Called before a text is masked, which takes longer than all the rest."""
+
+
+def _go_on_alone() -> None:
+    """Let the agent go on while a child masks and notes: nothing unmasked is written anywhere, and nobody waits for rules to be compiled.
+
+    The child is waited for a moment, in which it is mostly done. It belongs to no terminal and no process group of the agent's, and holds
+    none of its pipes, for whoever reads them waits until the last who has them ends. Without a child the agent waits.
+    """
+    global _leave  # noqa: PLW0603
+    _leave = _stay
+    try:
+        child = os.fork()
+    except OSError:
+        return
+    if child:
+        until = time.monotonic() + MOMENT_S
+        while not os.waitpid(child, os.WNOHANG)[0] and time.monotonic() < until:
+            time.sleep(0.001)
+        os._exit(0)
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nothing, descriptor)
 
 
 def _append(directory: str, line: bytes) -> None:
@@ -209,7 +246,7 @@ def _kept(record: dict[str, object]) -> dict[str, object]:
 
 
 def _result(result: dict[str, object], *, is_agent: bool) -> dict[str, object]:
-    kept = {name: result[name] for name in _OF_RESULT if isinstance(result.get(name), (str, int, float, bool))}
+    kept = {name: _short(result[name]) for name in _OF_RESULT if isinstance(result.get(name), (str, int, float, bool))}
     usage, content = result.get("usage"), result.get("content")
     if is_agent and isinstance(usage, dict):
         kept["usage"] = {name: usage[name] for name in _TOKENS if isinstance(usage.get(name), int)}
@@ -217,6 +254,10 @@ def _result(result: dict[str, object], *, is_agent: bool) -> dict[str, object]:
         parts = [block.get("text") for block in content if isinstance(block, dict)]
         kept["report"] = _report("\n".join(part for part in parts if isinstance(part, str)))
     return kept
+
+
+def _short(value: object) -> object:
+    return value[:256] if isinstance(value, str) else value
 
 
 def _report(text: str) -> str:

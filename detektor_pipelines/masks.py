@@ -786,14 +786,11 @@ def mask_name(text: str, put: Callable[[str, str], str]) -> str:
     for rule in NAMED:
         if all(any(word in folded for word in gate) for gate in rule.gates):
             text = _named(rule, text, put)
-    if not text.startswith(_IDS):
-        for part in _NAME_PARTS.findall(text):
-            if part.startswith(_IDS):
-                continue
-            inside = _key_inside().search(part)
-            key = part if _follows_prefix(part) else part[inside.start() + 1 :] if inside else ""
-            if key and _follows_prefix(key):
-                text = text.replace(key, put("key", key))
+    for part in _NAME_PARTS.findall(text):
+        inside = _key_inside().search(part)
+        key = part if not part.startswith(_IDS) and _follows_prefix(part) else part[inside.start() + 1 :] if inside else ""
+        if key and _follows_prefix(key):
+            text = text.replace(key, put("key", key))
     return text
 
 

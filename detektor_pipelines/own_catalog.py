@@ -232,6 +232,8 @@ def read(directory: Path, *, packaged: bool = False) -> OwnCatalog:
         raise _Text(file, "").wrong(f"it is not TOML: {error}", int(line[1]) if line else None) from None
     except (OSError, UnicodeDecodeError) as error:
         raise _Text(file, "").wrong(f"it cannot be read: {error}") from None
+    except (ValueError, RecursionError):
+        raise _Text(file, "").wrong("it holds a number of too many digits, or tables and lists nested too deep") from None
     source = _Text(file, text)
     source.only(content, _TABLES, "")
     catalog = source.table(content, "catalog")

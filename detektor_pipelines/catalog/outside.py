@@ -88,7 +88,7 @@ def _module(package: str, file: Path) -> ModuleType:
         exec(compile(file.read_bytes(), str(file), "exec", dont_inherit=True), module.__dict__)  # noqa: S102 - a catalogue is code
     except UserError:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with somebody's file is theirs to read
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever is wrong with somebody's file is theirs to read
         sys.modules.pop(name, None)
         raise explained(error, file) from None
     return module

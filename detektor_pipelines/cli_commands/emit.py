@@ -79,13 +79,13 @@ def emit(**given: Any) -> None:
     if outcome.status == "rejected":
         raise UserError(
             f"The event was not added: {outcome.reason}.",
-            where=f"event_id {event.event_id}; it is kept in ml_learning.rejected_events",
+            where=f"event_id {outcome.event_id}; it is kept in ml_learning.rejected_events",
             fix="Add --mix if simulated and real events may share this log; give another --event-id if it is another event.",
         )
     if given["as_json"]:
-        print_json({"event_id": event.event_id, "status": outcome.status, "agent_type": event.agent_type, "project": event.project})
+        print_json({"event_id": outcome.event_id, "status": outcome.status, "agent_type": event.agent_type, "project": event.project})
     else:
-        say(event.event_id)
+        say(outcome.event_id or event.event_id)  # as it is stored: a credential in it is masked
         if outcome.status == "reread":
             say(f"Nothing was changed: it was {outcome.reason}.", err=True)
         _say_what_will_not_happen(event, settings)

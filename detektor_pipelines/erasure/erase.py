@@ -129,6 +129,7 @@ def erase(
         kept = record.begin(connection, subject)
         connection.commit()
         _drain(settings)
+        kept.went("held events", files.remove_held(settings, subject))
         tell("log")
         events.remove(connection, subject, kept, views)
         connection.commit()

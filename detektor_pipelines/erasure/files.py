@@ -1,4 +1,4 @@
-"""The files of the home directory: spool, logs, fallback values, what is kept of ingest, MLflow's artifacts and outbox.
+"""The files of the home directory: spool, held events, logs, fallback values, what is kept of ingest, MLflow's artifacts and outbox.
 
 What a program appends to is never shortened under its hands: a line that names what is erased is overwritten where it stands, byte for
 byte, with blanks (in a log by `{"erased": true}` and blanks). All else is replaced as a whole. A table of rows (Parquet) loses the rows
@@ -10,11 +10,15 @@ from __future__ import annotations
 import json
 import os
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines.files import replace_file, turn
 from detektor_pipelines.hook import fallback_directory
+from detektor_pipelines.ingest.live.held import DIRECTORY as HELD
+from detektor_pipelines.ingest.live.held import Held
+from detektor_pipelines.language.records import AgentEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     from detektor_pipelines.erasure.events import Touched
     from detektor_pipelines.erasure.record import Record
     from detektor_pipelines.erasure.subject import Subject
+    from detektor_pipelines.language.records import Rejection
     from detektor_pipelines.settings import Settings
 
 SPOOL: Final = "spool"
@@ -33,8 +38,9 @@ SERVERS_OWN: Final = (
     Path("logins"),
     Path("backup-work"),
     Path("backups"),
+    Path(HELD),
 )
-"""Directories whose files are a server's or a backup's own: they are emptied through the server, or say what they hold themselves."""
+"""Directories whose files are a server's, a backup's or the live writer's own: they are emptied through these, or say what they hold."""
 
 _NOT_OURS: Final = frozenset({"ports.json", "secrets.env", "stack.json", "supervisord.conf", "tokens"})
 _APPENDED: Final = frozenset({".log", ".jsonl", ".err", ".out"})
@@ -47,6 +53,7 @@ _VALUE_KEY: Final = re.compile(r"feast:.*?:[^:#@]*@[^@:#]+:(?P<agent_id>.*)", re
 
 def remove(settings: Settings, subject: Subject, touched: Touched, record: Record) -> None:
     """Remove it from all files; each is whole at every moment, so this may be interrupted and done again."""
+    record.went("held events", remove_held(settings, subject))
     for root in _roots(settings):
         for path in _files(root):
             record.went(_said(settings, path), _remove_from(path, subject, touched))
@@ -54,12 +61,23 @@ def remove(settings: Settings, subject: Subject, touched: Touched, record: Recor
 
 def found(settings: Settings, subject: Subject, touched: Touched) -> dict[str, int]:
     """Return the files that name it, or hold rows or values of its own; with how many places."""
-    counts: dict[str, int] = {}
+    waiting = Held(settings.home).count(partial(_is_meant, subject))
+    counts: dict[str, int] = {"held": waiting} if waiting else {}
     for root in _roots(settings):
         for path in _files(root):
             if number := _count_in(path, subject, touched):
                 counts[_said(settings, path)] = number
     return counts
+
+
+def remove_held(settings: Settings, subject: Subject) -> int:
+    """Remove its events, and those that name it, from what waits for its instant: nothing may come in behind the erasure's back."""
+    return Held(settings.home).remove(partial(_is_meant, subject))
+
+
+def _is_meant(subject: Subject, line: bytes, event: AgentEvent | Rejection) -> bool:
+    mine = isinstance(event, AgentEvent) and subject.is_of(event)
+    return mine or (subject.bytes_regex is not None and subject.bytes_regex.search(line) is not None)
 
 
 def agent_of(key: str) -> str | None:

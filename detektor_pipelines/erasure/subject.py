@@ -14,6 +14,7 @@ from detektor_pipelines.language.events import AGENT_TYPES, CATEGORIES, MEASURES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from detektor_pipelines.language.records import AgentEvent
     from detektor_pipelines.stores.raw_log.erased import Kind
 
 PUT_IN_PLACE: Final = "erased"
@@ -146,6 +147,16 @@ class Subject:
             }
         column = {"session": "session_id", "project": "project"}[self.kind]
         return f"e.{column} = %(name)s", {"name": self.name}
+
+    def is_of(self, event: AgentEvent) -> bool:
+        """Whether an event that is in no table yet is its: what `condition` says of those that are."""
+        if self.kind == "agent-id":
+            agent, _, project = self.name.partition("@")
+            return event.agent_type == agent and project in {"", event.project}
+        if self.kind == "user":
+            said = json.dumps(self.name)
+            return said in json.dumps([event.attributes, event.extra]) or self.is_in(event.source)
+        return self.name == (event.session_id if self.kind == "session" else event.project)
 
     def owns(self, agent_id: str) -> bool:
         """Whether an agent_id is its own, so that all of it goes; of a session's and a user's agents others may have a share."""

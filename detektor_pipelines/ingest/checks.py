@@ -41,6 +41,9 @@ TEXT_LIMIT: Final = 256
 ATTRIBUTES_LIMIT: Final = 16_384
 """Bytes of an event's attributes as JSON: a few allowed keys, not the log itself."""
 
+ATTRIBUTES_DEPTH: Final = 32
+"""How deep they may be nested: what reads them again goes down in them."""
+
 _REMEMBERED: Final = 8192
 _SHORT: Final = 300
 _PROJECT: Final = re.compile(r"[a-z0-9._-]{1,100}")
@@ -212,10 +215,25 @@ def _in_attributes(attributes: Any) -> tuple[str, str] | None:
     if not attributes:
         return None
     try:
-        size = len(orjson.dumps(dict(attributes)))
+        written = orjson.dumps(dict(attributes))
     except (TypeError, ValueError) as error:
         return "attributes are not a JSON object", str(error)
-    return ("attributes are longer than 16 KiB of JSON", f"{size} bytes") if size > ATTRIBUTES_LIMIT else None
+    if len(written) > ATTRIBUTES_LIMIT:
+        return "attributes are longer than 16 KiB of JSON", f"{len(written)} bytes"
+    if written.count(b"{") + written.count(b"[") > ATTRIBUTES_DEPTH and _depth(attributes) > ATTRIBUTES_DEPTH:
+        return f"attributes are nested more than {ATTRIBUTES_DEPTH} deep", ""
+    if b"\\u0000" in written and b"\\u0000" in written.replace(b"\\\\", b""):
+        return "attributes hold a character that cannot be stored (U+0000)", ""
+    return None
+
+
+def _depth(value: Any) -> int:
+    """How deep objects and lists stand in each other."""
+    level, depth = [value], 0
+    while level := [each for each in level if isinstance(each, dict | list)]:
+        depth += 1
+        level = [inner for each in level for inner in (each.values() if isinstance(each, dict) else each)]
+    return depth
 
 
 def _text_problem(value: Any, limit: int | None) -> str | None:

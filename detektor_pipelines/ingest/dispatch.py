@@ -13,11 +13,9 @@ from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, cast
 
-import orjson
-
 from detektor_pipelines.ingest.readers import formats
 from detektor_pipelines.ingest.readers.formats import UNKNOWN, detect, format_named
-from detektor_pipelines.ingest.readers.records import records_of
+from detektor_pipelines.ingest.readers.records import line_of, records_of
 from detektor_pipelines.ingest.readers.statistics import ReadStats
 
 if TYPE_CHECKING:
@@ -127,7 +125,7 @@ def _lines_of(file: SourceFile, name: ReaderName, journal: Journal) -> SourceFil
             journal.lines = counted
             for record in records_of(line):
                 if isinstance(record, dict) and detect(record) == name:
-                    yield number, orjson.dumps(record)
+                    yield number, line_of(record)
         journal.lines = counted
 
     return replace(file, lines=lines)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
 
+from detektor_pipelines.ingest.readers.records import line_of
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
@@ -57,7 +59,7 @@ def is_opencode(path: Path) -> bool:
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
             found = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeDecodeError):  # the latter: of the error's own text, which quotes the file
         # A database in use lies in a directory where readers must write too; its first page names the tables
         found = {name for name in _OPENCODE_TABLES if f"CREATE TABLE `{name}`".encode() in path.read_bytes()[: 1024**2]}
     return found >= _OPENCODE_TABLES
@@ -92,7 +94,7 @@ def as_lines(file: SourceFile) -> SourceFile:
 
 def _lines(file: SourceFile) -> Iterator[Line]:
     for record in records_in(file) or ():
-        yield 1, orjson.dumps(record)
+        yield 1, line_of(record)
 
 
 def _content(file: SourceFile) -> bytes | None:

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     Opener = Callable[[], AbstractContextManager[Buffered]]
 
 LINE_LIMIT: Final = 64 * 1024 * 1024
-"""Bytes of the longest line that is read (64 MiB); a longer one is skipped without being held in memory, and rejected with its size."""
+"""Bytes of the longest line that is read (64 MiB); a longer one is skipped without being held in memory, and rejected with its size.
+Parsing takes twelve times a line's bytes at most before its values are made."""
 
 _PLAIN: Final = (".jsonl", ".ndjson")
 SUFFIXES: Final = (*_PLAIN, *(f"{plain}{way}" for way in (".gz", ".xz", ".bz2", ".zst") for plain in _PLAIN))
@@ -279,7 +280,7 @@ def _found_in_directory(path: Path, journal: Journal) -> _Found | None:
         size = path.stat().st_size
         found = _examine(path, str(path.resolve()), size, journal)
     except OSError as error:
-        reason = f"the file cannot be read: {error.strerror}"
+        reason = f"the file cannot be read: {error.strerror or error}"
         journal.rejections[Rejection(str(path), None, reason)] = None
         return _Found(str(path), skipped={str(path): reason})
     if not found.logs and size and not found.has_objects and set(found.skipped.values()) == {unread.NO_LOG}:
@@ -415,7 +416,7 @@ def _lines(opener: Opener, name: str, journal: Journal) -> Iterator[Line]:
     except packed.TooMuchError as error:
         journal.rejections[Rejection(name, number + 1, str(error))] = None
     except OSError as error:
-        journal.rejections[Rejection(name, number + 1, f"the file cannot be read further: {error.strerror}")] = None
+        journal.rejections[Rejection(name, number + 1, f"the file cannot be read further: {error.strerror or error}")] = None
 
 
 def _bounded(stream: Buffered) -> Iterator[bytes | int]:

@@ -122,16 +122,24 @@ def members_of_tar(stream: IO[bytes]) -> Iterator[Member]:
     beginning = stream.read(MAGIC_BYTES)
     stream.seek(0)
     if way_of_packing(beginning):
-        with unpacked(cast("Buffered", stream), 0) as plain:
-            held = plain.read(TAR_LIMIT + 1)
-        if len(held) > TAR_LIMIT:
-            reason = f"a packed tar of more than {TAR_LIMIT // 1024**2} MiB: unpack it first (tar -xf)"
-            raise TooMuchError(reason)
-        stream = io.BytesIO(held)
+        stream = _held(stream)
     archive = tarfile.open(fileobj=stream, mode="r:")  # noqa: SIM115 - it lives as long as its members are read
     for info in sorted(archive.getmembers(), key=lambda info: info.name):
-        if info.isreg():
+        if info.isreg() or info.issparse():
             yield Member(_within(info.name), info.size, partial(_of_tar, archive, info))
+
+
+def _held(stream: IO[bytes]) -> IO[bytes]:
+    """Unpack a tar into memory, a piece at a time: what is small stays small."""
+    held = io.BytesIO()
+    with unpacked(cast("Buffered", stream), 0) as plain:
+        while piece := plain.read(_BLOCK):
+            held.write(piece)
+            if held.tell() > TAR_LIMIT:
+                reason = f"a packed tar of more than {TAR_LIMIT // 1024**2} MiB: unpack it first (tar -xf)"
+                raise TooMuchError(reason)
+    held.seek(0)
+    return held
 
 
 def _of_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
@@ -149,6 +157,9 @@ def _of_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
 
 
 def _of_tar(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
+    if info.issparse():
+        reason = "a sparse file, whose holes may be longer than anybody can read: unpack it first (tar -xf)"
+        raise TooMuchError(reason)
     return cast("IO[bytes]", archive.extractfile(info))
 
 

@@ -40,9 +40,10 @@ WORK: Final = "backup-work"
 
 ARTIFACTS: Final = ("servers", "mlflow", "artifacts")
 CHOICE: Final = "versions.json"
-QUEUES: Final = ("spool", "mlflow-outbox")
-KEPT: Final = (CHOICE, "agents.toml", *QUEUES)
-"""Files and directories of the home that nothing else knows: what was rolled back to, names, events and records not yet handed over."""
+QUEUES: Final = ("spool", "held", "mlflow-outbox")
+KEPT: Final = (CHOICE, "agents.toml", "masking.key", *QUEUES)
+"""Files and directories of the home that nothing else knows: what was rolled back to, names, the key by which what the database holds was
+masked (with another one the same record read again would be another event), events and records not yet handed over."""
 
 _Result = TypeVar("_Result")
 _READERS: Final = 3
@@ -64,7 +65,7 @@ WHERE role.rolname <> current_user AND role.rolname NOT LIKE 'pg\\_%' ORDER BY 1
 """
 _LEFT_OUT: Final = (
     "online values: they are written again from the database",
-    "passwords, tokens and keys: keep them where you keep secrets",
+    "passwords, tokens and keys, but for the one of masking: keep them where you keep secrets",
     "the definitions' files: they are in Git",
 )
 _MLFLOW_ELSEWHERE: Final = "MLflow, which runs elsewhere: back it up there"

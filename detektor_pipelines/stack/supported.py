@@ -1,6 +1,6 @@
 """Which releases of PostgreSQL, Redis and Valkey are supported, and until when their makers mend them.
 
-The dates are the makers' own: postgresql.org/support/versioning, redis.io's product lifecycle, and Valkey's promise of three years.
+Each date's source stands beside it. A release of which its makers name no last day has none here, and nobody is warned of it.
 """
 
 from __future__ import annotations
@@ -18,11 +18,17 @@ POSTGRES: Final = {
     17: date(2029, 11, 8),
     18: date(2030, 11, 14),
 }
-"""By major version: its last day."""
+"""By major version: its last day. Source: postgresql.org/support/versioning, which gives the second Thursday of November, five years on."""
 
 OLDEST_REDIS: Final = (6, 2)
-REDIS: Final = {(6, 2): date(2025, 2, 28), (7, 0): date(2024, 7, 29), (7, 2): date(2026, 2, 28), (7, 4): date(2026, 11, 30)}
+REDIS: Final = {(7, 0): date(2024, 7, 29)}
+"""By release: the day from which Redis's security policy (github.com/redis/redis/security) does not name it. It gives no days ahead: 6.2, 7.2 and
+7.4 got their mends of security in November 2025 and February 2026. The days of redis.io's "product lifecycle" are those of Redis Software, another
+product with numbers of its own."""
+
 VALKEY: Final = {(7, 2): date(2027, 4, 16), (8, 0): date(2027, 9, 15), (8, 1): date(2028, 3, 31), (9, 0): date(2028, 10, 21)}
+"""By release: three years from its first day, as valkey.io/topics/releases promises maintenance; the last of a major one gets mends of security for
+five."""
 
 _MENDED: Final = "your distribution may mend it for longer"
 

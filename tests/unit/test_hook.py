@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import resource
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.waiting import eventually
 
 from detektor_pipelines import hook
 from detektor_pipelines.ingest import masking
@@ -30,6 +32,12 @@ def run(spool: Path, text: bytes | dict[str, Any], **more: Any) -> subprocess.Co
 
 def lines(directory: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for file in sorted(directory.glob("hook-*")) for line in file.read_bytes().split(b"\n") if line]
+
+
+def noted(directory: Path, number: int = 1) -> list[dict[str, Any]]:
+    """The notes, when all are there: a text is masked by a child that nobody waits for."""
+    assert eventually(lambda: sum(file.read_bytes().count(b"}\n") for file in directory.glob("hook-*")) >= number)
+    return lines(directory)
 
 
 def kept(record: dict[str, Any]) -> dict[str, Any]:
@@ -63,7 +71,7 @@ def test_hooks_at_once_leave_whole_lines(tmp_path: Path) -> None:
     running = [subprocess.Popen([*QUICK, str(tmp_path)], stdin=subprocess.PIPE) for _ in range(8)]
     for process in running:
         process.communicate(record, timeout=60)
-    assert [len(line["last_assistant_message"]) for line in lines(tmp_path)] == [30_000] * 8
+    assert [len(line["last_assistant_message"]) for line in noted(tmp_path, 8)] == [30_000] * 8
 
 
 def test_what_a_tool_was_given_and_gave_back_is_not_kept() -> None:
@@ -162,7 +170,7 @@ def test_an_agents_result_keeps_figures_and_report() -> None:
 @pytest.mark.parametrize("text", [b"", b"{torn", b"[1, 2]", b"\xff\xfe\x00", b'"text"', b"[" * 100_000])
 def test_what_is_no_hook_is_kept_as_text(tmp_path: Path, text: bytes) -> None:
     run(tmp_path, text)
-    (line,) = lines(tmp_path)
+    (line,) = noted(tmp_path)
     assert set(line) == {hook.TIME, "pid", "text"}
 
 
@@ -182,10 +190,39 @@ def test_nothing_can_be_written(tmp_path: Path) -> None:
     assert run(blocked, {"hook_event_name": "SessionEnd"}, env={"XDG_RUNTIME_DIR": str(blocked)}).returncode == 0
 
 
+def test_who_waits_for_a_report_waits_for_no_rule(tmp_path: Path) -> None:
+    """Whoever reads the hook's output, and whoever waits for its process group, is free before the rules are asked."""
+    slow = tmp_path / "slow"
+    slow.mkdir()
+    (slow / "hook.py").write_bytes(HOOK.read_bytes())
+    wait = f"while not os.path.exists({str(tmp_path / 'go')!r}): time.sleep(0.01)"
+    (slow / "masks.py").write_text(f"import os, time\n{wait}\nmask = str.upper\n")
+    text = json.dumps({"hook_event_name": "SubagentStop", "last_assistant_message": "a report"}).encode()
+    spool = tmp_path / "spool"
+    done = subprocess.run([*QUICK[:3], str(slow / "hook.py"), str(spool)], input=text, capture_output=True, check=True, timeout=60)
+    assert (done.stdout, done.stderr, spool.exists()) == (b"", b"", False)
+    (tmp_path / "go").touch()
+    (line,) = noted(spool)
+    assert line["last_assistant_message"] == "A REPORT"
+
+
+def test_without_a_child_the_hook_masks_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_more() -> int:
+        raise BlockingIOError
+
+    monkeypatch.setattr(os, "fork", no_more)
+    monkeypatch.setattr(sys, "argv", ["detektor-hook", str(tmp_path)])
+    record = {"hook_event_name": "SubagentStop", "last_assistant_message": "password: Juniper9"}
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(json.dumps(record).encode())))
+    hook.main()
+    assert [line["last_assistant_message"] for line in lines(tmp_path)] == ["password: <secret>"]
+
+
 def test_a_line_that_was_cut_off_does_not_spoil_the_next(tmp_path: Path) -> None:
     record = {"hook_event_name": "SubagentStop", "last_assistant_message": "x" * 2_000}
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, 1_000))  # noqa: E731
     run(tmp_path, record, preexec_fn=limit, env={"XDG_RUNTIME_DIR": str(tmp_path)})
+    assert eventually(lambda: any(file.stat().st_size == 1_000 for file in tmp_path.glob("hook-*.jsonl")))
     run(tmp_path, {"hook_event_name": "SessionEnd"}, env={"XDG_RUNTIME_DIR": str(tmp_path)})
     (file,) = tmp_path.glob("hook-*.jsonl")
     torn, whole = [line for line in file.read_bytes().split(b"\n") if line]

@@ -146,3 +146,19 @@ def test_ids_and_names_stay(name: str) -> None:
 )
 def test_what_is_unmistakable_goes_from_names(name: str, masked: str) -> None:
     assert masks.mask_name(name, lambda _, said: f"[{said}]") == masked
+
+
+def test_the_page_says_how_many_there_are() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "privacy.md").read_text(encoding="utf-8")
+    kinds = [each.group for each in planted(seed=9, each=1)]
+    assert f"({len(set(masks._PREFIXES))} beginnings)" in page
+    assert f"credentials, {kinds.count('credential')} kinds" in page
+    assert f"personal data, {len(kinds) - kinds.count('credential')} kinds" in page
+    assert f"only look like it, {len(benign(seed=9, each=1))} kinds" in page
+
+
+@pytest.mark.parametrize("begin", ["session_", "task_", "agent_id ", "toolu_01/", "user-"])
+def test_a_key_in_an_id_goes_however_the_id_begins(begin: str) -> None:
+    key = "gh" + "p_" + "a1B2c3D4e5" * 4
+    assert key not in masks.mask_name(f"{begin}{key}", lambda _rule, _said: "masked")
+    assert masks.mask_name(f"{begin}{'a1B2c3D4e5' * 2}", lambda _rule, _said: "masked") == f"{begin}{'a1B2c3D4e5' * 2}"

@@ -21,12 +21,13 @@ from detektor_pipelines.ingest.masking import excerpt
 from detektor_pipelines.language.records import AgentEvent, Rejection
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 DIRECTORY: Final = "held"
 _SUFFIX: Final = ".jsonl"
 _SECOND_US: Final = 1_000_000
+_DIGITS: Final = 16
 
 
 class Held:
@@ -63,27 +64,55 @@ class Held:
 
     def due(self, now: int) -> list[Path]:
         """Return the files whose events' instant has come, oldest first."""
+        return [file for second, file in self._files() if second * _SECOND_US <= now]
+
+    def count(self, is_meant: Callable[[bytes, AgentEvent | Rejection], bool]) -> int:
+        """Return how many of the records that wait are meant, each given as its line and what that says."""
+        return sum(is_meant(line, _record(line)) for _, file in self._files() for line in _lines(file))
+
+    def remove(self, is_meant: Callable[[bytes, AgentEvent | Rejection], bool]) -> int:
+        """Take those that are meant out of what waits; returns how many those were. Whoever stores a file meanwhile has read it whole.
+
+        Raises:
+            OSError: A file cannot be written again.
+
+        """
+        number = 0
+        for _, file in self._files():
+            lines = _lines(file)
+            kept = [line + b"\n" for line in lines if not is_meant(line, _record(line))]
+            number += len(lines) - len(kept)
+            if not kept:
+                done(file)
+            elif len(kept) < len(lines):
+                replace_file(file, kept, durable=True)
+        return number
+
+    def _files(self) -> list[tuple[int, Path]]:
         try:
             names = [entry.name for entry in os.scandir(self.directory) if entry.name.endswith(_SUFFIX)]
         except OSError:
             return []
-        found = [(int(first), name) for name in names if (first := name.partition("-")[0]).isdigit()]
-        return [self.directory / name for second, name in sorted(found) if second * _SECOND_US <= now]
+        found = [(int(first), name) for name in names if (first := name.partition("-")[0]).isdigit() and len(first) < _DIGITS]
+        return [(second, self.directory / name) for second, name in sorted(found)]
 
 
 def read(file: Path) -> list[AgentEvent | Rejection]:
     """Return what a file holds; nothing when another process has just stored it."""
-    try:
-        lines = file.read_bytes().splitlines()
-    except FileNotFoundError:
-        return []
-    return [_record(line) for line in lines]
+    return [_record(line) for line in _lines(file)]
 
 
 def done(file: Path) -> None:
     """Remove a file whose events are stored."""
     with suppress(OSError):  # its events will be found known
         file.unlink()
+
+
+def _lines(file: Path) -> list[bytes]:
+    try:
+        return [line for line in file.read_bytes().split(b"\n") if line.strip()]
+    except FileNotFoundError:
+        return []
 
 
 def _record(line: bytes) -> AgentEvent | Rejection:

@@ -26,13 +26,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import orjson
 
 from detektor_pipelines import clock
+from detektor_pipelines.files import content_of
 from detektor_pipelines.hook import TIME
 from detektor_pipelines.ingest.masking import excerpt
 from detektor_pipelines.ingest.readers.claude_code.collect import SUBAGENT_TOOLS
 from detektor_pipelines.ingest.readers.failures import INTERRUPTED, error_type
 from detektor_pipelines.ingest.readers.names import MAIN_THREAD, AgentNames
 from detektor_pipelines.ingest.readers.projects import project_of_directory, project_of_remote, remote_of_directory
-from detektor_pipelines.ingest.readers.shapes import count_of, record_of, text_of
+from detektor_pipelines.ingest.readers.shapes import STRANGE_SHAPE, count_of, record_of, text_of
 from detektor_pipelines.ingest.reports.verdicts import read_review
 from detektor_pipelines.language.events import MEASURES, OPERATIONS, UNMAPPED, views_operation
 from detektor_pipelines.language.records import AgentEvent, Rejection
@@ -50,6 +51,24 @@ UNKNOWN: Final = "unknown"
 
 Memory: TypeAlias = "dict[str, Any]"
 """What one session or subagent is remembered by, as JSON."""
+
+
+_KINDS: Final[dict[str, Any]] = {
+    **dict.fromkeys(("at", "calls", "errors", "started_at"), int),
+    **dict.fromkeys(("background", "ended"), bool),
+    **dict.fromkeys(("key", "meta"), str),
+    **dict.fromkeys(("name", "project", "report"), str | None),
+}
+"""Of what a memory holds, which type it has."""
+
+
+def is_memory(value: object) -> bool:
+    """Whether a value read from a file is what `HookReader` remembers of a session or subagent."""
+    if not isinstance(value, dict) or type(value.get("at")) is not int:
+        return False
+    stop = value.get("stop")
+    kinds = all(isinstance(each, kind) for name, kind in _KINDS.items() if (each := value.get(name, _KINDS)) is not _KINDS)
+    return kinds and (stop is None or is_memory(stop))
 
 
 class HookReader:
@@ -77,11 +96,11 @@ class HookReader:
         if not isinstance(at, int):
             return [Rejection(SOURCE, None, "the line is not a note of detektor-hook", excerpt(line))]
         if "hook_event_name" not in record:
-            said = excerpt(f"{at} {record.get('text', line.decode(errors='replace'))}")
+            said = excerpt(f"{at} {text_of(record.get('text')) or line.decode(errors='replace')}")
             return [Rejection(SOURCE, None, "the hook's input is not a JSON object with a hook_event_name", said)]
         try:
             return list(self._events(record, at // 1000 + _shift(), line))
-        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        except STRANGE_SHAPE as error:
             reason = f"a note of a shape that is not known ({type(error).__name__})"
             return [Rejection(SOURCE, None, reason, excerpt(line))]
 
@@ -309,7 +328,7 @@ def _key_beside_transcript(record: Mapping[str, Any]) -> str | None:
         candidates.append(Path(parent).with_suffix("") / "subagents" / f"agent-{agent_id}.meta.json")
     for path in candidates:
         try:
-            meta = orjson.loads(path.read_bytes())
+            meta = orjson.loads(content_of(path))
         except (OSError, ValueError):
             continue
         return text_of(record_of(meta).get("toolUseId"))

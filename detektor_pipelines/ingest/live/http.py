@@ -23,6 +23,7 @@ from detektor_pipelines.ingest.live.writer import LiveWriter
 from detektor_pipelines.ingest.readers import jsonl
 from detektor_pipelines.ingest.readers.interface import ReadContext
 from detektor_pipelines.ingest.readers.names import AgentNames, agent_names
+from detektor_pipelines.ingest.readers.records import line_of
 from detektor_pipelines.language.records import Rejection
 from detektor_pipelines.stores.raw_log.live import STATUSES
 from detektor_pipelines.web.problems import MEDIA_TYPE, ProblemError
@@ -94,8 +95,7 @@ class _Collector:
     async def events(self, request: Request) -> Response:
         kind = _content_type(request, (JSON, *LINES))
         lines = _items(await _body(request)) if kind == JSON else [line for line in (await _body(request)).split(b"\n") if line.strip()]
-        if len(lines) > EVENTS_LIMIT:
-            raise ProblemError(413, f"The request holds {len(lines):,} events. Send at most {EVENTS_LIMIT:,} a request.")
+        _check_number(lines)
         context = ReadContext(names=self.names, live=True)
         outcomes = await self._write([record for number, line in enumerate(lines, 1) for record in _one(number, line, context)])
         items = [
@@ -109,11 +109,12 @@ class _Collector:
         body = await _body(request)
         try:
             content = otlp.requests_of_json(body) if kind == JSON else otlp.requests_of_protobuf(body)
+            number = otlp.number_of_records(content)
+            if number > EVENTS_LIMIT:
+                raise ProblemError(413, f"The request holds {number:,} log records. Send at most {EVENTS_LIMIT:,} a request.")
             records = list(otlp.read(content, self.names, self.agents))
         except otlp.UnreadableRequestError as error:
             raise ProblemError(400, f"The body cannot be read. {error}") from None
-        except (AttributeError, TypeError, ValueError) as error:
-            raise ProblemError(400, f"The body is not an ExportLogsServiceRequest. {error}") from None
         refused = [each.reason for each in await self._write(records) if each.status == "rejected"]
         return _export_answer(kind, refused)
 
@@ -149,7 +150,14 @@ def _items(body: bytes) -> list[bytes]:
         raise ProblemError(400, f"The body is not JSON. {error.msg} at line {error.lineno}, column {error.colno}.") from None
     if not isinstance(content, list | dict):
         raise ProblemError(400, "The body is not a list of events. Send a JSON array of objects, or NDJSON as application/x-ndjson.")
-    return [orjson.dumps(item) for item in (content if isinstance(content, list) else [content])]
+    items = content if isinstance(content, list) else [content]
+    _check_number(items)
+    return [line_of(item) for item in items]
+
+
+def _check_number(items: Sequence[object]) -> None:
+    if len(items) > EVENTS_LIMIT:
+        raise ProblemError(413, f"The request holds {len(items):,} events. Send at most {EVENTS_LIMIT:,} a request.")
 
 
 def _one(number: int, line: bytes, context: ReadContext) -> list[AgentEvent | Rejection]:
@@ -185,6 +193,8 @@ async def _body(request: Request) -> bytes:
                 part = unpack.decompress(chunk, BODY_LIMIT - size + 1)
             except zlib.error as error:
                 raise ProblemError(400, f"The body is not gzip: {error}.") from None
+            if unpack.unused_data:
+                raise ProblemError(400, "The body goes on behind its gzip's end. Send one gzip stream a request.")
         size += len(part)
         if size > BODY_LIMIT:
             raise _too_large()

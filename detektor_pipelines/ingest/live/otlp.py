@@ -29,7 +29,7 @@ from detektor_pipelines.ingest.masking import excerpt
 from detektor_pipelines.ingest.readers.failures import OTHER, REJECTED, error_type
 from detektor_pipelines.ingest.readers.names import MAIN_THREAD, AgentNames
 from detektor_pipelines.ingest.readers.projects import project_name, project_of_remote
-from detektor_pipelines.ingest.readers.shapes import record_of, text_of
+from detektor_pipelines.ingest.readers.shapes import STRANGE_SHAPE, record_of, text_of
 from detektor_pipelines.language.events import MEASURES
 from detektor_pipelines.language.records import AgentEvent, Rejection
 from detektor_pipelines.stores.raw_log.duplicates import LIVE_REVISION
@@ -69,6 +69,10 @@ _UNKNOWN_NAME: Final = "unknown"
 """A subagent whose name was not told yet: it is certainly not the main session."""
 
 _AGENTS_KEPT: Final = 10_000
+_ATTRIBUTES_READ: Final = 1_000
+"""Attributes of one record that are looked at; SDKs send 128 at most."""
+
+_DIGITS: Final = 24
 _ERRORS: Final = {"ShellError": "exit_code", "TelemetrySafeError": OTHER}
 """Claude Code's own classes of errors → ours, by the beginning of the word; a class that is not here is kept as it is."""
 _REMOTES: Final = ("vcs.repository.url.full", "vcs.repository.name")
@@ -90,7 +94,7 @@ def requests_of_json(body: bytes) -> dict[str, Any]:
     except orjson.JSONDecodeError as error:
         reason = f"the body is not JSON: {error.msg} at character {error.colno}"
         raise UnreadableRequestError(reason) from None
-    if not isinstance(content, dict) or not isinstance(content.get("resourceLogs", []), list):
+    if not isinstance(content, dict) or not isinstance(content.get("resourceLogs"), list | None):
         reason = "the body is not an ExportLogsServiceRequest: it has no list resourceLogs"
         raise UnreadableRequestError(reason)
     return content
@@ -114,6 +118,17 @@ def requests_of_protobuf(body: bytes) -> dict[str, Any]:
         reason = "the body is not an ExportLogsServiceRequest in protobuf"
         raise UnreadableRequestError(reason) from None
     return dict(MessageToDict(message))
+
+
+def number_of_records(content: Mapping[str, Any]) -> int:
+    """Return how many log records an export holds, without looking into them.
+
+    Raises:
+        UnreadableRequestError: What should be a list of them is none.
+
+    """
+    scopes = (scope for resource in _listed(content, "resourceLogs") for scope in _listed(record_of(resource), "scopeLogs"))
+    return sum(len(_listed(record_of(scope), "logRecords")) for scope in scopes)
 
 
 class AgentsSeen:
@@ -151,24 +166,43 @@ def read(content: Mapping[str, Any], names: AgentNames, seen: AgentsSeen | None 
         names: The table of agents.
         seen: What earlier exports told of subagents; those of this one are added before its records are read.
 
+    Raises:
+        UnreadableRequestError: What should be a list of records is none.
+
     """
     seen = seen if seen is not None else AgentsSeen()
     records = list(_records(content))
     for _, said, _ in records:
         seen.note(said)
     for record, said, resource in records:
-        found = _read_one(record, said, resource, names, seen)
+        try:
+            found = _read_one(record, said, resource, names, seen)
+        except STRANGE_SHAPE as error:
+            found = Rejection(
+                SOURCE, None, f"a log record of a shape that is not known ({type(error).__name__})", excerpt(repr(list(said)))
+            )
         if found is not None:
             yield found
 
 
 def _records(content: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]:
     """Yield (record, its attributes, its resource's attributes)."""
-    for resource_logs in content.get("resourceLogs", ()):
+    for resource_logs in _listed(content, "resourceLogs"):
         resource = _attributes(record_of(record_of(resource_logs).get("resource")).get("attributes"))
-        for scope_logs in record_of(resource_logs).get("scopeLogs", ()):
-            for record in record_of(scope_logs).get("logRecords", ()):
+        for scope_logs in _listed(record_of(resource_logs), "scopeLogs"):
+            for record in _listed(record_of(scope_logs), "logRecords"):
                 yield record_of(record), _attributes(record_of(record).get("attributes")), resource
+
+
+def _listed(holder: Mapping[str, Any], key: str) -> list[Any]:
+    """A list of the export; null is none, as protobuf's JSON has it."""
+    found = holder.get(key)
+    if found is None:
+        return []
+    if not isinstance(found, list):
+        reason = f"{key} is not a list"
+        raise UnreadableRequestError(reason)
+    return found
 
 
 def _first(said: Mapping[str, Any], keys: tuple[str, ...]) -> str | None:
@@ -260,7 +294,7 @@ _KINDS: Final = {
 def _attributes(given: Any) -> dict[str, Any]:
     """OTLP's list of key and typed value, as a mapping; what is not a plain value is left out."""
     found: dict[str, Any] = {}
-    for pair in given if isinstance(given, list) else ():
+    for pair in given[:_ATTRIBUTES_READ] if isinstance(given, list) else ():
         value = record_of(record_of(pair).get("value"))
         plain = next((value[kind] for kind in ("stringValue", "intValue", "doubleValue", "boolValue") if kind in value), None)
         if plain is not None and isinstance(pair.get("key"), str):
@@ -277,7 +311,7 @@ def _name(record: Mapping[str, Any], said: Mapping[str, Any]) -> str:
 def _instant(record: Mapping[str, Any], said: Mapping[str, Any]) -> int | None:
     for key in ("timeUnixNano", "observedTimeUnixNano"):
         value = record.get(key)
-        if isinstance(value, int | str) and str(value).isdigit() and int(value):
+        if isinstance(value, int | str) and len(digits := str(value)) < _DIGITS and digits.isascii() and digits.isdigit() and int(value):
             return int(value) // 1000
     try:
         return parse_instant(str(said["event.timestamp"]))

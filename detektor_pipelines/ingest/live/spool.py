@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from detektor_pipelines.clock import now_us
 from detektor_pipelines.files import replace_file, turn
 from detektor_pipelines.hook import FILE_PREFIX, FILE_SUFFIX, LINE_LIMIT, TIME, fallback_directory
-from detektor_pipelines.ingest.live.hook_records import SOURCE, HookReader
+from detektor_pipelines.ingest.live.hook_records import SOURCE, HookReader, is_memory
 from detektor_pipelines.ingest.live.writer import LiveWriter
 from detektor_pipelines.ingest.masking import excerpt
 from detektor_pipelines.ingest.readers.names import FILE_NAME, AgentNames, agent_names
@@ -40,7 +40,7 @@ QUIET_S: Final = 60
 """How long a file must be untouched before it is retired."""
 
 ROTATE_BYTES: Final = 64 * 1024 * 1024
-_CHUNK: Final = 1024 * 1024
+_CHUNK: Final = 2 * LINE_LIMIT
 _END: Final = 64
 """Bytes before the place that a file was read to, by which it is known to be the same up to there."""
 
@@ -173,7 +173,7 @@ class Spool:
         for line in taken.split(b"\n"):
             if line.strip():
                 counts.lines += 1
-                records += reader.read(line) if len(line) <= LINE_LIMIT * 2 else [_too_long(line)]
+                records += reader.read(line) if len(line) <= LINE_LIMIT else [_too_long(line)]
         if records:
             self._store(writer, records, counts)
 
@@ -230,10 +230,18 @@ class _State:
         try:
             known = json.loads(file.read_text(encoding="utf-8"))
             state = cls(dict(known["offsets"]), dict(known.get("ends", {})), dict(known["agents"]), dict(known["sessions"]))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return cls()
+        if not state.is_sound():
             return cls()
         state._written = state._content()
         return state
+
+    def is_sound(self) -> bool:
+        """Whether what was read can be what was written: anybody may have edited the file. Else all is read again, and found known."""
+        numbers = [*self.offsets.values(), *self.ends.values()]
+        memories = [*self.agents.values(), *self.sessions.values()]
+        return all(type(each) is int and each >= 0 for each in numbers) and all(is_memory(each) for each in memories)
 
     def is_changed(self) -> bool:
         return bool(self._written != (self.offsets, self.ends, self.agents, self.sessions))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -63,14 +64,18 @@ def read(lines: Iterable[Line], *, source: str, context: ReadContext, stats: Rea
 
 
 def _read(file: SourceFile, context: ReadContext, stats: ReadStats | None) -> Iterator[AgentEvent | Rejection]:
+    holds_nothing, number = True, 0
     for number, line in file.open():
         found = records_of(line)
+        holds_nothing = holds_nothing and not found
         for record in found or ((TORN,) if stats is None else ()):
             if stats is not None and not isinstance(record, str):
                 if not _is_own(record) and stats.is_of_another(record, file.source, "jsonl"):
                     continue
                 stats.lines += 1
             yield _event_or_rejection(record, file.source, number, line, context)
+    if holds_nothing and number and stats is not None:
+        yield Rejection(file.source, 1, "the file holds nothing but NULs")
 
 
 def _event_or_rejection(record: Record | str, source: str, number: int, line: bytes, context: ReadContext) -> AgentEvent | Rejection:
@@ -96,13 +101,18 @@ def _checked(record: Record | str) -> dict[str, Any]:
     strange = record.keys() - FIELDS
     if strange:
         name = min(strange)
-        near = get_close_matches(name, FIELDS, 1)
+        near = _near(name[:60])
         raise _BadRecordError(f"unknown field {name[:60]!r}" + (f", is {near[0]!r} meant?" if near else ": put it under 'attributes'"))
     given = {name: value for name, value in record.items() if value is not None}
     for name in REQUIRED:
         if name not in given:
             raise _BadRecordError(f"the field {name!r} is missing")
     return given
+
+
+@lru_cache(maxsize=1024)
+def _near(name: str) -> list[str]:
+    return get_close_matches(name, FIELDS, 1)
 
 
 def _event(record: dict[str, Any], source: str, context: ReadContext) -> AgentEvent:
@@ -176,7 +186,10 @@ def _project(said: str | None, context: ReadContext) -> str | None:
 
 def _id_of(record: dict[str, Any]) -> str:
     """Make an id out of the record itself: the same record read again is the same event."""
-    body = orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
+    try:
+        body = orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
+    except TypeError as error:
+        raise _BadRecordError("the record is nested too deep, or holds a number beyond 64 bits", str(error)) from None
     return f"jsonl-{hashlib.md5(body, usedforsecurity=False).hexdigest()}"
 
 

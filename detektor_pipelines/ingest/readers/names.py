@@ -149,6 +149,8 @@ def _read(file: Path) -> _Table:
         raise _broken(file, int(line[1]) if line else None, f"it is not TOML: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise _broken(file, None, f"it cannot be read: {error}") from None
+    except (ValueError, RecursionError):
+        raise _broken(file, None, "it holds a number of too many digits, or tables and lists nested too deep") from None
     known = ("agents", "generic", "purposes")
     strange = [key for key in content if key not in known]
     if strange:
@@ -226,7 +228,7 @@ def _pattern(file: Path, text: str, name: str, part: str, pattern: str) -> str:
         return pattern
     try:
         compiled(pattern)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         line = next((number for number, line in enumerate(text.splitlines(), 1) if pattern in line), None)
         why = f"{pattern!r} in {part} of [purposes.{name}] is no regular expression: {error}"
         raise _broken(file, line or _line_in(text, name, part), why) from None

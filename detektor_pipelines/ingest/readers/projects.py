@@ -11,6 +11,8 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Final
 
+from detektor_pipelines.files import content_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -85,8 +87,8 @@ def remote_of_directory(cwd: str) -> str | None:
             if here.is_dir()
             else None
         )
-        return _remote_in(_configuration_of(git).read_text(encoding="utf-8", errors="replace")) if git else None
-    except OSError:
+        return _remote_in(_text(_configuration_of(git))) if git else None
+    except (OSError, ValueError):  # the latter: a path that is none
         return None
 
 
@@ -94,9 +96,13 @@ def _configuration_of(git: Path) -> Path:
     """`.git` is a directory, or in a worktree a file that points to one whose `commondir` points to the repository."""
     if git.is_dir():
         return git / "config"
-    directory = git.parent / git.read_text(encoding="utf-8").partition("gitdir:")[2].strip()
+    directory = git.parent / _text(git).partition("gitdir:")[2].strip()
     common = directory / "commondir"
-    return (directory / common.read_text(encoding="utf-8").strip() if common.is_file() else directory) / "config"
+    return (directory / _text(common).strip() if common.is_file() else directory) / "config"
+
+
+def _text(file: Path) -> str:
+    return content_of(file).decode("utf-8", errors="replace")
 
 
 def _remote_in(configuration: str) -> str | None:

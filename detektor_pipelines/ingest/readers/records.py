@@ -29,6 +29,12 @@ _SPACE: Final = re.compile(r"[\s\ufeff]*")
 _ATTEMPTS: Final = 1_000
 """How many beginnings of objects are tried behind a torn record: a megabyte of torn text must not cost minutes."""
 
+_EFFORT: Final = 16 * 1024 * 1024
+"""Characters that all these attempts may look at together: a text that is never closed is looked through to the line's end by each."""
+
+_TO_THE_END: Final = "Unterminated string"
+
+_TOO_DEEP: Final = b"(a record that is nested too deep to be read)"
 _DECODER: Final = json.JSONDecoder(strict=False)
 
 
@@ -41,6 +47,17 @@ def records_of(line: bytes) -> tuple[Record | str, ...]:
     return (record,) if type(record) is dict else (NO_OBJECT,)
 
 
+def line_of(record: Any) -> bytes:
+    """Write a record as a line again; one that is nested so deep that it cannot be written becomes a line that every reader rejects."""
+    try:
+        return orjson.dumps(record)
+    except TypeError:  # deeper than 254, or a number beyond 64 bits
+        try:
+            return json.dumps(record).encode()
+        except RecursionError:
+            return _TOO_DEEP
+
+
 def _repaired(line: bytes, why: str) -> Iterator[Record | str]:
     """Read what stands on a line that is not one JSON value; what nobody can read is named once."""
     text = line.replace(b"\x00", b"").decode("utf-8", errors="replace")
@@ -48,6 +65,7 @@ def _repaired(line: bytes, why: str) -> Iterator[Record | str]:
     while position < len(text):
         try:
             value, end = _DECODER.raw_decode(text, position)
+            value = _whole_characters(value)
         except (ValueError, RecursionError):
             torn = True
             following = _record_behind(text, position + 1)
@@ -57,7 +75,7 @@ def _repaired(line: bytes, why: str) -> Iterator[Record | str]:
         if not isinstance(value, dict):
             torn = True
             break
-        yield _whole_characters(value)
+        yield value
         position = _after_space(text, end)
     if torn:
         yield f"{TORN}: {why}" if why else TORN
@@ -68,16 +86,20 @@ def _record_behind(text: str, start: int) -> tuple[Record, int] | None:
 
     The objects inside the torn record parse as well: a record is what a format recognises and what nothing but a further record follows.
     """
+    looked_at = 0
     for attempt, opening in enumerate(_OPENING.finditer(text, start)):
-        if attempt >= _ATTEMPTS:
+        if attempt >= _ATTEMPTS or looked_at > _EFFORT:
             return None
         try:
             value, end = _DECODER.raw_decode(text, opening.start())
+            looked_at += end - opening.start()
+            rest = _after_space(text, end)
+            if isinstance(value, dict) and (rest == len(text) or text[rest] == "{") and detect(value) != UNKNOWN:
+                return _whole_characters(value), end
+        except json.JSONDecodeError as error:
+            looked_at += (len(text) if error.msg.startswith(_TO_THE_END) else error.pos) - opening.start()
         except (ValueError, RecursionError):
-            continue
-        rest = _after_space(text, end)
-        if isinstance(value, dict) and (rest == len(text) or text[rest] == "{") and detect(value) != UNKNOWN:
-            return value, end
+            looked_at += _ATTEMPTS
     return None
 
 

@@ -21,6 +21,15 @@ class UnreadableRecordError(Exception):
     """A record that claims a known type but lacks what that type must have; its text is the reason shown to the user."""
 
 
+STRANGE_SHAPE: Final = (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError)
+"""What taking a record raises whose values have other types, lengths or depths than any that is known."""
+
+
+def strange_shape(kind: Any, error: Exception) -> str:
+    """Return the reason for rejecting a record of a type (whatever stands there) that could not be taken."""
+    return f"a {text_of(kind)} record of a shape that is not known ({type(error).__name__}: {error})"[:200]
+
+
 def text_of(value: Any) -> str | None:
     """Return a non-empty string, else None."""
     return value if isinstance(value, str) and value else None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
+from detektor_pipelines.files import content_of
 from detektor_pipelines.ingest.masking import excerpt
 from detektor_pipelines.ingest.readers.claude_code.collect import Collector, is_own
 from detektor_pipelines.ingest.readers.claude_code.emit import Emitter
@@ -20,7 +21,7 @@ from detektor_pipelines.ingest.readers.interface import SourceFile
 from detektor_pipelines.ingest.readers.names import AgentNames
 from detektor_pipelines.ingest.readers.projects import project_name, project_of_directory, project_of_remote, remote_of_directory
 from detektor_pipelines.ingest.readers.records import records_of
-from detektor_pipelines.ingest.readers.shapes import UnreadableRecordError
+from detektor_pipelines.ingest.readers.shapes import STRANGE_SHAPE, UnreadableRecordError, strange_shape
 from detektor_pipelines.ingest.readers.statistics import ReadStats
 from detektor_pipelines.language.records import Rejection
 
@@ -99,8 +100,8 @@ def _take(record: Record, file: SourceFile, collector: Collector, stats: ReadSta
         collector.add(record, file.source)
     except UnreadableRecordError as error:
         return str(error)
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        return f"a {record.get('type')} record of a shape that is not known ({type(error).__name__}: {error})"[:200]
+    except STRANGE_SHAPE as error:
+        return strange_shape(record.get("type"), error)
     return None
 
 
@@ -115,7 +116,7 @@ def _take_meta(file: SourceFile, collector: Collector) -> None:
         return
     meta = file.path.with_name(f"agent-{named[1]}.meta.json")
     try:
-        content = orjson.loads(meta.read_bytes())
+        content = orjson.loads(content_of(meta))
     except (OSError, orjson.JSONDecodeError):
         return
     for session, agent_id in list(collector.state.side_threads):

@@ -59,7 +59,7 @@ _HEADER: Final = struct.Struct(">BBHqqq")
 _LENGTH: Final = struct.Struct("<I")
 _TEXTS: Final = b"\n"
 """What stands between a tail and the texts."""
-_EXACT_IN_LUA: Final = 2**53
+INSTANTS_END: Final = 2**53
 """Redis's Lua compares instants as doubles: exact below this, the year 2255."""
 
 
@@ -192,6 +192,9 @@ def unpack(layout: Layout, packed: bytes) -> Unpacked:
     mark, version, count, as_of, created_at, event_timestamp = _HEADER.unpack_from(packed)
     if (mark, version, count) != (MARK, VERSION, len(layout.fields)):
         message = f"mark {mark:#x}, format {version}, {count} features; expected {MARK:#x}, {VERSION}, {len(layout.fields)}"
+        raise CorruptValueError(message)
+    if not max(abs(as_of), abs(created_at), abs(event_timestamp)) < INSTANTS_END:
+        message = f"instants {as_of}, {created_at}, {event_timestamp} that nobody writes"
         raise CorruptValueError(message)
     start = _HEADER.size + layout.null_bytes
     nulls = int.from_bytes(packed[_HEADER.size : start], "little")
@@ -383,7 +386,7 @@ def _without_nulls(column: pa.Array) -> tuple[np.ndarray, np.ndarray | None]:
 
 def _check_instants(*instants: int) -> None:
     for instant in instants:
-        if not -_EXACT_IN_LUA < instant < _EXACT_IN_LUA:
+        if not -INSTANTS_END < instant < INSTANTS_END:
             message = f"instant {instant} µs is beyond the year 2255: the online store cannot order it"
             raise ValueError(message)
 

@@ -34,7 +34,17 @@ from zlib import crc32
 from detektor_pipelines import clock
 from detektor_pipelines.language.hashes import short_hash
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError, by_slot, escaped, is_cluster, mget, redis_client, redis_errors
-from detektor_pipelines.stores.online.packing import CorruptValueError, Layout, Unpacked, Value, pack, pack_table, unpack, writer_of
+from detektor_pipelines.stores.online.packing import (
+    INSTANTS_END,
+    CorruptValueError,
+    Layout,
+    Unpacked,
+    Value,
+    pack,
+    pack_table,
+    unpack,
+    writer_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -90,6 +100,7 @@ _FOR_EVER: Final = 10**15
 
 _VALUE_KEY: Final = re.compile(r"(feast:.*?:[^:#@]*@[^@:#]+):")
 
+_DIGITS: Final = 16
 FILLING: Final = 1
 """Where a shard of `valid_through` stands whose values are lost and being written again; 0 is never. Neither is an instant to readers."""
 
@@ -614,7 +625,11 @@ def status_holds(view: StoredView, known: Iterable[int], now: int) -> tuple[int,
 def instants_of(answer: bytes | None) -> Mapping[int, int]:
     """Read the instants by shard from what `valid_through_key` holds; one that was never set, or is damaged, is none."""
     numbers = answer.split(b",") if answer is not None else []
-    return {shard: int(number) for shard, number in enumerate(numbers) if number.isdigit() and int(number) > FILLING}
+    return {
+        shard: int(number)
+        for shard, number in enumerate(numbers)
+        if len(number) <= _DIGITS and number.isdigit() and FILLING < int(number) < INSTANTS_END
+    }
 
 
 @lru_cache(maxsize=64)

@@ -29,6 +29,8 @@ from detektor_pipelines.engine.online import publish_online
 from detektor_pipelines.erasure import erase as erasing
 from detektor_pipelines.erasure.subject import Subject
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.ingest.live.held import Held
+from detektor_pipelines.ingest.live.writer import LiveWriter
 from detektor_pipelines.language.records import AgentEvent, Rejection
 from detektor_pipelines.settings import Settings
 from detektor_pipelines.stack import binaries
@@ -276,6 +278,22 @@ def test_an_agent_of_a_project_goes_and_the_projects_other_agents_stay(servers: 
     with connect(servers) as connection:
         left = connection.execute("SELECT agent_type FROM ml_learning.agent_events WHERE project = %s", (PROJECT,)).fetchall()
     assert left == [("detektor-coder",)]
+
+
+def test_what_waits_for_its_instant_goes_too(servers: Settings) -> None:
+    held = Held(servers.home)
+    held.hold([review("of its", "2026-03-08T12:01:00Z", project=PROJECT), review("of another", "2026-03-08T12:01:00Z")])
+    subject = Subject("agent-id", f"code-reviewer@{PROJECT}")
+    assert erasing.look(servers, subject).removed["files: held"] == 1
+
+    done = erasing.erase(servers, subject, [VIEW])
+
+    assert (done.removed["held events"], done.remaining) == (1, {})
+    with LiveWriter(servers) as writer:
+        assert writer.release(parse_instant("2026-03-09T00:00:00Z")) == 1
+    with connect(servers) as connection:
+        assert connection.execute("SELECT event_id FROM ml_learning.agent_events").fetchall() == [("of another",)]
+        assert connection.execute("SELECT count(*) FROM ml_learning.rejected_events").fetchone() == (0,)
 
 
 def test_a_live_writer_refuses_what_was_erased_and_what_names_it(servers: Settings) -> None:

@@ -2,19 +2,29 @@ from __future__ import annotations
 
 import json
 import stat
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from support.asgi import post
+from typer.testing import CliRunner
 
+from detektor_pipelines import hook
+from detektor_pipelines.cli import build_app
 from detektor_pipelines.clock import now_us, to_text
+from detektor_pipelines.ingest.live import http
+from detektor_pipelines.ingest.live.spool import drain
 from detektor_pipelines.ingest.live.writer import LiveWriter
 from detektor_pipelines.ingest.masking import KEY_FILE, Masker, key_of, pseudonym
 from detektor_pipelines.ingest.run import ingest
 from detektor_pipelines.language.records import AgentEvent, Rejection
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from starlette.applications import Starlette
 
     from detektor_pipelines.settings import Settings
 
@@ -117,3 +127,127 @@ def test_what_holds_nothing_is_the_event_itself() -> None:
         "tool:toolu_01Ab", "code-reviewer", "reviewer", "tool_call", AT, "log.jsonl", session_id="s", categories={"tool_name": "Bash"}
     )
     assert Masker(lambda: b"k" * 64).event(plain) is plain
+
+
+# Each way in ----------------------------------------------------------------------------------------------------------------
+
+
+class Plants:
+    """Hands out keys, another for each field, and remembers where each was put."""
+
+    def __init__(self, mark: str = "aB3d") -> None:
+        self._mark = mark
+        self.fields: dict[str, str] = {}
+
+    def __call__(self, field: str) -> str:
+        key = "gh" + f"p_{len(self.fields):03}{self._mark}E5fG7hJ9kL1mN2pQ4rS6tU8vW0xYz"
+        self.fields[key] = field
+        return f"{field} {key}"
+
+    def found_in(self, text: str) -> list[str]:
+        return [field for key, field in self.fields.items() if key in text or key.lower() in text]
+
+
+def texts_of(home: Path) -> str:
+    return " ".join(file.read_text(errors="replace") for file in home.rglob("*") if file.is_file() and file.name != KEY_FILE)
+
+
+@pytest.fixture
+def collector(database: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Starlette]:
+    with ExitStack() as writers:
+        monkeypatch.setattr(http, "LiveWriter", lambda settings, mix: writers.enter_context(LiveWriter(settings, mix=mix)))
+        yield http.app(database)
+
+
+def test_nothing_that_comes_over_http_is_stored_or_logged_unmasked(
+    database: Settings, collector: Starlette, caplog: pytest.LogCaptureFixture
+) -> None:
+    plant = Plants()
+    own = [
+        {"operation": "chat", "occurred_at": to_text(AT + number), "agent": "main", "outcome": "success"}
+        | {field: plant(field) for field in fields}
+        | {"attributes": {plant("name of an attribute"): [{"deep": plant("an attribute")}]}}
+        for number, fields in enumerate(
+            (("agent", "session_id", "task_id", "event_id", "project", "model"), ("agent", "tool_name"), ("nonsense",))
+        )
+    ]
+    early = {
+        **own[0],
+        "occurred_at": to_text(now_us() + 60_000_000),
+        "event_id": plant("id of one that waits"),
+        "model": plant("of one that waits"),
+    }
+    early["attributes"] = {"note": plant("attribute of one that waits")}
+    bad = [
+        {plant("a field"): 1},
+        {**own[0], "occurred_at": plant("occurred_at")},
+        {**own[0], "operation": plant("operation")},
+        plant("no object"),
+    ]
+    names = (
+        "agent_id",
+        "agent.name",
+        "session.id",
+        "tool_name",
+        "tool_use_id",
+        "error",
+        "error_type",
+        "model",
+        "project",
+        "status_code",
+        "other",
+    )
+    logs = []
+    for name in ("tool_result", "api_request", "api_error", "api_refusal", "subagent_completed", plant("event.name")):
+        said = {
+            "event.name": name,
+            "success": "false",
+            "request_id": plant(f"{name} request_id"),
+            **{each: plant(f"{name} {each}") for each in names},
+        }
+        pairs = [{"key": key, "value": {"stringValue": value}} for key, value in said.items()]
+        pairs.append({"key": plant("name of an attribute"), "value": {"stringValue": "x"}})
+        logs.append({"timeUnixNano": str(AT * 1000), "body": {"stringValue": plant("body")}, "attributes": pairs})
+    export = {"resourceLogs": [{"scopeLogs": [{"logRecords": [*logs, {"body": {"stringValue": plant("body of none")}}]}]}]}
+
+    with caplog.at_level("DEBUG"):
+        status, answer = post(collector, "/v1/events", json.dumps([*own, early, *bad]).encode(), "application/json")
+        counts = json.loads(answer)
+        assert (status, counts["held"], counts["rejected"]) == (200, 1, 6), answer
+        assert post(collector, "/v1/logs", json.dumps(export).encode(), "application/json")[0] == 200
+
+    assert plant.found_in(everything(database)) == []
+    assert plant.found_in(texts_of(database.home)) == [], "of events that wait neither"
+    assert plant.found_in(caplog.text) == []
+
+
+def test_nothing_that_is_emitted_is_stored_unmasked(database: Settings) -> None:
+    plant = Plants()
+    given = ["emit", "--agent", "code-reviewer", "--action", "review", "--verdict", "approved", "--session-id", plant("session")]
+    given += ["--task-id", plant("task"), "--event-id", plant("event"), "--project", plant("project")]
+    done = CliRunner().invoke(build_app(), given)
+    assert (done.exit_code, done.output.count("ghp_")) == (0, 0), done.output
+    assert plant.found_in(everything(database)) == []
+
+
+def test_nothing_that_a_hook_tells_is_stored_unmasked_and_its_reports_lie_in_no_spool(database: Settings) -> None:
+    plant = Plants()
+    ids = ("session_id", "agent_id", "agent_type", "tool_name", "tool_use_id", "cwd", "transcript_path")
+    plain = {name: plant(name) for name in ids}
+    inside = Plants("zQ7x")
+    notes: list[Any] = [
+        {**plain, "hook_event_name": name, "error": inside("error"), "last_assistant_message": inside("a report")}
+        | {"tool_input": {"command": inside("what a tool was given")}, "tool_response": {"stdout": inside("what it gave"), "content": "x"}}
+        for name in ("PostToolUse", "PostToolUseFailure", "SubagentStop", "Notification")
+    ]
+    agent = {"agentId": "a1", "agentType": plant("agentType"), "status": plant("status"), "resolvedModel": plant("resolvedModel")}
+    agent["content"] = [{"type": "text", "text": inside("a subagent's report")}]
+    notes.append({**plain, "hook_event_name": "PostToolUse", "tool_name": "Task", "tool_response": agent})
+    notes.append([inside("no hook")])
+    spool = database.home / "spool"
+    for each in notes:
+        hook.note(str(spool), hook.line_of(json.dumps(each).encode(), AT * 1000))
+    assert inside.found_in(texts_of(spool)) == []
+    drain(database)
+    for found in (plant, inside):
+        assert found.found_in(everything(database)) == []

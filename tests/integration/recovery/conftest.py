@@ -14,6 +14,7 @@ from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
 from detektor_pipelines.catalog import DECLARED
 from detektor_pipelines.engine.materialize import materialize
+from detektor_pipelines.ingest.masking import key_of
 from detektor_pipelines.recovery import listing
 from detektor_pipelines.recovery.create import Created, create
 from detektor_pipelines.recovery.restore import Restored, restore
@@ -119,6 +120,9 @@ def platform(
         (artifacts / name).write_bytes(name.encode() * 100)
     (settings.home / "spool").mkdir()
     (settings.home / "spool" / "waiting.jsonl").write_text("{}\n")
+    (settings.home / "held").mkdir()
+    (settings.home / "held" / "1999999999-a.jsonl").write_text("{}\n")
+    key_of(settings.home)
     elsewhere.home.mkdir()
     yield Platform(settings, Target(str(tmp_path / "backups")), elsewhere)
     for server, name in ((other_cluster, "restored"), (postgres_server, "platform")):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from detektor_pipelines.catalog.chosen import FILE, Chosen
 from detektor_pipelines.cli_commands.doctor import _restore as examined
 from detektor_pipelines.engine.online import publish_online
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.ingest.masking import KEY_FILE, Masker
 from detektor_pipelines.quality.parity.check import check
 from detektor_pipelines.recovery import listing, tools
 from detektor_pipelines.recovery import restore as restoring
@@ -68,6 +70,9 @@ def test_on_another_cluster_all_is_as_it_was_and_goes_on(platform: Platform) -> 
     assert sum(each.errors for each in check(there, VIEWS)) == 0
     assert (there.home / "servers" / "mlflow" / "artifacts" / "1" / "run" / "plots" / "shap.png").read_bytes().startswith(b"1/run")
     assert (there.home / "spool" / "waiting.jsonl").exists()
+    assert (there.home / "held" / "1999999999-a.jsonl").exists()
+    assert Masker.of(there).name("ada@example.org") == Masker.of(here).name("ada@example.org"), "the same record is the same event there"
+    assert stat.S_IMODE((there.home / KEY_FILE).stat().st_mode) == 0o600
     assert not (there.home / restoring.MARK).exists()
 
     before = online(there)

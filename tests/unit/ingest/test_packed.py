@@ -162,3 +162,30 @@ def test_a_document_over_its_limit_is_not_read_as_one(tmp_path: Path, monkeypatc
     (tmp_path / "export.json").write_text(json.dumps([json.loads(OWN)] * 5, indent=2))
     with pytest.raises(UserError, match="no record of a known format"):
         find_logs([tmp_path / "export.json"])
+
+
+def test_a_sparse_file_of_an_archive_is_not_read(tmp_path: Path) -> None:
+    """Its holes are as long as it says: a tar of a kilobyte would keep us reading for years."""
+    info = tarfile.TarInfo("a.jsonl")
+    info.type = tarfile.GNUTYPE_SPARSE
+    header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    header[386:410], header[483:495], header[148:156] = b"00000000000\x0000000000000\x00"[:24], b"77777777777\x00", b" " * 8
+    header[148:156] = b"%06o\x00 " % sum(header)
+    (tmp_path / "sparse.tar").write_bytes(bytes(header) + bytes(1024))
+    with closing(Journal()) as journal:
+        with pytest.raises(UserError):
+            find_logs([tmp_path / "sparse.tar"], journal)
+        (rejection,) = journal.take_rejections()
+    assert rejection.reason == "a sparse file, whose holes may be longer than anybody can read: unpack it first (tar -xf)"
+
+
+def test_what_a_damaged_bzip2_lacks_is_said_in_words(tmp_path: Path) -> None:
+    packed = bytearray(
+        bz2.compress(b"".join(b'{"agent":"main","operation":"chat","occurred_at":"%d"}\n' % number for number in range(40_000)))
+    )
+    packed[len(packed) // 2] ^= 0xFF
+    (tmp_path / "log.jsonl.bz2").write_bytes(packed)
+    journal = Journal()
+    (file,) = find_logs([tmp_path / "log.jsonl.bz2"], journal).by_reader["jsonl"]
+    assert list(file.open())
+    assert [each.reason for each in journal.take_rejections()] == ["the file cannot be read further: Invalid data stream"]

@@ -30,9 +30,10 @@ def test_a_postgresql_that_is_no_longer_mended_is_named(version: int, result: st
     ("kind", "version", "external", "result"),
     [
         ("redis", "5.0.14", True, "failed"),
-        ("redis", "6.2.14", True, "warning"),
+        ("redis", "6.2.14", True, "ok"),
         ("redis", "6.2.14", False, "ok"),
         ("redis", "7.0.15", True, "warning"),
+        ("redis", "7.2.11", True, "ok"),
         ("redis", "7.4.1", True, "ok"),
         ("redis", "8.2.1", True, "ok"),
         ("valkey", "7.2.11", True, "ok"),

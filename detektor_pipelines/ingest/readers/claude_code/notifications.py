@@ -13,7 +13,7 @@ from typing import Final
 
 _FIELDS: Final = re.compile(r"<(task-id|agent-id|tool-use-id|status)>([^<]*)</\1>")
 _RESULT: Final = re.compile(r"<result>(.*)</result>", re.DOTALL)
-_USAGE: Final = re.compile(r"<(subagent_tokens|total_tokens|tool_uses|duration_ms)>\s*(\d+)\s*</\1>")
+_USAGE: Final = re.compile(r"<(subagent_tokens|total_tokens|tool_uses|duration_ms)>\s*(\d{1,18})\s*</\1>")
 _OPENINGS: Final = ("<task-notification>", "<agent-notification>")
 
 

@@ -12,7 +12,7 @@ from detektor_pipelines.ingest.readers.interface import SourceFile
 from detektor_pipelines.ingest.readers.names import AgentNames
 from detektor_pipelines.ingest.readers.projects import project_name, project_of_directory, project_of_remote, remote_of_directory
 from detektor_pipelines.ingest.readers.records import records_of
-from detektor_pipelines.ingest.readers.shapes import UnreadableRecordError
+from detektor_pipelines.ingest.readers.shapes import STRANGE_SHAPE, UnreadableRecordError, strange_shape
 from detektor_pipelines.ingest.readers.statistics import ReadStats
 from detektor_pipelines.language.records import Rejection
 
@@ -74,8 +74,8 @@ def _collect(file: SourceFile, collector: Collector, stats: ReadStats) -> Iterat
                     continue
                 except UnreadableRecordError as error:
                     reason = str(error)
-                except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-                    reason = f"a {record.get('type')} record of a shape that is not known ({type(error).__name__}: {error})"[:200]
+                except STRANGE_SHAPE as error:
+                    reason = strange_shape(record.get("type"), error)
             stats.rejected += 1
             yield Rejection(file.source, number, reason, excerpt(line))
 

@@ -18,7 +18,16 @@ from detektor_pipelines.ingest.readers.interface import SourceFile
 from detektor_pipelines.ingest.readers.names import AgentNames
 from detektor_pipelines.ingest.readers.records import records_of
 from detektor_pipelines.ingest.readers.sessions.session import Answer, Call, Run, Session, events_of, milliseconds, project_of
-from detektor_pipelines.ingest.readers.shapes import Record, UnreadableRecordError, count_of, instant_of, record_of, text_of
+from detektor_pipelines.ingest.readers.shapes import (
+    STRANGE_SHAPE,
+    Record,
+    UnreadableRecordError,
+    count_of,
+    instant_of,
+    record_of,
+    strange_shape,
+    text_of,
+)
 from detektor_pipelines.ingest.readers.statistics import ReadStats
 from detektor_pipelines.language.records import Rejection
 
@@ -34,7 +43,7 @@ SHELLS: Final = frozenset({"bash", "powershell"})
 EDITS: Final = frozenset({"edit", "create", "str_replace", "insert", "write"})
 _ARGUMENTS_LIMIT: Final = 20_000
 _EXITED: Final = re.compile(
-    r"<(?:shellId|command with shellId): (?P<shell>\w+),? (?:has )?(?:completed|exited) with exit code (?P<code>-?\d+)>\s*\Z"
+    r"<(?:shellId|command with shellId): (?P<shell>\w+),? (?:has )?(?:completed|exited) with exit code (?P<code>-?\d{1,10})>\s*\Z"
 )
 _GOES_ON: Final = re.compile(r"<command (?:with shellId: (?P<one>\w+) is still running|started in background with shellId: (?P<two>\w+))")
 _EVENTS: Final = frozenset(
@@ -121,6 +130,8 @@ class _Reading:
                 _add(state, kind, data, instant_of(record.get("timestamp")), text_of(record.get("agentId")))
         except UnreadableRecordError as error:
             return f"{kind}: {error}"
+        except STRANGE_SHAPE as error:
+            return strange_shape(kind, error)
         if own_id is not None:
             self._seen.add(own_id)
             self._by_event[own_id] = state

@@ -19,7 +19,16 @@ from detektor_pipelines.ingest.readers.interface import SourceFile
 from detektor_pipelines.ingest.readers.names import AgentNames
 from detektor_pipelines.ingest.readers.records import records_of
 from detektor_pipelines.ingest.readers.sessions.session import Answer, Call, Run, Session, events_of, milliseconds, project_of
-from detektor_pipelines.ingest.readers.shapes import Record, UnreadableRecordError, count_of, instant_of, record_of, text_of
+from detektor_pipelines.ingest.readers.shapes import (
+    STRANGE_SHAPE,
+    Record,
+    UnreadableRecordError,
+    count_of,
+    instant_of,
+    record_of,
+    strange_shape,
+    text_of,
+)
 from detektor_pipelines.ingest.readers.statistics import ReadStats
 from detektor_pipelines.ingest.reports.lines import is_cut
 from detektor_pipelines.language.records import Rejection
@@ -36,7 +45,7 @@ SHELLS: Final = frozenset({"run_shell_command"})
 EDITS: Final = frozenset({"write_file", "replace", "edit"})
 _DELEGATES: Final = frozenset({"delegate_to_agent", "invoke_agent", "task"})
 _KINDS: Final = frozenset({"user", "gemini", "info", "warning", "error", "model"})
-_EXIT_CODE: Final = re.compile(r"^Exit Code: (-?\d+)\s*$", re.MULTILINE)
+_EXIT_CODE: Final = re.compile(r"^Exit Code: (-?\d{1,10})\s*$", re.MULTILINE)
 _SESSION_FILE: Final = re.compile(r"session-.*-([0-9a-f]{8})\.jsonl?(?:\.gz)?")
 _SHORT: Final = 8
 _DRAWN: Final = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
@@ -114,7 +123,8 @@ def _collect(file: SourceFile, chats: list[_Chat], stats: ReadStats) -> Iterator
 
 
 def _is_update(record: Record) -> bool:
-    return "$set" in record or "$rewindTo" in record or ("id" in record and record.get("type") in _KINDS and "sessionId" not in record)
+    is_message = "id" in record and text_of(record.get("type")) in _KINDS and "sessionId" not in record
+    return "$set" in record or "$rewindTo" in record or is_message
 
 
 def _update(chat: _Chat, record: Record, number: int, line: bytes, stats: ReadStats) -> None:
@@ -125,9 +135,9 @@ def _update(chat: _Chat, record: Record, number: int, line: bytes, stats: ReadSt
             chat.messages.clear()
             _set_messages(chat, changed["messages"], number, line, stats)
     elif "$rewindTo" in record:
-        kept = list(chat.messages)
-        if record["$rewindTo"] in chat.messages:
-            for message_id in kept[kept.index(record["$rewindTo"]) :]:
+        kept, last = list(chat.messages), text_of(record["$rewindTo"])
+        if last in kept:
+            for message_id in kept[kept.index(last) :]:
                 del chat.messages[message_id]
     else:
         _set_messages(chat, [record], number, line, stats)
@@ -135,9 +145,9 @@ def _update(chat: _Chat, record: Record, number: int, line: bytes, stats: ReadSt
 
 def _set_messages(chat: _Chat, messages: Any, number: int, line: bytes, stats: ReadStats) -> None:
     for message in messages if isinstance(messages, list) else ():
-        message_id, kind = text_of(record_of(message).get("id")), record_of(message).get("type")
+        message_id, kind = text_of(record_of(message).get("id")), text_of(record_of(message).get("type"))
         counter = stats.types if kind in _KINDS else stats.strange
-        counter[kind if isinstance(kind, str) else "(no type)"] += 1
+        counter[kind or "(no type)"] += 1
         stats.records += 1
         if message_id is not None:
             chat.messages[message_id] = (number, line[:4000], message)
@@ -155,7 +165,11 @@ def _subagent_of(file: SourceFile, head: Record) -> str | None:
 
 def _sessions(chats: Sequence[_Chat], context: ReadContext, stats: ReadStats) -> Iterator[tuple[Session, list[Rejection]]]:
     """Yield each main session with the subagents that it called, then the subagents that nobody is known to have called."""
-    free: dict[str, _Chat] = {chat.subagent: chat for chat in chats if chat.subagent}
+    free: dict[str, _Chat] = {}
+    for chat in chats:
+        if chat.subagent:
+            known = free.setdefault(chat.subagent, chat)
+            known.messages.update({key: told for key, told in chat.messages.items() if key not in known.messages})
     for chat in chats:
         if chat.subagent is None:
             reading = _Reading(chat, context, stats)
@@ -201,11 +215,15 @@ class _Reading:
     def _take(self, chat: _Chat, run: str | None) -> None:
         for message_id, (number, line, message) in chat.messages.items():
             try:
-                if message.get("type") in {"gemini", "model"}:
+                if text_of(message.get("type")) in {"gemini", "model"}:
                     self._answer(message_id, message, instant_of(message.get("timestamp")), run)
+                continue
             except UnreadableRecordError as error:
-                self._stats.rejected += 1
-                self.rejections.append(Rejection(chat.source, number, f"a message: {error}", excerpt(line)))
+                reason = f"a message: {error}"
+            except STRANGE_SHAPE as error:
+                reason = strange_shape(message.get("type"), error)
+            self._stats.rejected += 1
+            self.rejections.append(Rejection(chat.source, number, reason, excerpt(line)))
 
     def _answer(self, message_id: str, message: Record, at: int, run: str | None) -> None:
         tokens = tokens_of(record_of(message.get("tokens")), ("input", "output", "cached", "thoughts"))

@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from detektor_pipelines.files import content_of
 from detektor_pipelines.ingest.masking import excerpt
 from detektor_pipelines.ingest.readers.failures import INTERRUPTED, error_type
 from detektor_pipelines.ingest.readers.interface import SourceFile
 from detektor_pipelines.ingest.readers.names import MAIN_THREAD, AgentNames
 from detektor_pipelines.ingest.readers.records import records_of
 from detektor_pipelines.ingest.readers.sessions.session import Answer, Call, Run, Session, events_of, milliseconds, project_of
-from detektor_pipelines.ingest.readers.shapes import Record, count_of, record_of, text_of
+from detektor_pipelines.ingest.readers.shapes import STRANGE_SHAPE, Record, count_of, record_of, strange_shape, text_of
 from detektor_pipelines.ingest.readers.statistics import ReadStats
 from detektor_pipelines.ingest.reports.lines import is_cut
 from detektor_pipelines.language.records import Rejection
@@ -44,6 +45,10 @@ MAIN_AGENTS: Final = frozenset({"build", "plan", "general", "title", "summary", 
 _TASK_RESULT: Final = re.compile(r"<task_result>\s*(.*?)\s*</task_result>", re.DOTALL)
 _TIMED_OUT: Final = re.compile(r"(?i)timed? ?out|timeout|terminated")
 _MILLISECONDS: Final = 1000
+_UNREADABLE: Final = (sqlite3.Error, OSError, UnicodeDecodeError)
+"""What a damaged database raises; the last when an error's own text quotes bytes of it."""
+
+_OBJECT_LIMIT: Final = 64 * 1024 * 1024
 _PARTS_WITHOUT_EVENTS: Final = frozenset(
     {"text", "reasoning", "step-start", "step-finish", "patch", "subtask", "compaction", "file", "snapshot", "agent", "retry"}
 )
@@ -91,26 +96,29 @@ def read_many(files: Sequence[SourceFile], context: ReadContext, stats: ReadStat
                 else:
                     stored.setdefault(found.session_id, found)
         for root, children in _trees(stored):
-            session = _Reading(root, children, context, counted).session
-            yield from sorted(events_of(session, names), key=lambda event: (event.occurred_at, event.event_id))
+            reading = _Reading(root, children, context, counted)
+            yield from reading.rejections
+            yield from sorted(events_of(reading.session, names), key=lambda event: (event.occurred_at, event.event_id))
 
 
 def _trees(stored: dict[str, _Stored]) -> Iterator[tuple[_Stored, dict[str, _Stored]]]:
-    """Yield each session that no known one called, with all below it."""
+    """Yield each session that no known one called, with all below it; of sessions that called each other in a circle, the first by id."""
     children: dict[str, list[_Stored]] = {}
     for each in stored.values():
         if each.parent in stored:
             children.setdefault(each.parent or "", []).append(each)
-    for session_id, root in sorted(stored.items()):
-        if root.parent in stored:
+    taken: set[str] = set()
+    for session_id, root in sorted(stored.items(), key=lambda each: (each[1].parent in stored, each[0])):
+        if session_id in taken:
             continue
         below: dict[str, _Stored] = {}
         waiting = [session_id]
         while waiting:
             for child in children.get(waiting.pop(), ()):
-                if child.session_id not in below:
+                if child.session_id not in below and child.session_id != session_id:
                     below[child.session_id] = child
                     waiting.append(child.session_id)
+        taken.update(below, (session_id,))
         yield root, below
 
 
@@ -143,14 +151,18 @@ def _in_directories(path: Path | None, info: Record) -> Iterator[tuple[Record, l
     if path is None:
         return
     storage = path.parent.parent.parent
-    for message in _objects_in(storage / "message" / str(info.get("id"))):
-        yield message, list(_objects_in(storage / "part" / str(message.get("id"))))
+    for message in _objects_in(storage / "message", info):
+        yield message, list(_objects_in(storage / "part", message))
 
 
-def _objects_in(directory: Path) -> Iterator[Record]:
-    for file in sorted(directory.glob("*.json")):
+def _objects_in(directory: Path, owner: Record) -> Iterator[Record]:
+    """What stands in the directory that is called by its owner's id; an id that leads elsewhere is none."""
+    called = str(owner.get("id"))
+    if called in {".", ".."} or "/" in called or "\0" in called:
+        return
+    for file in sorted((directory / called).glob("*.json")):
         try:
-            yield record_of(orjson.loads(file.read_bytes()))
+            yield record_of(orjson.loads(content_of(file, _OBJECT_LIMIT)))
         except (OSError, orjson.JSONDecodeError):
             continue
 
@@ -163,7 +175,7 @@ def _database(file: SourceFile, opened: ExitStack) -> Iterator[_Stored | Rejecti
         for row in connection.execute("SELECT * FROM session ORDER BY id"):
             info = dict(row)
             yield _Stored(info, file.source, partial(_in_database, connection, str(info.get("id"))))
-    except (sqlite3.Error, OSError) as error:
+    except _UNREADABLE as error:
         yield Rejection(file.source, None, f"the database cannot be read: {error}")
 
 
@@ -203,7 +215,7 @@ def _in_database(connection: sqlite3.Connection, session_id: str) -> Iterator[tu
 
 
 def _object(data: Any) -> Record:
-    found = records_of(data.encode() if isinstance(data, str) else bytes(data or b""))
+    found = records_of(data.encode() if isinstance(data, str) else data) if isinstance(data, str | bytes) else ()
     return found[0] if found and isinstance(found[0], dict) else {}
 
 
@@ -217,10 +229,11 @@ class _Reading:
         directory = text_of(root.info.get("directory"))
         agent = text_of(root.info.get("agent"))
         self.session = Session(root.source, root.session_id, project_of(context, directory=directory))
+        self.rejections: list[Rejection] = []
         self._children = children
         self._stats = stats
         self._seen: set[str] = set()
-        if root.parent is not None:  # a subagent's session whose caller is not there
+        if root.parent is not None:  # a subagent's session whose caller is not there, or is called by it
             self._run_without_call(root)
         else:
             self.session.agent = agent if agent and agent not in MAIN_AGENTS else MAIN_THREAD
@@ -244,11 +257,24 @@ class _Reading:
             return
         self._seen.add(stored.session_id)
         self._stats.sessions.add(stored.session_id)
-        for message, parts in stored.messages():
-            self._stats.records += 1 + len(parts)
-            self._message(message, run)
-            for part in parts:
-                self._part(part, run, written_by_agent=message.get("role") == "assistant")
+        try:
+            for message, parts in stored.messages():
+                self._stats.records += 1 + len(parts)
+                self._try(stored, message, partial(self._message, message, run))
+                for part in parts:
+                    self._try(stored, part, partial(self._part, part, run, written_by_agent=message.get("role") == "assistant"))
+        except _UNREADABLE as error:
+            self._reject(stored, f"the database cannot be read: {error}", stored.session_id)
+
+    def _try(self, stored: _Stored, record: Record, take: Callable[[], None]) -> None:
+        try:
+            take()
+        except STRANGE_SHAPE as error:
+            self._reject(stored, strange_shape(record.get("type"), error), text_of(record.get("id")) or "")
+
+    def _reject(self, stored: _Stored, reason: str, said: str) -> None:
+        self._stats.rejected += 1
+        self.rejections.append(Rejection(stored.source, None, reason, excerpt(said)))
 
     def _message(self, message: Record, run: str | None) -> None:
         message_id, role = text_of(message.get("id")), text_of(message.get("role"))
@@ -272,7 +298,7 @@ class _Reading:
             self._tool(part, record_of(part.get("state")), run)
 
     def _tool(self, part: Record, state: Record, run: str | None) -> None:
-        call_id, name, status = text_of(part.get("callID")), text_of(part.get("tool")), state.get("status")
+        call_id, name, status = text_of(part.get("callID")), text_of(part.get("tool")), text_of(state.get("status"))
         time = record_of(state.get("time"))
         start, end = _instant(time.get("start")), _instant(time.get("end"))
         if call_id is None or status not in {"completed", "error"} or end is None:

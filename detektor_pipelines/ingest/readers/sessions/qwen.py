@@ -15,7 +15,16 @@ from detektor_pipelines.ingest.readers.names import AgentNames
 from detektor_pipelines.ingest.readers.records import records_of
 from detektor_pipelines.ingest.readers.sessions.gemini import EDITS, SHELLS, edit, finish, output_of, tokens_of
 from detektor_pipelines.ingest.readers.sessions.session import Answer, Call, Run, Session, events_of, project_of
-from detektor_pipelines.ingest.readers.shapes import Record, UnreadableRecordError, count_of, instant_of, record_of, text_of
+from detektor_pipelines.ingest.readers.shapes import (
+    STRANGE_SHAPE,
+    Record,
+    UnreadableRecordError,
+    count_of,
+    instant_of,
+    record_of,
+    strange_shape,
+    text_of,
+)
 from detektor_pipelines.ingest.readers.statistics import ReadStats
 from detektor_pipelines.language.records import Rejection
 
@@ -68,12 +77,12 @@ def read_many(files: Sequence[SourceFile], context: ReadContext, stats: ReadStat
 
 
 def _take(record: Record, file: SourceFile, sessions: _Sessions, stats: ReadStats) -> str | None:
-    kind, session_id = record.get("type"), text_of(record.get("sessionId"))
+    kind, session_id = text_of(record.get("type")), text_of(record.get("sessionId"))
     message = record.get("message")
     mine = session_id is not None and "uuid" in record and (not isinstance(message, dict) or "content" not in message)
     if not mine or session_id is None:
         if not stats.is_of_another(record, file.source, NAME):
-            stats.strange[kind if isinstance(kind, str) else "(no type)"] += 1
+            stats.strange[kind or "(no type)"] += 1
         return None
     stats.lines += 1
     uuid = str(record.get("uuid"))
@@ -92,9 +101,11 @@ def _take(record: Record, file: SourceFile, sessions: _Sessions, stats: ReadStat
             _telemetry(session, record_of(record_of(record.get("systemPayload")).get("uiEvent")))
     except UnreadableRecordError as error:
         return f"{kind}: {error}"
+    except STRANGE_SHAPE as error:
+        return strange_shape(kind, error)
     sessions.seen.add(uuid)
     stats.records += 1
-    (stats.types if kind in _KINDS else stats.strange)[str(kind)] += 1
+    (stats.types if kind in _KINDS else stats.strange)[kind or "(no type)"] += 1
     return None
 
 

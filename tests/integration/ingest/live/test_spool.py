@@ -163,7 +163,7 @@ def test_a_file_system_that_is_really_full(database: Settings, tmp_path: Path, w
     script = (
         f"mount -t tmpfs -o size=16k,mode=700 none {spool} || exit 77\n"
         f"for n in 1 2 3 4 5; do echo '{report[:-1]}, \"agent_id\": \"a'$n'\"}}' | {' '.join(QUICK)} {spool} || exit 1; done\n"
-        f"cp {spool}/* {tmp_path}/"
+        f"sleep 3; cp {spool}/* {tmp_path}/"  # texts are masked by children that nobody waits for
     )
     done = subprocess.run(
         ["unshare", "-m", "sh", "-c", script],
