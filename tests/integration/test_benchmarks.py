@@ -58,6 +58,15 @@ def test_the_others_run(script: str, arguments: tuple[str, ...], figure: str) ->
     assert figures(script, *arguments)[figure]
 
 
+@pytest.mark.long
+def test_ours_beside_the_others_computes_the_same(tmp_path: Path) -> None:
+    """Of the peers that are installed; each is held to ours by the benchmark itself."""
+    found = figures("side_by_side.py", "--quick", "--events", "3000", "--agents", "50", "--results", str(tmp_path))
+    (size,) = found["windows"].values()
+    assert size["unlike_ours"]["duckdb"]["rows_compared"] == size["ways"]["pandas"]["rows"] == size["ways"]["ours"]["rows"] > 500
+    assert {each.name for each in tmp_path.iterdir()} == {"side_by_side.json", "windows.svg", "feast.svg"}
+
+
 def test_every_benchmark_has_its_section() -> None:
     readme = (BENCHMARKS / "README.md").read_text(encoding="utf-8")
     assert [script.name for script in BENCHMARKS.glob("bench_*.py") if f"benchmarks/{script.name}" not in readme] == []
