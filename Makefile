@@ -118,7 +118,7 @@ bench: $(READY) ## Measure all, and end with ours beside the others; figures wit
 .PHONY: side-by-side
 side-by-side: build/bench/.complete ## Ours beside stock Feast, pandas, Polars, DuckDB and Spark; writes docs/performance.md (ARGS=--quick: a minute)
 	@$(BIN)/python benchmarks/side_by_side.py $(ARGS)
-	@$(BIN)/python benchmarks/capacity.py
+	@$(BIN)/python benchmarks/capacity.py --page
 
 .PHONY: labelled
 labelled: $(READY) ## How often purposes, verdicts and counts are read rightly, on the labelled sets

@@ -69,6 +69,7 @@ def main() -> None:
     for events in arguments.events:
         with measuring.servers() as (settings,):
             windows(settings, events, arguments, figures)
+            save(figures, arguments.results)
     others(arguments, figures)
     figures["minutes"] = (time.perf_counter() - started) / 60
     write(figures, arguments.results, page=not arguments.quick)
@@ -330,11 +331,16 @@ def write(figures: Figures, results: Path, *, page: bool) -> None:
     """Write the JSON, the plots and, of a whole run, the page."""
     import performance_page
 
-    results.mkdir(parents=True, exist_ok=True)
-    (results / "side_by_side.json").write_text(json.dumps(_rounded(figures), indent=1) + "\n", encoding="utf-8")
+    save(figures, results)
     performance_page.plots(_rounded(figures), results)
     if page:
         performance_page.main()
+
+
+def save(figures: Figures, results: Path) -> None:
+    """Write what has been measured so far."""
+    results.mkdir(parents=True, exist_ok=True)
+    (results / "side_by_side.json").write_text(json.dumps(_rounded(figures), indent=1) + "\n", encoding="utf-8")
 
 
 def _rounded(value: Any) -> Any:

@@ -143,9 +143,15 @@ def _check(sizes: dict[str, int], number: int) -> None:
 
 
 def _same_values(ours: pa.Table, stock: pa.Table) -> None:
-    """Hold the two historical reads to each other, row by row."""
-    order = ["agent_id", "event_timestamp"]
-    one, other = (table.to_pandas().sort_values(order, ignore_index=True) for table in (ours, stock))
+    """Hold the two historical reads to each other, row by row; stock gives instants without their zone."""
+    import pandas as pd
+
+    frames = []
+    for table in (ours, stock):
+        frame = table.to_pandas()
+        instants = {name: pd.to_datetime(frame[name], utc=True) for name in frame.select_dtypes(["datetime", "datetimetz"])}
+        frames.append(frame.assign(**instants).sort_values(["agent_id", "event_timestamp"], ignore_index=True))
+    one, other = frames
     unlike = [name for name in one if not (one[name].eq(other[name]) | (one[name].isna() & other[name].isna())).all()]
     if unlike:
         message = f"the two historical reads differ in {unlike}"

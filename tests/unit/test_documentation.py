@@ -161,6 +161,13 @@ def test_commands_and_options_that_are_printed_exist() -> None:
 
 
 def test_no_address_is_in_the_lock() -> None:
-    locks = ("requirements.txt", "docs/site/requirements.txt", "benchmarks/requirements.txt", "supply/tools.txt", "docker/full.txt", "docker/serving.txt")
+    locks = (
+        "requirements.txt",
+        "docs/site/requirements.txt",
+        "benchmarks/requirements.txt",
+        "supply/tools.txt",
+        "docker/full.txt",
+        "docker/serving.txt",
+    )
     lines = [line for lock in locks for line in (ROOT / lock).read_text().splitlines()]
     assert [line for line in lines if "://" in line or line.startswith(("--", "-i ", "-f "))] == []
