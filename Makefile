@@ -56,12 +56,14 @@ lock: $(READY) ## Resolve requirements.in into requirements.txt again, with hash
 	    -o docker/$$image.txt --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11 --custom-compile-command "make lock" -q; done
 	$(BIN)/uv pip compile docs/site/requirements.in -o docs/site/requirements.txt $(UPGRADE) --generate-hashes --no-emit-index-url --python-version 3.11 \
 	  --custom-compile-command "make lock" -q
+	$(BIN)/uv pip compile benchmarks/requirements.in -o benchmarks/requirements.txt $(UPGRADE) --generate-hashes --no-emit-index-url --python-version 3.11 \
+	  --custom-compile-command "make lock" -q
 	$(BIN)/uv pip compile supply/tools.in -o supply/tools.txt $(UPGRADE) --universal --generate-hashes --no-emit-index-url --no-annotate \
 	  --python-version 3.11 --custom-compile-command "make lock" -q
 	$(BIN)/uv pip compile supply/spark.in -o supply/spark.txt $(UPGRADE) --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11 \
 	  --custom-compile-command "make lock" -q
 	@sed -i -E $(LINUX) supply/tools.txt
-	@! grep -nE '^(--|-i |-f )|https?://' requirements.txt docs/site/requirements.txt supply/tools.txt supply/spark.txt || { echo "A lock holds an address: not to be committed" >&2; exit 1; }
+	@! grep -nE '^(--|-i |-f )|https?://' requirements.txt docs/site/requirements.txt benchmarks/requirements.txt supply/tools.txt supply/spark.txt || { echo "A lock holds an address: not to be committed" >&2; exit 1; }
 
 # An environment of its own: Spark is 450 MB, and nothing else needs it. Behind its own packages it has those of .venv, this one's too.
 SPARK := .spark
@@ -121,9 +123,21 @@ lint: $(READY) ## Check style, formatting and layers
 types: $(READY) ## Check types
 	$(BIN)/mypy
 
+# Beside .venv, on the path of the one process that needs it: nothing of the product needs Polars.
+build/bench/.complete: benchmarks/requirements.txt | $(READY)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --target build/bench --no-deps --require-hashes -r benchmarks/requirements.txt
+	@touch $@
+
 .PHONY: bench
-bench: $(READY) ## Measure; figures with their commands stand in benchmarks/README.md
-	@for script in $(filter-out %/soak_serving.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
+bench: $(READY) ## Measure all, and end with ours beside the others; figures with their commands stand in benchmarks/README.md
+	@for script in benchmarks/bench_*.py benchmarks/live.py benchmarks/serving.py benchmarks/training.py; do \
+	  echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
+	@$(MAKE) --no-print-directory side-by-side ARGS=
+
+.PHONY: side-by-side
+side-by-side: build/bench/.complete ## Ours beside stock Feast, pandas, Polars, DuckDB and Spark; writes docs/performance.md (ARGS=--quick: a minute)
+	@$(BIN)/python benchmarks/side_by_side.py $(ARGS)
+	@$(BIN)/python benchmarks/capacity.py --page
 
 .PHONY: labelled
 labelled: $(READY) ## How often purposes, verdicts and counts are read rightly, on the labelled sets

@@ -1,25 +1,41 @@
-"""The stream worker by itself: its start, a burst, a midnight, its memory.
+"""The stream worker by itself: its start, a burst, a midnight, its memory; then several workers, and PostgreSQL as their log.
 
-    .venv/bin/python benchmarks/bench_stream.py [--history 1000000] [--keys 10000] [--burst 100000] [--json]
+    .venv/bin/python benchmarks/bench_stream.py [--history 1000000] [--keys 10000] [--burst 100000] [--workers 4] [--rate 5000]
+        [--seconds 20] [--results benchmarks/results] [--json]
 
 The history is simulated, 184 days of eight agents; on top of it each of `--keys` projects of the code-reviewer has three reviews on the
 days before, so that as many agent_ids are in the windows. `start_s` is from nothing to every key written. The burst is committed in
 transactions of ten events while the worker is away and then worked off tick by tick; `burst_own_cpu_share` is the worker's part of a core
 meanwhile, the rest of the time it waited for PostgreSQL and Redis. At midnight the windows of 30 days let a day of all keys go at once:
 the lag is how long the tick took in which they did.
+
+`together_`: so many workers, each a process, follow writers that commit `--rate` events a second of one agent in 1,000 projects, so that
+one worker's roll-up key hears all of them; `catch_up_s` is from the last commit to the moment when the roll-up and the sum of the projects
+are what was written, both read by the Feast SDK. `…_cores`: processor time of the workers and of PostgreSQL, a second. `log_`: the same
+when nothing holds the writers back; `log_events_a_postgres_core` is what a core of PostgreSQL's own would take, were nobody else there.
+`bytes_an_event` is what a worker's process holds more over the history than over an empty log, by the events in its windows.
+`--results` writes stream.json, of which the capacity model (`capacity.py`) is made.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import json
+import multiprocessing
 import os
+import signal
 import time
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import measuring
 from measuring import say
 
 if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator, Sequence
+
     import pyarrow as pa
 
     from detektor_pipelines.settings import Settings
@@ -35,11 +51,24 @@ def main() -> None:
     parser.add_argument("--history", type=int, default=1_000_000)
     parser.add_argument("--keys", type=int, default=10_000)
     parser.add_argument("--burst", type=int, default=100_000)
+    parser.add_argument("--workers", type=int, default=4, help="that share the keys; 0 leaves that part out")
+    parser.add_argument("--rate", type=float, default=5_000.0, help="events a second for them")
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--results", type=Path, help="directory to write stream.json to")
     arguments = parser.parse_args()
     figures = measuring.machine() | vars(arguments)
-    figures.pop("json")
+    for name in ("json", "results"):
+        figures.pop(name)
     with measuring.servers() as (settings,):
         measure(settings, arguments, figures)
+    if arguments.workers:
+        os.environ.pop("DETEKTOR_NOW")
+        with measuring.servers() as (settings,):
+            together(settings, arguments, figures)
+    if arguments.results:
+        figures |= {"date": f"{dt.datetime.now(dt.UTC):%Y-%m-%d}"}
+        rounded = {name: float(f"{value:.4g}") if isinstance(value, float) else value for name, value in figures.items()}
+        (arguments.results / "stream.json").write_text(json.dumps(rounded, indent=1) + "\n", encoding="utf-8")
     measuring.show(figures, as_json=arguments.json)
 
 
@@ -56,6 +85,8 @@ def measure(settings: Settings, arguments: Any, figures: dict[str, Any]) -> None
     append_table(settings, reviews(3 * arguments.keys, arguments.keys, MIDNIGHT - 3 * _DAY, 2 * _DAY, "k"))
     clock_at(MIDNIGHT - dt.timedelta(minutes=5))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with _workers(settings, 1) as (process,):
+        figures["worker_mb"] = _process(process).memory_info().rss / 2**20
     with Worker(settings, VIEWS) as worker:
         started = time.perf_counter()
         worker.tick()
@@ -64,6 +95,7 @@ def measure(settings: Settings, arguments: Any, figures: dict[str, Any]) -> None
         figures["rss_mb"] = current_rss()
         figures["rss_peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         figures["rss_before_mb"] = before / 1024
+        figures["events_in_windows"] = in_windows(settings)
         say(f"A burst of {arguments.burst}")
         commit_in_tens(settings, reviews(arguments.burst, 200, MIDNIGHT - dt.timedelta(minutes=10), dt.timedelta(minutes=4), "b"))
         burst(worker, figures)
@@ -87,6 +119,170 @@ def burst(worker: Worker, figures: dict[str, Any]) -> None:
     figures["burst_events_s"] = (worker.health.events - events) / seconds
     figures["burst_ticks"] = ticks
     figures["burst_own_cpu_share"] = (time.process_time() - busy) / seconds
+
+
+def in_windows(settings: Settings) -> int:
+    """Count the events of the eight agents in the longest window."""
+    from detektor_pipelines.catalog import VIEWS
+    from detektor_pipelines.stores.connections import connect
+
+    with connect(settings) as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM ml_learning.agent_events WHERE occurred_at > %s AND agent_type = ANY(%s)",
+            (MIDNIGHT - 30 * _DAY, [view.agent for view in VIEWS]),
+        ).fetchone()
+    return int(row[0]) if row else 0
+
+
+# Several workers ---------------------------------------------------------------------------------------------------------------
+
+PROJECTS: Final = 1_000
+WRITERS: Final = 2
+TURN_S: Final = 0.02
+"""Each writer commits so often, what is due by then in one transaction."""
+
+_INSERT: Final = """
+WITH due AS (
+    SELECT %(writer)s::text || '-' || n AS event_id, 'p' || (n * 7919::bigint) %% %(projects)s::integer AS project
+    FROM generate_series(%(first)s::integer, %(last)s::integer) n
+),
+identity AS (
+    INSERT INTO ml_learning.event_ids (event_id, revision, body_hash, occurred_at)
+    SELECT event_id, 1, md5(event_id)::uuid, clock_timestamp() FROM due RETURNING event_id, occurred_at
+)
+INSERT INTO ml_learning.agent_events (event_id, revision, agent_type, raw_name, project, operation, occurred_at, known_at, ingested_at,
+    derived, simulated, retracted, source, reader_revision, verdict, issues_found, duration_ms, task_id, review_round)
+SELECT event_id, 1, 'code-reviewer', 'bench', project, 'review', occurred_at, occurred_at, occurred_at,
+    false, true, false, 'bench', 1, 'approved', 3, 60000, 't', 1 FROM identity JOIN due USING (event_id)
+"""
+
+
+def together(settings: Settings, arguments: Any, figures: dict[str, Any]) -> None:
+    """Let several workers follow a steady rate, then as much as can be written."""
+    import live
+
+    from detektor_pipelines.stores.feast import registry as feast_repo
+
+    live._months(settings)  # noqa: SLF001 - this month's partition, as the other benchmark of live values makes it
+    feast_repo.apply(settings)
+    written = 0
+    say("Starting the workers")
+    with feast_repo.closing_store(settings) as store, _workers(settings, arguments.workers) as processes:
+        figures["together_shards"] = _shards(settings)
+        figures["empty_mb"] = sum(_process(each).memory_info().rss for each in processes) / len(processes) / 2**20
+        figures["bytes_an_event"] = 2**20 * (figures["worker_mb"] - figures["empty_mb"]) / figures["events_in_windows"]
+        for name, rate in (("together", arguments.rate), ("log", 0.0)):
+            say(f"{arguments.workers} workers, {rate or 'unlimited':} events a second for {arguments.seconds:g} s")
+            before, started = _busy(processes, settings), time.perf_counter()
+            number = _write(settings, rate, arguments.seconds, name)
+            seconds, committed = time.perf_counter() - started, time.perf_counter()
+            written += number
+            _wait_for(store, written)
+            figures[f"{name}_events_s"] = number / seconds
+            figures[f"{name}_catch_up_s"] = time.perf_counter() - committed
+            spent = time.perf_counter() - started
+            after = _busy(processes, settings)
+            figures |= {f"{name}_{part}_cores": (after[part] - before[part]) / spent for part in after}
+        figures["log_events_a_postgres_core"] = figures["log_events_s"] / figures["log_postgres_cores"]
+        figures["together_rss_mb"] = [round(_process(each).memory_info().rss / 2**20) for each in processes]
+
+
+@contextmanager
+def _workers(settings: Settings, number: int) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Run so many workers, once they have shared the shards out; ends them."""
+    import live
+
+    from detektor_pipelines.stores.online.values import SHARDS
+
+    processes = [live._start_worker(settings) for _ in range(number)]  # noqa: SLF001 - the other benchmark's
+    try:
+        deadline = time.monotonic() + 120
+        while len(found := _shards(settings)) != number or sum(found) != SHARDS or max(found) > -(-SHARDS // number):
+            if time.monotonic() > deadline:
+                message = f"the workers did not share the shards out within two minutes: {found}"
+                raise RuntimeError(message)
+            time.sleep(0.1)
+        yield processes
+    finally:
+        for each in processes:
+            os.killpg(each.pid, signal.SIGTERM)
+        for each in processes:
+            each.wait()
+
+
+def _shards(settings: Settings) -> list[int]:
+    from detektor_pipelines.stream.run import workers
+
+    return [len(each["shards"]) for each in workers(settings) if each["loads"] and not each["behind"]]
+
+
+def _write(settings: Settings, rate: float, seconds: float, name: str) -> int:
+    """Commit from WRITERS processes; returns how many events."""
+    counts = multiprocessing.Queue()
+    arguments = [(settings, rate / WRITERS, seconds, f"{name}-{number}", counts) for number in range(WRITERS)]
+    writers = [multiprocessing.Process(target=_one_writer, args=each) for each in arguments]
+    for each in writers:
+        each.start()
+    for each in writers:
+        each.join()
+    if any(each.exitcode for each in writers):
+        message = "a writer ended with an error"
+        raise RuntimeError(message)
+    return sum(counts.get() for _ in writers)
+
+
+def _one_writer(settings: Settings, rate: float, seconds: float, name: str, counts: Any) -> None:
+    """Commit what is due, each TURN_S; without a rate a hundred events after another."""
+    import psycopg
+
+    written, started = 0, time.perf_counter()
+    with psycopg.connect(settings.postgres_dsn, autocommit=True) as connection:
+        while (elapsed := time.perf_counter() - started) < seconds:
+            due = int(elapsed * rate) - written if rate else 100
+            if due:
+                values = {"writer": name, "projects": PROJECTS, "first": written, "last": written + due - 1}
+                connection.execute(_INSERT, values, prepare=True)
+                written += due
+            if rate:
+                time.sleep(TURN_S)
+    counts.put(written)
+
+
+def _wait_for(store: Any, number: int) -> None:
+    """Wait until the agent across projects has so many events, and its projects together as many; ends the benchmark after minutes."""
+    agents = ["code-reviewer", *(f"code-reviewer@p{project}" for project in range(PROJECTS))]
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        rows = [{"agent_id": agent} for agent in agents]
+        answer = store.get_online_features(features=["code_review_features:weekly_reviews_count"], entity_rows=rows).to_dict()
+        rollup, *projects = (value or 0 for value in answer["weekly_reviews_count"])
+        if rollup == sum(projects) == number:
+            return
+        time.sleep(0.05)
+    message = f"of {number} events the agent across projects has {rollup}, its projects {sum(projects)}"
+    raise RuntimeError(message)
+
+
+def _busy(processes: Sequence[subprocess.Popen[bytes]], settings: Settings) -> dict[str, float]:
+    """Return the processor time of the busiest worker, of all, and of PostgreSQL."""
+    import psutil
+
+    from detektor_pipelines.stores.connections import connect
+
+    workers = [sum(_process(each).cpu_times()[:2]) for each in processes]
+    with connect(settings) as connection:
+        row = connection.execute("SELECT pg_backend_pid()").fetchone()
+        server = psutil.Process(row[0] if row else os.getpid()).parent() or psutil.Process()
+    times = [each.cpu_times() for each in server.children()] + [server.cpu_times()]
+    # What ended meanwhile counts for its parent.
+    postgres = sum(each.user + each.system for each in times) + server.cpu_times().children_user + server.cpu_times().children_system
+    return {"busiest_worker": max(workers), "workers": sum(workers), "postgres": postgres}
+
+
+def _process(started: subprocess.Popen[bytes]) -> Any:
+    import psutil
+
+    return psutil.Process(started.pid)
 
 
 def reviews(number: int, projects: int, start: dt.datetime, span: dt.timedelta, name: str) -> pa.Table:

@@ -112,6 +112,7 @@ def measure(settings: Settings, directory: Path, checkouts: dict[str, Path], arg
     stock = _stock_store(directory, settings)
     with feast_repo.closing_store(settings) as ours, _servers(settings, directory, checkouts) as servers:
         _write_values(settings, stock)
+        _same_values(ours, stock)
         times: dict[str, list[float]] = {}
         loads: dict[str, list[Load]] = {name: [] for name in servers}
         ways = _ways(settings, {"ours": ours} | ({"stock": stock} if STOCK[0] in servers else {}), servers, token)
@@ -256,6 +257,18 @@ def _write_values(settings: Settings, stock: FeatureStore) -> None:
         registered = stock.get_feature_view(view.name)
         protos = _convert_arrow_to_proto(rows_of(view).combine_chunks(), registered, {"agent_id": ValueType.STRING})
         store.online_write_batch(stock.config, registered, protos, None)
+
+
+def _same_values(ours: FeatureStore, stock: FeatureStore) -> None:
+    """Hold what the two SDKs answer to each other: who answers less would be fast."""
+    from detektor_pipelines.catalog import VIEWS
+
+    for view in VIEWS:
+        names, agents = [f"{view.name}:{each.name}" for each in view.features], [{"agent_id": agent} for agent in agents_of(view)]
+        one, other = (store.get_online_features(names, agents).to_dict() for store in (ours, stock))
+        unlike = [name for name in one if one[name] != other[name]]
+        if unlike:
+            raise RuntimeError(f"{view.name}: the two SDKs answer otherwise of {unlike}")
 
 
 def _stock_store(directory: Path, settings: Settings) -> FeatureStore:

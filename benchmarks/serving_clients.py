@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
 
 AGENTS: Final = 100
+STARTED: Final = int(time.time()) * 1_000_000
+"""Of this process, µs: its rows are the same whenever they are made. A whole second, which is what Feast's own store keeps."""
 CLIENTS: Final = 16
 
 
@@ -200,7 +202,7 @@ def rows_of(view: FeatureView) -> pa.Table:
     import pyarrow as pa
 
     random, instant = np.random.default_rng(1), pa.timestamp("us", tz="UTC")
-    now = time.time_ns() // 1_000
+    now = STARTED
     at = pa.array([now - 3_600_000_000] * AGENTS, pa.int64()).cast(instant)
     columns: dict[str, pa.Array] = {"agent_id": pa.array(agents_of(view)), "event_timestamp": at, "created_at": at}
     for each in view.features:

@@ -108,6 +108,8 @@ def historical(settings: Settings, arguments: Any) -> dict[str, Any]:
             ways = {"ours": _reader(ours, frame, wanted), "asof": _asof_reader(plain, rows), "asof_read": _asof_reader(plain, settings)}
             if number in stock_frames:
                 ways["stock"] = _reader(stock, frame, wanted)
+                if number == stock_frames[0]:
+                    _same_values(ways["ours"](), ways["stock"]())
             seconds, sizes = _in_turns(ways, arguments.turns)
             _check(sizes, number)
             found |= {f"{name}_{number}_s": statistics.median(spent) for name, spent in seconds.items()}
@@ -137,6 +139,22 @@ def _check(sizes: dict[str, int], number: int) -> None:
     wrong = {name: size for name, size in sizes.items() if size != number}
     if wrong:
         message = f"{number} labels gave {wrong}"
+        raise RuntimeError(message)
+
+
+def _same_values(ours: pa.Table, stock: pa.Table) -> None:
+    """Hold the two historical reads to each other, row by row; stock gives instants without their zone."""
+    import pandas as pd
+
+    frames = []
+    for table in (ours, stock):
+        frame = table.to_pandas()
+        instants = {name: pd.to_datetime(frame[name], utc=True) for name in frame.select_dtypes(["datetime", "datetimetz"])}
+        frames.append(frame.assign(**instants).sort_values(["agent_id", "event_timestamp"], ignore_index=True))
+    one, other = frames
+    unlike = [name for name in one if not (one[name].eq(other[name]) | (one[name].isna() & other[name].isna())).all()]
+    if unlike:
+        message = f"the two historical reads differ in {unlike}"
         raise RuntimeError(message)
 
 

@@ -37,6 +37,7 @@ GROUPS: Final = (
     "emit",
     "hook",
     "collect",
+    "consume",
     "simulate",
     "backfill",
     "apply",

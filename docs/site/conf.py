@@ -47,6 +47,8 @@ SECTIONS: dict[str, list[str]] = {
         "docs/versions",
         "docs/live",
         "docs/serving",
+        "docs/performance",
+        "docs/scaling",
         "docs/online-store",
         "docs/validation",
         "docs/monitoring",

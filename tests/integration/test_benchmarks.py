@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from detektor_pipelines.settings import Settings
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -47,7 +51,7 @@ def test_a_backfill_through_dagster_publishes_the_same() -> None:
         ("bench_dagster.py", ("--days", "2"), "ours_range_s"),
         ("bench_online_write.py", ("--agents", "20", "--turns", "1"), "rows_per_second"),
         ("live.py", ("--seconds", "2", "--history", "3000", "--rate", "20"), "p99_ms"),
-        ("bench_stream.py", ("--history", "3000", "--keys", "50", "--burst", "500"), "burst_events_s"),
+        ("bench_stream.py", ("--history", "3000", "--keys", "50", "--burst", "500", "--workers", "2", "--seconds", "1"), "log_events_s"),
         ("serving.py", ("--requests", "40", "--seconds", "0.5", "--turns", "1"), "requests_per_second"),
         ("soak_serving.py", ("--minutes", "0.1", "--share", "0.3"), "requests"),
         ("bench_report.py", ("--events", "3000", "--projects", "2", "--turns", "1"), "report_mb"),
@@ -56,6 +60,44 @@ def test_a_backfill_through_dagster_publishes_the_same() -> None:
 )
 def test_the_others_run(script: str, arguments: tuple[str, ...], figure: str) -> None:
     assert figures(script, *arguments)[figure]
+
+
+@pytest.mark.long
+def test_ours_beside_the_others_computes_the_same(tmp_path: Path) -> None:
+    """Of the peers that are installed; each is held to ours by the benchmark itself."""
+    found = figures("side_by_side.py", "--quick", "--events", "3000", "--agents", "50", "--results", str(tmp_path))
+    (size,) = found["windows"].values()
+    assert size["unlike_ours"]["duckdb"]["rows_compared"] == size["ways"]["pandas"]["rows"] == size["ways"]["ours"]["rows"] > 500
+    assert {each.name for each in tmp_path.iterdir()} == {"side_by_side.json", "windows.svg", "feast.svg"}
+
+
+@pytest.mark.long
+def test_bytes_of_a_history_are_as_the_capacity_model_predicts(servers: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In PostgreSQL with its indexes, in Redis by MEMORY USAGE; docs/scaling.md names the factor."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import bench_backfill
+    import capacity
+    import side_by_side
+
+    from detektor_pipelines.simulation.simulator import simulate_table
+    from detektor_pipelines.stores.raw_log.bulk import append_table
+
+    monkeypatch.setenv("DETEKTOR_NOW", "2026-11-01T00:00:00Z")
+    events, days = 60_000, 120
+    log = simulate_table(days=days, projects=12, seed=3, end=dt.date(2026, 11, 1), events=events)
+    append_table(servers, log)
+    bench_backfill._vacuum(servers)
+    bench_backfill._ours(servers, days)
+    seen = side_by_side._costs(servers, log)
+    of = capacity.read_constants()
+    predicted = capacity.needs(capacity.Load(events, days, seen["agent_ids"]), of)
+    for name, here, model in (
+        ("rows", seen["rows"], predicted.rows),
+        ("log", seen["log_bytes"], predicted.log_gb * 1e9),
+        ("rows' bytes", seen["row_bytes"], predicted.rows_gb * 1e9),
+        ("a key", seen["redis_bytes_a_key"], of.bytes_a_key),
+    ):
+        assert here / 1.5 < model < here * 1.5, name
 
 
 def test_every_benchmark_has_its_section() -> None:

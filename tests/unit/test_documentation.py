@@ -164,6 +164,7 @@ def test_no_address_is_in_the_lock() -> None:
     locks = (
         "requirements.txt",
         "docs/site/requirements.txt",
+        "benchmarks/requirements.txt",
         "supply/tools.txt",
         "supply/spark.txt",
         "docker/full.txt",

@@ -82,6 +82,7 @@ def test_serving_asks_for_what_its_image_has() -> None:
     assert asked_for("all") == asked_for("platform")
     assert asked_for("train").keys() <= asked_for("platform").keys()
     assert asked_for("spark").keys() == {"pyspark"}
+    assert asked_for("kafka").keys() == {"confluent-kafka"}
 
 
 def test_every_python_that_the_lock_is_for_is_named() -> None:
