@@ -16,17 +16,16 @@ from support.log_rows import clear, insert, partition_log
 from support.oracle import Event, resolved
 
 from detektor_pipelines import clock
-from detektor_pipelines.catalog import VIEWS, view_named
 from detektor_pipelines.compile.plan import plan
 from detektor_pipelines.compile.sql import POSTGRES, SPARK, Dialect, Span, reach_back, states_sql
 from detektor_pipelines.engine import compute as engine
 from detektor_pipelines.engine import spark as spark_engine
-from detektor_pipelines.engine.materialize import InMemory, materialize
+from detektor_pipelines.engine.materialize import InMemory
 from detektor_pipelines.language import days, event, feature, minutes, skewness, std, total, variance
 from detektor_pipelines.language.events import MEASURES
 from detektor_pipelines.language.windows import DAY, HOUR
 from detektor_pipelines.stores.connections import connect_arrow
-from detektor_pipelines.stores.offline.rows import hashes_by_day, published_days
+from detektor_pipelines.stores.offline.rows import hashes_by_day
 from detektor_pipelines.stores.raw_log.reader import integer_events_sql
 from tests.integration.spark.conftest import JAR
 
@@ -148,38 +147,6 @@ def test_the_greatest_measures_are_exact(spark: Any, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(spark_engine, "SPARK", narrow)
     with pytest.raises(Exception, match="ARITHMETIC_OVERFLOW"):
         spark_engine.calculated(spark, view, frame, **bounds)
-
-
-def test_all_views_are_published_as_duckdb_publishes_them(database: Settings, spark: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By Spark first: DuckDB then finds every day unchanged. A view that breaks its bounds fails by the gate as it does there."""
-    from detektor_pipelines.simulation.simulator import simulate_table
-    from detektor_pipelines.stores.raw_log.bulk import append_table
-
-    last = dt.date(2026, 5, 4)
-    some = [last - dt.timedelta(days=number) for number in (2, 1)]
-    monkeypatch.setenv("DETEKTOR_NOW", f"{last}T00:00:00Z")
-    append_table(database, simulate_table(days=3, projects=1, seed=7, end=last))
-    by_spark = calculator(database, spark, by_jdbc=False)
-    for view in VIEWS:
-        done = materialize(database, view, some, calculator=by_spark)
-        assert [day.status for day in done.days] == ["published"] * 2, view.name
-        again = materialize(database, view, some)
-        assert [day.status for day in again.days] == ["unchanged"] * 2, view.name
-        assert [(day.rows, day.hash, day.events, day.event_range, day.null_rates) for day in done.days] == [
-            (day.rows, day.hash, day.events, day.event_range, day.null_rates) for day in again.days
-        ]
-        assert (done.event_count, done.event_range) == (again.event_count, again.event_range)
-        with connect_arrow(database) as connection:
-            assert {each.hash for each in published_days(connection, view)} == {day.hash for day in done.days}
-    assert not list((database.home / "spark").glob("*"))
-
-    reviews = view_named("code_review_features")
-    narrow = tuple(replace(each, within=(0, 1)) if each.name == "recent_reviews_count" else each for each in reviews.features)
-    strict = replace(reviews, features=narrow)
-    found = materialize(database, strict, some, calculator=by_spark)
-    expected = materialize(database, strict, some)
-    assert found.failed
-    assert [(day.status, day.failures) for day in found.days] == [(day.status, day.failures) for day in expected.days]
 
 
 @pytest.mark.parametrize("by_jdbc", [False, True], ids=["files", "JDBC"])
