@@ -68,7 +68,7 @@ class Intervals:
         import numpy as np
 
         self.plan, self.events = plan, EventVectors(events)
-        self.grain = grain = plan.view.grain
+        grain = plan.view.grain
         self.ts, _ = self.events.column("ts")
         self.known, _ = self.events.column("known")
         live, _ = self.events.column("live")

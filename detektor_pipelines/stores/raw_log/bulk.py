@@ -67,7 +67,7 @@ def append_table(settings: Settings, table: pa.Table, *, mix: bool = False, conn
         ValueError: The table is not in that layout.
 
     """
-    # Of several chunks the first is small: the log's first event says where the log comes from, and the others wait for that to be committed.
+    # Of several chunks the first is small: the log's first event says where it comes from, and the others wait until that is committed.
     first = CHUNK_ROWS if table.num_rows <= CHUNK_ROWS else _FIRST_ROWS
     chunks = [table.slice(0, first)] if table.num_rows else []
     chunks += [table.slice(start, CHUNK_ROWS) for start in range(first, table.num_rows, CHUNK_ROWS)]
