@@ -1,9 +1,8 @@
 """Writing the raw log: whole Arrow tables of events, each event_id once.
 
 One chunk is one transaction: the identities go to `ml_learning.event_ids` first, whose primary key decides between concurrent writers; then
-the new events are copied into `ml_learning.agent_events`; then records of known events are compared (`stores.raw_log.duplicates`).
-A run that is interrupted leaves whole chunks, and running it again adds the rest. Events in memory go the
-way of `stores.raw_log.writer`, which does the same without Arrow.
+the new events are copied into `ml_learning.agent_events`; then records of known events are compared (`stores.raw_log.duplicates`). A run
+that is interrupted leaves whole chunks, and running it again adds the rest. Events in memory go by `stores.raw_log.writer`, without Arrow.
 """
 
 from __future__ import annotations

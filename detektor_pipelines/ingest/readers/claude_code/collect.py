@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sys import intern
 from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines.ingest.readers.claude_code.edits import EDIT_TOOLS, edit_of
@@ -153,7 +154,7 @@ class Collector:
 
     def _message_record(self, record: Record, source: str) -> None:
         at = instant_of(record.get("timestamp"))
-        session = text_of(record.get("sessionId"))
+        session = _shared(record.get("sessionId"))
         cwd = record.get("cwd")
         caller = _caller_of(record)
         if session and cwd and type(cwd) is str:
@@ -182,7 +183,7 @@ class Collector:
             run = self.state.runs.setdefault(parent, Run())
             run.agent_id = run.agent_id or agent_id
         inner = {**inner, "sessionId": record.get("sessionId")}
-        self._message(inner, message, text_of(inner["sessionId"]), Caller(parent, agent_id, side=True), at, source)
+        self._message(inner, message, _shared(inner["sessionId"]), Caller(parent, agent_id, side=True), at, source)
 
     def _message(self, record: Record, message: Record, session: str | None, caller: Caller, at: int, source: str) -> None:
         if record.get("type") == "assistant":
@@ -220,7 +221,7 @@ class Collector:
         else:
             known = self.state.messages[message_id] = Message(session, caller, source)
         failed = record.get("isApiErrorMessage") is True
-        model = text_of(message.get("model"))
+        model = _shared(message.get("model"))
         known.at = at
         known.model = None if model == SYNTHETIC_MODEL else model
         known.usage = tokens
@@ -261,7 +262,7 @@ class Collector:
     # Tools ------------------------------------------------------------------------------------------------------------------
 
     def _call(self, session: str | None, block: Record, caller: Caller, at: int, source: str) -> None:
-        call_id, name = self._id(text_of(block.get("id")), session, caller.agent_id, at, begins=True), text_of(block.get("name"))
+        call_id, name = self._id(text_of(block.get("id")), session, caller.agent_id, at, begins=True), _shared(block.get("name"))
         if call_id is None:
             return
         call = self.state.calls.get(call_id) or self.state.calls.setdefault(call_id, Call())
@@ -359,6 +360,11 @@ def _identity(record: Record) -> int:
     return hash(
         repr((record.get("type"), record.get("sessionId"), moment, record.get("operation"), record.get("isSnapshotUpdate"), *anchors))
     )
+
+
+def _shared(value: Any) -> str | None:
+    """Return a non-empty string, as one object for all that say the same: an id of a session stands in each of its records."""
+    return intern(value) if type(value) is str and value else None
 
 
 def _first(known: str | None, session: str | None) -> str | None:

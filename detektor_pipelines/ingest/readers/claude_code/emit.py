@@ -95,7 +95,7 @@ class Emitter:
         attributes: Mapping[str, Json] | None = None,
         derived: bool = False,
     ) -> AgentEvent:
-        return AgentEvent(  # by position: half the time of names, and there are as many as lines
+        return AgentEvent(
             event_id,
             agent.agent_type,
             agent.raw_name,
