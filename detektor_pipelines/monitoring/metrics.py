@@ -54,8 +54,8 @@ LATE: Final = Metric(
 REFUSED: Final = Metric(
     "detektor_serve_refused_total",
     "counter",
-    "Requests and connections turned away unread: page (Host or Origin), token, peer (too many connections or bad tokens), size, time,"
-    " syntax. While it grows, the log's lines of those statuses say who: docs/security.md.",
+    "Requests and connections turned away unread. page: Host or Origin; peer: too many connections or bad tokens. While it grows, the"
+    " log says who: docs/security.md.",
     ("reason",),
 )
 REDIS_UP: Final = Metric("feast_online_redis_up", "gauge", "1 while Redis answers the feature server. 0: docs/runbooks/redis-down.md.")

@@ -25,7 +25,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
 
@@ -48,7 +48,7 @@ from detektor_pipelines.web.problems import MEDIA_TYPE, ProblemError
 from detektor_pipelines.web.request_log import Lines, RequestLog
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from starlette.applications import Starlette
     from starlette.requests import Request
@@ -65,12 +65,10 @@ _LARGE: Final = 5_000
 """Values of an answer from which on it is put together in a thread: some 10 ms of work."""
 
 _LARGE_BODY: Final = 16_384
-"""Bytes of a body from which on it is understood there."""
+"""Bytes of a body from which on it is understood in a thread."""
 
 _SWITCH_S: Final = 0.001
 """How long the thread may work until the event loop has its turn; Python's own is five times that, and an answer takes several turns."""
-
-_Made = TypeVar("_Made")
 
 _JSON: Final = b"application/json"
 _FORMS: Final = (b"application/x-www-form-urlencoded", b"text/plain", b"multipart/form-data")
@@ -163,7 +161,6 @@ class _Server:
             request = await self._with_registry(body, needed)
         self.metrics.agents.inc(len(request.agent_ids))
         lookups = request.lookups(self.settings.project)
-        large = request.values > _LARGE
         try:
             found, source = await cast("Sources", self.sources).get(lookups)
         except OnlineStoreDownError as error:
@@ -173,16 +170,15 @@ class _Server:
             raise ProblemError(503, detail, {"retry-after": "1"})
         refused = await self._refused(lookups) if request.why and source != "fallback" else []
         asked = request, lookups, found, refused, source
-        content, age = await self._aside(_answered_aside, *asked) if large else _answered(*asked)
+        if request.values > _LARGE:  # beside the event loop, one after the other: others are answered meanwhile
+            content, age = await asyncio.get_running_loop().run_in_executor(self._large, _answered_aside, *asked)
+        else:
+            content, age = _answered(*asked)
         return content, {SOURCE_HEADER: source} | ({} if age is None else {AGE_HEADER: f"{age:.3f}"})
 
     async def _parsed(self, body: bytes) -> OnlineRequest:
         limit = self.settings.serve_entities_limit
-        return await self._aside(parse, body, limit) if len(body) > _LARGE_BODY else parse(body, limit)
-
-    async def _aside(self, work: Callable[..., _Made], *arguments: Any) -> _Made:
-        """Do what takes long beside the event loop, one after the other: others are answered meanwhile."""
-        return await asyncio.get_running_loop().run_in_executor(self._large, work, *arguments)
+        return await asyncio.to_thread(parse, body, limit) if len(body) > _LARGE_BODY else parse(body, limit)
 
     async def _refused(self, lookups: Sequence[online.Lookup]) -> list[list[bytes | None]]:
         """Return what was refused of the values read; nothing when Redis went away meanwhile: the values are there."""

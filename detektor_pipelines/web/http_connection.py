@@ -272,11 +272,10 @@ class Connection(HttpToolsProtocol):
             self._held += data
             self.flow.pause_reading()
             return b""
+        data, begun, self._begun = self._begun + data, bool(self._begun), b""
         between = self._is_between()
-        if between:
-            data, begun, self._begun = self._begun + data, bool(self._begun), b""
-            if self._heads and self._is_taken(data, begun=begun):
-                return b""
+        if between and self._heads and self._is_taken(data, begun=begun):
+            return b""
         self._note(data, between=between)
         return data
 

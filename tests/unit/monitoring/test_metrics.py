@@ -13,7 +13,22 @@ ALL = sorted({each.name: each for metrics in METRICS.values() for each in metric
 LITERAL = {"feast_online_serving_latency"}
 """Names that others ask for: they keep them, without a unit too."""
 
-LABELS = {"project", "view", "feature", "method", "state", "status", "server", "query", "check", "level", "agent", "version", "hash"}
+LABELS = {
+    "project",
+    "view",
+    "feature",
+    "method",
+    "state",
+    "status",
+    "server",
+    "query",
+    "check",
+    "level",
+    "agent",
+    "version",
+    "hash",
+    "reason",
+}
 """What the definitions, or our own code, bound."""
 
 

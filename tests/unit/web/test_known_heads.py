@@ -98,6 +98,22 @@ def test_head_and_body_may_come_apart() -> None:
     assert transport.written.count(b"/1=cc") == 4
 
 
+def test_nothing_of_a_request_is_lost_when_its_answer_has_to_wait() -> None:
+    """The client takes no answers for a moment, between the head and the body."""
+    plain = request(1, b"cc", chunked=False)
+
+    async def run() -> Any:
+        connection, transport = await fed([plain, plain[:-2]], [True, True], Application())
+        connection.pause_writing()
+        connection.data_received(plain[-2:])
+        connection.resume_writing()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        return transport
+
+    assert asyncio.run(run()).written.count(b"/1=cc") == 2
+
+
 def test_what_is_missing_of_a_known_request_is_waited_for_no_longer_than_of_others() -> None:
     plain = request(1, b"cc", chunked=False)
 

@@ -184,6 +184,12 @@ def test_what_cannot_be_taken(refusing: Server, body: bytes, kind: str, headers:
     assert answer.json["title"] == TITLES[status]
 
 
+def test_a_head_is_bounded_as_the_feature_servers_is(refusing: Server) -> None:
+    with socket.create_connection(("127.0.0.1", refusing.port), timeout=20) as connection:
+        connection.sendall(b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 70_000 + b"\r\n\r\n")
+        assert connection.recv(1_000).startswith(b"HTTP/1.1 431")
+
+
 def test_pages_that_are_not_there(refusing: Server) -> None:
     answer = refusing.post("/v2/events", [])
     assert (answer.status, answer.headers["content-type"]) == (404, "application/problem+json")

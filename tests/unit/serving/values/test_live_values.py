@@ -143,6 +143,18 @@ def test_what_does_not_fit_goes_with_the_next_one(run: Callable[..., None]) -> N
     run(test)
 
 
+def test_more_than_a_round_trip_takes_is_read_in_pieces_the_last_key_first(run: Callable[..., None]) -> None:
+    """What says up to when the values before it are complete must not be read after them."""
+
+    async def test(live: LiveValues, redis: Redis) -> None:
+        keys = [str(number) for number in range(2 * KEYS_A_TRIP + 5)]
+        assert await live.get(keys, patient=False) == [key.encode() for key in keys]
+        assert [trip[0] for trip in redis.trips] == [str(2 * KEYS_A_TRIP), str(KEYS_A_TRIP), "0"]
+        assert max(map(len, redis.trips)) == KEYS_A_TRIP
+
+    run(test)
+
+
 def test_who_is_not_patient_does_not_wait_for_a_late_answer(run: Callable[..., None]) -> None:
     async def test(live: LiveValues, redis: Redis) -> None:
         patient, _ = await occupied(live, redis)
