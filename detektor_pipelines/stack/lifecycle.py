@@ -123,8 +123,13 @@ def wait(settings: Settings, *services: str, on_progress: Callable[[str], None] 
 
 
 def status(settings: Settings) -> StackStatus:
-    """Ask every server how it is; changes nothing."""
-    states = supervisor.states(settings)
+    """Ask every server how it is; changes nothing.
+
+    Raises:
+        UserError: The process manager is there and does not answer.
+
+    """
+    states = supervisor.states(settings, or_say_so=True)
     services = tuple(_service(settings, program, states) for program in PROGRAMS.values())
     return StackStatus(settings, supervisor.running_pid(settings), services)
 
