@@ -63,6 +63,26 @@ def running_pid(settings: Settings) -> int | None:
         return None
 
 
+def check_home(settings: Settings) -> None:
+    """Look whether the running supervisord is one of this home directory, and not of where it was before somebody moved it.
+
+    Raises:
+        UserError: It is of another place: its programs look for their files there.
+
+    """
+    pid = running_pid(settings)
+    if pid is None:
+        return
+    with suppress(psutil.Error, OSError):
+        mark = psutil.Process(pid).environ().get(MARK)
+        if mark and os.path.realpath(mark) != os.path.realpath(settings.home):
+            raise UserError(
+                f"This state directory was moved while its servers ran: they look for their files in {mark}.",
+                where=str(settings.home),
+                fix="Move it back; or `detektor down`, which ends them, then `detektor up`.",
+            )
+
+
 def states(settings: Settings, *, or_say_so: bool = False) -> dict[str, dict[str, Any]]:
     """Return supervisord's view of each program (`statename`, `pid`, `start`, `now`, …); empty when it does not run.
 
