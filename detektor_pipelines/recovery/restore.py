@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines import sessions
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.files import replace_file
+from detektor_pipelines.files import PRIVATE, replace_file
 from detektor_pipelines.recovery import contents, log_chunks, tools
 from detektor_pipelines.recovery.create import ARTIFACTS, CHOICE, QUEUES, working_directory
 from detektor_pipelines.recovery.objects import Fetch
@@ -382,6 +382,8 @@ def _fetch_files(settings: Settings, manifest: Manifest, fetch: Fetch) -> list[t
     own = settings.home / f"home{BESIDE}"
     shutil.rmtree(own, ignore_errors=True)
     fetched(fetch, manifest.files, own)
+    for path in own.rglob("*"):  # a key, names, records that nobody masked yet
+        path.chmod(0o700 if path.is_dir() else PRIVATE)
     tops = sorted({file.path.partition("/")[0] for file in manifest.files})
     return [(beside, artifacts), *((own / top, settings.home / top) for top in tops)]
 

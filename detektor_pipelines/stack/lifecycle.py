@@ -95,6 +95,7 @@ def up(
     with remembered.locked(settings):
         _check_external(settings, programs)
         settings = remembered.with_secrets(settings)
+        supervisor.check_home(settings)
         running = _running_names(settings)
         if not running and supervisor.running_pid(settings) is None:
             survivors.end(settings)  # of a process manager that was killed: they hold ports and data
@@ -123,8 +124,14 @@ def wait(settings: Settings, *services: str, on_progress: Callable[[str], None] 
 
 
 def status(settings: Settings) -> StackStatus:
-    """Ask every server how it is; changes nothing."""
-    states = supervisor.states(settings)
+    """Ask every server how it is; changes nothing.
+
+    Raises:
+        UserError: The process manager is there and does not answer, or the home directory was moved under its hands.
+
+    """
+    supervisor.check_home(settings)
+    states = supervisor.states(settings, or_say_so=True)
     services = tuple(_service(settings, program, states) for program in PROGRAMS.values())
     return StackStatus(settings, supervisor.running_pid(settings), services)
 

@@ -41,6 +41,9 @@ ALIVE = frozenset({"STARTING", "RUNNING", "BACKOFF", "STOPPING", "EXITED"})
 
 _START_SECONDS = 20
 _SHUTDOWN_SECONDS = 90
+_CALL_SECONDS = 60.0
+_ANSWER_SECONDS = 10.0
+"""In which it says how its programs are: it has nothing to look up."""
 
 
 def socket_path(settings: Settings) -> Path:
@@ -55,15 +58,52 @@ def socket_path(settings: Settings) -> Path:
 def running_pid(settings: Settings) -> int | None:
     """Return supervisord's process id, or None when it does not answer."""
     try:
-        return cast("int", _call(settings, "supervisor.getPID"))
+        return cast("int", _call(settings, "supervisor.getPID", seconds=_ANSWER_SECONDS))
     except OSError:
         return None
 
 
-def states(settings: Settings) -> dict[str, dict[str, Any]]:
-    """Return supervisord's view of each program (`statename`, `pid`, `start`, `now`, …); empty when it does not run."""
+def check_home(settings: Settings) -> None:
+    """Look whether the running supervisord is one of this home directory, and not of where it was before somebody moved it.
+
+    Raises:
+        UserError: It is of another place: its programs look for their files there.
+
+    """
+    pid = running_pid(settings)
+    if pid is None:
+        return
+    with suppress(psutil.Error, OSError):
+        mark = psutil.Process(pid).environ().get(MARK)
+        if mark and os.path.realpath(mark) != os.path.realpath(settings.home):
+            raise UserError(
+                f"This state directory was moved while its servers ran: they look for their files in {mark}.",
+                where=str(settings.home),
+                fix="Move it back; or `detektor down`, which ends them, then `detektor up`.",
+            )
+
+
+def states(settings: Settings, *, or_say_so: bool = False) -> dict[str, dict[str, Any]]:
+    """Return supervisord's view of each program (`statename`, `pid`, `start`, `now`, …); empty when it does not run.
+
+    Args:
+        settings: Whose.
+        or_say_so: Raise instead of returning nothing when it is there and does not answer.
+
+    Raises:
+        UserError: As `or_say_so` has it.
+
+    """
     try:
-        rows = cast("list[dict[str, Any]]", _call(settings, "supervisor.getAllProcessInfo"))
+        rows = cast("list[dict[str, Any]]", _call(settings, "supervisor.getAllProcessInfo", seconds=_ANSWER_SECONDS))
+    except TimeoutError:
+        if not or_say_so:
+            return {}
+        raise UserError(
+            "The process manager is there and does not answer: somebody may have stopped its process (SIGSTOP).",
+            where=str(socket_path(settings)),
+            fix="`kill -CONT` lets it go on. Or `detektor down`, which ends it and all its servers, then `detektor up`.",
+        ) from None
     except OSError:
         return {}
     return {row["name"]: row for row in rows}
@@ -263,8 +303,8 @@ def _configuration(settings: Settings) -> Path:
 class _UnixConnection(http.client.HTTPConnection):
     """HTTP over a Unix socket."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=60)
+    def __init__(self, path: Path, seconds: float) -> None:
+        super().__init__("localhost", timeout=seconds)
         self._path = path
 
     def connect(self) -> None:
@@ -280,19 +320,20 @@ class _UnixConnection(http.client.HTTPConnection):
 class _Transport(xmlrpc.client.Transport):
     """XML-RPC over a Unix socket."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, seconds: float) -> None:
         super().__init__()
         self._path = path
+        self._seconds = seconds
 
     def make_connection(self, host: tuple[str, dict[str, str]] | str) -> http.client.HTTPConnection:
-        connection = _UnixConnection(self._path)
+        connection = _UnixConnection(self._path, self._seconds)
         self._connection = host, connection  # what the base class closes at the end
         return connection
 
 
-def _call(settings: Settings, method: str, *arguments: object) -> object:
+def _call(settings: Settings, method: str, *arguments: object, seconds: float = _CALL_SECONDS) -> object:
     """Call supervisord; OSError when it does not answer, or was about to end and has ended now."""
-    transport = _Transport(socket_path(settings))
+    transport = _Transport(socket_path(settings), seconds)
     with xmlrpc.client.ServerProxy("http://localhost", transport=transport, allow_none=True) as server:
         try:
             return cast("object", getattr(server, method)(*arguments))

@@ -22,13 +22,13 @@ POSTGRES: Final = {
 
 OLDEST_REDIS: Final = (6, 2)
 REDIS: Final = {(7, 0): date(2024, 7, 29)}
-"""By release: the day from which Redis's security policy (github.com/redis/redis/security) does not name it. It gives no days ahead: 6.2, 7.2 and
-7.4 got their mends of security in November 2025 and February 2026. The days of redis.io's "product lifecycle" are those of Redis Software, another
-product with numbers of its own."""
+"""By release: the day from which Redis's security policy (github.com/redis/redis/security) does not name it. It gives no days ahead: 6.2,
+7.2 and 7.4 got their mends of security in November 2025 and February 2026. The days of redis.io's "product lifecycle" are those of Redis
+Software, another product with numbers of its own."""
 
 VALKEY: Final = {(7, 2): date(2027, 4, 16), (8, 0): date(2027, 9, 15), (8, 1): date(2028, 3, 31), (9, 0): date(2028, 10, 21)}
-"""By release: three years from its first day, as valkey.io/topics/releases promises maintenance; the last of a major one gets mends of security for
-five."""
+"""By release: three years from its first day, as valkey.io/topics/releases promises maintenance; the last of a major one gets mends of
+security for five."""
 
 _MENDED: Final = "your distribution may mend it for longer"
 

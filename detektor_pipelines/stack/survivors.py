@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
 
 _STOP_SECONDS = 20
+_GONE_SECONDS = 10
+"""In which a process that was killed is gone, and what it had just started is killed too."""
 _RENAMED = {"postgres", "redis-server", "valkey-server"}  # they show their state in `ps` by overwriting their environment
 
 
@@ -61,18 +63,23 @@ def is_of(process: psutil.Process, pid: int) -> bool:
 
 
 def end(settings: Settings) -> list[int]:
-    """End what `find` finds, cleanly if it obeys, and return the process ids; nobody else's process is touched."""
+    """End what `find` finds, cleanly if it obeys, and return the process ids; nobody else's process is touched.
+
+    One that was stopped (SIGSTOP) goes on first, or it could not obey.
+    """
     found = find(settings)
     for pid in found:
         with suppress(ProcessLookupError, psutil.NoSuchProcess):
             os.kill(pid, signal.SIGINT if _program(psutil.Process(pid)) == "postgres" else signal.SIGTERM)
+            os.kill(pid, signal.SIGCONT)
     deadline = time.monotonic() + _STOP_SECONDS
     while left := find(settings):
+        if time.monotonic() > deadline + _GONE_SECONDS:
+            break
         if time.monotonic() > deadline:
             for pid in left:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            break
         time.sleep(0.05)
     return found
 

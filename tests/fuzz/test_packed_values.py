@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 from support.mangled import bent, not_for_ever, written
 
 from detektor_pipelines.catalog import VIEWS
@@ -41,6 +42,7 @@ def damaged(draw: st.DrawFn, whole: bytes) -> bytes:
     return bytes(value[:cut]) + draw(st.sampled_from((b"", b"", b"/", b" ", b"9" * 5_000 + b"/1", b"x" * 100_000, b"\n\xff\xff\xff\xff")))
 
 
+@settings(max_examples=examples(40))
 @given(st.data())
 def test_a_value_is_read_or_damaged(data: st.DataObject) -> None:
     row = Unpacked(NOW, NOW, NOW, "7:9:8", {"a": "ż", "b": 1, "c": None, "d": 0.5, "e": NOW}, 2, "stream host-1")
@@ -55,6 +57,7 @@ def test_a_value_is_read_or_damaged(data: st.DataObject) -> None:
                 assert str(error)  # noqa: PT017  any other would be the fault
 
 
+@settings(max_examples=examples(40))
 @given(st.data())
 def test_the_feature_server_answers_whatever_stands_there(data: st.DataObject) -> None:
     view = data.draw(st.sampled_from(VIEWS))
@@ -67,6 +70,7 @@ def test_the_feature_server_answers_whatever_stands_there(data: st.DataObject) -
     assert len(json.loads(content)["results"]) == len(features) + 1
 
 
+@settings(max_examples=examples(40))
 @given(
     bent(
         {"features": ["code_review_features:recent_reviews_count"], "entities": {"agent_id": ["code-reviewer"]}, "full_feature_names": True}
