@@ -260,7 +260,7 @@ LIMITS: Final = (
         "a backfill of everything on eight cores within a night (64 core hours)",
         lambda needs, _: needs.backfill_core_hours,
         lambda _: 64.0,
-        "Spark with the same definitions (`detektor backfill --engine spark`)",
+        "Spark with the same definitions (`--engine spark`)",
     ),
     Limit("one Redis (64 GB)", lambda needs, _: needs.redis_gb, lambda _: 64.0, "Redis Cluster: keys are agent_ids, no command spans two"),
     Limit(

@@ -177,7 +177,7 @@ def plots(figures: Figures, directory: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")
-    mpl.rcParams["svg.hashsalt"] = "side by side"
+    mpl.rcParams |= {"svg.hashsalt": "side by side", "svg.fonttype": "none"}
     _plot_windows(figures, directory / "windows.svg")
     _plot_feast(figures, directory / "feast.svg")
 
