@@ -68,6 +68,7 @@ class Constants:
         backfill_mb: Peak of the largest backfill that was measured.
         requests_a_second: Of one feature server, an agent × 12 a request.
         stream_events_a_second: What one worker works off on a core of its own.
+        shared_events_a_second: The same of four workers: each reads every event, the busiest one has the roll-up of all.
         stream_mb: Of a worker without events.
         stream_bytes_an_event: Of a worker, an event in its windows.
         log_events_a_second: What PostgreSQL as the log takes on a core of its own, with the workers reading it.
@@ -89,6 +90,7 @@ class Constants:
     backfill_mb: float
     requests_a_second: float
     stream_events_a_second: float
+    shared_events_a_second: float
     stream_mb: float
     stream_bytes_an_event: float
     log_events_a_second: float
@@ -158,6 +160,7 @@ def constants(side_by_side: dict[str, Any], stream: dict[str, Any]) -> Constants
         backfill_mb=large["ways"]["ours"]["peak_mb"],
         requests_a_second=side_by_side["serving"]["requests_per_second"]["ours"],
         stream_events_a_second=stream["burst_events_s"] / stream["burst_own_cpu_share"],
+        shared_events_a_second=stream["together_events_s"] / stream["together_busiest_worker_cores"],
         stream_mb=stream["empty_mb"],
         stream_bytes_an_event=stream["bytes_an_event"],
         log_events_a_second=stream["log_events_a_postgres_core"],
@@ -236,10 +239,10 @@ LIMITS: Final = (
         "more workers: each holds its shards' windows",
     ),
     Limit(
-        "all eight shards' rate (events/s at the peak)",
+        "four stream workers' rate (events/s at the peak): each reads every event",
         lambda needs, _: needs.peak_events_a_second,
-        lambda of: 8 * of.stream_events_a_second,
-        "more shards: a constant, and every key is written once again",
+        lambda of: of.shared_events_a_second,
+        "an installation for each group of projects",
     ),
     Limit(
         "PostgreSQL as the live log (events/s at the peak)",
@@ -257,7 +260,7 @@ LIMITS: Final = (
         "a backfill of everything on eight cores within a night (64 core hours)",
         lambda needs, _: needs.backfill_core_hours,
         lambda _: 64.0,
-        "Spark with the same definitions (`detektor backfill --engine spark`)",
+        "Spark with the same definitions (`--engine spark`)",
     ),
     Limit("one Redis (64 GB)", lambda needs, _: needs.redis_gb, lambda _: 64.0, "Redis Cluster: keys are agent_ids, no command spans two"),
     Limit(
@@ -360,10 +363,17 @@ def with_tables(page: str, results: Path = RESULTS) -> str:
     needed += ["", "| at × 1,000 developers | what ends | what then |", "|---:|---|---|"]
     needed += [f"| {_short(factor)} | {limit.what} | {limit.then} |" for factor, limit in breaks(load, of)]
     stream = json.loads((results / "stream.json").read_text(encoding="utf-8"))
-    measured = [f"{stream['workers']} workers on {stream['cores']} cores, load {stream['load_before']:.1f} before, {stream['date']}:", ""]
+    measured = [
+        f"{stream['workers']} workers on {stream['cores']} cores, load {stream['load_before']:.1f} before, on {stream['date']}:",
+        "",
+    ]
     measured += ["| | asked for | nothing held back |", "|---|---:|---:|"]
     for name, what in STREAM_ROWS:
         measured.append(f"| {what} | {stream[f'together_{name}']:,.3g} | {stream[f'log_{name}']:,.3g} |")
+    measured += [
+        "",
+        f"A core of PostgreSQL takes {stream['log_events_a_postgres_core']:,.0f} events/s in batches of 100, workers reading them.",
+    ]
     whole = _between(page, BEGIN, END, needed)
     return _between(whole, STREAM_BEGIN, STREAM_END, measured)
 

@@ -253,7 +253,7 @@ def _costs(settings: Settings, log: pa.Table) -> Figures:
         row_bytes = sum(number(f"SELECT pg_total_relation_size('{table}')") for table in tables)
         agents = sum(number(f"SELECT count(DISTINCT agent_id) FROM {table}") for table in tables)
         hours = _agent_hours(log)
-        keys = [key for key in client.scan_iter(count=1_000) if client.type(key) in (b"string", "string") and not key.startswith(b"pandas")]
+        keys = [key for key in client.scan_iter(count=1_000) if client.type(key) in (b"string", "string")]
         sample = keys[:: max(1, len(keys) // 500)]
         bytes_of_keys = statistics.mean(int(client.memory_usage(key) or 0) for key in sample)
     return {
