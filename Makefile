@@ -123,7 +123,7 @@ types: $(READY) ## Check types
 
 .PHONY: bench
 bench: $(READY) ## Measure; figures with their commands stand in benchmarks/README.md
-	@for script in $(filter-out %/soak_serving.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
+	@for script in $(filter-out %/soak_serving.py %/bench_spark.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
 
 .PHONY: labelled
 labelled: $(READY) ## How often purposes, verdicts and counts are read rightly, on the labelled sets
