@@ -130,7 +130,7 @@ build/bench/.complete: benchmarks/requirements.txt | $(READY)
 
 .PHONY: bench
 bench: $(READY) ## Measure all, and end with ours beside the others; figures with their commands stand in benchmarks/README.md
-	@for script in benchmarks/bench_*.py benchmarks/live.py benchmarks/serving.py benchmarks/training.py; do \
+	@for script in $(filter-out %/bench_spark.py,$(wildcard benchmarks/bench_*.py)) benchmarks/live.py benchmarks/serving.py benchmarks/training.py; do \
 	  echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
 	@$(MAKE) --no-print-directory side-by-side ARGS=
 
