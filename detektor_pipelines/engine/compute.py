@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines.compile.plan import Plan, plan
 from detektor_pipelines.compile.sql import Form, Span, states_sql
-from detektor_pipelines.engine.event_vectors import TooWideError
-from detektor_pipelines.engine.intervals import Intervals, suits
+from detektor_pipelines.engine.arrays.event_vectors import TooWideError
+from detektor_pipelines.engine.arrays.intervals import Intervals, suits
 from detektor_pipelines.language.events import is_integer
 from detektor_pipelines.language.views import FeatureView
 from detektor_pipelines.language.windows import floor_to

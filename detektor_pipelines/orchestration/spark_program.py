@@ -25,15 +25,14 @@ if TYPE_CHECKING:
     from detektor_pipelines.engine.materialize import Materialization
 
 
-def main() -> int:
-    """Do what Pipes asks for; return 0 also when it was refused, which is told by a message."""
+def main() -> None:
+    """Do what Pipes asks for; when it is refused, a message says so."""
     with open_dagster_pipes() as pipes:
         try:
             _report(pipes, _materialize(pipes), whole=True)
         except UserError as error:
             told = {"what": error.what, "where": error.where, "fix": error.fix, "away": isinstance(error, PostgresAwayError)}
             pipes.report_custom_message({"refused": told})
-    return 0
 
 
 def _materialize(pipes: PipesContext) -> Materialization:
@@ -61,4 +60,4 @@ def _report(pipes: PipesContext, part: Materialization, *, whole: bool) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -130,7 +130,7 @@ def test_an_error_is_text(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     def fails() -> None:
         raise UserError("There is no agent \x1b[31m[/x].", where="first\nsecond\x07", fix="[red]Look.")
 
-    monkeypatch.setattr(cli, "build_app", lambda: fails)
+    monkeypatch.setattr(cli, "build_app", lambda _: fails)
     with pytest.raises(SystemExit):
         cli.main()
     printed = capsys.readouterr().err

@@ -33,9 +33,9 @@ import detektor_pipelines.engine.compute as engine
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.compile.plan import plan
 from detektor_pipelines.compile.sql import Span
+from detektor_pipelines.engine.arrays.event_vectors import TooWideError
+from detektor_pipelines.engine.arrays.intervals import Intervals, suits
 from detektor_pipelines.engine.compute import compute
-from detektor_pipelines.engine.event_vectors import TooWideError
-from detektor_pipelines.engine.intervals import Intervals, suits
 from detektor_pipelines.language import FeatureView, days, hours, minutes
 from detektor_pipelines.language.windows import DAY, HOUR, MINUTE, floor_to
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from detektor_pipelines.compile.finalise import LIMB
-from detektor_pipelines.engine.event_vectors import EventVectors, TooWideError
+from detektor_pipelines.engine.arrays.event_vectors import EventVectors, TooWideError
 from detektor_pipelines.language.expressions import Column, Operand
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from detektor_pipelines.compile.finalise import Vector
     from detektor_pipelines.compile.plan import DistinctState, PickState, Plan, Prepared, SpreadState, SumState
     from detektor_pipelines.compile.sql import Form, Span
-    from detektor_pipelines.engine.event_vectors import Ints, Truths
+    from detektor_pipelines.engine.arrays.event_vectors import Ints, Truths
     from detektor_pipelines.language.expressions import Expression, Predicate
 
     Stretch: TypeAlias = tuple[Ints, Ints]
