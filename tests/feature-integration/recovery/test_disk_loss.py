@@ -102,6 +102,7 @@ def hashes(settings: Settings) -> dict[str, Any]:
         return {"days": days, "stale": stale, "log": contents.of_log(connection, 0, None), **tables}
 
 
+@pytest.mark.long
 def test_everything_is_deleted_but_the_backup(drill: Drill) -> None:
     settings = stack.up(drill.settings(), ("postgres", "redis"), free_ports=True).settings
     migrate(settings)

@@ -72,6 +72,7 @@ def test_the_figures_come_out_of_the_tables_and_a_second_run_adds_nothing(module
     assert sum(row.events for row in log_state.event_counts(module_database)) == first.counts.added
 
 
+@pytest.mark.long
 def test_cut_texts_first_and_whole_ones_later_end_as_both_together(database: Settings, module_database: Settings) -> None:
     del module_database
     cut = read(database, DATA / "entireio-cli" / "events.slim.jsonl.gz")

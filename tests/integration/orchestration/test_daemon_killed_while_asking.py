@@ -98,13 +98,14 @@ def repairs(settings: Settings) -> list[Any]:
         return list(instance.get_runs(dg.RunsFilter(tags={"detektor/reason": "late data"})))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("crash", "made"),
     [
-        pytest.param("TICK_HELD", 0, marks=pytest.mark.long),  # before the sensor was asked
-        pytest.param("RUN_IDS_RESERVED", 0, marks=pytest.mark.long),  # the request is written down, no run made
+        ("TICK_HELD", 0),  # before the sensor was asked
+        ("RUN_IDS_RESERVED", 0),  # the request is written down, no run made
         ("RUN_CREATED", 1),  # the run is made, not handed to the queue
-        pytest.param("RUN_LAUNCHED", 1, marks=pytest.mark.long),  # it is in the queue, the tick does not know
+        ("RUN_LAUNCHED", 1),  # it is in the queue, the tick does not know
     ],
 )
 def test_there_is_one_run_of_the_repair_in_the_end(log: Settings, code_server: int, crash: str, made: int) -> None:

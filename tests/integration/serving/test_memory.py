@@ -48,6 +48,7 @@ def no_lines(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_lines")
+@pytest.mark.long
 def test_nothing_is_kept(redis_db: Settings) -> None:
     now = clock.now_us()
     with online.redis_client(redis_db) as client:

@@ -184,6 +184,7 @@ def test_killed_with_its_runs_the_code_server_comes_back(running: OperatingStack
     assert running.wait_for(lambda: loaded(running))
 
 
+@pytest.mark.long
 def test_down_in_the_middle_of_a_run_leaves_nothing(running: OperatingStack) -> None:
     """The last test of this file: it ends what the others share."""
     days = partitions(running)

@@ -95,6 +95,7 @@ def pids(settings: Settings) -> dict[str, int]:
     return {each.name: each.pid for each in stack.status(settings).services if each.pid}
 
 
+@pytest.mark.long
 def test_programs_are_brought_to_the_definitions_on_disk(copy: PackageCopy, running: StackStatus) -> None:
     settings = running.settings
     server = Server(settings.serve_port, None, Path())
