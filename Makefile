@@ -106,7 +106,7 @@ test-long: $(READY) ## Run the tests that take minutes, the 500 histories of `ma
 	@$(MAKE) --no-print-directory torture
 
 .PHONY: spark-test
-spark-test: $(SPARK)/.complete ## Run the tests of Spark, in its environment (ARGS="-k bounds"; SPARK_TEST_MASTER=local-cluster[2,1,1024]: executors apart)
+spark-test: $(SPARK)/.complete ## Run the tests of Spark, in its environment (ARGS="-k bounds"; SPARK_TEST_MASTER=local-cluster[2,1,2048]: executors apart)
 	$(SPARK)/bin/python -m pytest -m "spark and not long" tests/integration/spark $(ARGS)
 
 .PHONY: torture

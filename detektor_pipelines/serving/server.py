@@ -67,6 +67,9 @@ _LARGE: Final = 5_000
 _LARGE_BODY: Final = 16_384
 """Bytes of a body from which on it is understood in a thread."""
 
+_DROPPED: Final = 100
+"""Rows of a large answer that are let go of at once."""
+
 _SWITCH_S: Final = 0.001
 """How long the thread may work until the event loop has its turn; Python's own is five times that, and an answer takes several turns."""
 
@@ -247,7 +250,12 @@ def _answered(
     rows = online.rows_of(lookups, found)
     if source != "fallback":  # of what is kept, not everything is there
         check_others(request, rows)
-    return answer(request, rows, refused)
+    answered = answer(request, rows, refused)
+    if request.values > _LARGE:  # dropped at once, a million values would hold everybody up
+        for each in rows:
+            while each:
+                del each[-_DROPPED:]
+    return answered
 
 
 def _answered_aside(*asked: Any) -> tuple[bytes, float | None]:

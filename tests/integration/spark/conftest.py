@@ -30,6 +30,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         "spark__driver__extraJavaOptions": _QUICK,
         "spark__executor__extraJavaOptions": _QUICK,
         "spark__driver__memory": "2g",
+        "spark__executor__memory": "2g",
         "spark__sql__shuffle__partitions": "2",
         "spark__default__parallelism": "2",
         "spark__sql__adaptive__enabled": "false",
