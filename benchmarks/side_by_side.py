@@ -7,7 +7,8 @@
 
 - windows: all features of all eight views from the events in PostgreSQL to rows in PostgreSQL and newest values in Redis, each way in a
   process of its own, in turns. Spark, local mode, reads and writes Parquet instead and runs once a size; it is left out where there is no
-  interpreter with pyspark (`--spark` or SPARK_PYTHON; default .spark/bin/python). Polars needs build/bench, which `make bench` fills.
+  interpreter with pyspark (`--spark` or SPARK_PYTHON; default .spark/bin/python), and of logs of more than `--spark-events`, where it
+  takes many minutes. Polars needs build/bench, which `make bench` fills.
 - online: stock `feast materialize` and ours, from offline rows to Redis.
 - historical: `get_historical_features`, stock and ours.
 - serving: `feast serve` and our server, the two SDKs.
@@ -52,6 +53,9 @@ POLARS: Final = measuring.REPOSITORY / "build/bench"
 NEAR: Final = 1e-9
 """Greatest relative difference of two floats that count as the same."""
 
+SPARK_EVENTS: Final = 30_000
+"""Of 300,000 events Spark in local mode took more than eight minutes."""
+
 
 def main() -> None:
     """Measure, write the JSON, the plots and the page, print the table."""
@@ -84,6 +88,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--labels", type=int, help="labels of the historical read")
     parser.add_argument("--turns", type=int)
     parser.add_argument("--spark", type=Path, default=Path(os.environ.get("SPARK_PYTHON", measuring.REPOSITORY / ".spark/bin/python")))
+    parser.add_argument("--spark-events", type=int, default=SPARK_EVENTS, help="the largest log that Spark is given")
     parser.add_argument("--results", type=Path)
     arguments = parser.parse_args()
     quick = arguments.quick
@@ -120,7 +125,7 @@ def windows(settings: Settings, events: int, arguments: argparse.Namespace, figu
             if turn == 0 and way != "ours":
                 unlike[way] = _compare(settings, way)
     found = {way: {name: statistics.median_low([each[name] for each in runs]) for name in runs[0]} for way, runs in measured.items()}
-    if _has_spark(arguments.spark, figures):
+    if events <= arguments.spark_events and _has_spark(arguments.spark, figures):
         found["spark"], unlike["spark"] = _spark(settings, arguments.spark)
         say(f"spark, {found['spark']['s']:.2f} s")
     size = {"ways": found, "unlike_ours": unlike, "events": events, "projects": PROJECTS, "days": DAYS, "turns": arguments.turns}
