@@ -158,7 +158,7 @@ def constants(side_by_side: dict[str, Any], stream: dict[str, Any]) -> Constants
         backfill_fixed_s=backfill[0],
         backfill_s=backfill[1],
         backfill_mb=large["ways"]["ours"]["peak_mb"],
-        requests_a_second=side_by_side["serving"]["requests_per_second"]["ours"],
+        requests_a_second=side_by_side["serving"]["requests_per_second_of"]["ours"],
         stream_events_a_second=stream["burst_events_s"] / stream["burst_own_cpu_share"],
         shared_events_a_second=stream["together_events_s"] / stream["together_busiest_worker_cores"],
         stream_mb=stream["empty_mb"],

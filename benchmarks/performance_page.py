@@ -127,9 +127,9 @@ def _beside_feast(figures: Figures) -> Iterator[tuple[str, str, float]]:
         if other.startswith("stock"):
             for figure in ("p50", "p99"):
                 yield f"{what}, {figure}", other, latency[f"{what}: ours"][f"{figure}_ms"] / latency[name][f"{figure}_ms"]
-    for name, rate in serving["requests_per_second"].items():
+    for name, rate in serving["requests_per_second_of"].items():
         if name != "ours":
-            yield "A request of 16 clients", name, rate / serving["requests_per_second"]["ours"]
+            yield "A request of 16 clients", name, rate / serving["requests_per_second_of"]["ours"]
 
 
 def _feast(figures: Figures) -> Iterator[str]:
@@ -164,7 +164,7 @@ same tables and the same Redis, with Feast's own PostgreSQL and Redis stores."""
     yield ""
     yield "| 16 clients | requests/s |"
     yield "|---|---:|"
-    yield from (f"| {name} | {rate:,.0f} |" for name, rate in serving["requests_per_second"].items())
+    yield from (f"| {name} | {rate:,.0f} |" for name, rate in serving["requests_per_second_of"].items())
     yield ""
     yield "![Stock Feast and ours](../benchmarks/results/feast.svg)"
 
@@ -205,7 +205,7 @@ def _plot_feast(figures: Figures, path: Path) -> None:
     from matplotlib import pyplot as plt
 
     labels, found, latency = figures["historical"]["labels"], figures["historical"], figures["serving"]["latency"]
-    rates, served = figures["online"]["rows_per_second"], figures["serving"]["requests_per_second"]
+    rates, served = figures["online"]["rows_per_second"], figures["serving"]["requests_per_second_of"]
 
     def latency_ratio(what: str, stock: str) -> float:
         return float(latency[f"{what}: {stock}"]["p50_ms"] / latency[f"{what}: ours"]["p50_ms"])

@@ -308,7 +308,9 @@ def others(arguments: argparse.Namespace, figures: Figures) -> None:
     requests, seconds = (100, 0.5) if arguments.quick else (1_000, 2.0)
     os.environ.pop("DETEKTOR_NOW")  # values are of now
     with tempfile.TemporaryDirectory() as directory, measuring.servers() as (settings,):
-        figures["serving"] = serving.measure(settings, Path(directory), requests, seconds, arguments.turns)
+        asked = argparse.Namespace(requests=requests, seconds=seconds, turns=arguments.turns)
+        checkouts = dict.fromkeys((serving.OURS[0], *serving.STOCK), measuring.REPOSITORY)
+        figures["serving"] = serving.measure(settings, Path(directory), checkouts, asked)
 
 
 # What is said of it ------------------------------------------------------------------------------------------------------------
@@ -373,7 +375,7 @@ def table(figures: Figures) -> str:
         lines.append(f"  {name:<42}{found[f'{name}_{labels}_s']:>12.2f}{found[f'{name}_{labels}_s'] / found[f'ours_{labels}_s']:>12.2f}")
     lines.append(f"{'serving':<44}{'p50 ms':>12}{'p99 ms':>12}")
     lines += [f"  {name:<42}{each['p50_ms']:>12.2f}{each['p99_ms']:>12.2f}" for name, each in figures["serving"]["latency"].items()]
-    lines += [f"  {f'requests/s: {name}':<42}{rate:>12,.0f}" for name, rate in figures["serving"]["requests_per_second"].items()]
+    lines += [f"  {f'requests/s: {name}':<42}{rate:>12,.0f}" for name, rate in figures["serving"]["requests_per_second_of"].items()]
     return "\n".join(lines)
 
 
