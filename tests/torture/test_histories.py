@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 FAILED = Path(__file__).with_name("failed.jsonl")
-SHORT = range(1, 5)
+SHORT = range(1, 3)
 LONG = range(1, 501)
 RESTORE = ("restore", 1)
 BATCH = 25

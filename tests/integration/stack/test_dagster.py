@@ -150,6 +150,7 @@ def test_a_running_code_server_hears_of_older_events(running: OperatingStack) ->
     assert "partitions begin on" not in again.stderr
 
 
+@pytest.mark.long
 def test_automation_can_be_paused(running: OperatingStack) -> None:
     running.pause_automation()
     states = running.graphql("{ repositoriesOrError { ... on RepositoryConnection { nodes { sensors { sensorState { status } } } } } }")
@@ -177,6 +178,7 @@ def test_up_starts_the_ui_with_the_daemon_and_says_where(tmp_path: Path) -> None
     assert survivors.find(Settings(home=tmp_path / "home")) == []
 
 
+@pytest.mark.long
 def test_killed_with_its_runs_the_code_server_comes_back(running: OperatingStack) -> None:
     os.killpg(os.getpgid(running.pid("dagster-code")), signal.SIGKILL)
     running.wait_for(lambda: not stack.status(running.settings)["dagster-code"].ready)
