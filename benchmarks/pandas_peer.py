@@ -20,6 +20,7 @@ import pandas as pd
 
 from detektor_pipelines.compile.pandera import schema
 from detektor_pipelines.compile.plan import plan
+from detektor_pipelines.language import canonical
 from detektor_pipelines.language.aggregations import Aggregation
 from detektor_pipelines.language.derived import Combination, Number, Reference
 from detektor_pipelines.language.expressions import Arithmetic, Column, Compare, Constant, IsNull, Logic, Not
@@ -35,20 +36,7 @@ if TYPE_CHECKING:
 
 KEY: Final = ["agent_id", "t"]
 HOUR: Final = pd.Timedelta("1h")
-OPERATORS: Final = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
-    "=": operator.eq,
-    "<>": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "and": operator.and_,
-    "or": operator.or_,
-}
+OPERATORS: Final = {**canonical.OPERATORS, "/": operator.truediv}
 
 
 def backfill(connection: Connection, client: redis.Redis, view: FeatureView, start: pd.Timestamp, end: pd.Timestamp, target: str) -> int:

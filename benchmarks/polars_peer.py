@@ -13,6 +13,7 @@ import peers
 import polars as pl
 from peers import aggregated, hop, hours
 
+from detektor_pipelines.language import canonical
 from detektor_pipelines.language.aggregations import Aggregation
 from detektor_pipelines.language.derived import Combination, Number, Reference
 from detektor_pipelines.language.expressions import Arithmetic, Column, Compare, Constant, IsNull, Logic, Not
@@ -29,20 +30,7 @@ if TYPE_CHECKING:
     from detektor_pipelines.language.windows import Window
 
 KEY: Final = ["agent_id", "t"]
-OPERATORS: Final = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
-    "=": operator.eq,
-    "<>": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "and": operator.and_,
-    "or": operator.or_,
-}
+OPERATORS: Final = {**canonical.OPERATORS, "/": operator.truediv}
 
 
 def backfill(connection: Connection, client: redis.Redis, view: FeatureView, start: datetime, end: datetime, target: str) -> int:

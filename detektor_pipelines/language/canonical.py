@@ -31,7 +31,7 @@ from detektor_pipelines.language.labels import Label
 from detektor_pipelines.language.views import Feature, FeatureView
 from detektor_pipelines.language.windows import Window
 
-_OPERATORS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
+OPERATORS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
@@ -224,9 +224,9 @@ def _expression(canonical: Any) -> Expression:
             return ~_predicate(operand)
         case ["is_null", operand]:
             return _operand(operand).is_null()
-        case [str(sign), left, right] if sign in _OPERATORS:
+        case [str(sign), left, right] if sign in OPERATORS:
             part = _predicate if sign in _LOGIC else _operand
-            made: Expression = _OPERATORS[sign](part(left), part(right))
+            made: Expression = OPERATORS[sign](part(left), part(right))
             return made
     message = f"{canonical!r} is no expression"
     raise DefinitionError(message)

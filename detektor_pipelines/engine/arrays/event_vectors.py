@@ -5,10 +5,10 @@ A text column becomes codes, so that a comparison of texts is one of integers. E
 
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
+from detektor_pipelines.language.canonical import OPERATORS
 from detektor_pipelines.language.expressions import (
     Arithmetic,
     Column,
@@ -40,15 +40,6 @@ if TYPE_CHECKING:
     """Where a condition is true, and where it is not unknown."""
 
 _Made = TypeVar("_Made")
-_COMPARE: Final[dict[str, Callable[..., Truths]]] = {
-    "=": operator.eq,
-    "<>": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
-_CALCULATE: Final[dict[str, Callable[..., Ints]]] = {"+": operator.add, "-": operator.sub, "*": operator.mul}
 _ABSENT: Final = -1
 """The code of a text that no event has."""
 
@@ -122,7 +113,7 @@ class EventVectors:
             case Arithmetic(operator=sign, left=left, right=right):
                 (a, a_valid), (b, b_valid) = self._declared(left), self._declared(right)
                 valid = a_valid & b_valid
-                return _CALCULATE[sign](np.where(valid, a, 0), np.where(valid, b, 0)), valid
+                return OPERATORS[sign](np.where(valid, a, 0), np.where(valid, b, 0)), valid
         raise AssertionError(expression)
 
     def _declared(self, expression: Operand) -> Integers:
@@ -164,7 +155,7 @@ class EventVectors:
         (a, a_valid), (b, b_valid) = self._side(left, right), self._side(right, left)
         known = a_valid & b_valid
         size = self.events.num_rows
-        return np.broadcast_to(_COMPARE[compared.operator](a, b) & known, size), np.broadcast_to(known, size)
+        return np.broadcast_to(OPERATORS[compared.operator](a, b) & known, size), np.broadcast_to(known, size)
 
     def _side(self, expression: Operand, other: Operand) -> Integers:
         """Return one side of a comparison; a constant as one number, the code that the other side has for it if it is a text."""

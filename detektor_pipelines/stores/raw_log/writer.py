@@ -16,6 +16,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final, Self
 
 from detektor_pipelines.clock import from_us, now_us
+from detektor_pipelines.language.windows import DAY
 from detektor_pipelines.stores.connections import connect, sqlstate
 from detektor_pipelines.stores.raw_log import erased, live, statements
 from detektor_pipelines.stores.raw_log.erased import Erased
@@ -129,8 +130,8 @@ class EventWriter:
         return self._retried(lambda connection: self._chunk(connection, lines, now))
 
     def _ensure_months(self, events: Iterable[AgentEvent]) -> None:
-        days = {event.occurred_at // _DAY_US for event in events}
-        missing = {f"{from_us(day * _DAY_US):%Y-%m}" for day in days} - self._months
+        days = {event.occurred_at // DAY for event in events}
+        missing = {f"{from_us(day * DAY):%Y-%m}" for day in days} - self._months
         if missing:
             ensure_months(self._open(), missing)
             self._months |= missing
@@ -208,9 +209,6 @@ class EventWriter:
             message = "EventWriter is a context manager: use it in a with statement"
             raise RuntimeError(message)
         return self._connection
-
-
-_DAY_US: Final = 86_400_000_000
 
 
 def _without_repetitions(events: Sequence[AgentEvent]) -> Iterator[Sequence[AgentEvent]]:
