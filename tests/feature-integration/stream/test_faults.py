@@ -102,7 +102,7 @@ def test_a_frozen_worker_cannot_put_its_old_values_over_new_ones(live: Live) -> 
     live.assert_parity()
 
 
-@pytest.mark.parametrize("step", ["-2h", "+3h"])
+@pytest.mark.parametrize("step", ["-2h", pytest.param("+3h", marks=pytest.mark.long)])
 def test_a_clock_that_steps_between_two_lives_of_a_worker(live: Live, step: str) -> None:
     """Values never go back by themselves: what was written with a later clock is said to lie ahead, and one command puts it right."""
     live.write_now(4, ago="4 h")

@@ -159,6 +159,7 @@ def test_automation_can_be_paused(running: OperatingStack) -> None:
     )
 
 
+@pytest.mark.long  # a second stack
 def test_up_starts_the_ui_with_the_daemon_and_says_where(tmp_path: Path) -> None:
     chosen = [ports.free_port() for _ in range(3)]
     fields = ("POSTGRES", "DAGSTER", "DAGSTER_CODE")

@@ -80,6 +80,7 @@ def test_tests_that_failed_or_never_ran(repository, settings):
     assert states(files.tests, settings)[1][0] == "failed"
 
 
+@pytest.mark.long  # promtool plays hours of alerts, twice
 @pytest.mark.skipif(shutil.which("promtool") is None, reason=f"no promtool here: {INSTALL}")
 def test_a_threshold_that_somebody_changed(repository, settings, monkeypatch):
     monkeypatch.undo()

@@ -21,5 +21,6 @@ def test_after_this_package_feast_comes_without_checks_of_its_arguments_and_othe
     assert (word != "TypeCheckError", kept) == (True, "True")
 
 
+@pytest.mark.long  # typeguard takes seconds
 def test_before_this_package_feast_is_as_it_comes() -> None:
     assert said(f"import feast, detektor_pipelines.stores.feast\n{WRONG}") == ["TypeCheckError"]
