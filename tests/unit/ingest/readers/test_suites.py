@@ -165,7 +165,7 @@ def test_a_projects_own_target_may_run_any_of_them(command: str, runner: str) ->
     assert [run.outcome if run else "no run" for run in outcomes] == ["success", "failure"]
 
 
-@pytest.mark.parametrize("suite", SUITES.values(), ids=str)
+@pytest.mark.parametrize("suite", SUITES.values(), ids=lambda suite: suite.name)
 def test_the_samples_that_pipes_are_tried_on_are_understood(suite: object) -> None:
     name = next(name for name, each in SUITES.items() if each is suite)
     told = SUITES[name].tells(SUITES[name].green), SUITES[name].tells(SUITES[name].red)
