@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Mapping
 
+    from uvicorn.server import ServerState
+
 HEAD_LIMIT: Final = 32_768
 OVERHEAD: Final = 8
 """Bytes a byte of a chunked body may cost on its way, beside `HEAD_LIMIT` for what is no body: sizes of chunks, extensions, trailers."""
@@ -226,9 +228,8 @@ class Connection(HttpToolsProtocol):
         if not self._taken or self.transport.is_closing():
             return
         self._taken = b""
-        more = b"".join([b"%b: %b\r\n" % each for each in self.server_state.default_headers])
         end = b"connection: close\r\n\r\n" if self._ending else b"\r\n"
-        self.transport.writelines([b"".join((STATUS_LINE[200], more, headers, end)), content])
+        self.transport.write(b"".join((_begin(self.server_state), headers, end, content)))
         self.server_state.total_requests += 1
         left = self.transport.get_write_buffer_size()
         if left:
@@ -395,6 +396,18 @@ class Connection(HttpToolsProtocol):
             self.transport.abort()
         elif now:
             self.loop.call_later(self._seconds, self._cut_if_not_taken, now)
+
+
+def _begin(state: ServerState) -> bytes:
+    """Return the first lines of a good answer; uvicorn makes the headers of all answers, one of which is the date, once a second."""
+    global _BEGUN  # noqa: PLW0603 - what was made last
+    headers = state.default_headers
+    if _BEGUN[0] is not headers:
+        _BEGUN = headers, STATUS_LINE[200] + b"".join([b"%b: %b\r\n" % each for each in headers])
+    return _BEGUN[1]
+
+
+_BEGUN: tuple[list[tuple[bytes, bytes]], bytes] = ([], STATUS_LINE[200])
 
 
 class _RefusedError(Exception):

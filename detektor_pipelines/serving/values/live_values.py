@@ -208,9 +208,9 @@ class LiveValues:
         elif lane.wire is None or lane.wire.over or self._circuit.why is not None:
             self._start(self._serve(lane))
         else:
-            taken = lane.taken = self._taken()
+            lane.taken = self._taken()
             lane.watch.begin()
-            lane.wire.ask(mget([asked.keys for asked in taken], sum([len(asked.keys) for asked in taken])))
+            lane.wire.ask(mget([asked.keys for asked in lane.taken]))
 
     def _came(self, lane: _Lane, found: list[bytes | None] | None) -> None:
         """Take what the wire brings: the values, or nothing, and then redis-py is to say why."""

@@ -73,11 +73,12 @@ def wire_of(client: Redis, answered: Callable[[list[bytes | None] | None], None]
     return None if writer is None else Wire(writer.transport, answered)
 
 
-def mget(keys: Iterable[Sequence[str] | Sequence[bytes]], count: int) -> bytes:
-    """Return the MGET of so many keys."""
-    parts = [b"*%d\r\n$4\r\nMGET\r\n" % (count + 1)]
+def mget(keys: Iterable[Sequence[str] | Sequence[bytes]]) -> bytes:
+    """Return the MGET of some lists of keys."""
+    parts = [b""]
     for some in keys:
         for key in some:
             name = key if isinstance(key, bytes) else key.encode()
             parts.append(b"$%d\r\n%b\r\n" % (len(name), name))
+    parts[0] = b"*%d\r\n$4\r\nMGET\r\n" % len(parts)
     return b"".join(parts)
