@@ -158,7 +158,9 @@ class LiveValues:
         if len(self._late) == LANES and not who.patient():
             raise self._too_late()
         self._waiting.append(_Asked(keys, who))
-        if self._idle:
+        if len(self._idle) == LANES:
+            self._begin(self._idle.pop())
+        elif self._idle:
             self._loop.call_soon(self._begin, self._idle.pop())  # then those who ask in the same turn of the loop share the trip
 
     async def fields(self, key: str, names: Sequence[str]) -> list[bytes | None]:
@@ -352,6 +354,10 @@ def _client(settings: Settings) -> Redis:
 
 def _tell(taken: Sequence[_Asked], found: list[bytes | None]) -> None:
     """Give each its values."""
+    if len(taken) == 1:
+        if not taken[0].who.done():
+            taken[0].who.answered(found)
+        return
     position = 0
     for keys, who in taken:
         end = position + len(keys)

@@ -41,7 +41,7 @@ class Wire(asyncio.Protocol):
         except Exception:  # noqa: BLE001 - not Redis's protocol
             found = None
         if found is not False:  # else it goes on
-            self._tell(found if type(found) is list and self._asking else None)
+            self._tell(found if type(found) is list and self._asking and not self._reader.has_data() else None)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell redis-py's own protocol too, and whoever waits."""

@@ -128,7 +128,7 @@ def test_what_is_counted_and_the_lines_wait_a_moment(
 ) -> None:
     monkeypatch.setattr(world.short, "_lines", Lines(sample=1))
     caplog.set_level("INFO")
-    before = {name: world.counted(name) for name in (REQUESTS, "feast_online_serving_latency_seconds_count")}
+    before = {name: world.counted(name) for name in (REQUESTS, "feast_online_serving_latency_count")}
     for _ in range(2):
         _, taken = world.take()
         world.sources.who.answered([None, None, None])
