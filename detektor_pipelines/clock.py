@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 VARIABLE = "DETEKTOR_NOW"
+_NAME, _SET = os.environ.encodekey(VARIABLE), os.environ._data  # type: ignore[attr-defined]  # noqa: SLF001
+"""As `os.environ` keeps it: asked itself, it raises an error inside, which takes ten times as long as the rest of `now_us`."""
+
 FILE = "clock"
 """In the home directory: where its clock stands, written as the variable is."""
 
@@ -47,7 +50,9 @@ def now_us() -> int:
         UserError: `DETEKTOR_NOW` is neither a timestamp nor an offset.
 
     """
-    text = os.environ.get(VARIABLE, "")
+    if _NAME not in _SET:
+        return time.time_ns() // 1000
+    text = os.environ[VARIABLE]
     if not text:
         return time.time_ns() // 1000
     reading = _read(text)

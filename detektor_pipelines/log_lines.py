@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import sys
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from detektor_pipelines.masks import mask
@@ -88,8 +89,13 @@ def masked(_logger: object, _method: str, line: MutableMapping[str, Any]) -> Mut
     """Mask the texts of a line that is about to be written: messages and tracebacks quote what they stumbled over."""
     for name, value in line.items():
         if name not in _OURS and isinstance(value, str):
-            line[name] = mask(value)
+            line[name] = _mask_again(value) if len(value) <= _SHORT else mask(value)
     return line
+
+
+_SHORT: Final = 100
+_mask_again = lru_cache(maxsize=256)(mask)
+"""Most of a line's texts are those of the line before: what is asked, the event's own words. Looking through one costs 15 µs."""
 
 
 class _Context:

@@ -321,21 +321,25 @@ def _with_versions(
     return OnlineRequest(parts, agent_ids, rows_of_parts(parts, agent_ids), tuple(numbers.items()) if with_numbers else None, pinned)
 
 
-def results_of(part: ViewPart, rows: Sequence[OnlineRow | None]) -> list[dict[str, Any]]:
-    """Return a view's features. What is the same for most of them is turned into JSON once: it is most of a large answer."""
-    stamps = _once([clock.EPOCH if row is None else clock.from_us(row.event_timestamp) for row in rows])
+def results_of(part: ViewPart, rows: Sequence[OnlineRow | None], times: int = 1) -> list[dict[str, Any]]:
+    """Return a view's features. What is the same for most of them is turned into JSON once: it is most of a large answer.
+
+    `times`: the rows stand so many times one after the other in the answer.
+    """
+    stamps = _once([clock.EPOCH if row is None else clock.from_us(row.event_timestamp) for row in rows] * times)
     statuses = ["NOT_FOUND" if row is None else row.status for row in rows]
-    usual, missing = _once(statuses), rows.count(None)
+    usual, missing = _once(statuses * times), rows.count(None)
     results = []
     for feature in part.features:
         values = [None if row is None else row.values[feature] for row in rows]
         nulls = values.count(None) > missing
         if feature in part.instants:
             values = [None if value is None else int(value) // SECOND for value in values]  # Feast's instants are whole seconds
+        theirs = ["NOT_FOUND" if row is None else row.status_of(feature) for row in rows] if nulls else []
         results.append(
             {
-                "values": _in_pieces(values),
-                "statuses": _in_pieces(["NOT_FOUND" if row is None else row.status_of(feature) for row in rows]) if nulls else usual,
+                "values": _in_pieces(values * times),
+                "statuses": _in_pieces(theirs * times) if nulls else usual,
                 "event_timestamps": stamps,
             }
         )

@@ -93,14 +93,13 @@ class Plan:
         self.lookups = request.lookups(project)
         self.agents = len(request.agent_ids)
         self.size = request.values + _A_PLAN
-        names = dict.fromkeys(online.keys_of(self.lookups))
-        position = {name: number for number, name in enumerate(names)}
-        self.keys = [name.encode() for name in names]
+        position: dict[str, int] = {}
         others = set(request.of_others())
         self._parts = [
             _Part(part, lookup, position, of_others=number in others)
             for number, (part, lookup) in enumerate(zip(request.parts, self.lookups, strict=True))
         ]
+        self.keys = [name.encode() for name in position]
         self.read = [each for part in self._parts for each in part.read]
         self._head = b'{"metadata":{"feature_names":%b,"value_age_seconds":{' % orjson.dumps(names_of(request))
         rows_of = others_of(request)
@@ -132,18 +131,22 @@ class Plan:
 class _Part:
     """What is asked of one view, with the values that it was answered from last, and the text of these.
 
+    `position`: of the keys that are read, each once; it adds its own.
+
     `oldest`: the least of the instants up to which these are known to be true, µs UTC; None when there are none.
     """
 
     def __init__(self, asked: ViewPart, lookup: Lookup, position: dict[str, int], *, of_others: bool) -> None:
         self._name = orjson.dumps(asked.name)
         distinct = list(dict.fromkeys(lookup.agent_ids))
-        where = {agent_id: number for number, agent_id in enumerate(distinct)}
         self._asked = asked
         self._lookup = online.Lookup(lookup.project, lookup.view, distinct)
-        *self._at, self._mark_at = (position[key] for key in online.keys_of([self._lookup]))
+        *self._at, self._mark_at = [position.setdefault(key, len(position)) for key in online.keys_of([self._lookup])]
         self._agents = len(lookup.agent_ids)
-        self._spread = None if len(distinct) == self._agents else [where[each] for each in lookup.agent_ids]
+        self._spread: list[int] | None = None
+        if 1 < len(distinct) < self._agents:
+            where = {agent_id: number for number, agent_id in enumerate(distinct)}
+            self._spread = [where[each] for each in lookup.agent_ids]
         self._of_others = of_others
         self.read = [(lookup.view.version, agent_id, at) for agent_id, at in zip(distinct, self._at, strict=True)]
         self.oldest: int | None = None
@@ -185,4 +188,4 @@ class _Part:
             self._text = None
             return
         shown = rows if self._spread is None else [rows[each] for each in self._spread]
-        self._text = orjson.dumps(results_of(self._asked, shown), option=orjson.OPT_UTC_Z)[1:-1]
+        self._text = orjson.dumps(results_of(self._asked, shown, self._agents // len(shown)), option=orjson.OPT_UTC_Z)[1:-1]

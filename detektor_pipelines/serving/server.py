@@ -110,6 +110,7 @@ def app(settings: Settings | None = None) -> Starlette:
         gc.freeze()  # what is loaded by now stays: looking through it, a collection would hold requests up for 20 ms
         async with server.last_known.keeping():
             yield
+        shortcut.flush()
         await server.sources.close()
 
     routes = [

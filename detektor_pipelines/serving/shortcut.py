@@ -6,9 +6,10 @@ token to Redis being away, is left to the application, which then is given the s
 
 from __future__ import annotations
 
-import logging
+import asyncio
 import re
 import time
+from collections import deque
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -38,7 +39,10 @@ if TYPE_CHECKING:
 _JSON: Final = re.compile(rb"application/json(; *charset=utf-8)?", re.IGNORECASE)
 _UNUSUAL: Final = frozenset((b"content-encoding", b"transfer-encoding", b"expect", b"upgrade", b"origin"))
 
-_log = logging.getLogger(__name__)
+FLUSH_S: Final = 0.25
+"""How long what is counted of answers, and their lines in the log, wait."""
+
+LINES_KEPT: Final = 100
 
 
 class Head(NamedTuple):
@@ -60,6 +64,8 @@ class Shortcut:
         self._lines = lines
         self._project = settings.project
         self._plans = Plans(settings.project, settings.serve_entities_limit)
+        self._due: deque[tuple[_Read, float, float]] = deque()
+        self._flushing = False
 
     def known(self, scope: Mapping[str, Any]) -> Head | None:
         """Return what is to be known of a request's head, None for one that is not usual."""
@@ -94,7 +100,43 @@ class Shortcut:
             return False
         return True
 
-    def sample(self, sources: Sources, plan: Plan, found: list[bytes | None]) -> None:
+    def note(self, read: _Read, values: list[bytes | None] | None, seconds: float) -> None:
+        """Count an answer, and have its line written, if it is worth one, soon; `values`: read from Redis."""
+        self.metrics.note(read.plan.agents, seconds)
+        if values is not None:
+            self._sample(read.sources, read.plan, values)
+        if self._lines.is_worth(self._path, 200, seconds):
+            self._due.append((read, seconds, time.time()))
+            if len(self._due) > LINES_KEPT:
+                self._write_line()
+        if not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_later(FLUSH_S, self._flush_in_turn)
+
+    def flush(self) -> None:
+        """Do all that was left for later."""
+        self.metrics.flush()
+        while self._due:
+            self._write_line()
+
+    def _flush_in_turn(self) -> None:
+        """Do the same, one line after the other, whoever asks meanwhile in between."""
+        self.metrics.flush()
+        self._write_in_turn()
+
+    def _write_in_turn(self) -> None:
+        if self._due:
+            self._write_line()
+        self._flushing = bool(self._due)
+        if self._due:
+            asyncio.get_running_loop().call_soon(self._write_in_turn)
+
+    def _write_line(self) -> None:
+        read, seconds, ended = self._due.popleft()
+        scope = {"method": "POST", "path": self._path, "client": read.taken.client, KNOWN: read.caller}
+        copy_context().run(self._write, read.request_id, scope, seconds, ended)
+
+    def _sample(self, sources: Sources, plan: Plan, found: list[bytes | None]) -> None:
         """Keep a share of the values that were read, for parity."""
         chosen = []
         for number in sources.sampler.chosen(len(plan.read)):
@@ -104,32 +146,24 @@ class Shortcut:
         if chosen:
             sources.live.send(read_log.commands(self._project, chosen))
 
-    def note(self, read: _Read, seconds: float) -> None:
-        """Count an answer, and write its line if it is worth one."""
-        self.metrics.agents.inc(read.plan.agents)
-        self.metrics.count(200, seconds)
-        if self._lines.is_worth(self._path, 200, seconds):
-            scope = {"method": "POST", "path": self._path, "client": read.taken.client, KNOWN: read.caller}
-            copy_context().run(self._write, read.request_id, scope, seconds)
-
-    def _write(self, request_id: str, scope: Mapping[str, Any], seconds: float) -> None:
+    def _write(self, request_id: str, scope: Mapping[str, Any], seconds: float, ended: float) -> None:
         REQUEST_ID.set(request_id)
-        self._lines.write(scope, 200, seconds)
+        self._lines.write(scope, 200, seconds, ended)
 
 
 class _Read:
     """A request that waits for its values (`live_values.Waiting`)."""
 
-    __slots__ = ("_done", "_shortcut", "_sources", "_started", "caller", "plan", "request_id", "taken")
+    __slots__ = ("_done", "_shortcut", "_started", "caller", "plan", "request_id", "sources", "taken")
 
     def __init__(self, shortcut: Shortcut, sources: Sources, plan: Plan, taken: Taken, request_id: str, caller: Caller | None) -> None:
         self._started = time.perf_counter()
-        self._shortcut, self._sources, self._done = shortcut, sources, False
+        self._shortcut, self.sources, self._done = shortcut, sources, False
         self.plan, self.taken, self.request_id, self.caller = plan, taken, request_id, caller
 
     def patient(self) -> bool:
         """Whether it has nothing else to be answered from."""
-        return self._sources.is_patient(self.plan.lookups)
+        return self.sources.is_patient(self.plan.lookups)
 
     def done(self) -> bool:
         """Whether it was answered."""
@@ -143,7 +177,7 @@ class _Read:
         """Answer it from what was kept, when Redis is only late; else the application finds out what there is to say."""
         self._done = True
         if isinstance(error, OnlineStoreLateError):
-            self._answer(self._sources.instead(error, [key.decode() for key in self.plan.keys]), "fallback")
+            self._answer(self.sources.instead(error, [key.decode() for key in self.plan.keys]), "fallback")
         else:
             self.taken.give_back()
 
@@ -163,6 +197,4 @@ class _Read:
             % (len(content), source.encode(), old, self.request_id.encode()),
             content,
         )
-        if source == "redis":
-            self._shortcut.sample(self._sources, self.plan, values)
-        self._shortcut.note(self, time.perf_counter() - self._started)
+        self._shortcut.note(self, values if source == "redis" else None, time.perf_counter() - self._started)

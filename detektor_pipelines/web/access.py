@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines.errors import UserError
@@ -41,6 +42,7 @@ _REFUSED_S: Final = 2
 _LONGEST: Final = 16_384
 
 _log = logging.getLogger(__name__)
+_caller = lru_cache(maxsize=1_024)(Caller)
 
 
 class Access:
@@ -64,7 +66,7 @@ class Access:
     def known_by(self, digest: bytes) -> Caller | None:
         """Return whose token has a digest; otherwise as `known`."""
         if self._tokens is not None and (name := self._tokens.name_of(digest)) is not None:
-            return Caller(name)
+            return _caller(name)
         kept = self._known.get(digest)
         if kept is None or kept[0] < time.time():
             return None

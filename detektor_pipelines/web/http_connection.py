@@ -16,7 +16,7 @@ application's business. A request that arrives at once, as nearly all do, costs 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
@@ -27,6 +27,8 @@ from detektor_pipelines.web.problems import MEDIA_TYPE, ProblemError
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Mapping
+
+    from uvicorn.server import ServerState
 
 HEAD_LIMIT: Final = 32_768
 OVERHEAD: Final = 8
@@ -130,7 +132,7 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what has come."""
-        if self._refused or not (data := self._left(data)):
+        if self._refused or (self._shortcut is not None and not (data := self._left(data))):
             return
         self._piece = len(data)
         in_body = self._in_body
@@ -226,9 +228,8 @@ class Connection(HttpToolsProtocol):
         if not self._taken or self.transport.is_closing():
             return
         self._taken = b""
-        more = b"".join([b"%b: %b\r\n" % each for each in self.server_state.default_headers])
         end = b"connection: close\r\n\r\n" if self._ending else b"\r\n"
-        self.transport.writelines([b"".join((STATUS_LINE[200], more, headers, end)), content])
+        self.transport.write(b"".join((_begin(self.server_state), headers, end, content)))
         self.server_state.total_requests += 1
         left = self.transport.get_write_buffer_size()
         if left:
@@ -272,36 +273,34 @@ class Connection(HttpToolsProtocol):
             self._held += data
             self.flow.pause_reading()
             return b""
-        data, begun, self._begun = self._begun + data, bool(self._begun), b""
-        between = self._is_between()
-        if between and self._heads and self._is_taken(data, begun=begun):
-            return b""
+        begun = self._begun
+        if begun:
+            data, self._begun = begun + data, b""
+        cycle = self.cycle  # between two requests nothing of one is there, and no answer is due
+        between = not (self._in_head or self._in_body or self.pipeline or self.flow.write_paused) and (
+            cycle is None or cycle.response_complete
+        )
+        if between and self._heads:
+            end = data.find(b"\r\n\r\n") + 4
+            head = self._heads.get(data[:end])
+            if head is not None and self._is_taken(head, data, end, begun=bool(begun)):
+                return b""
         self._note(data, between=between)
         return data
 
-    def _is_between(self) -> bool:
-        """Whether nothing of a request is there, and no answer is due."""
-        return not (self._in_head or self._in_body or self.pipeline or self.flow.write_paused) and (
-            self.cycle is None or self.cycle.response_complete
-        )
-
-    def _is_taken(self, data: bytes, *, begun: bool) -> bool:
-        """Offer the shortcut a request, if it is one and whole, and its head is known; wait for the rest of one that has just `begun`."""
-        end = data.find(b"\r\n\r\n") + 4
-        head = self._heads.get(data[:end])
-        if head is None or self._shortcut is None:
-            return False
+    def _is_taken(self, head: _Head, data: bytes, end: int, *, begun: bool) -> bool:
+        """Offer the shortcut a request whose head is known, if it is whole; wait for the rest of one that has just `begun`."""
         missing = head.size - (len(data) - end)
-        if missing > 0 and not begun:  # many clients send head and body apart
-            self._begun = data
+        if missing:
+            if missing < 0 or begun:
+                return False
+            self._begun = data  # many clients send head and body apart
             if self._due is None:
                 self._due = self.loop.call_later(self._seconds, self._late)
             return True
-        if missing:
-            return False
         self._new_heads = 0
         self._taken = data
-        if not self._shortcut.take(head.known, data[end:], self):
+        if not cast("Shortcut", self._shortcut).take(head.known, data[end:], self):
             self._taken = b""
             return False
         self._wait_no_more()
@@ -395,6 +394,18 @@ class Connection(HttpToolsProtocol):
             self.transport.abort()
         elif now:
             self.loop.call_later(self._seconds, self._cut_if_not_taken, now)
+
+
+def _begin(state: ServerState) -> bytes:
+    """Return the first lines of a good answer; uvicorn makes the headers of all answers, one of which is the date, once a second."""
+    global _BEGUN  # noqa: PLW0603 - what was made last
+    headers = state.default_headers
+    if _BEGUN[0] is not headers:
+        _BEGUN = headers, STATUS_LINE[200] + b"".join([b"%b: %b\r\n" % each for each in headers])
+    return _BEGUN[1]
+
+
+_BEGUN: tuple[list[tuple[bytes, bytes]], bytes] = ([], STATUS_LINE[200])
 
 
 class _RefusedError(Exception):

@@ -15,6 +15,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from detektor_pipelines import clock
 from detektor_pipelines.log_lines import REQUEST_ID
 from detektor_pipelines.web.access import DETAIL, KNOWN
 
@@ -60,8 +61,8 @@ class Lines:
             return True
         return path not in _QUIET and (seconds >= self._slow_s or self._sample >= 1 or random.random() < self._sample)  # noqa: S311 - no secret
 
-    def write(self, scope: Mapping[str, Any], status: int, seconds: float) -> None:
-        """Write a line of an answer, unless there were too many in this second."""
+    def write(self, scope: Mapping[str, Any], status: int, seconds: float, ended: float | None = None) -> None:
+        """Write a line of an answer, unless there were too many in this second; `ended`: when that was, if it was not now."""
         now = int(time.monotonic())
         if now != self._second:
             self._second, self._lines = now, 0
@@ -72,6 +73,8 @@ class Lines:
         level = logging.ERROR if status >= _FAILED else logging.WARNING if status >= _REFUSED else logging.INFO
         fields: dict[str, Any] = {"method": scope["method"], "path": scope["path"][:_PATH_SHOWN], "status": status or "client left"}
         fields |= {"ms": round(seconds * 1_000, 3), "client": (scope.get("client") or ("", 0))[0]}
+        if ended is not None:
+            fields["timestamp"] = clock.to_text(int(ended * 1_000_000))
         if caller := scope.get(KNOWN):
             fields["caller"] = caller.name
         if detail := scope.get(DETAIL):

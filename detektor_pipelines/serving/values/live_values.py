@@ -17,10 +17,11 @@ import asyncio
 from collections import deque
 from contextlib import suppress
 from itertools import chain
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
 
 from detektor_pipelines.serving.values.circuit import Circuit, again
+from detektor_pipelines.serving.values.watch import Watch
+from detektor_pipelines.serving.values.wire import Wire, mget, wire_of
 from detektor_pipelines.stores.connections_redis import (
     OnlineStoreDownError,
     async_client_of,
@@ -31,7 +32,7 @@ from detektor_pipelines.stores.connections_redis import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Sequence
 
     from redis.asyncio import Redis
 
@@ -65,6 +66,17 @@ class Waiting(Protocol):
         """Take what happened instead."""
 
 
+class _Lane:
+    """A connection, and who waits for the round trip that is under way on it; `limit`: ends one that redis-py makes."""
+
+    def __init__(self, client: Redis, live: LiveValues, late_s: float, seconds: float) -> None:
+        self.client = client
+        self.wire: Wire | None = None
+        self.limit: asyncio.Timeout | None = None
+        self.taken: Sequence[_Asked] = ()
+        self.watch = Watch((late_s, lambda: live.is_late(self)), (seconds, lambda: live.is_over(self)))
+
+
 class _Asked(NamedTuple):
     """Who waits for the values of some keys."""
 
@@ -91,13 +103,14 @@ class LiveValues:
     """Answers of Redis. To be made and closed inside the event loop that uses it."""
 
     def __init__(self, settings: Settings) -> None:
-        self._idle = [_client(settings) for _ in range(LANES)]
-        self._aside = _client(settings)  # for all but the round trips, which have their connections for themselves
-        self._clients = [*self._idle, self._aside]
+        self._loop = asyncio.get_running_loop()
         self._seconds = settings.serve_redis_timeout_ms / 1_000
         self._late_seconds = settings.serve_redis_late_ms / 1_000
+        self._lanes = [_Lane(_client(settings), self, self._late_seconds, self._seconds) for _ in range(LANES)]
+        self._idle = list(self._lanes)
+        self._aside = _client(settings)  # for all but the round trips, which have their connections for themselves
         self._waiting: deque[_Asked] = deque()
-        self._late: set[int] = set()  # lanes, by their client's id
+        self._late: set[_Lane] = set()
         self._unsent: list[tuple[Any, ...]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._circuit = Circuit(self._ping)
@@ -145,8 +158,10 @@ class LiveValues:
         if len(self._late) == LANES and not who.patient():
             raise self._too_late()
         self._waiting.append(_Asked(keys, who))
-        if self._idle:
-            self._start(self._serve(self._idle.pop()))
+        if len(self._idle) == LANES:
+            self._begin(self._idle.pop())
+        elif self._idle:
+            self._loop.call_soon(self._begin, self._idle.pop())  # then those who ask in the same turn of the loop share the trip
 
     async def fields(self, key: str, names: Sequence[str]) -> list[bytes | None]:
         """Return some fields of a hash, None where there is none.
@@ -172,24 +187,62 @@ class LiveValues:
     async def close(self) -> None:
         """End what runs and close the connections."""
         await self._circuit.close()
+        self._waiting.clear()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for client in self._clients:
-            await client.aclose()
+        for lane in self._lanes:
+            lane.watch.close()
+            if lane.wire is not None:
+                lane.wire.end()
+            await lane.client.aclose()
+        await self._aside.aclose()
 
     def _start(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _serve(self, client: Redis) -> None:
-        """Make round trips on one connection until nobody waits."""
+    def _begin(self, lane: _Lane) -> None:
+        """Make round trips until nobody waits."""
+        if not self._waiting:
+            self._idle.append(lane)
+        elif lane.wire is None or lane.wire.over or self._circuit.why is not None:
+            self._start(self._serve(lane))
+        else:
+            lane.taken = self._taken()
+            lane.watch.begin()
+            lane.wire.ask(mget([asked.keys for asked in lane.taken]))
+
+    def _came(self, lane: _Lane, found: list[bytes | None] | None) -> None:
+        """Take what the wire brings: the values, or nothing, and then redis-py is to say why."""
+        lane.watch.end()
+        taken, lane.taken = lane.taken, ()
+        if found is None:
+            self._start(self._serve(lane, taken))
+            return
+        self._late.discard(lane)
+        self._begin(lane)  # Redis works while these are answered
+        _tell(taken, found)
+
+    async def _serve(self, lane: _Lane, taken: Sequence[_Asked] = ()) -> None:
+        """Make round trips the way that connects, first for some whose wire has failed, until one has succeeded or nobody waits."""
         try:
-            while self._waiting:
-                await self._trip(client, self._taken())
+            await self._without_wire(lane)
+            if taken:
+                await self._trip(lane, taken)
+            while self._waiting and lane.wire is None:
+                await self._trip(lane, self._taken())
         finally:
-            self._idle.append(client)
+            self._begin(lane)
+
+    async def _without_wire(self, lane: _Lane) -> None:
+        """Have redis-py connect a lane anew."""
+        if lane.wire is not None:
+            lane.wire.end()
+            lane.wire = None
+            with suppress(*redis_faults(), OSError):
+                await cast("Any", lane.client.connection).disconnect(nowait=True)
 
     def _taken(self) -> list[_Asked]:
         """Take those who wait, in their order, as many as fit into one round trip; one at least."""
@@ -200,25 +253,24 @@ class LiveValues:
             size += len(taken[-1].keys)
         return taken
 
-    async def _trip(self, client: Redis, taken: Sequence[_Asked]) -> None:
-        limit = asyncio.timeout(None)
-        watch = _Watch((self._late_seconds, lambda: self._is_late(client, taken)), (self._seconds, lambda: limit.reschedule(0)))
+    async def _trip(self, lane: _Lane, taken: Sequence[_Asked]) -> None:
+        lane.taken, lane.limit = taken, asyncio.timeout(None)
+        lane.watch.begin()
         try:
             self._refuse_when_down()
-            async with limit:
+            async with lane.limit:
                 keys: list[Any] = [key for asked in taken for key in asked.keys]
-                found = await _mget(client, keys)
+                with redis_errors(lane.client):
+                    found = await mget_async(lane.client, keys)
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
-            _fail(taken, self._noted(client, error))
+            _fail(taken, self._noted(lane.client, error))
             return
         finally:
-            watch.end()
-            self._late.discard(id(client))
-        position = 0
-        for asked in taken:
-            if not asked.who.done():  # its request may have gone, or was told that it is late
-                asked.who.answered(found[position : position + len(asked.keys)])
-            position += len(asked.keys)
+            lane.watch.end()
+            lane.taken, lane.limit = (), None
+            self._late.discard(lane)
+        lane.wire = wire_of(lane.client, lambda values: self._came(lane, values))
+        _tell(taken, found)
 
     def _noted(self, client: Redis, error: Exception) -> Exception:
         """Return what a round trip's error means, and let the circuit know."""
@@ -234,7 +286,8 @@ class LiveValues:
     async def _answered(self, client: Redis, answer: Awaitable[Any]) -> Any:
         """Wait for an answer, no longer than the time-out."""
         limit = asyncio.timeout(None)
-        watch = _Watch((self._seconds, lambda: limit.reschedule(0)))
+        watch = Watch((self._seconds, lambda: limit.reschedule(0)))
+        watch.begin()
         try:
             async with limit:
                 with redis_errors(client):
@@ -242,17 +295,17 @@ class LiveValues:
         except TimeoutError:
             raise self._timed_out(client) from None
         finally:
-            watch.end()
+            watch.close()
 
     def _timed_out(self, client: Redis) -> OnlineStoreDownError:
         what = f"Redis does not answer within {self._seconds * 1_000:.0f} ms."
         fix = "Run `detektor status`, or give it more time by DETEKTOR_SERVE_REDIS_TIMEOUT_MS."
         return OnlineStoreDownError(what, where=where_is(client), fix=fix)
 
-    def _is_late(self, client: Redis, taken: Sequence[_Asked]) -> None:
-        """Let those go who need not wait for this trip; when no lane is left, those too whose trip has not begun."""
-        self._late.add(id(client))
-        _fail([asked for asked in taken if not asked.who.patient()], self._too_late())
+    def is_late(self, lane: _Lane) -> None:
+        """Let those go who need not wait for a lane's trip; when no lane is left, those too whose trip has not begun."""
+        self._late.add(lane)
+        _fail([asked for asked in lane.taken if not asked.who.patient()], self._too_late())
         if len(self._late) == LANES:
             waiting, self._waiting = self._waiting, deque()
             late: list[_Asked] = []
@@ -260,13 +313,24 @@ class LiveValues:
                 (self._waiting if asked.who.patient() else late).append(asked)
             _fail(late, self._too_late())
 
+    def is_over(self, lane: _Lane) -> None:
+        """End a lane's trip, which has taken too long."""
+        if lane.limit is not None:
+            lane.limit.reschedule(0)
+            return
+        cast("Wire", lane.wire).end()
+        taken, lane.taken = lane.taken, ()
+        self._late.discard(lane)
+        _fail(taken, self._noted(lane.client, TimeoutError()))
+        self._start(self._serve(lane))
+
     def _refuse_when_down(self) -> None:
         if (why := self._circuit.why) is not None:
             raise again(why)
 
     def _too_late(self) -> OnlineStoreLateError:
         what = f"Redis has not answered for {self._late_seconds * 1_000:.0f} ms."
-        return OnlineStoreLateError(what, where=where_is(self._clients[0]), fix="Give it more time by DETEKTOR_SERVE_REDIS_LATE_MS.")
+        return OnlineStoreLateError(what, where=where_is(self._aside), fix="Give it more time by DETEKTOR_SERVE_REDIS_LATE_MS.")
 
     async def _send(self) -> None:
         commands, self._unsent = self._unsent, []
@@ -275,58 +339,6 @@ class LiveValues:
                 for command in commands:
                     pipe.execute_command(*command)
                 await pipe.execute()
-
-
-class _Watch:
-    """Makes some calls, each once when so many seconds have passed since the beginning; 0 never.
-
-    Each wait in two halves, because the time also passes while this process itself is held up, as by turning thirty megabytes into JSON:
-    between them the event loop reads what has come.
-    """
-
-    __slots__ = ("_calls", "_handle", "_loop", "_since")
-
-    def __init__(self, *calls: tuple[float, Callable[[], None]]) -> None:
-        self._calls = sorted((each for each in calls if each[0]), key=itemgetter(0), reverse=True)
-        self._loop = asyncio.get_running_loop()
-        self._since = 0.0
-        self._wait()
-
-    def end(self) -> None:
-        """Do not call any more."""
-        self._handle.cancel()
-
-    def _wait(self) -> None:
-        half = (self._calls[-1][0] - self._since) / 2
-        self._handle = self._loop.call_later(half, self._second_half, half)
-
-    def _second_half(self, half: float) -> None:
-        self._handle = self._loop.call_later(half, self._over)
-
-    def _over(self) -> None:
-        self._since, call = self._calls.pop()
-        if self._calls:
-            self._wait()
-        call()
-
-
-async def _mget(client: Redis, keys: Sequence[str] | Sequence[bytes]) -> list[bytes | None]:
-    """Read keys, on the client's own connection while it has one: what redis-py does around it costs more than the round trip."""
-    connection = getattr(client, "connection", None)
-    if connection is not None and connection.is_connected:
-        with suppress(*redis_faults(), OSError):
-            await connection.send_packed_command(_packed(keys))
-            return cast("list[bytes | None]", await connection.read_response())
-    with redis_errors(client):  # connects, again if need be; a second error is Redis's
-        return await mget_async(client, keys)
-
-
-def _packed(keys: Sequence[str] | Sequence[bytes]) -> list[bytes]:
-    parts = [b"*%d\r\n$4\r\nMGET\r\n" % (len(keys) + 1)]
-    for key in keys:
-        name = key if isinstance(key, bytes) else key.encode()
-        parts.append(b"$%d\r\n%b\r\n" % (len(name), name))
-    return [b"".join(parts)]
 
 
 def _client(settings: Settings) -> Redis:
@@ -338,6 +350,20 @@ def _client(settings: Settings) -> Redis:
     if settings.redis_address.kind != "server":  # one of several that does not even refuse must leave time for the next
         options["socket_connect_timeout"] = settings.serve_redis_timeout_ms / 2_000
     return async_client_of(settings.redis_url, **options)
+
+
+def _tell(taken: Sequence[_Asked], found: list[bytes | None]) -> None:
+    """Give each its values."""
+    if len(taken) == 1:
+        if not taken[0].who.done():
+            taken[0].who.answered(found)
+        return
+    position = 0
+    for keys, who in taken:
+        end = position + len(keys)
+        if not who.done():  # its request may have gone, or was told that it is late
+            who.answered(found[position:end])
+        position = end
 
 
 def _fail(asked: Sequence[_Asked], error: Exception) -> None:

@@ -18,6 +18,7 @@ from support.oidc_provider import Provider, new_key, running_provider
 from support.serving_client import DETEKTOR, Server, running
 
 from detektor_pipelines.stack import ports
+from detektor_pipelines.stores.connections_redis import client_of
 from detektor_pipelines.web.http_connection import HEAD_LIMIT
 from detektor_pipelines.web.tokens import add_token
 
@@ -44,6 +45,8 @@ def tokens(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def guarded(redis_server: embedded.RedisServer, tokens: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
     """Run a server for those who hold a token, at every address of this machine; what is sent may take a second."""
     directory, token = tmp_path_factory.mktemp("serve"), add_token(tokens, "tests")
+    with client_of(redis_server.url()) as client:
+        client.flushall()  # of what another module's tests have published, the ages would differ from answer to answer
     named = {
         "DETEKTOR_HOME": str(directory / "home"),
         "DETEKTOR_EXTERNAL_REDIS_URL": redis_server.url(),

@@ -9,7 +9,7 @@ import pytest
 
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.serving.server_metrics import ServerMetrics
-from detektor_pipelines.serving.shortcut import Head, Shortcut
+from detektor_pipelines.serving.shortcut import LINES_KEPT, Head, Shortcut
 from detektor_pipelines.serving.values.live_values import OnlineStoreLateError
 from detektor_pipelines.stores.connections_redis import OnlineStoreDownError
 from detektor_pipelines.stores.online import read_log
@@ -19,6 +19,7 @@ from detektor_pipelines.web.request_log import Lines
 from detektor_pipelines.web.tokens import TokenFile, add_token
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from detektor_pipelines.settings import Settings
@@ -72,13 +73,20 @@ class Taken:
 
 
 class World:
-    """A shortcut with what it needs."""
+    """A shortcut with what it needs; `later`: what the event loop was asked to do."""
 
     def __init__(self, settings: Settings, access: Access | None = None) -> None:
+        self.later: list[Callable[[], None]] = []
         self.metrics, self.sources = ServerMetrics(), Sources(settings.serve_read_sample)
         pages = NoPages(None, frozenset())  # type: ignore[arg-type]
         self.short = Shortcut(PATH, settings, self.metrics, access, pages, Lines(sample=0))
         self.short.sources = self.sources  # type: ignore[assignment]
+
+    def call_later(self, _: float, call: Callable[[], None]) -> None:
+        self.later.append(call)
+
+    def call_soon(self, call: Callable[[], None]) -> None:
+        self.later.append(call)
 
     def known(self, *headers: tuple[bytes, bytes], method: str = "POST", path: str = PATH, query: bytes = b"") -> Head | None:
         given = [(b"host", b"localhost"), (b"content-type", b"application/json"), *headers]
@@ -96,8 +104,10 @@ class World:
 
 
 @pytest.fixture
-def world(settings: Settings) -> World:
-    return World(settings)
+def world(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> World:
+    made = World(settings)
+    monkeypatch.setattr("detektor_pipelines.serving.shortcut.asyncio.get_running_loop", lambda: made)
+    return made
 
 
 def test_it_is_answered_when_redis_has_answered(world: World) -> None:
@@ -111,6 +121,33 @@ def test_it_is_answered_when_redis_has_answered(world: World) -> None:
     assert b"x-request-id: id-1\r\n" in headers
     assert b"age" not in headers
     assert {name: world.counted(name) - number for name, number in before.items()} == {REQUESTS: 1, AGENTS: 2}
+
+
+def test_what_is_counted_and_the_lines_wait_a_moment(
+    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world.short, "_lines", Lines(sample=1))
+    caplog.set_level("INFO")
+    before = {name: world.counted(name) for name in (REQUESTS, "feast_online_serving_latency_count")}
+    for _ in range(2):
+        _, taken = world.take()
+        world.sources.who.answered([None, None, None])
+        assert len(taken.told) == 1
+    assert not caplog.records
+    (world.later.pop())()
+    assert len(caplog.records) == 1, "one in each turn of the event loop"
+    (world.later.pop())()
+    assert not world.later
+    assert [vars(each)["status"] for each in caplog.records] == [200, 200]
+    assert all(vars(each)["timestamp"].endswith("Z") for each in caplog.records), "when it was answered, not when it was written"
+    assert {name: world.counted(name) - number for name, number in before.items()} == dict.fromkeys(before, 2)
+    for _ in range(LINES_KEPT + 2):
+        world.take()
+        world.sources.who.answered([None, None, None])
+    assert len(caplog.records) == 2 + 2, "no more are kept waiting"
+    assert len(world.later) == 1
+    world.short.flush()
+    assert not world.short._due
 
 
 def test_a_late_redis_and_one_that_is_away(world: World) -> None:
@@ -164,8 +201,8 @@ def test_a_token_is_looked_at_each_time(settings: Settings, tmp_path: Path, monk
     assert not world.take(head=head)[0], "it was taken back"
 
 
-def test_what_is_read_is_sampled(settings: Settings) -> None:
-    world = World(settings.model_copy(update={"serve_read_sample": 1}))
+def test_what_is_read_is_sampled(world: World) -> None:
+    world.sources.sampler = read_log.Sampler(1)
     world.take()
     world.sources.who.answered([b"broken", None, None])
     (command,) = world.sources.sent
