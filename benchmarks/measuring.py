@@ -45,6 +45,10 @@ def last_days(days: int) -> list[dt.date]:
     return [END - dt.timedelta(days=number) for number in range(days, 0, -1)]
 
 
+_AT_ONCE: Final = 5_000_000
+_WEEKS: Final = 28
+
+
 @contextmanager
 def servers(databases: Sequence[str] = ("detektor",)) -> Iterator[list[Settings]]:
     """Run a PostgreSQL and a Redis, set up as those of `detektor up`; yield the settings of each migrated database."""
@@ -78,6 +82,21 @@ def history(events: int, projects: int, days: int) -> pa.Table:
     from detektor_pipelines.simulation.simulator import simulate_table
 
     return simulate_table(days=days, projects=projects, seed=1, end=END, events=events)
+
+
+def histories(events: int, projects: int, days: int) -> Iterator[pa.Table]:
+    """Simulate the same history every time, four weeks at once where the whole of it would take several gigabytes."""
+    from detektor_pipelines.simulation.simulator import simulate_table
+
+    if events <= _AT_ONCE:
+        yield history(events, projects, days)
+        return
+    made = 0
+    for first in range(0, days, _WEEKS):
+        behind = min(first + _WEEKS, days)
+        wanted = events * behind // days - made
+        made += wanted
+        yield simulate_table(days=behind - first, projects=projects, seed=1, end=END - dt.timedelta(days=days - behind), events=wanted)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from detektor_pipelines import clock
-from detektor_pipelines.language.calendar import number, owner_numbers
+from detektor_pipelines.language.calendar import dated, number, owner_number, owner_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ class Happened:
 class Calculation:
     """Rows of some days as `engine.compute.row_schema`, sorted by their key; of which snapshot of the log, and which events it read by day.
 
-    The days of `happened` are all that have events among those that were read, also days that windows reach back to.
+    The days of `happened` are all that have events among those that were read for it, also days that windows reach back to.
     """
 
     rows: pa.Table
@@ -67,6 +67,9 @@ class Calculator(Protocol):
     chunk_events: int
     """How many events it is given at once, about."""
 
+    def reads_again(self, view: FeatureView) -> int:
+        """Return how far before its first day (µs) a chunk reads what the chunk before it has read."""
+
     def calculate(self, connection: Connection, view: FeatureView, days: Sequence[date], now: int) -> Calculation:
         """Return the rows of `days` (ascending), none of them later than `now` (µs); the connection is left without a transaction.
 
@@ -81,3 +84,28 @@ def of_days(rows: pa.Table, days: Sequence[date]) -> pa.Table:
     import numpy as np
 
     return rows.filter(np.isin(owner_numbers(rows["event_timestamp"]), [number(day) for day in days]))
+
+
+def happened_of(events: pa.Table) -> dict[date, Happened]:
+    """Return the events of each day, of a table as `engine.compute.event_schema`."""
+    import numpy as np
+
+    if not events.num_rows:
+        return {}
+    stamps = np.sort(events["ts"].to_numpy())
+    numbers, places = np.unique(owner_number(stamps), return_index=True)
+    ends = [*places[1:], len(stamps)]
+    return {
+        dated(int(day)): Happened(int(end - begin), int(stamps[begin]), int(stamps[end - 1]))
+        for day, begin, end in zip(numbers, places, ends, strict=True)
+    }
+
+
+def merged(first: Mapping[date, Happened], second: Mapping[date, Happened]) -> dict[date, Happened]:
+    """Return the events of both."""
+    found = {**first}
+    for day, each in second.items():
+        other = found.get(day, each)
+        events = each.events + (other.events if day in found else 0)
+        found[day] = Happened(events, min(each.first, other.first), max(each.last, other.last))
+    return found

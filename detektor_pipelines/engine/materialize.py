@@ -17,12 +17,15 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 from detektor_pipelines import clock
 from detektor_pipelines.compile.plan import plan
 from detektor_pipelines.compile.sql import reach_back
-from detektor_pipelines.engine.calculation import Calculation, Calculator, Happened, of_days
+from detektor_pipelines.engine.arrays.event_vectors import TooWideError
+from detektor_pipelines.engine.arrays.intervals import by_cells
+from detektor_pipelines.engine.calculation import Calculation, Calculator, Happened, happened_of, of_days
 from detektor_pipelines.engine.chunks import chunks
 from detektor_pipelines.engine.compute import compute
 from detektor_pipelines.engine.gate import failures_by_day
+from detektor_pipelines.engine.reading import CellReader
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.language.calendar import dated, end_us, number, owner_number, owner_numbers, start_us
+from detektor_pipelines.language.calendar import dated, end_us, number, owner_numbers, start_us
 from detektor_pipelines.language.windows import DAY
 from detektor_pipelines.stores import retention
 from detektor_pipelines.stores.connections import connect, connect_arrow
@@ -37,11 +40,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from adbc_driver_postgresql.dbapi import Connection
 
+    from detektor_pipelines.engine.arrays.cells import Cells
     from detektor_pipelines.language.views import FeatureView
     from detektor_pipelines.settings import Settings
 
 Status: TypeAlias = Literal["published", "unchanged", "failed", "kept"]
-CHUNK_EVENTS: Final = 2_000_000
+CHUNK_EVENTS: Final = 1_000_000
 """Events that one chunk reads, about: half a kilobyte each while they are computed."""
 
 _TRIES: Final = 3
@@ -141,7 +145,8 @@ def _parts(
         days = sorted(set(days) - {each.day for each in kept})
     if days:
         with connect_arrow(settings, writes=True) as connection:
-            for chunk in _chunks(connection, view, days, chunk_events or calculator.chunk_events):
+            limit = chunk_events or calculator.chunk_events
+            for chunk in _chunks(connection, view, days, limit, calculator.reads_again(view)):
                 yield _published_chunk(connection, view, chunk, calculator)
 
 
@@ -178,10 +183,9 @@ def _kept(settings: Settings, view: FeatureView, days: list[date]) -> list[DayRe
     return [DayResult(each.day, "kept", each.rows, each.hash, 0, None) for each in published]
 
 
-def _chunks(connection: Connection, view: FeatureView, days: list[date], limit: int) -> list[list[date]]:
+def _chunks(connection: Connection, view: FeatureView, days: list[date], limit: int, reach: int) -> list[list[date]]:
     if len(days) == 1:
         return [days]
-    reach = reach_back(plan(view))
     span = start_us(days[0]) - reach, min(end_us(days[-1]), clock.now_us())
     events = events_by_day(connection, view.agent, *span) if more_events_than(connection, limit, view.agent, *span) else {}
     connection.rollback()
@@ -229,17 +233,30 @@ def _joined(parts: Sequence[Materialization], seconds: float) -> Materialization
 
 
 class InMemory:
-    """DuckDB, in this process."""
+    """Arrays, or DuckDB, in this process; for one run over one view."""
 
     chunk_events: int = CHUNK_EVENTS
 
+    def __init__(self) -> None:
+        self._reader = CellReader()
+
+    def reads_again(self, view: FeatureView) -> int:
+        """Return how far before its first day (µs) a chunk reads what the chunk before it has read: not at all where cells will do."""
+        return 0 if by_cells(plan(view)) else reach_back(plan(view))
+
     def calculate(self, connection: Connection, view: FeatureView, days: Sequence[date], now: int) -> Calculation:
         """Return the rows of `days`."""
+        if by_cells(plan(view)):
+            try:
+                read = self._reader.read(connection, view, days, now, slice_events=self.chunk_events)
+                return Calculation(compute_days(view, read.cells, days, cutoff=now), read.snapshot, read.happened)
+            except TooWideError:
+                _log.info("%s: a value lies outside its declared range, so that the rows take the events themselves", view.name)
         events, snapshot = _read(connection, view, days, now)
-        return Calculation(compute_days(view, events, days, cutoff=now), snapshot, _happened(events))
+        return Calculation(compute_days(view, events, days, cutoff=now), snapshot, happened_of(events))
 
 
-def compute_days(view: FeatureView, events: pa.Table, days: Sequence[date], *, cutoff: int | None) -> pa.Table:
+def compute_days(view: FeatureView, events: pa.Table | Cells, days: Sequence[date], *, cutoff: int | None) -> pa.Table:
     """Return the rows of the days (ascending) in one table sorted by its key; gaps between them are computed along and dropped."""
     rows = compute(view, events, start=start_us(days[0]), end=end_us(days[-1]), cutoff=cutoff)
     return rows if len(days) == (days[-1] - days[0]).days + 1 else of_days(rows, days)
@@ -276,20 +293,6 @@ def _null_rates(view: FeatureView, rows: pa.Table, days: Sequence[date]) -> dict
 
 def _counted(happened: Happened | None) -> dict[str, Any]:
     return {"events": happened.events, "event_range": happened.event_range} if happened else {}
-
-
-def _happened(events: pa.Table) -> dict[date, Happened]:
-    import numpy as np
-
-    if not events.num_rows:
-        return {}
-    stamps = np.sort(events["ts"].to_numpy())
-    numbers, places = np.unique(owner_number(stamps), return_index=True)
-    ends = [*places[1:], len(stamps)]
-    return {
-        dated(int(day)): Happened(int(end - begin), int(stamps[begin]), int(stamps[end - 1]))
-        for day, begin, end in zip(numbers, places, ends, strict=True)
-    }
 
 
 def _published(day: date, done: DayRows, rates: dict[str, float] | None) -> DayResult:

@@ -71,6 +71,10 @@ class SparkCalculator:
     def __init__(self, settings: Settings, session: Any) -> None:
         self._settings, self._session = settings, session
 
+    def reads_again(self, view: FeatureView) -> int:
+        """Return how far before its first day (µs) a chunk reads what the chunk before it has read: as far as it reaches back."""
+        return reach_back(plan(view))
+
     def calculate(self, connection: Connection, view: FeatureView, days: Sequence[date], now: int) -> Calculation:
         """Return the rows of `days`."""
         start, end = start_us(days[0]) - reach_back(plan(view)), min(end_us(days[-1]), now)

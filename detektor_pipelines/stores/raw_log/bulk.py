@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
 
 CHUNK_ROWS: Final = 50_000
-"""Rows of one transaction: large enough for bulk speed, small enough that two connections share the work."""
+"""Rows of one transaction: large enough for bulk speed, small enough that three connections share the work."""
 
 _FIRST_ROWS: Final = 2_000
 _again: Final = transactions(first_pause=0.05)
@@ -55,11 +55,12 @@ def append(settings: Settings, events: Iterable[AgentEvent], rejections: Iterabl
         return writer.write(list(events), list(rejections))
 
 
-def append_table(settings: Settings, table: pa.Table, *, mix: bool = False, connections: int = 2) -> IngestCounts:
+def append_table(settings: Settings, table: pa.Table, *, mix: bool = False, connections: int = 3) -> IngestCounts:
     """Store a table of events in the layout of `agent_events` (columns: `table.COLUMNS`, absent ones as DEFAULTS or null).
 
-    The bulk path of the simulator: chunks of CHUNK_ROWS, over `connections` connections at once. The events are taken as they are; whoever
-    makes the table answers for ranges and vocabularies.
+    The bulk path of the simulator: chunks of CHUNK_ROWS, over `connections` connections at once. Of three, two keep two cores busy while
+    the third waits for its commit to reach the disk. The events are taken as they are; whoever makes the table answers for ranges and
+    vocabularies.
 
     Raises:
         UserError: As `append`.

@@ -139,6 +139,22 @@ def refuse_what_is_not_whole(connection: Connection, start: int) -> None:
         )
 
 
+def unchanged(connection: Connection, agent: str, start: int, end: int, since: str) -> bool:
+    """Whether one agent's events with occurred_at in (start, end] (µs) are what an earlier snapshot saw.
+
+    A revision of any event may have superseded one of them, and what is erased is theirs perhaps: either makes the answer no.
+    """
+    appended = f"xid >= pg_snapshot_xmin('{since}') AND NOT pg_visible_in_snapshot(xid, '{since}')"
+    with connection.cursor() as cursor:
+        # The order makes it a look-up in the index, also before PostgreSQL has statistics
+        cursor.execute(
+            f"SELECT (SELECT true FROM ml_learning.agent_events WHERE {appended} AND (revision > 1 OR (agent_type = '{agent}'"
+            f" AND occurred_at > {_instant(start)} AND occurred_at <= {_instant(end)})) ORDER BY xid LIMIT 1) IS NULL"
+            f" AND NOT EXISTS (SELECT FROM ml_learning.erasures WHERE {appended})"
+        )
+        return bool(cursor.fetchone() == (True,))
+
+
 def newest_instant(connection: Connection, snapshot: str | None = None) -> int | None:
     """Return the greatest occurred_at (µs) of all events, of those that a snapshot saw if one is given; None for an empty log."""
     each = ", ".join(

@@ -122,16 +122,50 @@ def test_the_crafted_history_in_chunks_of_every_size(history: Settings) -> None:
         assert (states(history), stored(history)) == undisturbed
 
 
-def test_each_chunk_is_published_before_the_next_is_read(history: Settings) -> None:
-    seen: list[int] = []
+def test_each_chunk_is_published_before_the_next_is_read_and_no_event_is_read_twice(history: Settings) -> None:
+    parts: list[Materialization] = []
 
     def part(done: Materialization) -> None:
-        seen.append(len(done.days))
-        assert len(states(history)) == sum(seen)
+        parts.append(done)
+        assert len(states(history)) == sum(len(each.days) for each in parts)
+
+    result = materialize(history, VIEW, DAYS, chunk_events=3, on_part=part)
+    assert len(parts) > 2
+    assert all(len(each.days) == 1 or each.event_count <= 3 for each in parts[1:])
+    assert result.event_count == materialize(history, VIEW, DAYS).event_count
+
+
+@pytest.mark.parametrize("kind", ["late", "revision", "erasure"])
+def test_a_chunk_knows_what_became_of_the_events_that_the_one_before_it_has_read(history: Settings, kind: str) -> None:
+    read: list[int] = []
+
+    def part(done: Materialization) -> None:
+        last = (done.days[-1].day - FIRST).days
+        if not read and last >= 20:
+            read.append(last)
+            change(history, kind, last // 2 * 2)
 
     materialize(history, VIEW, DAYS, chunk_events=3, on_part=part)
-    assert len(seen) > 2
-    assert min(seen[1:-1]) > 4  # days: about as many as the windows reach back, where each other day has an event
+    after = DAYS[read[0] + 1 :]
+    found = [states(history)[day] for day in after]
+    forget_rows(history)
+    materialize(history, VIEW, DAYS)
+    assert [states(history)[day] for day in after] == found
+
+
+def change(settings: Settings, kind: str, day: int) -> None:
+    """Change what the log says of a day that has been read."""
+    if kind == "late":
+        insert(settings, [late("meanwhile", day)])
+    elif kind == "revision":
+        insert(settings, [replace(late(f"daily{day}", day), revision=2, live=False)])
+    else:
+        with connect(settings) as connection:
+            connection.execute("DELETE FROM ml_learning.agent_events WHERE event_id = %s", (f"daily{day}",))
+            connection.execute(
+                "INSERT INTO ml_learning.erasures (kind, digest, xid, requested_at, finished_at)"
+                " VALUES ('project', 'p', pg_current_xact_id(), now(), now())"
+            )
 
 
 def test_a_killed_run_goes_on_with_the_days_that_are_missing(history: Settings) -> None:

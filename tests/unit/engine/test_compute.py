@@ -6,8 +6,10 @@ is several histories side by side in one computation, and the windows are taken 
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
+import pyarrow.compute as pc
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -33,9 +35,10 @@ import detektor_pipelines.engine.compute as engine
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.compile.plan import plan
 from detektor_pipelines.compile.sql import Span
+from detektor_pipelines.engine.arrays.cells import Cells
 from detektor_pipelines.engine.arrays.event_vectors import TooWideError
-from detektor_pipelines.engine.arrays.intervals import Intervals, suits
-from detektor_pipelines.engine.compute import compute
+from detektor_pipelines.engine.arrays.intervals import Intervals, leaves_at, suits
+from detektor_pipelines.engine.compute import cells_of, compute
 from detektor_pipelines.language import FeatureView, days, hours, minutes
 from detektor_pipelines.language.windows import DAY, HOUR, MINUTE, floor_to
 
@@ -66,6 +69,7 @@ def assert_same(view: FeatureView, batches: list[list[Event]], start: int, end: 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine, "suits", lambda *_: False)
         assert compute(view, events, start=start, end=end, cutoff=cutoff).equals(found)
+    assert compute(view, read_in_three(view, events, start), start=start, end=end, cutoff=cutoff).equals(found)
     ours = comparable(found)
     naive = sorted(
         (row for batch in batches for row in rows(view, batch, start=start, end=end, cutoff=cutoff)),
@@ -77,13 +81,24 @@ def assert_same(view: FeatureView, batches: list[list[Event]], start: int, end: 
         assert dict(zip(names, mine[3], strict=True)) == dict(zip(names, theirs[3], strict=True)), mine[:3]
 
 
+def read_in_three(view: FeatureView, events: pa.Table, start: int) -> Cells:
+    """Make cells of a third of the events at a time, in the order of their instants, and drop those that have left before `start`."""
+    instants = sorted(set(events["ts"].to_pylist())) or [0]
+    cuts = [-1, instants[len(instants) // 3], instants[len(instants) * 2 // 3], instants[-1]]
+    parts = [
+        cells_of(view, events.filter((pc.field("ts") > after) & (pc.field("ts") <= until))) for after, until in itertools.pairwise(cuts)
+    ]
+    joined = Cells.joined(parts)
+    return joined.chosen(leaves_at(joined.buckets, view.longest, view.grain) > start)
+
+
 def arrays_suffice(view: FeatureView, events: pa.Table, start: int, end: int, cutoff: int | None = None) -> bool:
     """Whether the states need no SQL."""
     compiled, last = plan(view), end if cutoff is None else min(end, cutoff)
     if not suits(compiled, events):
         return False
     try:
-        Intervals(compiled, events, Span(start, floor_to(last, view.grain))).states("served")
+        Intervals(compiled, Cells.of(compiled, events), Span(start, floor_to(last, view.grain))).states("served")
     except TooWideError:
         return False
     return True

@@ -1,0 +1,477 @@
+"""Events that come and go together, and what they add: all that a window asks of its events, in a tenth of their room.
+
+A cell is events of one project, or of all, with the same bucket (the end of the finest hop that they occurred in), known from the same
+instant and served until the same one. It is made of some events at a time and without knowing for which instants: cells of several tables
+of events stand side by side (`Cells.joined`), whichever of them share a bucket, so the events themselves need not be held together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from detektor_pipelines.engine.arrays.event_vectors import EventVectors, TooWideError
+from detektor_pipelines.language.expressions import Column, Operand
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from detektor_pipelines.compile.plan import DistinctState, PickState, Plan, Prepared
+    from detektor_pipelines.compile.sql import Form
+    from detektor_pipelines.engine.arrays.event_vectors import Ints, Truths
+    from detektor_pipelines.language.expressions import Expression, Predicate
+
+    Sums: TypeAlias = "NDArray[np.generic]"
+
+NEVER: Final = 2**62
+"""Later than any instant (µs)."""
+
+NOTHING: Final = -(2**63)
+"""Less than any value: where there is none."""
+
+EXACT: Final = 2.0**61
+"""Where the absolute values add up to no more, 64 bits hold any sum of the values; with room for the error of the float that says so."""
+
+
+@dataclass(frozen=True)
+class Members:
+    """Distinct values by cell: each value of each cell once. `texts` are what values stand for, None where they stand for themselves."""
+
+    cells: Ints
+    values: Ints
+    texts: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class Picked:
+    """Of each cell the greatest candidate (NOTHING for none) and what is picked with it.
+
+    A candidate is an event's place in the order of all events (`by_place`), or a value with its sign.
+    """
+
+    best: Ints
+    values: Ints
+    by_place: bool
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the cells hold of one form's events.
+
+    Attributes:
+        sums: What each adds, by the name of what is prepared.
+        picks: By `pick_key`.
+        members: By `distinct_key`.
+        knowledge: When the platform learnt the latest of each; NOTHING where that was before anybody asked.
+
+    """
+
+    sums: dict[str, Sums]
+    picks: dict[str, Picked]
+    members: dict[str, Members]
+    knowledge: Ints
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Cells of some events.
+
+    Attributes:
+        names: Project by key; the first stands for all.
+        keys, buckets, known, until: Of each cell; `known` and `until` are instants of the grain.
+        late: Whether an event became known, or was bettered, at a later instant of the grain than it occurred: then the forms may differ.
+        places: How many events were put in order for the picks.
+        held: By form; one object where the forms hold the same.
+
+    """
+
+    names: tuple[str, ...]
+    keys: Ints
+    buckets: Ints
+    known: Ints
+    until: Ints
+    late: bool
+    places: int
+    held: dict[Form, Held]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @classmethod
+    def of(cls, plan: Plan, events: pa.Table) -> Cells:
+        """Make the cells of a table of events, columns as `engine.compute.event_schema`.
+
+        Raises:
+            TooWideError: An event holds a value that the definition's proofs do not cover.
+
+        """
+        return _Reduction(plan, events).cells()
+
+    @classmethod
+    def joined(cls, parts: Sequence[Cells]) -> Cells:
+        """Put the cells of several tables together; the events of each come after those of the ones before it.
+
+        Raises:
+            TooWideError: Sums of their values may not fit.
+
+        """
+        if len(parts) == 1:
+            return parts[0]
+        import numpy as np
+
+        names = ("", *sorted({name for part in parts for name in part.names[1:]}, key=str.encode))
+        keys = {name: key for key, name in enumerate(names)}
+        remapped = [np.array([keys[name] for name in part.names], dtype=np.int64)[part.keys] for part in parts]
+        shared = all(part.held["served"] is part.held["known_now"] for part in parts)
+        served = _joined_held(parts, "served")
+        return cls(
+            names=names,
+            keys=np.concatenate(remapped),
+            buckets=np.concatenate([part.buckets for part in parts]),
+            known=np.concatenate([part.known for part in parts]),
+            until=np.concatenate([part.until for part in parts]),
+            late=any(part.late for part in parts),
+            places=sum(part.places for part in parts),
+            held={"served": served, "known_now": served if shared else _joined_held(parts, "known_now")},
+        )
+
+    def chosen(self, those: Truths) -> Cells:
+        """Return some of the cells."""
+        import numpy as np
+
+        if those.all():
+            return self
+        numbers = np.cumsum(those) - 1
+
+        def chosen_of(held: Held) -> Held:
+            return Held(
+                {name: each[those] for name, each in held.sums.items()},
+                {name: Picked(each.best[those], each.values[those], each.by_place) for name, each in held.picks.items()},
+                {name: _chosen_members(each, those, numbers) for name, each in held.members.items()},
+                held.knowledge[those],
+            )
+
+        served = chosen_of(self.held["served"])
+        shared = self.held["served"] is self.held["known_now"]
+        return Cells(
+            names=self.names,
+            keys=self.keys[those],
+            buckets=self.buckets[those],
+            known=self.known[those],
+            until=self.until[those],
+            late=self.late,
+            places=self.places,
+            held={"served": served, "known_now": served if shared else chosen_of(self.held["known_now"])},
+        )
+
+
+def pick_key(pick: PickState) -> str:
+    """Return what picks that differ in their window alone have in common."""
+    return repr((pick.function, _canonical(pick.where), pick.operand.canonical()))
+
+
+def distinct_key(state: DistinctState) -> str:
+    """Return what distinct counts that differ in their window alone have in common."""
+    return repr((_canonical(state.where), state.column.canonical()))
+
+
+def ceil(instants: Ints, step: int) -> Ints:
+    """Return the least multiple of a step that is not before each instant."""
+    return -(-instants // step) * step
+
+
+def exact(sums: Sums, *, wide: bool) -> Sums:
+    """Return numbers as Python's integers, which numpy adds up as well, where their sums may need more than 64 bits.
+
+    Raises:
+        TooWideError: They may, and are none of which that was expected (`wide`).
+
+    """
+    import numpy as np
+
+    if sums.dtype == object or np.sum(np.abs(sums.astype(np.float64))) <= EXACT:
+        return sums
+    if not wide:
+        raise TooWideError
+    return sums.astype(object)
+
+
+class _Reduction:
+    """One table of events on its way into cells."""
+
+    def __init__(self, plan: Plan, events: pa.Table) -> None:
+        import numpy as np
+
+        self._plan, self._events = plan, EventVectors(events)
+        grain = plan.view.grain
+        ts, _ = self._events.column("ts")
+        known, _ = self._events.column("known")
+        live, _ = self._events.column("live")
+        self._live = live.astype(bool)
+        until, bettered = self._events.column("until")
+        if events.num_rows and ts.min() < 0:
+            raise TooWideError
+        occurred = ceil(ts, grain)
+        late = (known > ts) & (ceil(known, grain) > occurred)
+        revised = bettered & (until > ts) & (ceil(until, grain) > occurred)
+        self._late = bool(late.any() or revised.any())
+        self._superseded = revised & ~self._live
+        self._learnt = np.where(self._superseded, until, known)
+        self._order = _by_instant(ts, events) if plan.ordered else np.argsort(ts, kind="stable")
+        self._places = np.empty(events.num_rows, dtype=np.int64)
+        self._places[self._order] = np.arange(events.num_rows)
+        self._group(
+            ceil(ts, min(grain, *(window.hop for window in plan.view.windows))),
+            ceil(np.maximum(ts, known), grain),
+            np.where(self._superseded, ceil(until, grain), NEVER),
+        )
+
+    def _group(self, buckets: Ints, known: Ints, until: Ints) -> None:
+        """Find the cells: first those of all projects (key 0), then of each, by the project's name."""
+        import numpy as np
+
+        codes, named = self._events.column("project")
+        texts = self._events.texts("project")
+        self._names = ("", *sorted(texts, key=str.encode))
+        ranks = np.empty(len(texts) or 1, dtype=np.int64)
+        ranks[[texts[name] for name in self._names[1:]]] = np.arange(1, len(texts) + 1)
+        keys = np.where(named, ranks[codes], 0)
+        # Unless an event is late, those of a bucket follow each other by their instant: what they are known from and until is the same
+        order = np.lexsort((until, known, buckets, keys)) if self._late else self._order[np.argsort(keys[self._order], kind="stable")]
+        self._single = _Grouping.of(order, keys, buckets, known, until)
+        firsts = self._single.firsts
+        keys, buckets, known, until = (each[firsts] for each in (keys, buckets, known, until))
+        self._named = keys > 0
+        self._whole = _Grouping.of(np.lexsort((until, known, buckets)), buckets, known, until)
+        self._keys = np.concatenate([np.zeros(len(self._whole.starts), dtype=np.int64), keys[self._named]])
+        self._buckets, self._known, self._until = (
+            np.concatenate([each[self._whole.firsts], each[self._named]]) for each in (buckets, known, until)
+        )
+
+    def cells(self) -> Cells:
+        """Merge what the events of each cell have."""
+        served = self._held(self._live | self._superseded)
+        now = self._held(self._live) if self._superseded.any() else served
+        held: dict[Form, Held] = {"served": served, "known_now": now}
+        return Cells(self._names, self._keys, self._buckets, self._known, self._until, self._late, len(self._order), held)
+
+    def _held(self, live: Truths) -> Held:
+        import numpy as np
+
+        plan = self._plan
+        picks = {pick_key(each): each for each in plan.picks}
+        distincts = {distinct_key(each): each for each in plan.distincts}
+        knowledge = np.full(len(self._keys), NOTHING, dtype=np.int64)
+        if self._late:
+            taking = np.zeros(len(live), dtype=bool)
+            for where in plan.filters:
+                taking |= self._passing(live, where)
+            knowledge = self._merged(np.where(taking, self._learnt, NOTHING), np.maximum)
+        return Held(
+            {each.name: self._merged(self._of_events(live, each), np.add) for each in plan.prepared},
+            {key: self._pick(live, each) for key, each in picks.items()},
+            {key: self._members(live, each) for key, each in distincts.items()},
+            knowledge,
+        )
+
+    def _merged(self, values: Sums, merge: np.ufunc) -> Ints:
+        """Merge what each event has, by a function that does not mind the order."""
+        import numpy as np
+
+        single = self._single.reduce(values, merge)
+        return np.concatenate([self._whole.reduce(single, merge), single[self._named]])
+
+    def _pick(self, live: Truths, pick: PickState) -> Picked:
+        import numpy as np
+
+        values, valid = self._operand(pick.operand)
+        mask = self._passing(live, pick.where) & valid
+        by_place = pick.function == "last" and not (isinstance(pick.operand, Column) and pick.operand.name == "occurred_at")
+        sign = -1 if pick.function == "minimum" else 1
+        best = self._merged(np.where(mask, self._places if by_place else sign * values, NOTHING), np.maximum)
+        found = np.where(best != NOTHING, best, 0)
+        return Picked(best, values[self._order[found]] if by_place and len(values) else sign * found, by_place)
+
+    def _members(self, live: Truths, state: DistinctState) -> Members:
+        """Return the values of the events that count, each once a cell."""
+        import numpy as np
+
+        values, valid = self._operand(state.column)
+        mask = self._passing(live, state.where) & valid
+        kept, values = np.unique(values[mask], return_inverse=True)
+        size = max(len(kept), 1)
+        single, codes = np.divmod(np.unique(self._single.numbers()[mask] * size + values), size)
+        whole = np.unique(self._whole.numbers()[single] * size + codes)
+        place = len(self._whole.starts) + np.cumsum(self._named) - 1
+        named = self._named[single]
+        cells = np.concatenate([whole // size, place[single[named]]])
+        codes = np.concatenate([whole % size, codes[named]])
+        if state.column.kind != "text":
+            return Members(cells, kept[codes], None)
+        by_code = list(self._events.texts(state.column.name))
+        return Members(cells, codes, tuple(by_code[code] for code in kept.tolist()))
+
+    def _of_events(self, live: Truths, prepared: Prepared) -> Sums:  # noqa: PLR0911  one line a role
+        """Return what each event adds, as `compile.sql.contribution` says it."""
+        import numpy as np
+
+        passing = self._passing(live, prepared.where)
+        operand = prepared.operand
+        if prepared.role == "one" or operand is None:
+            return passing
+        if prepared.role in ("true", "known"):
+            true, known = self._events.condition(operand)
+            return passing & (true if prepared.role == "true" else known)
+        values, valid = self._operand(operand)
+        passing = passing & valid
+        match prepared.role:
+            case "present":
+                return passing
+            case "value":
+                return _power(np.where(passing, values, 0), 1)
+            case "square":
+                return _power(np.where(passing, values, 0), 2)
+            case "cube":
+                return _power(np.where(passing, values, 0), 3)
+            case "bucket":
+                if prepared.low is not None:
+                    passing = passing & (values > prepared.low)
+                return passing if prepared.high is None else passing & (values <= prepared.high)
+        raise AssertionError(prepared)
+
+    def _operand(self, expression: Expression) -> tuple[Ints, Truths]:
+        if not isinstance(expression, Operand):
+            raise TypeError(expression)
+        return self._events.operand(expression)
+
+    def _passing(self, live: Truths, where: Predicate | None) -> Truths:
+        return live if where is None else live & self._events.condition(where)[0]
+
+
+def _by_instant(ts: Ints, events: pa.Table) -> Ints:
+    """Return the events' positions in the order of (ts, event_id)."""
+    import numpy as np
+    import pyarrow as pa
+
+    order = np.argsort(ts, kind="stable")
+    tied = np.flatnonzero(np.diff(ts[order]) == 0)
+    if not tied.size:
+        return order
+    places = np.unique(np.concatenate([tied, tied + 1]))
+    some = order[places]
+    asked = pa.table({"ts": ts[some], "event_id": events["event_id"].take(pa.array(some)), "at": some})
+    order[places] = asked.sort_by([("ts", "ascending"), ("event_id", "ascending")])["at"].to_numpy()
+    return order
+
+
+@dataclass(frozen=True)
+class _Grouping:
+    """Things in an order in which those of a group follow each other, and where the groups start."""
+
+    order: Ints
+    starts: Ints
+
+    @classmethod
+    def of(cls, order: Ints, *marks: Ints) -> _Grouping:
+        """Group what has the same marks."""
+        import numpy as np
+
+        starts = np.zeros(len(order), dtype=bool)
+        starts[:1] = True
+        for each in marks:
+            ordered = each[order]
+            starts[1:] |= ordered[1:] != ordered[:-1]
+        return cls(order, np.flatnonzero(starts))
+
+    @property
+    def firsts(self) -> Ints:
+        """One of each group."""
+        return self.order[self.starts]
+
+    def reduce(self, values: NDArray[np.generic], merge: np.ufunc) -> Ints:
+        """Merge the values of each group."""
+        import numpy as np
+
+        if not len(self.starts):
+            return np.zeros(0, dtype=np.int64)
+        kind = object if values.dtype == object else np.int64
+        found: Ints = merge.reduceat(values[self.order], self.starts, dtype=kind)
+        return found
+
+    def numbers(self) -> Ints:
+        """Return the number of each thing's group."""
+        import numpy as np
+
+        found = np.empty(len(self.order), dtype=np.int64)
+        found[self.order] = np.repeat(np.arange(len(self.starts)), np.diff(self.starts, append=len(self.order)))
+        return found
+
+
+def _joined_held(parts: Sequence[Cells], form: Form) -> Held:
+    import numpy as np
+
+    held = [part.held[form] for part in parts]
+    first = held[0]
+    firsts = [0, *np.cumsum([len(part) for part in parts])]
+    places = [0, *np.cumsum([part.places for part in parts])]
+    return Held(
+        {name: np.concatenate([each.sums[name] for each in held]) for name in first.sums},
+        {name: _joined_picks([each.picks[name] for each in held], places) for name in first.picks},
+        {name: _joined_members([each.members[name] for each in held], firsts) for name in first.members},
+        np.concatenate([each.knowledge for each in held]),
+    )
+
+
+def _joined_picks(parts: Sequence[Picked], places: Sequence[int]) -> Picked:
+    import numpy as np
+
+    best = [
+        np.where(part.best == NOTHING, NOTHING, part.best + before) if part.by_place else part.best
+        for part, before in zip(parts, places, strict=False)
+    ]
+    return Picked(np.concatenate(best), np.concatenate([part.values for part in parts]), parts[0].by_place)
+
+
+def _joined_members(parts: Sequence[Members], firsts: Sequence[int]) -> Members:
+    import numpy as np
+
+    cells = np.concatenate([part.cells + first for part, first in zip(parts, firsts, strict=False)])
+    if parts[0].texts is None:
+        return Members(cells, np.concatenate([part.values for part in parts]), None)
+    codes: dict[str, int] = {}
+    values = []
+    for part in parts:
+        known = np.array([codes.setdefault(text, len(codes)) for text in part.texts or ()] or [0], dtype=np.int64)
+        values.append(known[part.values])
+    return Members(cells, np.concatenate(values), tuple(codes))
+
+
+def _chosen_members(members: Members, those: Truths, numbers: Ints) -> Members:
+    import numpy as np
+
+    mine = those[members.cells]
+    cells, values = numbers[members.cells[mine]], members.values[mine]
+    if members.texts is None:
+        return Members(cells, values, None)
+    used, values = np.unique(values, return_inverse=True)
+    return Members(cells, values, tuple(members.texts[code] for code in used.tolist()))
+
+
+def _power(values: Ints, exponent: int) -> Sums:
+    """Return a power of each value; where its sums may need more than 64 bits, as Python's integers."""
+    import numpy as np
+
+    if np.sum(np.abs(values.astype(np.float64)) ** exponent) > EXACT:
+        if exponent == 1:
+            raise TooWideError
+        values = values.astype(object)
+    powers: Ints = values**exponent
+    return powers
+
+
+def _canonical(where: Predicate | None) -> object:
+    return None if where is None else where.canonical()
