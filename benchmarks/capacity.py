@@ -71,7 +71,7 @@ class Constants:
         shared_events_a_second: The same of four workers: each reads every event, the busiest one has the roll-up of all.
         stream_mb: Of a worker without events.
         stream_bytes_an_event: Of a worker, an event in its windows.
-        log_events_a_second: What PostgreSQL as the log takes on a core of its own, with the workers reading it.
+        log_events_a_second: What a core of PostgreSQL as the log takes.
 
     """
 
@@ -363,17 +363,16 @@ def with_tables(page: str, results: Path = RESULTS) -> str:
     needed += ["", "| at × 1,000 developers | what ends | what then |", "|---:|---|---|"]
     needed += [f"| {_short(factor)} | {limit.what} | {limit.then} |" for factor, limit in breaks(load, of)]
     stream = json.loads((results / "stream.json").read_text(encoding="utf-8"))
-    measured = [
-        f"{stream['workers']} workers on {stream['cores']} cores, load {stream['load_before']:.1f} before, on {stream['date']}:",
-        "",
-    ]
-    measured += ["| | asked for | nothing held back |", "|---|---:|---:|"]
+    shards = ", ".join(map(str, stream["together_shards"]))
+    on = f"on {stream['cores']} cores, load {stream['load_before']:.1f} before, on {stream['date']}"
+    measured = [f"{stream['workers']} workers ({shards} shards) {on}:", ""]
+    measured += [f"| | {stream['rate']:,.0f} events/s asked for | nothing held back |", "|---|---:|---:|"]
     for name, what in STREAM_ROWS:
-        measured.append(f"| {what} | {stream[f'together_{name}']:,.3g} | {stream[f'log_{name}']:,.3g} |")
-    measured += [
-        "",
-        f"A core of PostgreSQL takes {stream['log_events_a_postgres_core']:,.0f} events/s in batches of 100, workers reading them.",
-    ]
+        measured.append(f"| {what} | {_figure(stream[f'together_{name}'])} | {_figure(stream[f'log_{name}'])} |")
+    measured += ["", "Without workers, as many senders as there is room for, a hundred events a transaction:", ""]
+    measured += ["| senders | events/s | PostgreSQL, cores |", "|---:|---:|---:|"]
+    measured += [f"| {each['senders']} | {each['events_s']:,} | {each['postgres_cores']:.2f} |" for each in stream["senders"]]
+    measured += ["", f"A core of PostgreSQL took {stream['log_events_a_postgres_core']:,.0f} events/s at the highest of these rates."]
     whole = _between(page, BEGIN, END, needed)
     return _between(whole, STREAM_BEGIN, STREAM_END, measured)
 
@@ -383,6 +382,7 @@ STREAM_ROWS: Final = (
     ("catch_up_s", "until the last one was counted everywhere, s"),
     ("busiest_worker_cores", "the busiest worker, cores"),
     ("workers_cores", "all workers, cores"),
+    ("us_an_event", "a worker's processor time an event heard, µs"),
     ("postgres_cores", "PostgreSQL, cores"),
 )
 
@@ -411,6 +411,10 @@ def _ceiling(wanted: float, seen: float) -> float:
         middle = math.sqrt(low * high)
         low, high = (middle, high) if _saturated(wanted, middle) < seen else (low, middle)
     return high
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _short(value: float) -> str:
