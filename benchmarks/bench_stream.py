@@ -241,8 +241,8 @@ def _shards(settings: Settings) -> list[int]:
 
 def _write(settings: Settings, rate: float, seconds: float, name: str, writers: int = WRITERS) -> tuple[int, float]:
     """Commit from so many processes; returns how many events, and the seconds from the first one's begin to the last one's end."""
-    counts = multiprocessing.Queue()
-    arguments = [(settings, rate / writers, seconds, f"{name}-{number}", counts) for number in range(writers)]
+    counts, together = multiprocessing.Queue(), multiprocessing.Barrier(writers)
+    arguments = [(settings, rate / writers, seconds, f"{name}-{number}", counts, together) for number in range(writers)]
     processes = [multiprocessing.Process(target=_one_writer, args=each) for each in arguments]
     for each in processes:
         each.start()
@@ -255,21 +255,22 @@ def _write(settings: Settings, rate: float, seconds: float, name: str, writers: 
     return sum(written), max(ended) - min(began)
 
 
-def _one_writer(settings: Settings, rate: float, seconds: float, name: str, counts: Any) -> None:
-    """Commit what is due, each TURN_S; without a rate a hundred events after another."""
+def _one_writer(settings: Settings, rate: float, seconds: float, name: str, counts: Any, together: Any) -> None:
+    """Commit what is due, each TURN_S; without a rate a hundred events after another. All writers begin together."""
     import psycopg
 
     with psycopg.connect(settings.postgres_dsn, autocommit=True) as connection:
+        together.wait(60)
         written, elapsed, started = 0, 0.0, time.perf_counter()
         while elapsed < seconds:
+            if rate and written:
+                time.sleep(TURN_S)
             elapsed = min(time.perf_counter() - started, seconds)
             due = round(elapsed * rate) - written if rate else BATCH
             if due:
                 values = {"writer": name, "projects": PROJECTS, "first": written, "last": written + due - 1}
                 connection.execute(_INSERT, values, prepare=True)
                 written += due
-            if rate:
-                time.sleep(TURN_S)
         counts.put((written, started, time.perf_counter()))
 
 
