@@ -1,7 +1,7 @@
 """What a number of developers needs, and what breaks first when there are more: a model whose constants are the benchmarks' figures.
 
     .venv/bin/python benchmarks/capacity.py [DEVELOPERS] [--months 6] [--projects N] [--agents 8] [--tool-calls-a-day 185] [--json]
-    .venv/bin/python benchmarks/capacity.py --page
+    .venv/bin/python benchmarks/capacity.py --page [--results benchmarks/results]
 
 Constants come from results/side_by_side.json and results/stream.json, which `make bench` writes; assumptions are the constants in capitals
 below and the options. `--page` writes the tables of docs/scaling.md anew, which says what to do with the answer; a test holds them to this
@@ -306,12 +306,14 @@ def main() -> None:
     for name, price in PRICES.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=price, help="US$")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--page", action="store_true", help="write the tables of docs/scaling.md")
+    parser.add_argument("--page", action="store_true", help="write the tables of docs/scaling.md; of other results, a copy beside them")
+    parser.add_argument("--results", type=Path, default=RESULTS)
     given = parser.parse_args()
     if given.page:
-        PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+        to = PAGE if given.results.resolve() == RESULTS else given.results / PAGE.name
+        to.write_text(with_tables(PAGE.read_text(encoding="utf-8"), given.results), encoding="utf-8")
     load = load_of(given.developers, months=given.months, projects=given.projects, agents=given.agents, calls=given.tool_calls_a_day)
-    of, prices = read_constants(), {name: getattr(given, name) for name in PRICES}
+    of, prices = read_constants(given.results), {name: getattr(given, name) for name in PRICES}
     if given.json:
         print(json.dumps({"load": asdict(load), "needs": asdict(needs(load, of, prices)), "constants": asdict(of)}))
     else:

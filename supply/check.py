@@ -4,8 +4,8 @@
     make licences    every locked package's licence is one that licences.toml allows; what is not installed is named
     make audit       known weaknesses of the locked versions (ADVISORIES=directory: by a copy of PyPA's advisory-db, without any network)
 
-The locks are the platform's and Spark's (spark.txt). Runs in `.supply` (tools.txt). Exit code 1 when something is found. An audit that nobody could answer is no finding, but says that there was
-none; with REQUIRED=1, as for a release, it is one.
+The locks are the platform's and Spark's (spark.txt). Runs in `.supply` (tools.txt). Exit code 1 when something is found. An audit that
+nobody could answer is no finding, but says that there was none; with REQUIRED=1, as for a release, it is one.
 """
 
 from __future__ import annotations
