@@ -12,10 +12,10 @@ the lag is how long the tick took in which they did.
 `together_`: so many workers, each a process, follow writers that commit `--rate` events a second of one agent in 1,000 projects, so that
 one worker's roll-up key hears all of them; `catch_up_s` is from the last commit to the moment when the roll-up and the sum of the projects
 are what was written, both read by the Feast SDK. `…_cores`: processor time of the workers and of PostgreSQL, a second; `…_us_an_event`
-that of one worker, on the average, an event. `log_`: the same when nothing holds the writers back. `senders`: without workers, so many
-processes append as quickly as they can, each a hundred events a transaction; `log_events_a_postgres_core` is what a core of PostgreSQL
-took at the highest of these rates. `bytes_an_event` is what a worker's process holds more over the history than over an empty log, by the
-events in its windows.
+that of one worker an event, on the average or the busiest one's. `log_`: the same when nothing holds the writers back. `senders`: without
+workers, so many processes append as quickly as they can, each a hundred events a transaction; `log_events_a_postgres_core` is what a core
+of PostgreSQL took at the highest of these rates. `bytes_an_event` is what a worker's process holds more over the history than over an
+empty log, by the events in its windows.
 `--results` writes stream.json, of which the capacity model (`capacity.py`) is made.
 """
 
@@ -194,6 +194,7 @@ def together(settings: Settings, arguments: Any, figures: dict[str, Any]) -> Non
             figures[f"{name}_workers_cores"] = sum(took) / spent
             figures[f"{name}_postgres_cores"] = (_busy_postgres(settings) - postgres) / spent
             figures[f"{name}_us_an_event"] = 1e6 * sum(took) / len(took) / number
+            figures[f"{name}_busiest_us_an_event"] = 1e6 * max(took) / number
         figures["together_rss_mb"] = [round(_process(each).memory_info().rss / 2**20) for each in processes]
 
 
@@ -203,14 +204,14 @@ def appending(settings: Settings, arguments: Any, figures: dict[str, Any]) -> No
     for senders in map(int, arguments.senders.split(",")):
         seconds = min(arguments.seconds, LONGEST_S)
         say(f"{senders} senders for {seconds:g} s")
-        postgres, started = _busy_postgres(settings), time.perf_counter()
+        before = _busy_postgres(settings)
         number, took = _write(settings, 0.0, seconds, f"alone-{senders}", senders)
-        cores = (_busy_postgres(settings) - postgres) / (time.perf_counter() - started)
-        found.append({"senders": senders, "events_s": round(number / took), "postgres_cores": round(cores, 2)})
+        busy = _busy_postgres(settings) - before
+        figure = {"senders": senders, "events_s": number / took, "postgres_cores": busy / took, "events_a_postgres_core": number / busy}
+        found.append({name: round(value, 2) for name, value in figure.items()})
     figures["senders"] = found
-    most = max(found, key=lambda each: float(each["events_s"]))
-    figures["log_end_events_s"] = most["events_s"]
-    figures["log_events_a_postgres_core"] = most["events_s"] / most["postgres_cores"]
+    most = max(found, key=lambda each: each["events_s"])
+    figures["log_end_events_s"], figures["log_events_a_postgres_core"] = most["events_s"], most["events_a_postgres_core"]
 
 
 @contextmanager
