@@ -105,7 +105,9 @@ def main() -> int:
 
 def _figures(run: Run, results: Path, *, quick: bool) -> dict[str, Any] | None:
     """Run one and print its table; None when it failed."""
-    words = [word.replace("RESULTS", str(results)) for word in (run.quick if quick else run.whole).split()]
+    # The page names the command: no path of this machine
+    directory = str(results.relative_to(measuring.REPOSITORY) if results.is_relative_to(measuring.REPOSITORY) else results)
+    words = [directory if word == "RESULTS" else word for word in (run.quick if quick else run.whole).split()]
     say(f"== {run.script} {' '.join(words)}")
     started = time.perf_counter()
     done = subprocess.run(

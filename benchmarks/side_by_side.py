@@ -62,7 +62,7 @@ def main() -> None:
     arguments = _arguments()
     measuring.stop_the_clock()
     figures: Figures = {
-        "command": " ".join([".venv/bin/python benchmarks/side_by_side.py", *sys.argv[1:]]),
+        "command": " ".join([".venv/bin/python benchmarks/side_by_side.py", *(word for word in sys.argv[1:] if word != "--json")]),
         "date": f"{dt.datetime.now(dt.UTC):%Y-%m-%d}",
         "machine": machine(),
         "versions": versions(),
