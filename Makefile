@@ -6,6 +6,7 @@
 #   make demo LOGS=~/logs     the same on your own agents' transcripts
 #   make demo FRESH=1         empty the state first and compute everything again
 #   make test ARGS="-k window"
+#   make bench QUICK=1        every benchmark at its smallest size; without QUICK an hour or more
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
@@ -128,16 +129,17 @@ build/bench/.complete: benchmarks/requirements.txt | $(READY)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --target build/bench --no-deps --require-hashes -r benchmarks/requirements.txt
 	@touch $@
 
+# Spark's way is left out where there is no Java to run it.
+HAVE_JAVA = $(shell command -v java)
+
 .PHONY: bench
-bench: $(READY) ## Measure all, and end with ours beside the others; figures with their commands stand in benchmarks/README.md
-	@for script in $(filter-out %/bench_spark.py,$(wildcard benchmarks/bench_*.py)) benchmarks/live.py benchmarks/serving.py benchmarks/training.py; do \
-	  echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
-	@$(MAKE) --no-print-directory side-by-side ARGS=
+bench: build/bench/.complete $(if $(HAVE_JAVA),$(SPARK)/.complete) ## Measure all, ours beside the others last; writes docs/performance.md and docs/scaling.md (QUICK=1: does it run?)
+	@$(BIN)/python benchmarks/run_all.py $(if $(QUICK),--quick) $(ARGS)
 
 .PHONY: side-by-side
-side-by-side: build/bench/.complete ## Ours beside stock Feast, pandas, Polars, DuckDB and Spark; writes docs/performance.md (ARGS=--quick: a minute)
-	@$(BIN)/python benchmarks/side_by_side.py $(ARGS)
-	@$(BIN)/python benchmarks/capacity.py --page
+side-by-side: build/bench/.complete $(if $(HAVE_JAVA),$(SPARK)/.complete) ## Only ours beside stock Feast, pandas, Polars, DuckDB and Spark, with both pages (QUICK=1)
+	@$(BIN)/python benchmarks/side_by_side.py $(if $(QUICK),--quick) $(ARGS)
+	@$(if $(QUICK),,$(BIN)/python benchmarks/capacity.py --page)
 
 .PHONY: labelled
 labelled: $(READY) ## How often purposes, verdicts and counts are read rightly, on the labelled sets

@@ -31,9 +31,11 @@ def main() -> None:
     parser.add_argument("path", nargs="?", type=Path, default=data / REAL_LOG)
     parser.add_argument("--turns", type=int, default=5)
     arguments = parser.parse_args()
-    if not arguments.path.exists():
-        raise SystemExit(f"{arguments.path} is not there (DETEKTOR_SHARED_DATA names the directory real logs are in)")
     figures = measuring.machine()
+    if not arguments.path.exists():
+        measuring.say(f"{arguments.path} is not there: nothing is measured (DETEKTOR_SHARED_DATA names the directory real logs are in)")
+        measuring.show(figures, as_json=arguments.json)
+        return
     measured: dict[str, list[float]] = {}
     with measuring.servers() as (settings,):
         for turn in range(arguments.turns + 1):

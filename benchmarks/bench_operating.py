@@ -5,7 +5,7 @@
 Starts PostgreSQL, Redis and Dagster's three programs as `detektor up` does, in a state directory of its own, with the demo's simulated
 history. Then a backfill of `--days` days × all views, features and online, is launched by GraphQL. Dagster's own records say when what was:
 
-    tick       launched until the backfill daemon looks; its tick is fixed at 30 s
+    tick       launched until the backfill daemon looks, which it does each 5 s
     plan       until the daemon has made and submitted the run
     queue      until the run queue starts it
     process    until the run's process has imported everything and begins
@@ -22,7 +22,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import re
 import shutil
 import statistics
 import tempfile
@@ -235,10 +234,7 @@ class Installation:
         """Return the instant of the daemon's first line on the backfill."""
         lines = (self.settings.home / "logs" / "dagster-daemon.log").read_text(encoding="utf-8").splitlines()
         line = next(line for line in lines if backfill in line)
-        stamp = re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", line)
-        if stamp is None:
-            raise SystemExit(f"no time in: {line}")
-        return datetime.fromisoformat(stamp[0]).replace(tzinfo=UTC).timestamp()
+        return datetime.fromisoformat(json.loads(line)["timestamp"]).timestamp()
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """The stream worker by itself: its start, a burst, a midnight, its memory; then several workers, and PostgreSQL as their log.
 
     .venv/bin/python benchmarks/bench_stream.py [--history 1000000] [--keys 10000] [--burst 100000] [--workers 4] [--rate 5000]
-        [--seconds 20] [--results benchmarks/results] [--json]
+        [--seconds 20] [--senders 1,4,8,16,32] [--results benchmarks/results] [--json]
 
 The history is simulated, 184 days of eight agents; on top of it each of `--keys` projects of the code-reviewer has three reviews on the
 days before, so that as many agent_ids are in the windows. `start_s` is from nothing to every key written. The burst is committed in
@@ -11,9 +11,11 @@ the lag is how long the tick took in which they did.
 
 `together_`: so many workers, each a process, follow writers that commit `--rate` events a second of one agent in 1,000 projects, so that
 one worker's roll-up key hears all of them; `catch_up_s` is from the last commit to the moment when the roll-up and the sum of the projects
-are what was written, both read by the Feast SDK. `…_cores`: processor time of the workers and of PostgreSQL, a second. `log_`: the same
-when nothing holds the writers back; `log_events_a_postgres_core` is what a core of PostgreSQL's own would take, were nobody else there.
-`bytes_an_event` is what a worker's process holds more over the history than over an empty log, by the events in its windows.
+are what was written, both read by the Feast SDK. `…_cores`: processor time of the workers and of PostgreSQL, a second; `…_us_an_event`
+that of one worker an event, on the average or the busiest one's. `log_`: the same when nothing holds the writers back. `senders`: without
+workers, so many processes append as quickly as they can, each a hundred events a transaction; `log_events_a_postgres_core` is what a core
+of PostgreSQL took at the highest of these rates. `bytes_an_event` is what a worker's process holds more over the history than over an
+empty log, by the events in its windows.
 `--results` writes stream.json, of which the capacity model (`capacity.py`) is made.
 """
 
@@ -25,7 +27,7 @@ import multiprocessing
 import os
 import signal
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -54,10 +56,11 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=4, help="that share the keys; 0 leaves that part out")
     parser.add_argument("--rate", type=float, default=5_000.0, help="events a second for them")
     parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--senders", default="1,4,8,16,32", help="how many append at once, in turn")
     parser.add_argument("--results", type=Path, help="directory to write stream.json to")
     arguments = parser.parse_args()
     figures = measuring.machine() | vars(arguments)
-    for name in ("json", "results"):
+    for name in ("json", "results", "senders"):
         figures.pop(name)
     with measuring.servers() as (settings,):
         measure(settings, arguments, figures)
@@ -65,6 +68,7 @@ def main() -> None:
         os.environ.pop("DETEKTOR_NOW")
         with measuring.servers() as (settings,):
             together(settings, arguments, figures)
+            appending(settings, arguments, figures)
     if arguments.results:
         figures |= {"date": f"{dt.datetime.now(dt.UTC):%Y-%m-%d}"}
         rounded = {name: float(f"{value:.4g}") if isinstance(value, float) else value for name, value in figures.items()}
@@ -140,6 +144,10 @@ PROJECTS: Final = 1_000
 WRITERS: Final = 2
 TURN_S: Final = 0.02
 """Each writer commits so often, what is due by then in one transaction."""
+BATCH: Final = 100
+"""Without a rate: events a transaction."""
+LONGEST_S: Final = 5.0
+"""Each number of senders appends so long at most."""
 
 _INSERT: Final = """
 WITH due AS (
@@ -173,18 +181,37 @@ def together(settings: Settings, arguments: Any, figures: dict[str, Any]) -> Non
         figures["bytes_an_event"] = 2**20 * (figures["worker_mb"] - figures["empty_mb"]) / figures["events_in_windows"]
         for name, rate in (("together", arguments.rate), ("log", 0.0)):
             say(f"{arguments.workers} workers, {rate or 'unlimited':} events a second for {arguments.seconds:g} s")
-            before, started = _busy(processes, settings), time.perf_counter()
-            number = _write(settings, rate, arguments.seconds, name)
-            seconds, committed = time.perf_counter() - started, time.perf_counter()
+            workers, postgres, started = _busy(processes), _busy_postgres(settings), time.perf_counter()
+            number, seconds = _write(settings, rate, arguments.seconds, name)
+            committed = time.perf_counter()
             written += number
             _wait_for(store, written)
             figures[f"{name}_events_s"] = number / seconds
             figures[f"{name}_catch_up_s"] = time.perf_counter() - committed
             spent = time.perf_counter() - started
-            after = _busy(processes, settings)
-            figures |= {f"{name}_{part}_cores": (after[part] - before[part]) / spent for part in after}
-        figures["log_events_a_postgres_core"] = figures["log_events_s"] / figures["log_postgres_cores"]
+            took = [after - before for after, before in zip(_busy(processes), workers, strict=True)]
+            figures[f"{name}_busiest_worker_cores"] = max(took) / spent
+            figures[f"{name}_workers_cores"] = sum(took) / spent
+            figures[f"{name}_postgres_cores"] = (_busy_postgres(settings) - postgres) / spent
+            figures[f"{name}_us_an_event"] = 1e6 * sum(took) / len(took) / number
+            figures[f"{name}_busiest_us_an_event"] = 1e6 * max(took) / number
         figures["together_rss_mb"] = [round(_process(each).memory_info().rss / 2**20) for each in processes]
+
+
+def appending(settings: Settings, arguments: Any, figures: dict[str, Any]) -> None:
+    """Let more and more senders append with nobody else there: the rate at which PostgreSQL as the log ends."""
+    found = []
+    for senders in map(int, arguments.senders.split(",")):
+        seconds = min(arguments.seconds, LONGEST_S)
+        say(f"{senders} senders for {seconds:g} s")
+        before = _busy_postgres(settings)
+        number, took = _write(settings, 0.0, seconds, f"alone-{senders}", senders)
+        busy = _busy_postgres(settings) - before
+        figure = {"senders": senders, "events_s": number / took, "postgres_cores": busy / took, "events_a_postgres_core": number / busy}
+        found.append({name: round(value, 2) for name, value in figure.items()})
+    figures["senders"] = found
+    most = max(found, key=lambda each: each["events_s"])
+    figures["log_end_events_s"], figures["log_events_a_postgres_core"] = most["events_s"], most["events_a_postgres_core"]
 
 
 @contextmanager
@@ -216,36 +243,39 @@ def _shards(settings: Settings) -> list[int]:
     return [len(each["shards"]) for each in workers(settings) if each["loads"] and not each["behind"]]
 
 
-def _write(settings: Settings, rate: float, seconds: float, name: str) -> int:
-    """Commit from WRITERS processes; returns how many events."""
-    counts = multiprocessing.Queue()
-    arguments = [(settings, rate / WRITERS, seconds, f"{name}-{number}", counts) for number in range(WRITERS)]
-    writers = [multiprocessing.Process(target=_one_writer, args=each) for each in arguments]
-    for each in writers:
+def _write(settings: Settings, rate: float, seconds: float, name: str, writers: int = WRITERS) -> tuple[int, float]:
+    """Commit from so many processes; returns how many events, and the seconds from the first one's begin to the last one's end."""
+    counts, together = multiprocessing.Queue(), multiprocessing.Barrier(writers)
+    arguments = [(settings, rate / writers, seconds, f"{name}-{number}", counts, together) for number in range(writers)]
+    processes = [multiprocessing.Process(target=_one_writer, args=each) for each in arguments]
+    for each in processes:
         each.start()
-    for each in writers:
+    for each in processes:
         each.join()
-    if any(each.exitcode for each in writers):
+    if any(each.exitcode for each in processes):
         message = "a writer ended with an error"
         raise RuntimeError(message)
-    return sum(counts.get() for _ in writers)
+    written, began, ended = zip(*(counts.get() for _ in processes), strict=True)
+    return sum(written), max(ended) - min(began)
 
 
-def _one_writer(settings: Settings, rate: float, seconds: float, name: str, counts: Any) -> None:
-    """Commit what is due, each TURN_S; without a rate a hundred events after another."""
+def _one_writer(settings: Settings, rate: float, seconds: float, name: str, counts: Any, together: Any) -> None:
+    """Commit what is due, each TURN_S; without a rate a hundred events after another. All writers begin together."""
     import psycopg
 
-    written, started = 0, time.perf_counter()
     with psycopg.connect(settings.postgres_dsn, autocommit=True) as connection:
-        while (elapsed := time.perf_counter() - started) < seconds:
-            due = int(elapsed * rate) - written if rate else 100
+        together.wait(60)
+        written, elapsed, started = 0, 0.0, time.perf_counter()
+        while elapsed < seconds:
+            if rate and written:
+                time.sleep(TURN_S)
+            elapsed = min(time.perf_counter() - started, seconds)
+            due = round(elapsed * rate) - written if rate else BATCH
             if due:
                 values = {"writer": name, "projects": PROJECTS, "first": written, "last": written + due - 1}
                 connection.execute(_INSERT, values, prepare=True)
                 written += due
-            if rate:
-                time.sleep(TURN_S)
-    counts.put(written)
+        counts.put((written, started, time.perf_counter()))
 
 
 def _wait_for(store: Any, number: int) -> None:
@@ -263,20 +293,27 @@ def _wait_for(store: Any, number: int) -> None:
     raise RuntimeError(message)
 
 
-def _busy(processes: Sequence[subprocess.Popen[bytes]], settings: Settings) -> dict[str, float]:
-    """Return the processor time of the busiest worker, of all, and of PostgreSQL."""
+def _busy(processes: Sequence[subprocess.Popen[bytes]]) -> list[float]:
+    """Return the processor time that each worker has used so far."""
+    return [sum(_process(each).cpu_times()[:2]) for each in processes]
+
+
+def _busy_postgres(settings: Settings) -> float:
+    """Return the processor time that PostgreSQL has used so far."""
     import psutil
 
     from detektor_pipelines.stores.connections import connect
 
-    workers = [sum(_process(each).cpu_times()[:2]) for each in processes]
     with connect(settings) as connection:
         row = connection.execute("SELECT pg_backend_pid()").fetchone()
         server = psutil.Process(row[0] if row else os.getpid()).parent() or psutil.Process()
-    times = [each.cpu_times() for each in server.children()] + [server.cpu_times()]
-    # What ended meanwhile counts for its parent.
-    postgres = sum(each.user + each.system for each in times) + server.cpu_times().children_user + server.cpu_times().children_system
-    return {"busiest_worker": max(workers), "workers": sum(workers), "postgres": postgres}
+    own = server.cpu_times()
+    # What ends meanwhile counts for its parent.
+    seconds = own.user + own.system + own.children_user + own.children_system
+    for each in server.children():
+        with suppress(psutil.NoSuchProcess):
+            seconds += sum(each.cpu_times()[:2])
+    return float(seconds)
 
 
 def _process(started: subprocess.Popen[bytes]) -> Any:

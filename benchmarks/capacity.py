@@ -1,7 +1,7 @@
 """What a number of developers needs, and what breaks first when there are more: a model whose constants are the benchmarks' figures.
 
     .venv/bin/python benchmarks/capacity.py [DEVELOPERS] [--months 6] [--projects N] [--agents 8] [--tool-calls-a-day 185] [--json]
-    .venv/bin/python benchmarks/capacity.py --page
+    .venv/bin/python benchmarks/capacity.py --page [--results benchmarks/results]
 
 Constants come from results/side_by_side.json and results/stream.json, which `make bench` writes; assumptions are the constants in capitals
 below and the options. `--page` writes the tables of docs/scaling.md anew, which says what to do with the answer; a test holds them to this
@@ -71,7 +71,7 @@ class Constants:
         shared_events_a_second: The same of four workers: each reads every event, the busiest one has the roll-up of all.
         stream_mb: Of a worker without events.
         stream_bytes_an_event: Of a worker, an event in its windows.
-        log_events_a_second: What PostgreSQL as the log takes on a core of its own, with the workers reading it.
+        log_events_a_second: What a core of PostgreSQL as the log takes.
 
     """
 
@@ -160,7 +160,7 @@ def constants(side_by_side: dict[str, Any], stream: dict[str, Any]) -> Constants
         backfill_mb=large["ways"]["ours"]["peak_mb"],
         requests_a_second=side_by_side["serving"]["requests_per_second_of"]["ours"],
         stream_events_a_second=stream["burst_events_s"] / stream["burst_own_cpu_share"],
-        shared_events_a_second=stream["together_events_s"] / stream["together_busiest_worker_cores"],
+        shared_events_a_second=1e6 / stream["together_busiest_us_an_event"],
         stream_mb=stream["empty_mb"],
         stream_bytes_an_event=stream["bytes_an_event"],
         log_events_a_second=stream["log_events_a_postgres_core"],
@@ -306,12 +306,14 @@ def main() -> None:
     for name, price in PRICES.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=price, help="US$")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--page", action="store_true", help="write the tables of docs/scaling.md")
+    parser.add_argument("--page", action="store_true", help="write the tables of docs/scaling.md; of other results, a copy beside them")
+    parser.add_argument("--results", type=Path, default=RESULTS)
     given = parser.parse_args()
     if given.page:
-        PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+        to = PAGE if given.results.resolve() == RESULTS else given.results / PAGE.name
+        to.write_text(with_tables(PAGE.read_text(encoding="utf-8"), given.results), encoding="utf-8")
     load = load_of(given.developers, months=given.months, projects=given.projects, agents=given.agents, calls=given.tool_calls_a_day)
-    of, prices = read_constants(), {name: getattr(given, name) for name in PRICES}
+    of, prices = read_constants(given.results), {name: getattr(given, name) for name in PRICES}
     if given.json:
         print(json.dumps({"load": asdict(load), "needs": asdict(needs(load, of, prices)), "constants": asdict(of)}))
     else:
@@ -363,17 +365,16 @@ def with_tables(page: str, results: Path = RESULTS) -> str:
     needed += ["", "| at × 1,000 developers | what ends | what then |", "|---:|---|---|"]
     needed += [f"| {_short(factor)} | {limit.what} | {limit.then} |" for factor, limit in breaks(load, of)]
     stream = json.loads((results / "stream.json").read_text(encoding="utf-8"))
-    measured = [
-        f"{stream['workers']} workers on {stream['cores']} cores, load {stream['load_before']:.1f} before, on {stream['date']}:",
-        "",
-    ]
-    measured += ["| | asked for | nothing held back |", "|---|---:|---:|"]
+    shards = ", ".join(map(str, stream["together_shards"]))
+    on = f"on {stream['cores']} cores, load {stream['load_before']:.1f} before, on {stream['date']}"
+    measured = [f"{stream['workers']} workers ({shards} shards) {on}:", ""]
+    measured += [f"| | {stream['rate']:,.0f} events/s asked for | nothing held back |", "|---|---:|---:|"]
     for name, what in STREAM_ROWS:
-        measured.append(f"| {what} | {stream[f'together_{name}']:,.3g} | {stream[f'log_{name}']:,.3g} |")
-    measured += [
-        "",
-        f"A core of PostgreSQL takes {stream['log_events_a_postgres_core']:,.0f} events/s in batches of 100, workers reading them.",
-    ]
+        measured.append(f"| {what} | {_figure(stream[f'together_{name}'])} | {_figure(stream[f'log_{name}'])} |")
+    measured += ["", "Without workers, as many senders as there is room for, a hundred events a transaction:", ""]
+    measured += ["| senders | events/s | PostgreSQL, cores |", "|---:|---:|---:|"]
+    measured += [f"| {each['senders']} | {each['events_s']:,.0f} | {each['postgres_cores']:.2f} |" for each in stream["senders"]]
+    measured += ["", f"A core of PostgreSQL took {stream['log_events_a_postgres_core']:,.0f} events/s at the highest of these rates."]
     whole = _between(page, BEGIN, END, needed)
     return _between(whole, STREAM_BEGIN, STREAM_END, measured)
 
@@ -383,6 +384,8 @@ STREAM_ROWS: Final = (
     ("catch_up_s", "until the last one was counted everywhere, s"),
     ("busiest_worker_cores", "the busiest worker, cores"),
     ("workers_cores", "all workers, cores"),
+    ("us_an_event", "a worker's processor time an event heard, mean, µs"),
+    ("busiest_us_an_event", "the busiest worker's, µs"),
     ("postgres_cores", "PostgreSQL, cores"),
 )
 
@@ -411,6 +414,10 @@ def _ceiling(wanted: float, seen: float) -> float:
         middle = math.sqrt(low * high)
         low, high = (middle, high) if _saturated(wanted, middle) < seen else (low, middle)
     return high
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _short(value: float) -> str:

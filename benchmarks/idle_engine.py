@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from detektor_pipelines.engine.materialize import DayResult, Materialization
 from detektor_pipelines.engine.online import OnlinePublication
 
 if TYPE_CHECKING:
@@ -18,19 +18,20 @@ if TYPE_CHECKING:
 class IdleEngine:
     """Says that every day is published, with the metadata that a real one has."""
 
-    def materialize(self, view: FeatureView, days: Sequence[date], *, resume: bool = False, on_part: Any = None) -> SimpleNamespace:
+    def materialize(self, view: FeatureView, days: Sequence[date], *, resume: bool = False, on_part: Any = None) -> Materialization:
         """Return made-up results."""
         del resume
         rates = {each.name: 0.125 for each in view.features}
-        made = SimpleNamespace(
-            days=tuple(
-                SimpleNamespace(day=day, status="published", rows=240, hash="0" * 64, written=240, null_rates=rates, failures=None)
+        span = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 6, 30, tzinfo=UTC)
+        made = Materialization(
+            tuple(
+                DayResult(day, "published", rows=240, hash="0" * 64, written=240, null_rates=rates, events=500, event_range=span)
                 for day in days
             ),
-            snapshot="1000:1000:",
-            event_count=100_000,
-            event_range=(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 6, 30, tzinfo=UTC)),
-            seconds=0.0,
+            "1000:1000:",
+            100_000,
+            span,
+            0.0,
         )
         if on_part:
             on_part(made)

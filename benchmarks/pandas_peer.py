@@ -320,9 +320,11 @@ def differences(ours: pd.DataFrame, theirs: pd.DataFrame) -> tuple[int, float]:
         one, other = both[name], both[f"{name}_theirs"]
         unequal |= one.isna() ^ other.isna()
         known = one.notna() & other.notna()
+        if not known.any():
+            continue
         if pd.api.types.is_float_dtype(one.dtype):
             scale = reduce(np.maximum, [one[known].abs(), other[known].abs(), 1e-9])
-            worst = max(worst, float(((one - other)[known].abs() / scale).max() or 0.0))
+            worst = max(worst, float(((one - other)[known].abs() / scale).max()))
         else:
             unequal |= known & one.ne(other).fillna(value=False)
     return int(unequal.sum()), worst

@@ -29,9 +29,10 @@ WAYS: Final = {
 }
 
 
-def main() -> None:
-    """Write the page."""
-    PAGE.write_text(page(json.loads((RESULTS / "side_by_side.json").read_text(encoding="utf-8"))), encoding="utf-8")
+def main(results: Path = RESULTS) -> None:
+    """Write the page: into docs of the repository's own results, beside them of others."""
+    to = PAGE if results.resolve() == RESULTS else results / PAGE.name
+    to.write_text(page(json.loads((results / "side_by_side.json").read_text(encoding="utf-8"))), encoding="utf-8")
 
 
 def page(figures: Figures) -> str:

@@ -13,7 +13,7 @@
 - historical: `get_historical_features`, stock and ours.
 - serving: `feast serve` and our server, the two SDKs.
 
-Into `--results` go side_by_side.json and two plots; `--quick` takes a minute or two and writes to build/side_by_side.
+Into `--results` go side_by_side.json and two plots; `--quick` takes a minute or two and writes to build/side_by_side, the page too.
 `performance_page.py` makes the page of that JSON.
 """
 
@@ -62,7 +62,7 @@ def main() -> None:
     arguments = _arguments()
     measuring.stop_the_clock()
     figures: Figures = {
-        "command": " ".join([".venv/bin/python benchmarks/side_by_side.py", *sys.argv[1:]]),
+        "command": " ".join([".venv/bin/python benchmarks/side_by_side.py", *(word for word in sys.argv[1:] if word != "--json")]),
         "date": f"{dt.datetime.now(dt.UTC):%Y-%m-%d}",
         "machine": machine(),
         "versions": versions(),
@@ -76,13 +76,13 @@ def main() -> None:
             save(figures, arguments.results)
     others(arguments, figures)
     figures["minutes"] = (time.perf_counter() - started) / 60
-    write(figures, arguments.results, page=not arguments.quick)
+    write(figures, arguments.results)
     print(json.dumps(figures) if arguments.json else table(figures))
 
 
 def _arguments() -> argparse.Namespace:
     parser = measuring.options(__doc__)
-    parser.add_argument("--quick", action="store_true", help="small sizes, one turn, no page")
+    parser.add_argument("--quick", action="store_true", help="small sizes, one turn")
     parser.add_argument("--events", help="sizes of the log, separated by commas")
     parser.add_argument("--agents", type=int, help="agents that are materialized")
     parser.add_argument("--labels", type=int, help="labels of the historical read")
@@ -334,14 +334,13 @@ def versions() -> dict[str, str]:
     return found
 
 
-def write(figures: Figures, results: Path, *, page: bool) -> None:
-    """Write the JSON, the plots and, of a whole run, the page."""
+def write(figures: Figures, results: Path) -> None:
+    """Write the JSON, the plots and the page."""
     import performance_page
 
     save(figures, results)
     performance_page.plots(_rounded(figures), results)
-    if page:
-        performance_page.main()
+    performance_page.main(results)
 
 
 def save(figures: Figures, results: Path) -> None:

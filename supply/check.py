@@ -1,11 +1,11 @@
 """What is delivered, under which licences, and what is known against it.
 
     make sbom        dist/sbom.json: every locked package with its version and hashes, as CycloneDX
-    make licences    every locked package's licence is one that licences.toml allows
+    make licences    every locked package's licence is one that licences.toml allows; what is not installed is named
     make audit       known weaknesses of the locked versions (ADVISORIES=directory: by a copy of PyPA's advisory-db, without any network)
 
-Runs in `.supply` (tools.txt). Exit code 1 when something is found. An audit that nobody could answer is no finding, but says that there was
-none; with REQUIRED=1, as for a release, it is one.
+The locks are the platform's and Spark's (spark.txt). Runs in `.supply` (tools.txt). Exit code 1 when something is found. An audit that
+nobody could answer is no finding, but says that there was none; with REQUIRED=1, as for a release, it is one.
 """
 
 from __future__ import annotations
@@ -17,13 +17,17 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-LOCK: Final = ROOT / "requirements.txt"
+LOCKS: Final = (ROOT / "requirements.txt", ROOT / "supply" / "spark.txt")
 SBOM: Final = ROOT / "dist" / "sbom.json"
 LICENCES: Final = Path(__file__).with_name("licences.toml")
 BIN: Final = Path(sys.executable).parent
+PYTHONS: Final = (ROOT / ".venv/bin/python", ROOT / ".spark/bin/python")
 VERSION: Final = "1.6"
 
 
@@ -35,13 +39,17 @@ def main(words: list[str]) -> int:
     return bool(problems)
 
 
-def locked(lock: Path = LOCK) -> dict[str, tuple[str, frozenset[str]]]:
-    """Return version and hashes of every package of a lock, by its normal name."""
+def locked(*locks: Path) -> dict[str, tuple[str, frozenset[str]]]:
+    """Return version and hashes of every package of some locks, by default of all, by its normal name."""
     found = {}
-    for block in re.split(r"\n(?=[a-z])", lock.read_text(encoding="utf-8")):
+    for block in re.split(r"\n(?=[a-z])", _text(locks or LOCKS)):
         if match := re.match(r"([a-z0-9.-]+)(?:\[[^\]]*\])?==(\S+)", block):
             found[normal(match[1])] = (match[2], frozenset(re.findall(r"sha256:([0-9a-f]{64})", block)))
     return found
+
+
+def _text(locks: Sequence[Path]) -> str:
+    return "\n".join(lock.read_text(encoding="utf-8") for lock in locks)
 
 
 def normal(name: str) -> str:
@@ -53,10 +61,10 @@ def normal(name: str) -> str:
 
 
 def sbom() -> list[str]:
-    """Write the list, and hold it to CycloneDX's schema and to the lock."""
+    """Write the list, and hold it to CycloneDX's schema and to the locks."""
     SBOM.parent.mkdir(exist_ok=True)
-    words = ["requirements", str(LOCK), "--pyproject", str(ROOT / "pyproject.toml"), "--sv", VERSION, "--of", "JSON", "-o", str(SBOM)]
-    subprocess.run([BIN / "cyclonedx-py", *words, "--output-reproducible", "--no-validate"], check=True)
+    words = ["requirements", "-", "--pyproject", str(ROOT / "pyproject.toml"), "--sv", VERSION, "--of", "JSON", "-o", str(SBOM)]
+    subprocess.run([BIN / "cyclonedx-py", *words, "--output-reproducible", "--no-validate"], check=True, input=_text(LOCKS), text=True)
     problems = judged(SBOM.read_text(encoding="utf-8"), locked())
     if not problems:
         print(f"{SBOM.relative_to(ROOT)}: {len(locked())} packages, valid CycloneDX {VERSION}")
@@ -87,13 +95,17 @@ def _hashes(component: dict[str, Any]) -> frozenset[str]:
 
 def licences() -> list[str]:
     """Hold the licences of what is installed to the list of allowed ones."""
-    words = ["--python", str(ROOT / ".venv/bin/python"), "--format", "json", "--with-system"]
-    done = subprocess.run([BIN / "pip-licenses", *words], check=True, capture_output=True, text=True)
-    stated = {normal(each["Name"]): each["License"] for each in json.loads(done.stdout)}
+    stated: dict[str, str] = {}
+    for python in filter(Path.exists, PYTHONS):
+        words = ["--python", str(python), "--format", "json", "--with-system"]
+        done = subprocess.run([BIN / "pip-licenses", *words], check=True, capture_output=True, text=True)
+        stated |= {normal(each["Name"]): each["License"] for each in json.loads(done.stdout)}
     wanted = locked()
     here = {name: stated[name] for name in wanted if name in stated}
     problems = not_allowed(here, tomllib.loads(LICENCES.read_text(encoding="utf-8")), set(wanted))
     print(f"Licences of {len(here)} of {len(wanted)} locked packages were looked at: {len(problems)} problems.")
+    if absent := sorted(wanted.keys() - here.keys()):
+        print(f"Not installed here, so not looked at (`make spark` brings Spark's): {', '.join(absent)}.")
     return problems
 
 
@@ -136,7 +148,8 @@ def audit() -> list[str]:
 
 def _asked() -> tuple[list[str], list[str]]:
     """Return weaknesses, and for what there was no answer: pip-audit calls a package that the service does not know skipped, not failed."""
-    words = ["--disable-pip", "--require-hashes", "-r", str(LOCK), "--progress-spinner", "off", "--format", "json"]
+    locks = [word for lock in LOCKS for word in ("-r", str(lock))]
+    words = ["--disable-pip", "--require-hashes", *locks, "--progress-spinner", "off", "--format", "json"]
     done = subprocess.run([BIN / "pip-audit", *words], check=False, capture_output=True, text=True)
     try:
         answers = json.loads(done.stdout)["dependencies"]

@@ -60,7 +60,8 @@ class LiveView:
         ]
         self.strict = False
         """Whether events with a measure outside its declared range are refused; set once such an event has broken something."""
-        self._owned: dict[str, bool] = {}
+        self._ours: dict[str | None, tuple[str, ...]] = {}
+        """Project → those of the keys that its events count for that are ours."""
         self.state = ViewState(self.fold, 0)
 
     @staticmethod
@@ -74,7 +75,7 @@ class LiveView:
         Returns the event_ids that had to be left out.
         """
         self.shards = shards
-        self._owned.clear()
+        self._ours.clear()
         if not self.strict:
             try:
                 self.state = state_of(self.fold, events, instant, owned=self.owns)
@@ -90,19 +91,16 @@ class LiveView:
     def forget(self) -> None:
         """Own nothing and count nothing until the next `load`."""
         self.shards = frozenset()
-        self._owned.clear()
+        self._ours.clear()
         self.state = ViewState(self.fold, 0)
 
     def owns(self, key: str) -> bool:
         """Whether a key belongs to our shards."""
-        known = self._owned.get(key)
-        if known is None:
-            known = self._owned[key] = shard_of(key) in self.shards
-        return known
+        return shard_of(key) in self.shards
 
     def misses(self, key: str) -> bool:
         """Whether a key is ours and in no window."""
-        return shard_of(key) in self.shards and key not in self.state.keys
+        return self.owns(key) and key not in self.state.keys
 
     def expire(self, stored: Mapping[str, Mapping[str, Value]]) -> None:
         """Count those of the keys (agent_id → features as they stand online) as changed that are not stored as empty windows."""
@@ -114,15 +112,17 @@ class LiveView:
         """Take one event of the tail, of revision 1 and not retracted.
 
         Raises:
-            ValueError: In `strict`, a measure lies outside its declared range.
+            ValueError: In `strict`, a measure of an event that counts for a key of ours lies outside its declared range.
 
         """
         ts, project = row[_TS], row[_PROJECT]
+        keys = self._ours_of(project)
+        if not keys:  # of several workers most events are another's: they end here
+            return
         contribution = self._contribution(ts, project, self._columns_of(row))
         if contribution is not None:
-            for key in keys_of(self.view.agent, project):
-                if self.owns(key):
-                    self.state.add(key, ts, row[_EVENT_ID], contribution)
+            for key in keys:
+                self.state.add(key, ts, row[_EVENT_ID], contribution)
 
     def repair(self, places: Iterable[tuple[str | None, int]], read: ReadSpan) -> None:
         """Sum the tiles again that hold these places (project, occurred_at), from the log as it is known now."""
@@ -134,7 +134,7 @@ class LiveView:
             if self.view.longest.leave(ts) <= instant:
                 continue
             ahead = ahead or ts > instant
-            days.setdefault(ceil_to(min(ts, instant), whole), set()).update(filter(self.owns, keys_of(self.view.agent, project)))
+            days.setdefault(ceil_to(min(ts, instant), whole), set()).update(self._ours_of(project))
         for end, keys in days.items():
             self._sum_anew(end, keys, read(end - whole, min(end, instant)))
         if ahead:
@@ -142,7 +142,7 @@ class LiveView:
             for project, event_id, ts, *values in read(instant, None):
                 contribution = self._contribution_or_none(ts, project, values)
                 if contribution is not None:
-                    for key in filter(self.owns, keys_of(self.view.agent, project)):
+                    for key in self._ours_of(project):
                         self.state.add(key, ts, event_id, contribution)
 
     def again(self, keys: Iterable[str]) -> None:
@@ -165,6 +165,12 @@ class LiveView:
                 self.strict = True
                 raise
         return packed
+
+    def _ours_of(self, project: str | None) -> tuple[str, ...]:
+        keys = self._ours.get(project)
+        if keys is None:
+            keys = self._ours[project] = tuple(filter(self.owns, keys_of(self.view.agent, project)))
+        return keys
 
     def _contribution(self, ts: int, project: str | None, values: Sequence[Any]) -> Contribution | None:
         for position, name, low, high in self._ranges if self.strict else ():

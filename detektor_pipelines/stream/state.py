@@ -219,6 +219,8 @@ class ViewState:
         before, self.instant = self.instant, instant
         # 1. Of each window, the tiles with before < bucket + size <= instant leave; each does so once, since instants only rise.
         for hop in self.hops:
+            if ceil_to(before + 1, hop.size) > instant:
+                continue  # buckets and sizes are multiples of the hop, and none has passed: what most advances find
             for window in hop.windows:
                 for bucket in _between(hop, before - window.size, instant - window.size):
                     self._leave(hop, window, bucket)

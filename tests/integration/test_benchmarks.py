@@ -40,26 +40,39 @@ def test_a_backfill_through_dagster_publishes_the_same() -> None:
     assert found["dagster_s"] > found["dagster_engine_s"] > 0
 
 
+FIGURES = {
+    "bench_ingest.py": "append_s",
+    "bench_startup.py": "help_s",
+    "bench_backup.py": "first_read_s",
+    "bench_hook.py": "quick_call_p50_ms",
+    "bench_dagster.py": "ours_range_s",
+    "bench_online_write.py": "rows_per_second",
+    "live.py": "p99_ms",
+    "bench_stream.py": "log_end_events_s",
+    "serving.py": "requests_per_second",
+    "bench_report.py": "report_mb",
+    "bench_operating.py": "online_s",
+}
+"""Of each benchmark that no other test here runs, something that it measures."""
+
+
 @pytest.mark.long
-@pytest.mark.parametrize(
-    ("script", "arguments", "figure"),
-    [
-        ("bench_ingest.py", ("no-such-log.jsonl", "--events", "3000", "--turns", "1"), "append_s"),
-        ("bench_startup.py", ("--turns", "1"), "help_s"),
-        ("bench_backup.py", ("--events", "3000", "--encrypt"), "first_read_s"),
-        ("bench_hook.py", ("--turns", "2"), "quick_call_p50_ms"),
-        ("bench_dagster.py", ("--days", "2"), "ours_range_s"),
-        ("bench_online_write.py", ("--agents", "20", "--turns", "1"), "rows_per_second"),
-        ("live.py", ("--seconds", "2", "--history", "3000", "--rate", "20"), "p99_ms"),
-        ("bench_stream.py", ("--history", "3000", "--keys", "50", "--burst", "500", "--workers", "2", "--seconds", "1"), "log_events_s"),
-        ("serving.py", ("--requests", "40", "--seconds", "0.5", "--turns", "1"), "requests_per_second"),
-        ("soak_serving.py", ("--minutes", "0.1", "--share", "0.3"), "requests"),
-        ("bench_report.py", ("--events", "3000", "--projects", "2", "--turns", "1"), "report_mb"),
-        ("bench_operating.py", ("--events", "3000", "--days", "3", "--no-browser"), "online_s"),
-    ],
-)
-def test_the_others_run(script: str, arguments: tuple[str, ...], figure: str) -> None:
-    assert figures(script, *arguments)[figure]
+@pytest.mark.parametrize(("script", "figure"), FIGURES.items())
+def test_the_others_run(script: str, figure: str, tmp_path: Path) -> None:
+    """As `make bench QUICK=1` runs them."""
+    done = subprocess.run(
+        [sys.executable, BENCHMARKS / "run_all.py", "--quick", "--only", script, "--results", tmp_path],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads((tmp_path / "all.json").read_text(encoding="utf-8"))[script][figure]
+
+
+@pytest.mark.long
+def test_the_soak_runs() -> None:
+    assert figures("soak_serving.py", "--minutes", "0.1", "--share", "0.3")["requests"]
 
 
 @pytest.mark.long
@@ -68,7 +81,7 @@ def test_ours_beside_the_others_computes_the_same(tmp_path: Path) -> None:
     found = figures("side_by_side.py", "--quick", "--events", "3000", "--agents", "50", "--results", str(tmp_path))
     (size,) = found["windows"].values()
     assert size["unlike_ours"]["duckdb"]["rows_compared"] == size["ways"]["pandas"]["rows"] == size["ways"]["ours"]["rows"] > 500
-    assert {each.name for each in tmp_path.iterdir()} == {"side_by_side.json", "windows.svg", "feast.svg"}
+    assert {each.name for each in tmp_path.iterdir()} == {"side_by_side.json", "windows.svg", "feast.svg", "performance.md"}
 
 
 @pytest.mark.long
@@ -100,8 +113,14 @@ def test_bytes_of_a_history_are_as_the_capacity_model_predicts(servers: Settings
         assert here / 1.5 < model < here * 1.5, name
 
 
-def test_every_benchmark_has_its_section() -> None:
+def test_every_benchmark_has_its_section_and_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import run_all
+
     readme = (BENCHMARKS / "README.md").read_text(encoding="utf-8")
+    assert {script.name for script in BENCHMARKS.glob("bench_*.py")} | {"live.py", "serving.py", "training.py"} == {
+        each.script for each in run_all.RUNS
+    }
     assert [script.name for script in BENCHMARKS.glob("bench_*.py") if f"benchmarks/{script.name}" not in readme] == []
 
 

@@ -36,7 +36,7 @@ import math
 import struct
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
 
@@ -87,6 +87,11 @@ class Layout:
     def names(self) -> tuple[str, ...]:
         """The features' names, in packed order."""
         return tuple(name for name, _ in self.fields)
+
+    @cached_property
+    def kinds(self) -> tuple[Kind, ...]:
+        """Their kinds."""
+        return tuple(kind for _, kind in self.fields)
 
     @cached_property
     def texts(self) -> tuple[str, ...]:
@@ -155,17 +160,16 @@ def pack(layout: Layout, row: Unpacked) -> bytes:
         ValueError: A value that its kind cannot hold (a NaN, an integer beyond 64 bits), or an instant beyond the year 2255.
 
     """
+    numbers: list[Any] = list(map(row.values.get, layout.names))
     nulls = 0
-    numbers: list[int | float] = []
-    for position, (name, kind) in enumerate(layout.fields):
-        value = row.values.get(name)
+    for position, (kind, value) in enumerate(zip(layout.kinds, numbers, strict=True)):
         if value is None:
             nulls |= 1 << position
+            numbers[position] = 0
         elif kind == "text":
-            value = _hashed(_encoded(name, value))
-        elif isinstance(value, str) or not math.isfinite(value):
-            raise _not_finite(name)
-        numbers.append(0 if value is None else float(value) if kind == "float64" else value)
+            numbers[position] = _hashed(_encoded(layout.names[position], value))
+        elif value.__class__ is not int and (isinstance(value, str) or not math.isfinite(value)):
+            raise _not_finite(layout.names[position])
     _check_instants(row.as_of, row.created_at, row.event_timestamp)
     try:
         body = layout.body.pack(*numbers)

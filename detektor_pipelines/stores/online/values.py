@@ -502,7 +502,8 @@ def look_calls(project: str, view: StoredView, agent_ids: Sequence[str], before_
     Negative positions are of those that have no value, positive ones of values without a snapshot that are true before `before_us`.
     `cluster`: one call for each agent_id, as each key has a slot of its own.
     """
-    names = [value_key(project, view, agent_id) for agent_id in agent_ids]
+    prefix = f"{version_prefix(project, view)}:"
+    names = [prefix + agent_id for agent_id in agent_ids]
     arguments = [str(view.layout.size), str(before_us)]
     return [(_LOOK, len(some), [*some, *arguments]) for some in ([[name] for name in names] if cluster else filter(None, [names]))]
 

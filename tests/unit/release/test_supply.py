@@ -33,7 +33,9 @@ def load() -> Any:
 def test_a_lock_is_read_whole(tmp_path: Path) -> None:
     (tmp_path / "lock.txt").write_text(LOCK)
     assert load().locked(tmp_path / "lock.txt") == {"odd": ("1.0", frozenset(["a" * 64])), "plain-name": ("2", frozenset(["b" * 64]))}
-    assert len(load().locked()) == len(re.findall(r"^[a-z].*==", (ROOT / "requirements.txt").read_text(), re.MULTILINE)) > 200
+    texts = [(ROOT / name).read_text() for name in ("requirements.txt", "supply/spark.txt")]
+    assert len(load().locked()) == sum(len(re.findall(r"^[a-z].*==", text, re.MULTILINE)) for text in texts) > 200
+    assert {"pyspark", "py4j", "dagster"} <= load().locked().keys()
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,10 @@ def test_the_wheel_holds_every_file_of_the_package_and_what_dagster_and_feast_re
     assert {"guard.lua", "agents.toml", "page.html", "py.typed", "0001_raw_log.py"} <= {name.rpartition("/")[2] for name in names}
     data = {name.partition("/data/")[2] for name in names if ".data/data/" in name}
     shared = [
-        f"{directory}/{file.name}" for directory in ("dagster_home", "feature_repo") for file in sorted((ROOT / directory).glob("*.*"))
+        f"{directory}/{file.name}"
+        for directory in ("dagster_home", "feature_repo")
+        for file in sorted((ROOT / directory).glob("*.*"))
+        if file.is_file()  # Dagster's pages make a directory there
     ]
     assert {f"share/detektor-features/{each}" for each in shared if not each.endswith("pyc")} == data
     assert not [name for name in names if name.startswith(("tests", "docs", "docker"))]

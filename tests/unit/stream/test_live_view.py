@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -121,5 +122,12 @@ def test_keys_of_others_are_neither_heard_nor_repaired() -> None:
     repair(view, [happened("a", HOUR), happened("c", HOUR), happened("d", -HOUR)], happened("c", HOUR), happened("d", -HOUR))
     view.state.advance(NOW + DAY)
     assert set(view.state.keys) == {key for key in KEYS if shard_of(key) == mine and not key.endswith("@q")}
+    view.strict = True
+    unheard_of = happened("e", HOUR, "q", issues=-1)
+    view.hear(row(unheard_of))  # another's to refuse
+    with pytest.raises(ValueError, match="issues_found is -1"):
+        view.hear(row(dataclasses.replace(unheard_of, project="p")))
     view.forget()
     assert not view.owns(f"{AGENT}@p")
+    view.hear(row(happened("f", HOUR)))
+    assert not view.state.keys
