@@ -117,6 +117,11 @@ class Draw:
         return f"DE{check:02}{account}"
 
 
+def _polish_account(draw: Draw) -> str:
+    account = draw.of(DIGITS, 24)
+    return f"{98 - int(account + '252100') % 97:02} " + " ".join(account[at : at + 4] for at in range(0, 24, 4))
+
+
 def _luhn(digits: str) -> bool:
     return sum(int(sign) if place % 2 == 0 else sum(divmod(2 * int(sign), 10)) for place, sign in enumerate(reversed(digits))) % 10 == 0
 
@@ -283,6 +288,38 @@ _CREDENTIALS: Final[dict[str, Callable[[Draw], tuple[str, str]]]] = {
     "said, quoted": _of('he told me the password "{}"', Draw.password),
     "credentials": _of("credentials: svc/{}", Draw.password),
     "pwd": _of("uid=sa;pwd={}", Draw.password),
+    "langsmith": _of("{}", lambda draw: f"lsv2_pt_{draw.of(HEX, 32)}_{draw.of(HEX, 10)}"),
+    "planetscale": _prefixed("pscale_tkn_", 43, URLSAFE),
+    "1password": _of("{}", lambda draw: "A3-" + "-".join(draw.of(UPPER + DIGITS, length) for length in (6, 11, 5, 5, 5))),
+    "airtable": _of("{}", lambda draw: f"pat{draw.of(MIXED, 14)}.{draw.of(HEX, 64)}"),
+    "hash of postgresql": _of("rolpassword md5{}", lambda draw: draw.of(HEX, 32)),
+    "element": _of("<server><id>x</id><password>{}</password></server>", Draw.password),
+    "attribute": _of('<add key="SmtpPassword" value="{}" />', Draw.password),
+    "value beside its name": _of("- name: DB_PASSWORD\n  value: {}", Draw.password),
+    "default of a variable": _of('variable "db_password" {{\n  default = "{}"\n}}', Draw.password),
+    "argument": _of("define('DB_PASSWORD', '{}');", Draw.password),
+    "argument, fallback": _of("os.environ.get('DB_PASS', '{}')", Draw.password),
+    "arguments, user and password": _of("requests.get(url, auth=('acme', '{}'))", Draw.password),
+    "constant": _of('#define WIFI_PASSWORD "{}"', Draw.password),
+    "sql, identified by": _of("ALTER USER app IDENTIFIED BY '{}'", Draw.password),
+    "sql, function": _of("SET PASSWORD FOR app = PASSWORD('{}')", Draw.password),
+    "option of a java tool": _of("keytool -list -keystore a.jks -storepass {}", Draw.password),
+    "option -P": _of("sqlcmd -S db -U sa -P {}", Draw.password),
+    "httpie": _of("http -a acme:{} https://x.example", Draw.password),
+    "smb": _of("//srv/share -U acme%{}", Draw.password),
+    "sudo": _of("echo {} | sudo -S apt-get update", Draw.password),
+    "chpasswd": _of("echo 'acme:{}' | sudo chpasswd", Draw.password),
+    "htpasswd, given": _of("htpasswd -bc .htpasswd acme {}", Draw.password),
+    "redis, configured": _of("requirepass {}", Draw.password),
+    "pgpass": _of("db.example:5432:app:acme:{}", Draw.password),
+    "cookie, curl": _of("curl -b 'PHPSESSID={}' http://x", lambda draw: draw.of(LOWER + DIGITS, 26)),
+    "wifi": _of('network={{ ssid="x" psk="{}" }}', Draw.password),
+    "said, of something": _of("the password for staging is {} now", Draw.password),
+    "said, spanish": _of("la contraseña es {}", Draw.password),
+    "said, french": _of("le mot de passe est {}", Draw.password),
+    "said, polish": _of("hasło do bazy to {}", Draw.password),
+    "creds": _of("creds: acme / {}", Draw.password),
+    "pin": _of("PIN: {}", lambda draw: draw.of(DIGITS, 6)),
 }
 
 _PERSONAL: Final[dict[str, Callable[[Draw], tuple[str, str]]]] = {
@@ -307,6 +344,34 @@ _PERSONAL: Final[dict[str, Callable[[Draw], tuple[str, str]]]] = {
     "passport": _of("passport {} of hers", lambda draw: f"{draw.of(UPPER, 2)}{draw.of(DIGITS, 7)}"),
     "ipv4": _of("from {} again", lambda draw: f"203.0.{draw.number(1, 255)}.{draw.number(10, 255)}"),
     "ipv6": _of("peer {}", lambda draw: f"2001:db8:{draw.of(HEX, 4)}::{draw.of(HEX, 4)}:{draw.of(HEX, 4)}"),
+    "cvv": _of("cvv: {}", lambda draw: draw.of(DIGITS, 3)),
+    "card, of few digits": _of("card {}", lambda _: " ".join(["4111", *["1111"] * 3])),
+    "account, polish": _of("nr konta {} w banku", _polish_account),
+    "personalausweis": _of("Personalausweis: {}", lambda draw: f"T{draw.of(DIGITS, 9)}"),
+    "nino": _of("NI number {}", lambda draw: f"QQ {draw.number(10, 99)} {draw.number(10, 99)} {draw.number(10, 99)} C"),
+    "passport in json": _of('"passport_number": "{}"', lambda draw: f"{draw.of(UPPER, 2)}{draw.of(DIGITS, 7)}"),
+    "birth": _of('"date_of_birth": "{}"', lambda draw: f"19{draw.number(50, 99)}-0{draw.number(1, 9)}-{draw.number(10, 28)}"),
+    "birth, german": _of("geboren am {}", lambda draw: f"{draw.number(1, 28)}. Mai 19{draw.number(50, 99)}"),
+    "e-mail in a url": _of("/login?user={}%40example.org", Draw.login),
+    "e-mail, spelt": _of("write to {} [at] example [dot] org", Draw.login),
+    "account on an address": _of("scp a.tgz {}@10.0.0.5:/tmp", Draw.login),
+    "phone, french": _of("06 12 {} 78", lambda draw: f"{draw.number(10, 99)} {draw.number(10, 99)}"),
+    "phone, dots": _of("415.555.{}", lambda draw: draw.of(DIGITS, 4)),
+    "owner of a file": _of("-rw-r--r-- 1 {} staff 812 Jan  2 10:11 a.py", Draw.login),
+    "id": _of("uid=1000({}) gid=1000(staff)", Draw.login),
+    "user in the environment": _of("USER={}", Draw.login),
+    "sshd": _of("Accepted publickey for {} from somewhere port 22", Draw.login),
+    "passwd": _of("acme:x:1000:1000:{},,,:/bin/bash", lambda draw: f"{draw.given()} {draw.family()}"),
+    "blame": _of("^a1b2c3d4 ({} 2026-01-02 10:11:12 +0100  4) x = 1", lambda draw: f"{draw.given()} {draw.family()}"),
+    "git's configuration": _of('git config user.name "{}"', lambda draw: f"{draw.given()} {draw.family()}"),
+    "last name in json": _of('{{"lastName": "{}"}}', Draw.family),
+    "name with a title": _of("ask Frau {} first", Draw.family),
+    "dear": _of("Dear {},", lambda draw: f"{draw.given()} {draw.family()}"),
+    "known first name": _of("we met Katarzyna {} there", Draw.family),
+    "mention": _of("thanks @{} for it", Draw.login),
+    "street in json": _of('{{"street": "{} 7", "zip": "00-001"}}', lambda draw: draw.choice(["Zmyślona", "Wymyślona", "Nieznana"])),
+    "street, dutch": _of("{} 70, 1012 LM Amsterdam", lambda draw: draw.choice(["Zomaar", "Nergens", "Bedacht"])),
+    "box": _of("P.O. Box {}", lambda draw: draw.of(DIGITS, 4)),
     "mac": _of("nic {} up", lambda draw: ":".join(draw.of(HEX, 2) for _ in range(6))),
     "home, linux": _of("open /home/{}/work/a.py", Draw.login),
     "home, mac": _of('File "/Users/{}/work/a.py", line 3', Draw.login),
@@ -360,6 +425,14 @@ _BENIGN: Final[dict[str, Callable[[Draw], str]]] = {
     "model": lambda _: "claude-opus-4-20250514 and gpt-5.1-codex-max-high answered",
     "diff": lambda draw: f"@@ -{draw.number(1, 99)},7 +{draw.number(1, 99)},9 @@ def mask(text: str) -> str:",
     "css": lambda _: "color: #ff00aa; grid-template-columns: repeat(auto-fill, minmax(120px, 1fr));",
+    "listing": lambda draw: f"drwxr-xr-x 2 root root {draw.number(1000, 9999)} Mar  3 10:11 src",
+    "network": lambda draw: f"10.{draw.number(1, 255)}.16.0/20 is the range",
+    "pins": lambda draw: f"GPIO pin {draw.number(10, 40)}, pin the version to 1.{draw.number(1, 9)}.0",
+    "call with a name": lambda _: 'monkeypatch.setenv("DETEKTOR_NOW", "2026-03-08"); headers.set("Content-Type", "text/plain")',
+    "manifest": lambda _: "- name: LOG_LEVEL\n  value: debug2026",
+    "titles": lambda _: "name: Upload Release Asset; Dear Team, New York is Red Hat's; Anna's tests pass",
+    "settings of passwords": lambda _: "password_min_length: 12, password hashing uses sha256, PASSWORD_RESET_URL=/reset",
+    "decorator": lambda _: "@pytest.fixture(scope='session') by @dataclass(frozen=True)",
     "kebab": lambda _: "see docs/decisions/how-the-long-kebab-names-are-made-and-kept.md",
 }
 
