@@ -71,11 +71,11 @@ _PREFIXES: Final = tuple(
     "phc_ phx_ sbp_ sb_secret_ re_ xkeysib- xsmtpsib- mlsn. oy2 ops_eyJ tskey- waka_ bkua_ CCIPAT_ AKCp pat-na1- pat-eu1- patch_ cmVmdGtu "
     "tfp_ cio_ key- sk- pk- rk- sk_ pk_ rk_ eyJ EAA dG9rOg doppler_ vercel_ okta_ ion_ jina_ tvly- fc- nvapi- esh_ whs_ rnd_ sgp_ PRIVATE- "
     "apify_api_ A3T AROA AIDA ICA flb_ FLWSECK FLWPUBK asst- ddp_ keytab_ dsapi_ sl. secret-token: v1.0- lsv2_ pscale_ scauth_ duffel_ fio-u- "
-    "p8e- A3- API- CLOJARS_ EZAK EZTK xoxe. s-s4t2 GR1348941 glffct- glimt- sm_aat_ sm_pat_ sm_sat_ sk_prod_ rk_prod_ HRKU- ico- shippo_".split()
+    "p8e- A3- API- CLOJARS_ EZAK EZTK xoxe. s-s4t2 GR1348941 glffct- glimt- sm_aat_ sm_pat_ sm_sat_ sk_prod_ rk_prod_ HRKU- ico- shippo_ sdk-".split()
 )
 """How keys of well-known services begin. What follows must look drawn at random: a digit and eight characters at least."""
 
-_ALSO_NAMES: Final = frozenset("sk- pk- rk- sk_ pk_ rk_ re_ fc- sl. ICA ion_ esh_ whs_ key- secret_ API- ico-".split())
+_ALSO_NAMES: Final = frozenset("sk- pk- rk- sk_ pk_ rk_ re_ fc- sl. ICA ion_ esh_ whs_ key- secret_ API- ico- sdk-".split())
 """Of these: also how names of one's own begin."""
 
 _IDS: Final = tuple(
@@ -211,7 +211,7 @@ def _is_secret_part(part: str, before: str) -> bool:
         )
     if len(part) in {34, 38} and part[:2] in {"SK", "AC"} and _HEX.issuperset(part[2:]):
         return True
-    if about and len(part) >= 20 and _is_mixed(part):
+    if about and len(part) >= 20 and (_is_mixed(part) or _is_encoded(part)):
         return True
     return _is_random(part, least=_WORD_START if about else 20)
 
@@ -221,6 +221,18 @@ def _is_mixed(part: str) -> bool:
     plain = _SEPARATORS.sub("", part)
     digits = sum(map(_DIGITS.__contains__, plain[:256]))
     return 4 <= digits < min(len(plain), 256) and len(part) - len(plain) <= len(part) // 10 and _changes(plain[:256]) >= 0.25
+
+
+def _is_encoded(part: str) -> bool:
+    """Base64 of a text: few digits, but no words either."""
+    plain = part[:512]
+    return (
+        len(plain) >= 40
+        and plain.isalnum()
+        and plain.lower() != plain != plain.upper()
+        and not _LOWER_RUNS.search(plain)
+        and _changes(plain) >= 0.3
+    )
 
 
 def _word(match: re.Match[str], text: str) -> str | None:
@@ -404,6 +416,10 @@ def _near(match: re.Match[str], text: str) -> str | None:
     digits = sum(map(_DIGITS.__contains__, value))
     if not 2 <= digits < len(value) or value.lower() in _NO_PASSWORDS or not any(map(str.isalpha, value)):
         return None
+    if text[match.start() : match.start() + 5] == "PASS:":  # what test runners print
+        return None
+    if "_" in value and value.lower() == value and value.replace("_", "").isalnum():  # a name of code
+        return None
     return f"{text[match.start() : start]}{SECRET}"
 
 
@@ -505,7 +521,7 @@ _AFTER_ALL: Final = (
     "tel",
     "phone",
     "call",
-    "mobile",
+    "mobil",
     "cell",
     "fax",
     "whatsapp",
@@ -629,6 +645,10 @@ def _known_name(match: re.Match[str], text: str) -> str | None:
     return f"<name>{text[match.end('person') : match.end()]}"
 
 
+def _known_first_name(match: re.Match[str], text: str) -> str | None:
+    return f"{text[match.start() : match.start('given')]}<name>" if match["given"].lower() in _GIVEN else None
+
+
 _GIVEN: Final = frozenset(
     "james john robert michael david william richard joseph thomas christopher daniel matthew anthony steven paul andrew joshua kenneth kevin "
     "brian george timothy ronald edward jason jeffrey ryan jacob gary nicholas eric jonathan stephen larry justin brandon benjamin samuel "
@@ -668,6 +688,9 @@ def _seed(match: re.Match[str], text: str) -> str | None:
 _CAPITAL: Final = "A-ZÀ-ÖØ-ÞĄĆĘŁŃÓŚŹŻ"
 _LETTER: Final = "a-zß-öø-ÿąćęłńóśźż"
 _LOCAL: Final = r"\w.%+-"
+_APART: Final = r"[\s\"'`()\[\],:={>@]"
+_MADE_UP: Final = r"(?P<value>(?=[^\s\"'`(),:;={}<>\[\]/\\.\d]{0,60}\d)[^\s\"'`(),:;={}<>\[\]/\\.]{6,64}+)(?![\w=(./\[])"
+"""A word as people make up passwords: with a digit, and without what code and paths are made of."""
 _VALUE: Final = r"[^\s\"'`,;&|]{4,}+"
 
 RULES: Final = (
@@ -712,11 +735,11 @@ RULES: Final = (
         (
             (
                 "pass", "pwd", "secret", "token", "key", "auth", "credential", "kennwort", "wachtwoord", "haslo", "hasło", "contrase", "senha",
-                "пароль", "lösenord", "heslo", "parola", "sess", "salt", "mnemonic", "pin", "psk",
+                "пароль", "lösenord", "heslo", "parola", "sess", "salt", "mnemonic", "pin", "psk", "pw",
             ),
             ("=", ":"),
         ),
-        rf"(?:(?P<strong>{_STRONG}|pwd|(?<![a-z])psk|mot de passe|credentials?|pass(?=[\"'\\]{{0,3}}\s{{0,4}}[:=]))"
+        rf"(?:(?P<strong>{_STRONG}|pwd|(?<![a-z])p(?:sk|w)(?![a-z])|mot de passe|credentials?|pass(?=[\"'\\]{{0,3}}\s{{0,4}}[:=]))"
         r"|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|signing[_-]?key|encryption[_-]?key|account[_-]?key|auth[_-]?key"
         r"|(?<=[_-])key|authorization|(?<=[_-])auth|session(?:[_-]?id|[_-]?key)|csrf|salt|mnemonic)"
         r"(?P<rest>[\w.-]{0,24}+)"
@@ -767,16 +790,16 @@ RULES: Final = (
     ),
     Rule(
         "password near its name",
-        (("passw", "passphrase", "passwort", "kennwort", "wachtwoord", "contrase", "mot de passe", "haslo", "hasło", "hasła", "hasłem", "haslem", "storepass", "keypass", "_pass", "senha", "parola"),),
-        r"(?:password|passwd|passphrase|passwor[dt]|kennwort|wachtwoord|contraseña|contrasena|mot de passe|has[lł](?:o|a|em)|(?:store|key|_)pass|senha|parola)\w{0,12}+"
-        r"(?:[\s\"'`(),:={>]{1,6}+[a-zà-ž]{1,10}+(?![\w.])){0,3}+[\s\"'`(),:={>]{1,6}+(?P<value>(?=[^\s\"'`(),:;={}<>\[\]/\\._\d]{0,60}\d)[^\s\"'`(),:;={}<>\[\]/\\._]{6,64}+)(?![\w=(./\[])",
+        (("passw", "passphrase", "kennwort", "wachtwoord", "contrase", "mot de passe", "haslo", "hasło", "hasła", "hasłem", "haslem", "storepass", "keypass", "pass", "senha", "parola", "pw"),),
+        r"(?:password|passwd|passphrase|passwor[dt]|kennwort|wachtwoord|contraseña|contrasena|mot de passe|has[lł](?:o|a|em)|(?:store|key|_|(?<![a-z]))pass(?![a-z])|senha|parola|(?<![a-z])pw(?![a-z]))\w{0,12}+"
+        rf"(?:{_APART}{{1,6}}+[a-zà-ž]{{1,10}}+(?={_APART})|[\"'\])]{{1,4}}+\.[a-z_]{{1,16}}+(?=\()){{0,3}}+{_APART}{{1,6}}+{_MADE_UP}",
         _near,
         folded=True,
     ),
     Rule(
         "user and password",
         (("creds", "credential", "log in", "login", "sign in", "account"), ("/", ":", "|")),
-        r"\b(?:creds?|credentials|log ?in(?: with| as)?|sign in(?: with| as)?|account):? [^\s/:|]{1,32} ?[/:|] ?(?P<value>(?=[^\s\"'`(),:;={}<>\[\]/\\._\d]{0,60}\d)[^\s\"'`(),:;={}<>\[\]/\\._]{6,64}+)(?![\w=(./\[])",
+        rf"\b(?:creds?|credentials(?: for [^\n:]{{1,24}}+)?|log ?in(?: with| as)?|sign in(?: with| as)?|account):? [^\s/:|]{{1,64}}+ ?[/:|] ?{_MADE_UP}",
         _near,
         folded=True,
     ),
@@ -812,15 +835,17 @@ RULES: Final = (
     ),
     Rule(
         "word of a command",
-        (("identified ", "requirepass", "masterauth", "chpasswd", "sudo -", "-stdin", "htpasswd ", "/user:", "-u ", "lftp ", "kinit", "/p:", "obscure ", "secret set", "openssl enc", "snmp"),),
+        (("identified ", "requirepass", "masterauth", "chpasswd", "sudo -", "-stdin", "htpasswd ", "/user:", "-u ", "lftp ", "kinit", "/p:", "obscure ", "secret ", "openssl enc", "snmp", "community ", "add_user ", "change_password ", "identify ", "superuser("),),
         r"\bidentified (?:with \S{1,40} )?by (?:password )?[\"']([^\"'\n]{4,256}+)"
         r"|\b(?:requirepass|masterauth)\s{1,3}[\"']?([^\s\"']{4,256}+)"
         r"|\becho (?:-n )?[\"']?(?:[\w.-]{1,32}:)?([^\s\"'|<>$:]{4,128}+)[\"']?\s{0,3}\|\s{0,3}(?:sudo -\w{0,3}s|(?:sudo )?chpasswd|kinit|[^\n|;&]{0,80}?--password-stdin)"
         r"|\bhtpasswd -\w{0,6}b\w{0,6} \S{1,128}+ (?:\S{1,64}+ )?([^\s>|]{4,128}+)"
         r"|\bnet use [^\n]{0,80}?/user:\S{1,64}+ ([^\s/][^\s]{3,128}+)"
         r"|(?<![\w-])-u [\"']?[\w.\\@-]{1,64}%([^\s\"'%]{4,128}+)"
-        r"|\bxfreerdp\b[^\n|;&]{0,80}?/p:([^\s\"']{4,128}+)|\brclone obscure ([^\s\"']{4,128}+)|\bsecret set \S{1,64}+ (?:--body|-b)[ =][\"']?([^\s\"']{4,128}+)"
+        r"|\bxfreerdp\b[^\n|;&]{0,80}?/p:([^\s\"']{4,128}+)|\brclone obscure ([^\s\"']{4,128}+)|\bsecret set [^\n|;&]{1,80}?(?:--body|--value|-b)[ =][\"']?([^\s\"']{4,128}+)"
         r"|\bopenssl enc [^\n|;&]{0,80}?-k ([^\s\"']{4,128}+)|\bsnmp\w{2,8} [^\n|;&]{0,40}?-c ([^\s\"']{4,128}+)"
+        r"|\b(?:printf|echo(?: -n)?) [\"']([^\s\"'|<>$]{4,128}+)[\"']\s{0,3}\|\s{0,3}\w{2,12} secret\b|\bsecret [057] (\S{4,128}+)|\br[ow]community (\S{4,128}+)"
+        r"|\brabbitmqctl (?:add_user|change_password) \S{1,64}+ (\S{4,128}+)|\bnickserv identify (\S{4,128}+)|superuser\((?:[\"'][^\"'\n]{1,64}+[\"'], ?){1,2}[\"']([^\"'\n]{4,128}+)"
         r"|\blftp\b[^\n|;&]{0,40}?-u ?[\"']?[^\s,]{1,64},([^\s\"']{4,128}+)",
         _argument,
         folded=True,
@@ -875,7 +900,7 @@ RULES: Final = (
     Rule(
         "home directory",
         (("/home", "/users", "\\users", "\\home"),),
-        r"(?:(?<![\w.])(?:/(?:var|export|usr|mnt/\w|\w))?/home|/Users|(?<=[A-Za-z]:)/users|(?<=[A-Za-z]:)\\{1,4}[Uu]sers|(?<=[\\/])\\Users|(?<=\w)\\{1,2}home(?=\\))[/\\]{1,4}"
+        r"(?:(?<![\w.])(?:/(?:var|export|usr|data|nfs|net|srv|storage|mnt/\w{1,16}|\w))?/home|/Users|(?<=[A-Za-z]:)/users|(?<=[A-Za-z]:)\\{1,4}[Uu]sers|(?<=[\\/])\\Users|(?<=\w)\\{1,2}home(?=\\))[/\\]{1,4}"
         r"(?P<user>[^/\\\s\"'`:,;)<>\]}*|$]{1,64}+(?:(?: [^/\\\s\"'`:,;)<>\]}|]{1,40}+){1,2}(?=[/\\]))?)",
         _home,
         named=True,
@@ -910,6 +935,13 @@ RULES: Final = (
     ),
     Rule("account of a bank", (), r"[A-Z](?<![\w-].)[A-Z]\d{2}(?:[ -]?[A-Z0-9]{4}){2,7}(?:[ -]?[A-Z0-9]{1,4})?(?![\w-])", _iban),
     Rule(
+        "account of a bank in small letters",
+        (("iban",),),
+        r"(?<![\w-])[a-z]{2}\d{2}(?:[ -]?[a-z0-9]{4}){2,7}(?:[ -]?[a-z0-9]{1,4})?(?![\w-])",
+        _iban,
+        folded=True,
+    ),
+    Rule(
         "national number",
         (("ssn", "pesel", "passport", "passeport", "nino", "insurance n", "ni number", "steuer", "bsn", "cpf", "dni", "nif", "curp", "aadhaar", "personnummer", "dowod", "dowód", "national id", "tax id", "nip", "ausweis", "curité sociale", "curite sociale", "nhs n", "codice fiscale", "reisepass", "regon", "mrn", "imei", "tfn", "versicherungsn", "id card", "identity card", "licence n", "license n", "prawo jazdy"),),
         r"\b(?:ssn|pesel|passport|passeport|reisepass|nino|national insurance|steuer-?id(?:nr)?|bsn|cpf|dni|nif|nip|curp|aadhaar|personnummer|dow[oó]d\w{0,8}(?: osobist\w{1,3})?|national id|tax id|(?:personal)?ausweis(?:nummer)?|ni number"
@@ -928,12 +960,13 @@ RULES: Final = (
     ),
     Rule("address of a machine", ((".",),), r"\d(?<![\w.-].)\d{0,2}\.(?:\d{1,3}\.){2}\d{1,3}(?![\w-]|\.\w)", _ip4),
     Rule("address of a machine, v6", ((":",),), r"[0-9A-Fa-f](?<![\w:.].)[0-9A-Fa-f]{0,3}(?::{1,2}[0-9A-Fa-f]{1,4}){2,7}(?![\w]|:\w)", _ip6),
+    Rule("address of a card, in threes", ((".",),), r"(?<![\w.-])(?=[0-9.]{0,13}[a-f])[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}(?![\w.-])", "<mac>", folded=True),
     Rule("address of a card", (("-",),), r"[0-9A-Fa-f](?<![\w-].)[0-9A-Fa-f](?:-[0-9A-Fa-f]{2}){5}(?![\w-])", "<mac>"),
     Rule(
         "person in a trailer",
-        (("author", "-by:", "commit", "from:", "assignee", "contact", "name:", 'name":', "name=", "user.name", "maintainer", "reviewer", "customer", "recipient", "sender", "holder"),),
-        rf"(?i:\b(?:author|commit(?:ter)?|(?:signed-off|co-authored|reviewed|acked|tested|reported|approved|suggested|helped)-by|from|assignee|contact|maintainer|reviewer|customer|recipient|sender"
-        rf"|(?:card|account)?[_ ]?holder|(?:full|user|first|last|real|author|display)?[_ ]?name)[\"']?\s{{0,3}}[:=]\s{{0,8}}[\"']?|user\.name[\"']?\s{{1,3}}[\"']?)"
+        (("author", "-by:", "commit", "from:", "assignee", "contact", "name:", 'name":', "name=", "user.name", "maintainer", "reviewer", "customer", "recipient", "sender", "holder", "owner", "assigned", "kunde", "bearbeiter", "autor", "klient", "przypisan", "nazwisko"),),
+        rf"(?i:\b(?:author|commit(?:ter)?|(?:signed-off|co-authored|reviewed|acked|tested|reported|approved|suggested|helped)-by|from|assignee|contact|maintainer|reviewer|customer|recipient|sender|owner|assigned to|kunde|bearbeiter(?:in)?|autor|klient|przypisan[oya] do|nazwisko"
+        rf"|(?:card|account)?[_ ]?holder|(?:full|user|first|last|real|author|display|customer|client|patient|employee|person|recipient|sender|owner)?[_ ]?name)[\"']?\s{{0,3}}[:=]\s{{0,8}}[\"']?|user\.name[\"']?\s{{1,3}}[\"']?)"
         rf"(?P<person>[{_CAPITAL}][{_LETTER}.'-]{{0,24}}+(?: [{_CAPITAL}][\w.'-]{{0,24}}+){{1,3}})(?=\s{{0,2}}[<(\"'\n,;]|\s{{0,2}}\Z)",
         _full_name,
     ),
@@ -952,9 +985,15 @@ RULES: Final = (
     Rule(
         "person with a title",
         (("mr", "ms.", "ms ", "dr.", "dr ", "prof", "herr", "frau", "pani ", "pana ", "monsieur", "madame", "señor", "dear ", "liebe", "drog", "szanown"),),
-        rf"\b(?:Mrs?\.?|Ms\.?|Dr\.?|Prof\.?|Herrn?|Frau|Pan[ia]|Monsieur|Madame|Señora?|(?:Dear|Liebe[rs]?|Drog[ia]|Szanown[ay])(?= [^\n,!:]{{2,40}}[,!:\n])) "
+        rf"\b(?:(?:(?:Mrs?\.?|Ms\.?|Dr\.?|Prof\.?|Herrn?|Frau|Pan[ia]|Monsieur|Madame|Señora?)(?: (?=(?:Dr|Prof)\.))?){{1,3}}|(?:Dear|Liebe[rs]?|Drog[ia]|Szanown[ay])(?= [^\n,!:]{{2,40}}[,!:\n])) "
         rf"(?P<person>[{_CAPITAL}][{_LETTER}]{{1,24}}+(?:[ -][{_CAPITAL}][{_LETTER}]{{1,24}}+)?)",
         _full_name,
+    ),
+    Rule(
+        "first name of who is spoken to",
+        (("hi ", "hello ", "hey ", "thanks ", "thank you", "cześć ", "hallo ", "dzięki ", "merci ", "danke "),),
+        rf"\b(?:Hi|Hello|Hey|Thanks|Thank you|Cześć|Hallo|Dzięki|Merci|Danke),? (?P<person>(?P<given>[{_CAPITAL}][{_LETTER}]{{2,11}}+))(?=[,!.\n]|\Z)",
+        _known_first_name,
     ),
     Rule(
         "person by a first name",

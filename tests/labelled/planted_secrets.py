@@ -319,6 +319,11 @@ _CREDENTIALS: Final[dict[str, Callable[[Draw], tuple[str, str]]]] = {
     "said, french": _of("le mot de passe est {}", Draw.password),
     "said, polish": _of("hasło do bazy to {}", Draw.password),
     "creds": _of("creds: acme / {}", Draw.password),
+    "typed into a page": _of("driver.find_element(By.ID, 'password').send_keys('{}')", Draw.password),
+    "argument, third": _of("User.objects.create_superuser('acme', 'a@example.org', '{}')", Draw.password),
+    "said, pw": _of("btw the staging pw is {}", Draw.password),
+    "key, base64 of text": _of("tls.key:  {}", lambda draw: base64.b64encode(draw.of(MIXED, 60).encode()).decode()),
+    "piped to a store": _of("printf '{}' | docker secret create db_password -", Draw.password),
     "pin": _of("PIN: {}", lambda draw: draw.of(DIGITS, 6)),
 }
 
@@ -366,6 +371,10 @@ _PERSONAL: Final[dict[str, Callable[[Draw], tuple[str, str]]]] = {
     "git's configuration": _of('git config user.name "{}"', lambda draw: f"{draw.given()} {draw.family()}"),
     "last name in json": _of('{{"lastName": "{}"}}', Draw.family),
     "name with a title": _of("ask Frau {} first", Draw.family),
+    "spoken to": _of("Hi {}, have a look", lambda draw: draw.choice(["Marek", "Tadeusz", "Zofia"])),
+    "owner": _of("owner: {}", lambda draw: f"{draw.given()} {draw.family()}"),
+    "iban, small": _of("iban: {}", lambda draw: draw.iban().lower()),
+    "mac, dots": _of("nic 001a.{}.4d5e", lambda draw: draw.of(HEX, 4)),
     "dear": _of("Dear {},", lambda draw: f"{draw.given()} {draw.family()}"),
     "known first name": _of("we met Katarzyna {} there", Draw.family),
     "mention": _of("thanks @{} for it", Draw.login),
