@@ -70,12 +70,13 @@ _PREFIXES: Final = tuple(
     "NRAK- NRJS- NRII- glc_ glsa_ sntrys_ sntryu_ dp.pt. dp.st. dp.ct. dt0c01. fo1_ fm1_ fm2_ ATATT3 ATCTT3 ATBB LTAI rubygems_ CFPAT- nfp_ "
     "phc_ phx_ sbp_ sb_secret_ re_ xkeysib- xsmtpsib- mlsn. oy2 ops_eyJ tskey- waka_ bkua_ CCIPAT_ AKCp pat-na1- pat-eu1- patch_ cmVmdGtu "
     "tfp_ cio_ key- sk- pk- rk- sk_ pk_ rk_ eyJ EAA dG9rOg doppler_ vercel_ okta_ ion_ jina_ tvly- fc- nvapi- esh_ whs_ rnd_ sgp_ PRIVATE- "
-    "apify_api_ A3T AROA AIDA ICA flb_ FLWSECK FLWPUBK asst- ddp_ keytab_ dsapi_ sl. secret-token: v1.0- lsv2_ pscale_ scauth_ duffel_ fio-u- "
-    "p8e- A3- API- CLOJARS_ EZAK EZTK xoxe. s-s4t2 GR1348941 glffct- glimt- sm_aat_ sm_pat_ sm_sat_ sk_prod_ rk_prod_ HRKU- ico- shippo_ sdk-".split()
+    "apify_api_ A3T AROA AIDA ICA flb_ FLWSECK FLWPUBK asst- ddp_ keytab_ dsapi_ sl. secret-token: v1.0- lsv2_pt_ lsv2_sk_ pscale_tkn_ "
+    "pscale_oauth_ pscale_pw_ scauth_ duffel_test_ duffel_live_ fio-u- p8e- CLOJARS_ EZAK EZTK xoxe. s-s4t2 GR1348941 glffct- glimt- sm_aat_ sm_pat_ "
+    "sm_sat_ sk_prod_ rk_prod_ HRKU- shippo_live_ shippo_test_".split()
 )
 """How keys of well-known services begin. What follows must look drawn at random: a digit and eight characters at least."""
 
-_ALSO_NAMES: Final = frozenset("sk- pk- rk- sk_ pk_ rk_ re_ fc- sl. ICA ion_ esh_ whs_ key- secret_ API- ico- sdk-".split())
+_ALSO_NAMES: Final = frozenset("sk- pk- rk- sk_ pk_ rk_ re_ fc- sl. ICA ion_ esh_ whs_ key- secret_".split())
 """Of these: also how names of one's own begin."""
 
 _IDS: Final = tuple(
@@ -151,7 +152,10 @@ _DIGITS: Final = frozenset("0123456789")
 _SEPARATORS: Final = re.compile("[-_.~]")
 _LOWER_RUNS: Final = re.compile("[a-z]{5,}")
 _PARTS: Final = re.compile("[^/=:]+")
-_AIRTABLE: Final = re.compile(r"pat\w{14}\.[0-9a-f]{64}")
+_SHAPES: Final = re.compile(
+    r"pat\w{14}\.[0-9a-f]{64}|A3-[A-Z0-9]{6}-(?:[A-Z0-9]{11}|[A-Z0-9]{6}-[A-Z0-9]{5})(?:-[A-Z0-9]{5}){3}|md5[0-9a-f]{32}"
+)
+"""Of Airtable, of 1Password, and PostgreSQL's of a password: told by nothing but their whole shape."""
 
 
 def _changes(word: str) -> float:
@@ -245,9 +249,7 @@ def _word(match: re.Match[str], text: str) -> str | None:
         return SECRET
     if len(word) >= 40 and ("/" in word or "+" in word) and _is_base64(word, before):
         return SECRET
-    if _AIRTABLE.fullmatch(word) or (
-        len(word) == 35 and word.startswith("md5") and _HEX.issuperset(word[3:])
-    ):  # PostgreSQL's of a password
+    if _SHAPES.fullmatch(word):
         return SECRET
     if "atlasv1" in word or (word.count(".") == 2 and len(word) >= 50 and _is_random(word.replace(".", ""), least=50)):
         return SECRET
@@ -372,23 +374,9 @@ def _scheme(match: re.Match[str], text: str) -> str | None:
     return f"{text[match.start() : start]}{SECRET}"
 
 
-_TELLING: Final = (
-    *(
-        "pass",
-        "pwd",
-        "kennwort",
-        "wachtwoord",
-        "haslo",
-        "hasło",
-        "contrase",
-        "senha",
-        "secret",
-        "token",
-        "session",
-        "cookie",
-        "authorization",
-    ),
-    *("api_key", "api-key", "apikey", "auth_key", "access_key", "private_key"),
+_TELLING: Final = tuple(
+    "pass pwd kennwort wachtwoord haslo hasło contrase senha secret token session cookie authorization api_key api-key apikey auth_key "
+    "access_key private_key".split()
 )
 
 
@@ -476,7 +464,8 @@ def _local_address(match: re.Match[str], _text: str) -> str | None:
 
 _SERVICES: Final = frozenset(
     "runner user users node ubuntu vscode codespace shared public app root you username me name yourname your-username your_username "
-    "someuser someone default guest docker staff wheel sudo adm daemon nobody nogroup postgres redis mysql www-data nginx git bin sys circleci vagrant ec2-user linuxbrew foo example jovyan claude agent code project all "
+    "someuser someone default guest docker staff wheel sudo adm daemon nobody nogroup postgres redis mysql www-data nginx git bin sys "
+    "circleci vagrant ec2-user linuxbrew foo example jovyan claude agent code project all "
     "default defaultuser0 user-name x y".split()
 )
 """Names of home directories that are no person's."""
@@ -512,6 +501,7 @@ def _owner(match: re.Match[str], text: str) -> str | None:
 
 
 def _account(match: re.Match[str], _text: str) -> str | None:
+    """A person's line of /etc/passwd: its login, and the full name."""
     if not 1_000 <= int(match["id"]) < 60_000 or match["user"] in _SERVICES:
         return None
     return f"{USER}:x:{match['id']}:{match['id']}:"
@@ -626,7 +616,8 @@ _NO_NAMES: Final = frozenset(
     "model bot user users system tool tools api all each every both no new old first last next team continuous integration type script "
     "python java rust go node react next visual studio sonnet opus haiku gemini google copilot microsoft anthropic assistant build "
     "server client error file files main sub task tasks step phase part section i we you he she it they feb mar apr may jun jul aug sep oct nov "
-    "dec january february march april june july august september october november december der die das ein eine sir madam release update".split()
+    "dec january february march april june july august september october november december der die das ein eine sir madam release update platform data "
+    "engineering product security support".split()
 )
 
 
@@ -768,7 +759,7 @@ RULES: Final = (
         "short option",
         ((" -p", " -a", " -w"), ("mysql", "mariadb", "sshpass", "twine", "docker login", "redis-cli", "mongo", "ldap", "htpasswd", "7z", "zip", "az ", "sqlcmd", "bcp ", "ipmitool", "http")),
         r"\b(?:mysql(?:dump|admin|import)?|mariadb|sshpass|twine|docker login|redis-cli|mongo(?:sh|dump)?|ldap\w{1,8}|htpasswd|7z|zip|unzip|az|sqlcmd|bcp|ipmitool|https?(?= -a ))\b"
-        rf"[^\n|;&]{{0,80}}?\s-(?i:p|a|w)\s?[\"']?(?:[\w.-]{{1,32}}:)?(?P<value>{_VALUE})",
+        rf"[^\n|;&]{{0,80}}?\s-(?:p|a|w)\s?(?!\d{{1,5}}(?!\S))[\"']?(?:[\w.-]{{1,32}}:)?(?P<value>{_VALUE})",
         _short_flag,
         folded=True,
     ),
@@ -790,8 +781,8 @@ RULES: Final = (
     ),
     Rule(
         "password near its name",
-        (("passw", "passphrase", "kennwort", "wachtwoord", "contrase", "mot de passe", "haslo", "hasło", "hasła", "hasłem", "haslem", "storepass", "keypass", "pass", "senha", "parola", "pw"),),
-        r"(?:password|passwd|passphrase|passwor[dt]|kennwort|wachtwoord|contraseña|contrasena|mot de passe|has[lł](?:o|a|em)|(?:store|key|_|(?<![a-z]))pass(?![a-z])|senha|parola|(?<![a-z])pw(?![a-z]))\w{0,12}+"
+        (("pass", "pw", "kennwort", "wachtwoord", "contrase", "haslo", "hasla", "haslem", "hasło", "hasła", "hasłem", "senha", "parola"),),
+        r"(?:password|passwd|passphrase|passwor[dt]|kennwort|wachtwoord|contraseña|contrasena|mot de passe|has[lł](?:o|a|em)|(?:store|key|_)pass(?![a-z])|(?<![a-z])pass(?=\s{0,2}[\"':=])|senha|parola|(?<![a-z])pw(?![a-z]))\w{0,12}+"
         rf"(?:{_APART}{{1,6}}+[a-zà-ž]{{1,10}}+(?={_APART})|[\"'\])]{{1,4}}+\.[a-z_]{{1,16}}+(?=\()){{0,3}}+{_APART}{{1,6}}+{_MADE_UP}",
         _near,
         folded=True,
@@ -924,7 +915,7 @@ RULES: Final = (
     Rule(
         "line of passwd",
         ((":x:",),),
-        r"(?m)^(?P<user>[a-z_][\w.-]{0,31}+):x:(?P<id>\d{1,10}):\d{1,10}:(?P<said>[^:\n]{0,128})(?=:)",
+        r"(?m)^(?P<user>[a-z_][\w.-]{0,31}+):x:(?P<id>\d{1,10}):\d{1,10}:[^:\n]{0,128}+(?=:)",
         _account,
     ),
     Rule(

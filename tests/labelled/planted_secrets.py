@@ -270,6 +270,7 @@ _CREDENTIALS: Final[dict[str, Callable[[Draw], tuple[str, str]]]] = {
     "sshpass": _of("sshpass -p '{}' ssh deploy@host", Draw.password),
     "curl -u": _of("curl -u admin:{} https://x.example", Draw.password),
     "redis-cli": _of("redis-cli -h x -a {} ping", Draw.password),
+    "redis-cli, port": _of("redis-cli -h x -p 6379 -a {} ping", Draw.password),
     "header": _of("X-Api-Key: {}", lambda draw: draw.of(MIXED, 20)),
     "header, curl": _of("curl -H 'X-Auth-Token: {}' http://x", lambda draw: draw.of(HEX, 24)),
     "cookie": _of("Cookie: theme=dark; sessionid={}; lang=pl", lambda draw: draw.of(LOWER + DIGITS, 32)),
@@ -441,6 +442,7 @@ _BENIGN: Final[dict[str, Callable[[Draw], str]]] = {
     "manifest": lambda _: "- name: LOG_LEVEL\n  value: debug2026",
     "titles": lambda _: "name: Upload Release Asset; Dear Team, New York is Red Hat's; Anna's tests pass",
     "settings of passwords": lambda _: "password_min_length: 12, password hashing uses sha256, PASSWORD_RESET_URL=/reset",
+    "pass": lambda draw: f"all tests pass in build2026{draw.number(1000, 9999)}; mysql -h db -P 3307 -e 'select 1'",
     "decorator": lambda _: "@pytest.fixture(scope='session') by @dataclass(frozen=True)",
     "kebab": lambda _: "see docs/decisions/how-the-long-kebab-names-are-made-and-kept.md",
 }
