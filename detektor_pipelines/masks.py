@@ -70,7 +70,9 @@ _PREFIXES: Final = tuple(
     "NRAK- NRJS- NRII- glc_ glsa_ sntrys_ sntryu_ dp.pt. dp.st. dp.ct. dt0c01. fo1_ fm1_ fm2_ ATATT3 ATCTT3 ATBB LTAI rubygems_ CFPAT- nfp_ "
     "phc_ phx_ sbp_ sb_secret_ re_ xkeysib- xsmtpsib- mlsn. oy2 ops_eyJ tskey- waka_ bkua_ CCIPAT_ AKCp pat-na1- pat-eu1- patch_ cmVmdGtu "
     "tfp_ cio_ key- sk- pk- rk- sk_ pk_ rk_ eyJ EAA dG9rOg doppler_ vercel_ okta_ ion_ jina_ tvly- fc- nvapi- esh_ whs_ rnd_ sgp_ PRIVATE- "
-    "apify_api_ A3T AROA AIDA ICA flb_ FLWSECK asst- ddp_ keytab_ dsapi_ sl. secret-token: v1.0-".split()
+    "apify_api_ A3T AROA AIDA ICA flb_ FLWSECK FLWPUBK asst- ddp_ keytab_ dsapi_ sl. secret-token: v1.0- lsv2_pt_ lsv2_sk_ pscale_tkn_ "
+    "pscale_oauth_ pscale_pw_ scauth_ duffel_test_ duffel_live_ fio-u- p8e- CLOJARS_ EZAK EZTK xoxe. s-s4t2 GR1348941 glffct- glimt- sm_aat_ sm_pat_ "
+    "sm_sat_ sk_prod_ rk_prod_ HRKU- shippo_live_ shippo_test_".split()
 )
 """How keys of well-known services begin. What follows must look drawn at random: a digit and eight characters at least."""
 
@@ -150,6 +152,10 @@ _DIGITS: Final = frozenset("0123456789")
 _SEPARATORS: Final = re.compile("[-_.~]")
 _LOWER_RUNS: Final = re.compile("[a-z]{5,}")
 _PARTS: Final = re.compile("[^/=:]+")
+_SHAPES: Final = re.compile(
+    r"pat\w{14}\.[0-9a-f]{64}|A3-[A-Z0-9]{6}-(?:[A-Z0-9]{11}|[A-Z0-9]{6}-[A-Z0-9]{5})(?:-[A-Z0-9]{5}){3}|md5[0-9a-f]{32}"
+)
+"""Of Airtable, of 1Password, and PostgreSQL's of a password: told by nothing but their whole shape."""
 
 
 def _changes(word: str) -> float:
@@ -209,7 +215,7 @@ def _is_secret_part(part: str, before: str) -> bool:
         )
     if len(part) in {34, 38} and part[:2] in {"SK", "AC"} and _HEX.issuperset(part[2:]):
         return True
-    if about and len(part) >= 20 and _is_mixed(part):
+    if about and len(part) >= 20 and (_is_mixed(part) or _is_encoded(part)):
         return True
     return _is_random(part, least=_WORD_START if about else 20)
 
@@ -221,6 +227,18 @@ def _is_mixed(part: str) -> bool:
     return 4 <= digits < min(len(plain), 256) and len(part) - len(plain) <= len(part) // 10 and _changes(plain[:256]) >= 0.25
 
 
+def _is_encoded(part: str) -> bool:
+    """Base64 of a text: few digits, but no words either."""
+    plain = part[:512]
+    return (
+        len(plain) >= 40
+        and plain.isalnum()
+        and plain.lower() != plain != plain.upper()
+        and not _LOWER_RUNS.search(plain)
+        and _changes(plain) >= 0.3
+    )
+
+
 def _word(match: re.Match[str], text: str) -> str | None:
     """A long word: a key, a path with a key in it, or nothing of that kind."""
     word = match[0]
@@ -230,6 +248,8 @@ def _word(match: re.Match[str], text: str) -> str | None:
     if word.startswith("eyJ") and "." in word:
         return SECRET
     if len(word) >= 40 and ("/" in word or "+" in word) and _is_base64(word, before):
+        return SECRET
+    if _SHAPES.fullmatch(word):
         return SECRET
     if "atlasv1" in word or (word.count(".") == 2 and len(word) >= 50 and _is_random(word.replace(".", ""), least=50)):
         return SECRET
@@ -354,6 +374,48 @@ def _scheme(match: re.Match[str], text: str) -> str | None:
     return f"{text[match.start() : start]}{SECRET}"
 
 
+_TELLING: Final = tuple(
+    "pass pwd kennwort wachtwoord haslo hasło contrase senha secret token session cookie authorization api_key api-key apikey auth_key "
+    "access_key private_key".split()
+)
+
+
+def _argument(match: re.Match[str], text: str) -> str | None:
+    """What a call, an element or a command is given as a password: the last group that matched, where its name says so."""
+    name = match["name"] if "name" in match.re.groupindex else None
+    if name is not None and not any(word in name for word in _TELLING):
+        return None
+    start, end = match.span(match.lastindex or 0)
+    value = text[start:end]
+    if not _is_told(value, strong=True, quoted=True) or not any(sign in _DIGITS for sign in value):
+        return None
+    return f"{text[match.start() : start]}{SECRET}{text[end : match.end()]}"
+
+
+_NO_PASSWORDS: Final = frozenset(
+    "sha224 sha256 sha384 sha512 base32 base64 base58 utf16 utf32 x509 int16 int32 int64 uint32 uint64 float32 float64 pbkdf2 ed25519 aes128 aes256".split()
+)
+
+
+def _near(match: re.Match[str], text: str) -> str | None:
+    """A word made of letters and some digits, soon after a word for a password."""
+    start, end = match.span("value")
+    value = text[start:end]
+    digits = sum(map(_DIGITS.__contains__, value))
+    if not 2 <= digits < len(value) or value.lower() in _NO_PASSWORDS or not any(map(str.isalpha, value)):
+        return None
+    if text[match.start() : match.start() + 5] == "PASS:":  # what test runners print
+        return None
+    if "_" in value and value.lower() == value and value.replace("_", "").isalnum():  # a name of code
+        return None
+    return f"{text[match.start() : start]}{SECRET}"
+
+
+def _digits(match: re.Match[str], text: str) -> str:
+    start, end = match.span("value")
+    return f"{text[match.start() : start]}{SECRET}{text[end : match.end()]}"
+
+
 def _in_query(match: re.Match[str], text: str) -> str | None:
     start, end = match.span("value")
     value = text[start:end]
@@ -402,7 +464,8 @@ def _local_address(match: re.Match[str], _text: str) -> str | None:
 
 _SERVICES: Final = frozenset(
     "runner user users node ubuntu vscode codespace shared public app root you username me name yourname your-username your_username "
-    "someuser someone default guest docker circleci vagrant ec2-user linuxbrew foo example jovyan claude agent code project all "
+    "someuser someone default guest docker staff wheel sudo adm daemon nobody nogroup postgres redis mysql www-data nginx git bin sys "
+    "circleci vagrant ec2-user linuxbrew foo example jovyan claude agent code project all "
     "default defaultuser0 user-name x y".split()
 )
 """Names of home directories that are no person's."""
@@ -426,11 +489,29 @@ def _home(match: re.Match[str], text: str) -> str | None:
     )
 
 
+def _owner(match: re.Match[str], text: str) -> str | None:
+    """Whom a file belongs to, or who runs a program, and the group's name, which is mostly the same."""
+    group = match["group"] or ""
+    said = [match["user"], *([group.strip(" :\t")] if group else [])]
+    if all(each.lower() in _SERVICES or each.startswith("_") for each in said):
+        return None
+    kept = text[match.start() : match.start("user")]
+    shown = [each if each.lower() in _SERVICES else USER for each in said]
+    return kept + (":" if group.startswith(":") else " ").join(shown)
+
+
+def _account(match: re.Match[str], _text: str) -> str | None:
+    """A person's line of /etc/passwd: its login, and the full name."""
+    if not 1_000 <= int(match["id"]) < 60_000 or match["user"] in _SERVICES:
+        return None
+    return f"{USER}:x:{match['id']}:{match['id']}:"
+
+
 _AFTER_ALL: Final = (
     "tel",
     "phone",
     "call",
-    "mobile",
+    "mobil",
     "cell",
     "fax",
     "whatsapp",
@@ -442,6 +523,9 @@ _AFTER_ALL: Final = (
     "reach",
     "dial",
     "signal",
+    "móvil",
+    "movil",
+    "gsm",
 )
 _ONE_SPACE: Final = re.compile(r"[ ().\-/]+")
 
@@ -452,35 +536,32 @@ def _number(match: re.Match[str], text: str) -> str | None:
     digits = "".join(sign for sign in said if sign in _DIGITS)
     count = len(digits)
     groups = [len(each) for each in _ONE_SPACE.split(said.strip("+() ")) if each]
-    before = text[max(0, match.start() - 20) : match.start()].lower()
     if said[0] == "+":
         return "<phone>" if 8 <= count <= 15 and "/" not in said else None
     if 13 <= count <= 19 and digits[0] in "23456" and _is_card(digits) and (len(groups) == 1 or max(groups) <= 6 <= count):
         return "<card>"
+    if count == 26 and _remainder(digits[2:] + "2521" + digits[:2]) == 1:  # a Polish account without its PL
+        return "<iban>"
     if count == 11 and len(groups) == 1 and _is_pesel(digits):
         return "<id-number>"
     if groups == [3, 2, 4] and said[3] in "- " and digits[:3] not in {"000", "666"} and digits[0] != "9":
         return "<id-number>"
-    if "." in said and not any(word in before for word in _AFTER_ALL):
-        return None
-    if groups[-2:] == [3, 4] and count in {10, 11} and groups[-3:-2] == [3] and (groups[:-3] in ([], [1])):
-        return "<phone>"
+    return "<phone>" if _is_phone(said, digits, groups, text[max(0, match.start() - 20) : match.start()].lower()) else None
+
+
+def _is_phone(said: str, digits: str, groups: list[int], before: str) -> bool:
+    """Whether digits in groups of these lengths are written as a telephone's number is; `before` is what stood in front of them."""
+    count = len(digits)
     called = any(word in before for word in _AFTER_ALL)
-    if called and 7 <= count <= 15:
-        return "<phone>"
-    if digits[:2] == "00" and 10 <= count <= 16 and len(groups) > 2 and "-" not in said:
-        return "<phone>"
-    if (
-        said[0] in "(0"
-        and digits[0] == "0"
-        and digits[1] != "0"
-        and 10 <= count <= 11
-        and len(groups) >= 3
-        and "/" not in said[5:]
-        and groups[0] >= 3
-    ):
-        return "<phone>"
-    return None
+    if "." in said and groups != [3, 3, 4] and not called:
+        return False
+    if (called and 7 <= count <= 15) or groups in ([3, 3, 4], [1, 3, 3, 4]):
+        return True
+    if groups == [2] * 5 and digits[0] == "0" != digits[1]:  # as the French write them
+        return True
+    if digits[:2] == "00":
+        return 10 <= count <= 16 and len(groups) > 2 and "-" not in said
+    return digits[0] == "0" and 10 <= count <= 11 and len(groups) >= 3 and "/" not in said[5:] and groups[0] >= 3
 
 
 def _is_card(digits: str) -> bool:
@@ -488,7 +569,7 @@ def _is_card(digits: str) -> bool:
     fits = {"3": (14, 15), "4": (13, 16, 19), "5": (16,), "6": (16, 19), "2": (16,)}[digits[0]]
     odd = sum(int(sign) for sign in digits[-1::-2])
     even = sum(sum(divmod(2 * int(sign), 10)) for sign in digits[-2::-2])
-    return len(digits) in fits and (odd + even) % 10 == 0 and len(set(digits)) > 2
+    return len(digits) in fits and (odd + even) % 10 == 0 and len(set(digits)) > 1
 
 
 def _is_pesel(digits: str) -> bool:
@@ -501,14 +582,20 @@ def _iban(match: re.Match[str], _text: str) -> str | None:
     plain = match[0].replace(" ", "").replace("-", "")
     if not 15 <= len(plain) <= 34:
         return None
-    turned = plain[4:] + plain[:4]
-    return "<iban>" if int("".join(str(int(sign, 36)) for sign in turned)) % 97 == 1 else None
+    return "<iban>" if _remainder(plain[4:] + plain[:4]) == 1 else None
+
+
+def _remainder(turned: str) -> int:
+    """What is left of an account's number, its beginning at its end: one, when it is whole."""
+    return int("".join(str(int(sign, 36)) for sign in turned)) % 97
 
 
 def _ip4(match: re.Match[str], text: str) -> str | None:
     numbers = [int(each) for each in match[0].split(".")]
     before = text[max(0, match.start() - 12) : match.start()].lower()
     if max(numbers) > 255 or numbers[0] in {0, 127, 255} or "version" in before or "==" in before[-2:] or max(numbers) < 10:
+        return None
+    if text[match.end() : match.end() + 1] == "/" and numbers[-1] == 0:  # a network
         return None
     return "<ip>"
 
@@ -528,7 +615,9 @@ _NO_NAMES: Final = frozenset(
     "claude code codex agent agents test tests pull request review reviewer the this that these those github gitlab git docker open ai "
     "model bot user users system tool tools api all each every both no new old first last next team continuous integration type script "
     "python java rust go node react next visual studio sonnet opus haiku gemini google copilot microsoft anthropic assistant build "
-    "server client error file files main sub task tasks step phase part section i we you he she it they".split()
+    "server client error file files main sub task tasks step phase part section i we you he she it they feb mar apr may jun jul aug sep oct nov "
+    "dec january february march april june july august september october november december der die das ein eine sir madam release update platform data "
+    "engineering product security support".split()
 )
 
 
@@ -539,6 +628,42 @@ def _full_name(match: re.Match[str], text: str) -> str | None:
         return None
     return f"{text[match.start() : start]}<name>{text[end : match.end()]}"
 
+
+def _known_name(match: re.Match[str], text: str) -> str | None:
+    """A first name that many people have, and a word after it that can be a last name."""
+    if match["given"].lower() not in _GIVEN or not _NO_NAMES.isdisjoint(match["person"].lower().split()):
+        return None
+    return f"<name>{text[match.end('person') : match.end()]}"
+
+
+def _known_first_name(match: re.Match[str], text: str) -> str | None:
+    return f"{text[match.start() : match.start('given')]}<name>" if match["given"].lower() in _GIVEN else None
+
+
+_GIVEN: Final = frozenset(
+    "james john robert michael david william richard joseph thomas christopher daniel matthew anthony steven paul andrew joshua kenneth kevin "
+    "brian george timothy ronald edward jason jeffrey ryan jacob gary nicholas eric jonathan stephen larry justin brandon benjamin samuel "
+    "gregory alexander patrick raymond dennis jerry aaron nathan henry douglas zachary peter kyle noah ethan jeremy walter keith roger sean "
+    "gerald harold arthur lawrence bryan bruce gabriel albert alan wayne ralph randy eugene vincent russell louis philip bradley mike steve "
+    "dave jim joe bob tom tim matt mary patricia jennifer linda elizabeth barbara susan jessica sarah karen lisa nancy betty sandra margaret "
+    "ashley kimberly emily donna michelle amanda melissa deborah stephanie dorothy rebecca sharon laura cynthia amy kathleen angela shirley "
+    "brenda emma anna pamela nicole samantha katherine christine helen rachel carolyn janet maria catherine heather diane olivia julie joyce "
+    "ruth lauren kelly christina evelyn judith andrea hannah megan cheryl jacqueline martha teresa gloria sara janice kathryn abigail sophia "
+    "frances alice judy isabella denise jane kate lucy charlotte "
+    "jan piotr krzysztof andrzej tomasz paweł pawel michał michal marcin jakub stanisław stanislaw marek grzegorz łukasz lukasz wojciech "
+    "zbigniew jerzy mateusz kamil dariusz mariusz kazimierz bartosz rafał rafal sławomir józef jozef jarosław wiesław ryszard tadeusz kacper "
+    "katarzyna małgorzata malgorzata agnieszka krystyna ewa elżbieta elzbieta zofia magdalena joanna monika jadwiga danuta irena halina helena "
+    "dorota aleksandra beata grażyna jolanta iwona marta natalia paulina weronika karolina justyna sylwia "
+    "hans klaus jürgen juergen wolfgang uwe heinz günter bernd matthias stefan andreas sebastian florian tobias jens torsten thorsten dieter "
+    "ulrich holger ralf sven jörg markus lars ursula petra sabine gisela brigitte renate ingrid heike birgit silke anja katja ulrike claudia "
+    "susanne heidi greta lena leonie lukas felix maximilian moritz friedrich johannes "
+    "pierre jacques françois francois olivier laurent nicolas julien guillaume antoine mathieu sébastien thierry philippe isabelle sylvie "
+    "nathalie céline aurélie camille chloé élodie carlos javier manuel antonio francisco miguel alejandro fernando luis pedro pablo diego jorge "
+    "raúl sergio lucía carmen pilar giuseppe giovanni luca marco alessandro francesco matteo lorenzo giulia chiara francesca joão paulo björn "
+    "erik nils astrid mikael ivan dmitry sergei olga svetlana vladimir pavel priya rahul amit sanjay ravi anil sunita deepak mohammed muhammad "
+    "ahmed fatima omar yusuf hiroshi kenji".split()
+)
+"""Not among them: what is mostly another word (Claude, Max, Mark, Will, Grace, Ruby, Julia, Adam)."""
 
 _COMMON: Final = frozenset("the and for are not was but from you all its has our out use can".split())
 
@@ -554,6 +679,9 @@ def _seed(match: re.Match[str], text: str) -> str | None:
 _CAPITAL: Final = "A-ZÀ-ÖØ-ÞĄĆĘŁŃÓŚŹŻ"
 _LETTER: Final = "a-zß-öø-ÿąćęłńóśźż"
 _LOCAL: Final = r"\w.%+-"
+_APART: Final = r"[\s\"'`()\[\],:={>@]"
+_MADE_UP: Final = r"(?P<value>(?=[^\s\"'`(),:;={}<>\[\]/\\.\d]{0,60}\d)[^\s\"'`(),:;={}<>\[\]/\\.]{6,64}+)(?![\w=(./\[])"
+"""A word as people make up passwords: with a digit, and without what code and paths are made of."""
 _VALUE: Final = r"[^\s\"'`,;&|]{4,}+"
 
 RULES: Final = (
@@ -588,8 +716,8 @@ RULES: Final = (
     ),
     Rule(
         "cookie",
-        (("cookie",),),
-        r"\b(?:set-)?cookie[\"']?\s{0,3}[:=]\s{0,3}[\"']?(?P<value>[^\n\"']{4,}+)",
+        (("cookie", "curl "),),
+        r"(?:\b(?:set-)?cookie[\"']?\s{0,3}[:=]\s{0,3}|--cookie[\s=]|\bcurl\s[^\n|;&\"']{0,80}?-b\s?)[\"']?(?P<value>[^\n\"']{4,}+)",
         _cookies,
         folded=True,
     ),
@@ -598,11 +726,11 @@ RULES: Final = (
         (
             (
                 "pass", "pwd", "secret", "token", "key", "auth", "credential", "kennwort", "wachtwoord", "haslo", "hasło", "contrase", "senha",
-                "пароль", "lösenord", "heslo", "parola", "session", "salt", "mnemonic", "pin",
+                "пароль", "lösenord", "heslo", "parola", "sess", "salt", "mnemonic", "pin", "psk", "pw",
             ),
             ("=", ":"),
         ),
-        rf"(?:(?P<strong>{_STRONG}|pwd|mot de passe|credentials?|pass(?=[\"'\\]{{0,3}}\s{{0,4}}[:=]))"
+        rf"(?:(?P<strong>{_STRONG}|pwd|(?<![a-z])p(?:sk|w)(?![a-z])|mot de passe|credentials?|pass(?=[\"'\\]{{0,3}}\s{{0,4}}[:=]))"
         r"|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|signing[_-]?key|encryption[_-]?key|account[_-]?key|auth[_-]?key"
         r"|(?<=[_-])key|authorization|(?<=[_-])auth|session(?:[_-]?id|[_-]?key)|csrf|salt|mnemonic)"
         r"(?P<rest>[\w.-]{0,24}+)"
@@ -629,9 +757,9 @@ RULES: Final = (
     ),
     Rule(
         "short option",
-        ((" -p", " -a", " -w"), ("mysql", "mariadb", "sshpass", "twine", "docker login", "redis-cli", "mongo", "ldap", "htpasswd", "7z", "zip", "az ")),
-        r"\b(?:mysql(?:dump|admin|import)?|mariadb|sshpass|twine|docker login|redis-cli|mongo(?:sh|dump)?|ldap\w{1,8}|htpasswd|7z|zip|unzip|az)\b"
-        rf"[^\n|;&]{{0,80}}?\s-(?:p|a|w)\s?[\"']?(?P<value>{_VALUE})",
+        ((" -p", " -a", " -w"), ("mysql", "mariadb", "sshpass", "twine", "docker login", "redis-cli", "mongo", "ldap", "htpasswd", "7z", "zip", "az ", "sqlcmd", "bcp ", "ipmitool", "http")),
+        r"\b(?:mysql(?:dump|admin|import)?|mariadb|sshpass|twine|docker login|redis-cli|mongo(?:sh|dump)?|ldap\w{1,8}|htpasswd|7z|zip|unzip|az|sqlcmd|bcp|ipmitool|https?(?= -a ))\b"
+        rf"[^\n|;&]{{0,80}}?\s-(?:p|a|w)\s?(?!\d{{1,5}}(?!\S))[\"']?(?:[\w.-]{{1,32}}:)?(?P<value>{_VALUE})",
         _short_flag,
         folded=True,
     ),
@@ -644,9 +772,86 @@ RULES: Final = (
     Rule(
         "said password",
         (("passw", "passphrase", "haslo", "hasło", "kennwort", "token", "secret", "pwd", "code", "pin ", "key"),),
-        rf"\b(?:{_STRONG}|pwd|token|secret|(?:api key|key|code|pin)(?= (?:is|was|jest|to|ist)))\s{{1,2}}(?:(?:is|was|are|jest|to|ist|lautet|is now|of)\s{{1,2}})?[\"'`]?"
+        rf"\b(?:{_STRONG}|pwd|token|secret|(?:api key|key|code|pin)(?= (?:is|was|jest|to|ist)))\s{{1,2}}"
+        r"(?:(?:for|of|do|dla|für|zum|zur)\s\S{1,32}\s(?:\S{1,32}\s)?(?=(?:is|was|jest|to|ist|lautet)\s))?"
+        r"(?:(?:is|was|are|jest|to|ist|lautet|is now|of)\s{1,2})?[\"'`]?"
         r"(?P<value>[^\s\"'`,;<>(){}\[\]=/]{5,64}+)(?![\w=/(])",
         _said,
+        folded=True,
+    ),
+    Rule(
+        "password near its name",
+        (("pass", "pw", "kennwort", "wachtwoord", "contrase", "haslo", "hasla", "haslem", "hasło", "hasła", "hasłem", "senha", "parola"),),
+        r"(?:password|passwd|passphrase|passwor[dt]|kennwort|wachtwoord|contraseña|contrasena|mot de passe|has[lł](?:o|a|em)|(?:store|key|_)pass(?![a-z])|(?<![a-z])pass(?=\s{0,2}[\"':=])|senha|parola|(?<![a-z])pw(?![a-z]))\w{0,12}+"
+        rf"(?:{_APART}{{1,6}}+[a-zà-ž]{{1,10}}+(?={_APART})|[\"'\])]{{1,4}}+\.[a-z_]{{1,16}}+(?=\()){{0,3}}+{_APART}{{1,6}}+{_MADE_UP}",
+        _near,
+        folded=True,
+    ),
+    Rule(
+        "user and password",
+        (("creds", "credential", "log in", "login", "sign in", "account"), ("/", ":", "|")),
+        rf"\b(?:creds?|credentials(?: for [^\n:]{{1,24}}+)?|log ?in(?: with| as)?|sign in(?: with| as)?|account):? [^\s/:|]{{1,64}}+ ?[/:|] ?{_MADE_UP}",
+        _near,
+        folded=True,
+    ),
+    Rule(
+        "web session",
+        (("phpsessid", "jsessionid", "connect.sid", "_session=", "sessionid="),),
+        r"(?:phpsessid|jsessionid|connect\.sid|_session|sessionid)=(?P<value>[^\s;\"',&]{16,}+)",
+        _in_query,
+        folded=True,
+    ),
+    Rule(
+        "element or attribute",
+        ((">",), ("pass", "pwd", "secret", "token", "key", "kennwort", "haslo", "hasło")),
+        r"<(?P<name>[\w.:-]{1,64}+)(?:\s[^<>\n]{0,80}+)?>\s{0,4}+([^<>\n]{4,512}+)</",
+        _argument,
+        folded=True,
+    ),
+    Rule(
+        "value beside its name",
+        (("value",), ("pass", "pwd", "secret", "token", "key", "session", "authorization", "cookie")),
+        r"\b(?:name|key)[\"']?\s{0,3}[:=]\s{0,3}[\"']?(?P<name>[\w.:-]{1,64}+)[\"']?[\s,]{1,40}+"
+        r"[\"']?value[\"']?\s{0,3}[:=]\s{0,3}[\"']?([^\s\"'<>,}]{4,512}+)",
+        _argument,
+        folded=True,
+    ),
+    Rule(
+        "argument of a call",
+        (("(",), (",",), ("pass", "pwd", "secret", "token", "key", "auth", "login")),
+        r"(?:\b(?:define|setenv|putenv|getenv|environ\.get|setdefault|setproperty|set|put|add|append|header|env)\s?\(\s{0,4}[\"'](?P<name>[\w.-]{1,64}+)[\"']"
+        r"|(?:auth\w{0,12}+\s{0,2}=?|\blogin)\s{0,2}\(\s{0,4}[\"'][^\"'\n]{1,64}+[\"'])\s{0,4},\s{0,4}[\"']([^\"'\n]{4,256}+)[\"']",
+        _argument,
+        folded=True,
+    ),
+    Rule(
+        "word of a command",
+        (("identified ", "requirepass", "masterauth", "chpasswd", "sudo -", "-stdin", "htpasswd ", "/user:", "-u ", "lftp ", "kinit", "/p:", "obscure ", "secret ", "openssl enc", "snmp", "community ", "add_user ", "change_password ", "identify ", "superuser("),),
+        r"\bidentified (?:with \S{1,40} )?by (?:password )?[\"']([^\"'\n]{4,256}+)"
+        r"|\b(?:requirepass|masterauth)\s{1,3}[\"']?([^\s\"']{4,256}+)"
+        r"|\becho (?:-n )?[\"']?(?:[\w.-]{1,32}:)?([^\s\"'|<>$:]{4,128}+)[\"']?\s{0,3}\|\s{0,3}(?:sudo -\w{0,3}s|(?:sudo )?chpasswd|kinit|[^\n|;&]{0,80}?--password-stdin)"
+        r"|\bhtpasswd -\w{0,6}b\w{0,6} \S{1,128}+ (?:\S{1,64}+ )?([^\s>|]{4,128}+)"
+        r"|\bnet use [^\n]{0,80}?/user:\S{1,64}+ ([^\s/][^\s]{3,128}+)"
+        r"|(?<![\w-])-u [\"']?[\w.\\@-]{1,64}%([^\s\"'%]{4,128}+)"
+        r"|\bxfreerdp\b[^\n|;&]{0,80}?/p:([^\s\"']{4,128}+)|\brclone obscure ([^\s\"']{4,128}+)|\bsecret set [^\n|;&]{1,80}?(?:--body|--value|-b)[ =][\"']?([^\s\"']{4,128}+)"
+        r"|\bopenssl enc [^\n|;&]{0,80}?-k ([^\s\"']{4,128}+)|\bsnmp\w{2,8} [^\n|;&]{0,40}?-c ([^\s\"']{4,128}+)"
+        r"|\b(?:printf|echo(?: -n)?) [\"']([^\s\"'|<>$]{4,128}+)[\"']\s{0,3}\|\s{0,3}\w{2,12} secret\b|\bsecret [057] (\S{4,128}+)|\br[ow]community (\S{4,128}+)"
+        r"|\brabbitmqctl (?:add_user|change_password) \S{1,64}+ (\S{4,128}+)|\bnickserv identify (\S{4,128}+)|superuser\((?:[\"'][^\"'\n]{1,64}+[\"'], ?){1,2}[\"']([^\"'\n]{4,128}+)"
+        r"|\blftp\b[^\n|;&]{0,40}?-u ?[\"']?[^\s,]{1,64},([^\s\"']{4,128}+)",
+        _argument,
+        folded=True,
+    ),
+    Rule(
+        "line of .pgpass",
+        ((":",), (":5432:", ":5433:", ":6432:", ":*:")),
+        r"(?m)^[\w.*-]{1,128}:(?:543\d|6432|\*):[\w.*-]{1,64}:[\w.*-]{1,64}:(?P<value>\S{4,256}+)",
+        _digits,
+    ),
+    Rule(
+        "number of a card's back, or a PIN",
+        (("cvv", "cvc", "pin"),),
+        r"\b(?:(?:cvv|cvc)2?[\"']?\s{0,2}[:=]?\s{0,2}[\"']?(?=\d{3,4}\b)|pin[\"']?\s{0,2}[:=]\s{0,2}[\"']?(?=\d{4,8}\b))(?P<value>\d{3,8})(?![\w.])",
+        _digits,
         folded=True,
     ),
     Rule(
@@ -666,6 +871,18 @@ RULES: Final = (
         named=True,
     ),
     Rule(
+        "e-mail address written otherwise",
+        (("%40", "[at]", "(at)", "[ät]"),),
+        r"(?<![\w.%+-])[\w.+-]++(?:%40|\s?[\[(](?:at|ät)[\])]\s?)[\w-]{1,63}(?:(?:\.|\s?[\[(](?:dot|punkt|kropka)[\])]\s?)[\w-]{1,63}){1,4}+",
+        EMAIL,
+    ),
+    Rule(
+        "account on a machine",
+        (("@",),),
+        r"(?<![\w.%+/@:-])([A-Za-z_][A-Za-z0-9_.-]{0,31}+)@((?:\d{1,3}\.){3}\d{1,3})(?![\w.])",
+        _local_address,
+    ),
+    Rule(
         "account on a host",
         (("@",),),
         rf"(?<![{_LOCAL}/@:])([A-Za-z_][A-Za-z0-9_.]{{0,31}}+)@([A-Za-z][A-Za-z0-9-]{{2,62}}+)(?![\w./@(:-]*[\w/@(])",
@@ -673,8 +890,8 @@ RULES: Final = (
     ),
     Rule(
         "home directory",
-        (("/home", "/users", "\\users"),),
-        r"(?:(?<![\w.])(?:/(?:var|export|usr|mnt/\w|\w))?/home|/Users|(?<=[A-Za-z]:)/users|(?<=[A-Za-z]:)\\{1,4}[Uu]sers|(?<=[\\/])\\Users)[/\\]{1,4}"
+        (("/home", "/users", "\\users", "\\home"),),
+        r"(?:(?<![\w.])(?:/(?:var|export|usr|data|nfs|net|srv|storage|mnt/\w{1,16}|\w))?/home|/Users|(?<=[A-Za-z]:)/users|(?<=[A-Za-z]:)\\{1,4}[Uu]sers|(?<=[\\/])\\Users|(?<=\w)\\{1,2}home(?=\\))[/\\]{1,4}"
         r"(?P<user>[^/\\\s\"'`:,;)<>\]}*|$]{1,64}+(?:(?: [^/\\\s\"'`:,;)<>\]}|]{1,40}+){1,2}(?=[/\\]))?)",
         _home,
         named=True,
@@ -688,29 +905,99 @@ RULES: Final = (
     ),
     Rule("home directory by a tilde", (("~",),), r"(?<![\w/~.=-])~(?P<user>[A-Za-z_][\w.-]{1,31}+)(?=/)", _home, named=True),
     Rule(
+        "user as programs print it",
+        (("rw", "r-", "uid=", "gid=", ":x:", "user=", "username=", "logname=", "chown ", "sudo: ", " for ", "uid: ("),),
+        r"(?:(?<![\w-])[-dlbcps](?:[r-][w-][xsStT-]){3}[.+@]?\s{1,4}\d{1,6}\s{1,4}|\b(?:[ug]id|groups)=\d{1,10}\(|\b(?:SUDO_)?(?:USER|USERNAME|LOGNAME)=[\"']?"
+        r"|\bchown (?:-\w{1,4} )?|\bsudo: {1,4}|\b(?:Accepted|Failed) [\w/-]{1,24} for (?:invalid user )?|\bsession (?:opened|closed) for user |[UG]id: \( {0,4}\d{1,10}/ {0,8})"
+        r"(?P<user>[A-Za-z_][\w.-]{1,31}+)(?P<group>(?:\s{1,12}[A-Za-z_][\w.-]{1,31}+(?=\s{1,12}\d)|:[A-Za-z_][\w.-]{1,31}+(?= )))?(?![\w/(:$@])",
+        _owner,
+    ),
+    Rule(
+        "line of passwd",
+        ((":x:",),),
+        r"(?m)^(?P<user>[a-z_][\w.-]{0,31}+):x:(?P<id>\d{1,10}):\d{1,10}:[^:\n]{0,128}+(?=:)",
+        _account,
+    ),
+    Rule(
         "number",
         (),
-        r"[+(\d](?<![\w.+/-].)(?:(?<=\+)\()?(?:[ ().\-/]{0,2}\d){6,24}+(?![\w/]|[.:-]\d)",
+        r"[+(\d](?<![\w.+/-].)(?:(?<=\+)\()?(?:[ ().\-/]{0,2}\d){6,26}+(?![\w/]|[.:-]\d)",
         _number,
     ),
     Rule("account of a bank", (), r"[A-Z](?<![\w-].)[A-Z]\d{2}(?:[ -]?[A-Z0-9]{4}){2,7}(?:[ -]?[A-Z0-9]{1,4})?(?![\w-])", _iban),
     Rule(
+        "account of a bank in small letters",
+        (("iban",),),
+        r"(?<![\w-])[a-z]{2}\d{2}(?:[ -]?[a-z0-9]{4}){2,7}(?:[ -]?[a-z0-9]{1,4})?(?![\w-])",
+        _iban,
+        folded=True,
+    ),
+    Rule(
         "national number",
-        (("ssn", "pesel", "passport", "passeport", "nino", "insurance n", "steuer", "bsn", "cpf", "dni", "nif", "curp", "aadhaar", "personnummer", "dowod", "dowód", "national id", "tax id", "nip"),),
-        r"\b(?:ssn|pesel|passport|passeport|reisepass|nino|national insurance|steuer-?id(?:nr)?|bsn|cpf|dni|nif|nip|curp|aadhaar|personnummer|dow[oó]d\w{0,8}|national id|tax id)"
-        r"\b(?:\s{1,2}(?:no\.?|number|nr\.?|num))?[\s:=#\"']{1,4}(?=[a-z0-9 .-]{0,12}\d{2})(?P<value>[a-z0-9](?:[ .-]?[a-z0-9]){5,20}+)",
+        (("ssn", "pesel", "passport", "passeport", "nino", "insurance n", "ni number", "steuer", "bsn", "cpf", "dni", "nif", "curp", "aadhaar", "personnummer", "dowod", "dowód", "national id", "tax id", "nip", "ausweis", "curité sociale", "curite sociale", "nhs n", "codice fiscale", "reisepass", "regon", "mrn", "imei", "tfn", "versicherungsn", "id card", "identity card", "licence n", "license n", "prawo jazdy"),),
+        r"\b(?:ssn|pesel|passport|passeport|reisepass|nino|national insurance|steuer-?id(?:nr)?|bsn|cpf|dni|nif|nip|curp|aadhaar|personnummer|dow[oó]d\w{0,8}(?: osobist\w{1,3})?|national id|tax id|(?:personal)?ausweis(?:nummer)?|ni number"
+        r"|s[eé]curit[eé] sociale|nhs|codice fiscale|regon|mrn|imei|tfn|(?:sozial|renten)versicherungsnummer|id(?:entity)? card|(?:driving |driver's )?licen[cs]e(?= n)|prawo jazdy)"
+        r"(?:[\s_-]{0,2}(?:no\.?|number|nr\.?|num))?(?!\w)[\s:=#\"']{1,4}(?=[a-z0-9 .-]{0,12}\d{2})(?P<value>[a-z0-9](?:[ .-]?[a-z0-9]){5,20}+)",
         lambda match, text: f"{text[match.start() : match.start('value')]}<id-number>" if sum(sign in _DIGITS for sign in match["value"]) >= 5 else None,
+        folded=True,
+    ),
+    Rule(
+        "day of birth",
+        (("born", "birth", "dob", "geboren", "geb.", "geburt", "urodz", "ur. ", "nacido", "né le", "née le"),),
+        r"\b(?:born(?: on)?|(?:date[_ -]?of[_ -]?)?birth(?:[_ -]?(?:day|date))?|dob|geboren(?: am)?|geb\.|geburts(?:datum|tag)|(?:data )?urodz\w{1,7}|ur\.|nacid[oa](?: el)?|née? le)"
+        r"[\"']?\s{0,3}[:=]?\s{0,3}[\"']?(?P<value>\d{1,4}[-./ ]\d{1,2}[-./ ]\d{2,4}|\d{1,2}\.? [a-zà-ž]{3,12}\.? \d{4}|[a-z]{3,9} \d{1,2}, \d{4})(?!\d)",
+        lambda match, text: f"{text[match.start() : match.start('value')]}<birth-date>",
         folded=True,
     ),
     Rule("address of a machine", ((".",),), r"\d(?<![\w.-].)\d{0,2}\.(?:\d{1,3}\.){2}\d{1,3}(?![\w-]|\.\w)", _ip4),
     Rule("address of a machine, v6", ((":",),), r"[0-9A-Fa-f](?<![\w:.].)[0-9A-Fa-f]{0,3}(?::{1,2}[0-9A-Fa-f]{1,4}){2,7}(?![\w]|:\w)", _ip6),
+    Rule("address of a card, in threes", ((".",),), r"(?<![\w.-])(?=[0-9.]{0,13}[a-f])[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}(?![\w.-])", "<mac>", folded=True),
     Rule("address of a card", (("-",),), r"[0-9A-Fa-f](?<![\w-].)[0-9A-Fa-f](?:-[0-9A-Fa-f]{2}){5}(?![\w-])", "<mac>"),
     Rule(
         "person in a trailer",
-        (("author", "-by:", "committer", "from:", "assignee", "contact", "name:", 'name":', "name="),),
-        rf"(?i:\b(?:author|committer|(?:signed-off|co-authored|reviewed|acked|tested|reported|approved|suggested)-by|from|assignee|contact|(?:full|user|first|last|real|author|display)?[_ ]?name)[\"']?\s{{0,3}}[:=]\s{{0,3}}[\"']?)"
+        (("author", "-by:", "commit", "from:", "assignee", "contact", "name:", 'name":', "name=", "user.name", "maintainer", "reviewer", "customer", "recipient", "sender", "holder", "owner", "assigned", "kunde", "bearbeiter", "autor", "klient", "przypisan", "nazwisko"),),
+        rf"(?i:\b(?:author|commit(?:ter)?|(?:signed-off|co-authored|reviewed|acked|tested|reported|approved|suggested|helped)-by|from|assignee|contact|maintainer|reviewer|customer|recipient|sender|owner|assigned to|kunde|bearbeiter(?:in)?|autor|klient|przypisan[oya] do|nazwisko"
+        rf"|(?:card|account)?[_ ]?holder|(?:full|user|first|last|real|author|display|customer|client|patient|employee|person|recipient|sender|owner)?[_ ]?name)[\"']?\s{{0,3}}[:=]\s{{0,8}}[\"']?|user\.name[\"']?\s{{1,3}}[\"']?)"
         rf"(?P<person>[{_CAPITAL}][{_LETTER}.'-]{{0,24}}+(?: [{_CAPITAL}][\w.'-]{{0,24}}+){{1,3}})(?=\s{{0,2}}[<(\"'\n,;]|\s{{0,2}}\Z)",
         _full_name,
+    ),
+    Rule(
+        "first or last name",
+        (("name",), ("first", "last", "given", "family", "sur", "middle", "maiden", "vorname", "nachname"), (":", "=")),
+        rf"(?i:\b(?:(?:first|last|given|family|middle|maiden)[_ -]?name|surname|vorname|nachname)[\"']?\s{{0,3}}[:=]\s{{0,3}}[\"'])(?P<person>[{_CAPITAL}][{_LETTER}'-]{{1,24}}+)(?=[\"'])",
+        _full_name,
+    ),
+    Rule(
+        "person in what git prints",
+        (("(",), (" ago)", " ago,", ":")),
+        rf"\((?P<person>[{_CAPITAL}][^\d()\n<>,]{{1,40}}+)(?=, \d{{1,3}} (?:second|minute|hour|day|week|month|year)s? ago|(?<= )\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{{4}} )",
+        _full_name,
+    ),
+    Rule(
+        "person with a title",
+        (("mr", "ms.", "ms ", "dr.", "dr ", "prof", "herr", "frau", "pani ", "pana ", "monsieur", "madame", "señor", "dear ", "liebe", "drog", "szanown"),),
+        rf"\b(?:(?:(?:Mrs?\.?|Ms\.?|Dr\.?|Prof\.?|Herrn?|Frau|Pan[ia]|Monsieur|Madame|Señora?)(?: (?=(?:Dr|Prof)\.))?){{1,3}}|(?:Dear|Liebe[rs]?|Drog[ia]|Szanown[ay])(?= [^\n,!:]{{2,40}}[,!:\n])) "
+        rf"(?P<person>[{_CAPITAL}][{_LETTER}]{{1,24}}+(?:[ -][{_CAPITAL}][{_LETTER}]{{1,24}}+)?)",
+        _full_name,
+    ),
+    Rule(
+        "first name of who is spoken to",
+        (("hi ", "hello ", "hey ", "thanks ", "thank you", "cześć ", "hallo ", "dzięki ", "merci ", "danke "),),
+        rf"\b(?:Hi|Hello|Hey|Thanks|Thank you|Cześć|Hallo|Dzięki|Merci|Danke),? (?P<person>(?P<given>[{_CAPITAL}][{_LETTER}]{{2,11}}+))(?=[,!.\n]|\Z)",
+        _known_first_name,
+    ),
+    Rule(
+        "person by a first name",
+        ((" ",),),
+        rf"(?<![\w.'/@-])(?P<given>[{_CAPITAL}][{_LETTER}]{{2,11}}+)(?: [{_CAPITAL}]\.)? (?:(?:van|von|de|da|di|del|der|den|la) ){{0,2}}"
+        rf"(?P<person>(?:O'|D'|Mc|Mac)?[{_CAPITAL}][{_LETTER}]{{2,24}}+(?:-[{_CAPITAL}][{_LETTER}]{{2,24}}+)?)(?![\w(=/])",
+        _known_name,
+    ),
+    Rule(
+        "person who is mentioned",
+        (("@",), ("thank", "thx", "cc", "by", "from", "author", "assign", "review", "ping", "kudos", "credit", "hey", "hi ")),
+        r"(?<![\w-])(?i:thanks(?: to)?|thank you|thx|cc|by|from|author|assigned to|assignee|reviewers?|ping|kudos(?: to)?|credits?(?: to)?|hey|hi):?,? @(?!agent)(?P<user>[A-Za-z][\w-]{2,38}+)(?![\w/.(\[])",
+        _home,
     ),
     Rule(
         "person who does something",
@@ -721,6 +1008,13 @@ RULES: Final = (
         _full_name,
     ),
     Rule(
+        "street as a field",
+        (("street", "address", "ulica", "adres", "strasse", "straße"), (":", "=")),
+        rf"(?i:\b(?:street(?:[_ ]?(?:address|name|line))?|(?:home|postal|billing|shipping)?[_ ]?address(?:[_ ]?line)?[_ ]?[12]?|ulica|adres|stra(?:ss|ß)e)[\"']\s{{0,3}}[:=]\s{{0,3}}[\"'])"
+        rf"(?=[^\"'\n]{{0,80}}\d)(?=[^\"'\n]{{0,80}}[{_LETTER}]{{3}})(?=[^\"'\n]{{1,80}} )(?P<value>[{_CAPITAL}0-9][^\"'\n]{{4,120}}+)",
+        lambda match, text: f"{text[match.start() : match.start('value')]}<address>",
+    ),
+    Rule(
         "street",
         (("ul.", "ulica", "ulicy", "al.", "aleja", "plac ", "pl.", "os.", "osiedle"),),
         rf"(?<!\w)(?i:ul\.|ulic[ay]|al\.|aleja|pl\.|plac|os\.|osiedle)\s{{0,2}}[{_CAPITAL}0-9][\w.-]{{1,30}}+(?: [\w.-]{{1,30}}+){{0,3}}? \d{{1,4}}[A-Za-z]?(?:\s?[/m.]{{1,2}}\s?\d{{1,4}})?(?:, ?\d{{2}}-\d{{3}} [{_CAPITAL}]\w{{1,30}})?",
@@ -728,14 +1022,20 @@ RULES: Final = (
     ),
     Rule(
         "street, English",
-        (("street", " st", "road", " rd", "avenue", " ave", "lane", "drive", "boulevard", "blvd", "court", "square", "terrace", " way", "close"),),
-        rf"\d(?<![\w.-].)\d{{0,4}}[A-Za-z]?,? (?:[{_CAPITAL}][\w.'-]{{1,20}}+ ){{1,3}}?(?:Street|St|Road|Rd|Avenue|Ave|Lane|Ln|Drive|Dr|Boulevard|Blvd|Court|Ct|Square|Sq|Terrace|Way|Close)\b\.?",
+        (("street", " st", "road", " rd", "avenue", " ave", "lane", "drive", "boulevard", "blvd", "court", "square", "terrace", " way", "close", "pkwy", "parkway", "hwy", "highway"),),
+        rf"\d(?<![\w.-].)\d{{0,4}}[A-Za-z]?,? (?:[{_CAPITAL}][\w.'-]{{1,20}}+ ){{1,3}}?(?:Street|St|Road|Rd|Avenue|Ave|Lane|Ln|Drive|Dr|Boulevard|Blvd|Court|Ct|Square|Sq|Terrace|Way|Close|Pkwy|Parkway|Hwy|Highway)\b\.?",
         "<address>",
     ),
     Rule(
         "street, German",
-        (("straße", "strasse", "str.", "weg ", "platz ", "gasse ", "allee "),),
-        rf"(?<!\w)(?:[{_CAPITAL}][\w.-]{{1,24}}+ ){{0,2}}?[{_CAPITAL}][{_LETTER}-]{{0,30}}?(?:straße|strasse|str\.|weg|platz|gasse|allee|Straße|Strasse|Platz|Weg|Allee) \d{{1,4}}[a-z]?(?:, ?\d{{5}} [{_CAPITAL}]\w{{1,30}})?",
+        (("straße", "strasse", "str.", "weg ", "platz ", "gasse ", "allee ", "damm "),),
+        rf"(?<!\w)(?:[{_CAPITAL}][\w.-]{{1,24}}+ ){{0,2}}?(?:[{_CAPITAL}][{_LETTER}-]{{0,30}}?(?:straße|strasse|str\.|weg|platz|gasse|allee|damm)|(?<=[{_LETTER}] )(?:Straße|Strasse|Str\.|Allee|Damm)) \d{{1,4}}[a-z]?(?:, ?\d{{5}} [{_CAPITAL}]\w{{1,30}})?",
+        "<address>",
+    ),
+    Rule(
+        "street and postcode",
+        ((", ", "box ", "postfach"),),
+        rf"(?<![\w.-])(?:[{_CAPITAL}][{_LETTER}]{{2,24}}+ \d{{1,4}}[a-z]?, \d{{4}} [A-Z]{{2}} [{_CAPITAL}]\w{{1,24}}|(?:P\.? ?O\.? Box|Postfach|(?i:skrytka pocztowa)) \d{{1,6}})(?!\w)",
         "<address>",
     ),
     Rule(

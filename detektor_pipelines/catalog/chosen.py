@@ -64,7 +64,7 @@ def read(file: Path) -> Chosen:
         )
     except FileNotFoundError:
         return Chosen()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
             f"Which versions were chosen cannot be read: {error}.",
             where=str(file),

@@ -93,7 +93,7 @@ def run_file(path: Path) -> Iterator[CaseResult]:
 
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date such as 2026-13-01
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, or a date such as 2026-13-01
         raise UserError(
             "The cases cannot be read.", where=f"{path}: {error}", fix="Fix the file; docs/feature-tests.md shows one."
         ) from error

@@ -176,9 +176,13 @@ def _blank(path: Path, subject: Subject) -> None:
 def _forget_sessions(path: Path, subject: Subject) -> None:
     """Drop what the spool's reader remembers of sessions and runs that name it."""
     with turn(path.parent, wait=True):
-        kept = json.loads(path.read_bytes())
-        for part in ("agents", "sessions"):
-            kept[part] = {key: value for key, value in kept.get(part, {}).items() if not subject.is_in(json.dumps([key, value]))}
+        try:
+            kept = json.loads(path.read_bytes())
+            for part in ("agents", "sessions"):
+                kept[part] = {key: value for key, value in kept.get(part, {}).items() if not subject.is_in(json.dumps([key, value]))}
+        except (ValueError, AttributeError, TypeError, RecursionError):
+            path.unlink()  # its reader takes what it cannot read for nothing, and reads the spool again
+            return
         replace_file(path, json.dumps(kept))
 
 

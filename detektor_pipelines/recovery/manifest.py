@@ -128,7 +128,7 @@ def read(content: bytes, where: str) -> Manifest:
         if data.pop("sha256") != _digest({"format": written, **data}):
             raise _damaged(where, "its hash is another one")
         return _manifest(data)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _damaged(where, str(error)) from error
 
 

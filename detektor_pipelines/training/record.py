@@ -84,7 +84,7 @@ class Record:
             if content["format"] == _FORMAT:
                 return cls(content)
             what = f"{FILE} is of format {content['format']}, this release reads format {_FORMAT}."
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             what = f"{FILE} is not as it was written."
         raise UserError(what, where=where, fix="Use the release that the run was made with; its code_revision is a tag of the run.")
 

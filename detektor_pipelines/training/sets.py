@@ -160,12 +160,15 @@ class TrainingSet:
         found = (table.schema.metadata or {}).get(_METADATA)
         if found is None:
             raise UserError("The file is no training set.", where=str(path), fix="`detektor training-set` makes one.")
-        facts = json.loads(found)
-        del facts["rows"]
-        facts |= {name: None if facts[name] is None else datetime.fromisoformat(facts[name]) for name in _INSTANTS}
-        facts["views"] = tuple(ViewUsed(**each) for each in facts["views"])
-        facts["references"] = tuple(facts["references"])
-        found_set = cls(table=table.replace_schema_metadata(None), **facts)
+        try:
+            facts = json.loads(found)
+            del facts["rows"]
+            facts |= {name: None if facts[name] is None else datetime.fromisoformat(facts[name]) for name in _INSTANTS}
+            facts["views"] = tuple(ViewUsed(**each) for each in facts["views"])
+            facts["references"] = tuple(facts["references"])
+            found_set = cls(table=table.replace_schema_metadata(None), **facts)
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise UserError("The file does not say what it is of.", where=f"{path}: {error}", fix="Make the set again.") from None
         if table_hash(found_set.table) != found_set.set_hash:
             raise UserError("The file's rows are not those that were written.", where=str(path), fix="Make the set again.")
         return found_set

@@ -120,7 +120,7 @@ def _read(file: Path) -> Sequence[_Own]:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return ()
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, no TOML, or a number of 5,000 digits
         raise _broken(file, f"it cannot be read: {error}") from None
     if strange := sorted(content.keys() - {"price"}):
         raise _broken(file, f"{strange[0]} means nothing here; prices stand below [[price]]")

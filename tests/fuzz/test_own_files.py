@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from support.examples import examples
-from support.mangled import not_for_ever
+from support.mangled import bent_text, not_for_ever
 
 from detektor_pipelines import own_catalog
 from detektor_pipelines.catalog import outside
@@ -40,48 +39,6 @@ VIEW: Final = (
     .replace("event.extra.entries_written", "event.docs_updated")
     .replace('event.extra.channel == "beta"', 'event.doc_kind == "adr"')
 )
-STRANGE: Final = (
-    *("9" * 5_000, "1e999", "-1", "nan", "inf", "0x" + "f" * 5_000, "2026-02-30", "true", "[]", "{}", '""', '"\\u0000"', "'''", '"""'),
-    *("[" * 2_000, "[" * 40 + "]" * 40, "a = " + "[" * 2_000 + "]" * 2_000, "(" * 300, '"(?P<a>"', '"(a"', '"a{99999999999}"', '"[z-a]"'),
-    *(
-        '"' + "(" * 3_000 + ")" * 3_000 + '"',
-        '"*["',
-        '"?"',
-        "\x00",
-        "\ufeff",
-        "\ud800",
-        "\r",
-        "=",
-        "[agents]",
-        "[[agents]]",
-        "[a.b.c]",
-        "#",
-    ),
-    *("None", "object()", "1/0", "exit()", "raise SystemExit(3)", "VIEW", "days(0)", "days(10**9)", "count()", "event.x", "lambda: 0"),
-    *("float('nan')", "10**40", "'x' * 10**6", "__import__('os').nothing", "()", "b''", "[VIEW] * 3", "print", "days(-1)", "days(1.5)"),
-)
-
-
-@st.composite
-def bent(draw: st.DrawFn, text: str) -> bytes:
-    """Draw a text in which some words or lines are others, gone or doubled; sometimes cut, or in another encoding."""
-    lines = text.splitlines()
-    for _ in range(draw(st.integers(1, 3))):
-        where = draw(st.integers(0, len(lines) - 1))
-        way = draw(st.sampled_from(("word", "word", "word", "gone", "twice", "line", "cut")))
-        words = lines[where].split(" ")
-        if way == "word":
-            words[draw(st.integers(0, len(words) - 1))] = draw(st.sampled_from(STRANGE)) + draw(st.sampled_from(("", "", ",")))
-            lines[where] = " ".join(words)
-        elif way == "gone" and len(lines) > 1:
-            del lines[where]
-        elif way == "twice":
-            lines.insert(where, lines[where])
-        elif way == "line":
-            lines.insert(where, draw(st.sampled_from(STRANGE)))
-        else:
-            lines[where] = lines[where][: draw(st.integers(0, len(lines[where])))]
-    return "\n".join(lines).encode(draw(st.sampled_from(("utf-8", "utf-8", "utf-8", "utf-16"))), errors="surrogatepass")
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +53,7 @@ def refused(error: UserError, file: Path) -> None:
 
 
 @settings(max_examples=examples(25), suppress_health_check=[HealthCheck.too_slow], deadline=None)
-@given(content=bent(AGENTS))
+@given(content=bent_text(AGENTS))
 def test_a_table_of_agents(content: bytes, place: Path) -> None:
     file = place / "agents.toml"
     file.write_bytes(content)
@@ -110,7 +67,7 @@ def test_a_table_of_agents(content: bytes, place: Path) -> None:
 
 
 @settings(max_examples=examples(25), suppress_health_check=[HealthCheck.too_slow], deadline=None)
-@given(content=bent(skeletons.DETEKTOR_TOML))
+@given(content=bent_text(skeletons.DETEKTOR_TOML))
 def test_a_catalogues_declarations(content: bytes, place: Path) -> None:
     file = place / own_catalog.FILE
     file.write_bytes(content)
@@ -122,7 +79,7 @@ def test_a_catalogues_declarations(content: bytes, place: Path) -> None:
 
 
 @settings(max_examples=examples(25), suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], deadline=None)
-@given(content=bent(VIEW))
+@given(content=bent_text(VIEW))
 def test_a_view_of_ones_own(content: bytes, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (place / own_catalog.FILE).write_text("[catalog]\nreplace = true\n")
     file = place / own_catalog.VIEWS / "release.py"

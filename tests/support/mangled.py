@@ -146,6 +146,50 @@ def torn(draw: st.DrawFn, line: bytes) -> bytes:
     return draw(st.sampled_from(ways))
 
 
+STRANGE_WORDS: Final = (
+    *("9" * 5_000, "1e999", "-1", "nan", "inf", "0x" + "f" * 5_000, "2026-02-30", "true", "[]", "{}", '""', '"\\u0000"', "'''", '"""'),
+    *("[" * 2_000, "[" * 40 + "]" * 40, "a = " + "[" * 2_000 + "]" * 2_000, "(" * 300, '"(?P<a>"', '"(a"', '"a{99999999999}"', '"[z-a]"'),
+    *(
+        '"' + "(" * 3_000 + ")" * 3_000 + '"',
+        '"*["',
+        '"?"',
+        "\x00",
+        "\ufeff",
+        "\ud800",
+        "\r",
+        "=",
+        "[agents]",
+        "[[agents]]",
+        "[a.b.c]",
+        "#",
+    ),
+    *("None", "object()", "1/0", "exit()", "raise SystemExit(3)", "VIEW", "days(0)", "days(10**9)", "count()", "event.x", "lambda: 0"),
+    *("float('nan')", "10**40", "'x' * 10**6", "__import__('os').nothing", "()", "b''", "[VIEW] * 3", "print", "days(-1)", "days(1.5)"),
+)
+
+
+@st.composite
+def bent_text(draw: st.DrawFn, text: str) -> bytes:
+    """Draw a text in which some words or lines are others, gone or doubled; sometimes cut, or in another encoding."""
+    lines = text.splitlines()
+    for _ in range(draw(st.integers(1, 3))):
+        where = draw(st.integers(0, len(lines) - 1))
+        way = draw(st.sampled_from(("word", "word", "word", "gone", "twice", "line", "cut")))
+        words = lines[where].split(" ")
+        if way == "word":
+            words[draw(st.integers(0, len(words) - 1))] = draw(st.sampled_from(STRANGE_WORDS)) + draw(st.sampled_from(("", "", ",")))
+            lines[where] = " ".join(words)
+        elif way == "gone" and len(lines) > 1:
+            del lines[where]
+        elif way == "twice":
+            lines.insert(where, lines[where])
+        elif way == "line":
+            lines.insert(where, draw(st.sampled_from(STRANGE_WORDS)))
+        else:
+            lines[where] = lines[where][: draw(st.integers(0, len(lines[where])))]
+    return "\n".join(lines).encode(draw(st.sampled_from(("utf-8", "utf-8", "utf-8", "utf-16"))), errors="surrogatepass")
+
+
 @contextmanager
 def not_for_ever(seconds: float = 5.0) -> Iterator[None]:
     """Fail when the body takes more processor time than this: no figure of speed, but a guard against what grows without bound."""

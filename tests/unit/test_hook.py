@@ -206,6 +206,16 @@ def test_who_waits_for_a_report_waits_for_no_rule(tmp_path: Path) -> None:
     assert line["last_assistant_message"] == "A REPORT"
 
 
+@pytest.mark.parametrize("part", ["a-", "k7Rq2-Zx9_pL4", "password = 'Juniper9' ", "Ada Lovelace ", "<token>", "1 2 3 ", "\U0001f600"])
+def test_a_report_of_any_shape_is_noted_within_a_second_of_processor_time(part: str, tmp_path: Path) -> None:
+    """Both who is waited for and who masks: the system ends whoever takes longer, and there is no note."""
+    report = part * ((hook.TEXT_LIMIT - 20) // len(part)) + " Verdict: APPROVED"
+    record = {"hook_event_name": "SubagentStop", "session_id": "s", "agent_type": "reviewer", "last_assistant_message": report}
+    run(tmp_path, record, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (1, 1)))
+    (line,) = noted(tmp_path)
+    assert line["last_assistant_message"].endswith("Verdict: APPROVED")
+
+
 def test_without_a_child_the_hook_masks_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_more() -> int:
         raise BlockingIOError

@@ -42,6 +42,14 @@ SHAPES = {
     "kana": "日本語",
     "dotted capital i": "İ",
     "random": "k7Rq2-Zx9_pL4",
+    "words for passwords": "senha",
+    "words near passwords": "password abc def ",
+    "elements": "<password>",
+    "arguments": "define('password",
+    "names of values": 'name="x_passwordx"',
+    "known names": "Anna van der ",
+    "owners": "-rw-r--r-- 1 a a ",
+    "commands of passwords": "htpasswd -b ",
 }
 
 

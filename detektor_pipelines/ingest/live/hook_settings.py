@@ -204,6 +204,8 @@ def _parsed(text: str, path: Path) -> dict[str, Any]:
         raise UserError("The settings are not JSON.", where=where, fix="Fix the file first; nothing was changed.") from None
     except _RepeatedKeyError as error:
         raise UserError(f"The settings name the key {error} twice.", where=str(path), fix="Remove one; nothing was changed.") from None
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits, a thousand brackets
+        raise UserError("The settings cannot be read.", where=f"{path}: {error}", fix="Fix the file; nothing was changed.") from None
     if not isinstance(content, dict):
         raise UserError(
             "The settings are not a JSON object.", where=f"{path}, line 1, column 1", fix="Fix the file first; nothing was changed."

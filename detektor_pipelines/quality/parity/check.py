@@ -165,12 +165,16 @@ def last_results(settings: Settings) -> dict[str, Any] | None:
             answer = cast("bytes | None", client.get(_results_key(settings)))
     finally:
         client.close()
-    return None if answer is None else _of_this_build(json.loads(answer))
+    return None if answer is None else _of_this_build(answer)
 
 
-def _of_this_build(results: dict[str, Any]) -> dict[str, Any] | None:
-    """Return results; none of those that an earlier build has left, which counted something else."""
-    return results if all("states" in each for each in results["views"].values()) else None
+def _of_this_build(text: bytes) -> dict[str, Any] | None:
+    """Read results; none of those that an earlier build has left, which counted something else, or that cannot be read."""
+    try:
+        results: dict[str, Any] = json.loads(text)
+        return results if all("states" in each for each in results["views"].values()) else None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 def _of_view(view: View, seed: int) -> Parity:

@@ -14,7 +14,18 @@ from detektor_pipelines.cli import build_app
 if TYPE_CHECKING:
     from pathlib import Path
 
-ODD = ["[/nobody]", "[blink]look[/blink]", "\x1b[2K\x1b[1Agone", "\x9b7mturned", "a\nb", "right \u202eto left"]
+ODD = [
+    "[/nobody]",
+    "[blink]look[/blink]",
+    "\x1b[2K\x1b[1Agone",
+    "\x9b7mturned",
+    "a\nb",
+    "right \u202eto left",
+    "[@click=app.bell]press",
+    "[link=https://x.example]",
+    "a\\[b]",
+    "\x1b]0;title\x07",
+]
 CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\ud800-\udfff]")
 
 
@@ -61,4 +72,5 @@ def test_commands_show_names_and_obey_none(log: Path, columns: str, monkeypatch:
     assert "[blink]look[/blink]" in said
     assert "\\u001b[2K\\u001b[1Agone" in said
     assert "\\u009b7mturned" in said
+    assert "[@click=app.bell]press" in said.replace("\n", "")
     assert "right \\u202eto left" in said.replace("\n", " ")

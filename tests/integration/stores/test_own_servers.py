@@ -29,6 +29,7 @@ from detektor_pipelines.stores.schema import migrate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from detektor_pipelines.stack.servers import embedded
 
@@ -284,6 +285,25 @@ def _open_dagsters_storage(settings: Settings) -> None:
     from detektor_pipelines.orchestration.storage import _prepare
 
     _prepare(settings.sqlalchemy_url("dagster"))
+
+
+def test_libpqs_variable_for_encryption_and_its_service_mean_what_they_mean_elsewhere(
+    postgres_server: embedded.PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = of(postgres_server)
+    monkeypatch.setenv("PGSSLMODE", "require")
+    with pytest.raises(UserError) as caught, connect(settings):
+        pass
+    assert "SSL" in str(caught.value)
+    monkeypatch.setenv("PGSSLMODE", "disable")
+    login = postgres_server.login
+    (tmp_path / "services").write_text(
+        f"[ours]\nhost={login.host}\nport={login.port}\nuser={login.user}\npassword={login.password}\ndbname=detektor\n"
+    )
+    monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services"))
+    monkeypatch.setenv("PGSERVICE", "ours")
+    with connect(Settings(home=tmp_path, external_postgres_url="postgresql://")) as connection:
+        assert connection.info.port == login.port
 
 
 def test_libpqs_variables_do_not_go_before_what_we_rely_on(other: Settings) -> None:
