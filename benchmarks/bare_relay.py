@@ -34,7 +34,7 @@ class Redis(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Answer as many as Redis has."""
         for _ in range(data.count(b"\r\n")):
-            if (client := self.waiting.popleft()) is not None:
+            if (client := self.waiting.popleft()) is not None and not client.is_closing():
                 client.write(ANSWER)
 
 

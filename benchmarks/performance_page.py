@@ -162,6 +162,12 @@ same tables and the same Redis, with Feast's own PostgreSQL and Redis stores."""
     yield "| way | p50, ms | p99, ms |"
     yield "|---|---:|---:|"
     yield from (f"| {name} | {each['p50_ms']:.2f} | {each['p99_ms']:.2f} |" for name, each in serving["latency"].items())
+    if "half_rate_p99_over_ping_by_http" in serving:
+        yield ""
+        over = {name: serving[f"half_rate_{name}"] for name in ("p99_over_ping", "p99_over_ping_by_http", "usual_p99_over_ping")}
+        yield f"""Half the rate: 5,000 requests a second at most, from when each was due. "PING by HTTP" is a server that only passes a PING
+on: the bare round trip with as many processes on the cores. The p99 of ours is {over["p99_over_ping"]:.1f} times a PING's, that of the
+median half second {over["usual_p99_over_ping"]:.1f} times; over that server's it is {over["p99_over_ping_by_http"]:.1f} times."""
     yield ""
     yield "| 16 clients | requests/s |"
     yield "|---|---:|"

@@ -32,6 +32,9 @@ class Watch:
 
     def begin(self) -> None:
         """Count from now."""
+        if self._step > 1 and self._timer is not None:  # of one that was late: it would come long after this one's first half
+            self._timer.cancel()
+            self._timer = None
         self._step, self._since, self._on = 0, self._loop.time(), True
         if self._timer is None:
             self._timer = self._loop.call_later(self._waits[0][0], self._over)

@@ -79,6 +79,7 @@ async def fed(pieces: list[bytes], pauses: list[bool], app: Any = echo) -> tuple
             await asyncio.sleep(0)
     for _ in range(200):
         await asyncio.sleep(0)
+    http_connection._CONNECTIONS.closed(connection._peer)  # else all that tests ever make count as open
     return connection, transport
 
 

@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unit.web.test_http_connection import echo, fed, request, split
 
+from detektor_pipelines.web.http_connection import HEAD_LIMIT
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -64,6 +66,64 @@ def test_each_is_answered_once_and_in_order(bodies: list[tuple[bytes, bool, int]
     answers = [each.partition(b"\r\n\r\n")[2] for each in transport.written.split(b"HTTP/1.1 ")[1:]]
     assert answers == [b"/%d=%s" % (number, body) for body, _, number in bodies]
     assert connection._due is None
+
+
+_LINES = st.sampled_from(
+    [
+        b"Content-Length: 2\r\n",
+        b"content-length:2\r\n",
+        b"Content-Length: 3\r\n",
+        b"Content-Length: 2, 2\r\n",
+        b"Content-Length: +2\r\n",
+        b"Transfer-Encoding: chunked\r\n",
+        b"Transfer-Encoding: identity\r\n",
+        b"Expect: 100-continue\r\n",
+        b"Connection: close\r\n",
+        b"Connection: keep-alive\r\n",
+        b"Connection: Upgrade\r\nUpgrade: h2c\r\n",
+        b"X: a\r\n b\r\n",
+        b"X: a\n",
+        b"X a\r\n",
+        b"X:\r\n",
+        b"X: a\x00\r\n",
+        b"X: long\r\n",
+        b"Content-Type: application/json\r\n",
+    ]
+)
+_FIRST = st.sampled_from(
+    [
+        b"POST /1 HTTP/1.1",
+        b"POST /2 HTTP/1.1",
+        b"HEAD /1 HTTP/1.1",
+        b"GET /1 HTTP/1.1",
+        b"POST /1 HTTP/1.0",
+        b"POST  /1 HTTP/1.1",
+        b"\r\nPOST /1 HTTP/1.1",
+    ]
+)
+_BODY = st.sampled_from([b"cc", b"", b"ccc", b"2\r\ncc\r\n0\r\n\r\n", b"2;x=y\r\ncc\r\n0\r\nTrailer: a\r\n\r\n", b"2\ncc\n0\n\n", b"c"])
+_ODD = st.builds(
+    lambda first, lines, end, body: first + b"\r\nHost: a\r\n" + b"".join(lines) + end + body,
+    _FIRST,
+    st.lists(_LINES, max_size=3),
+    st.sampled_from([b"\r\n", b"\r\n", b"\r\n", b"\n"]),
+    _BODY,
+)
+_KNOWN = request(1, b"cc", chunked=False)
+
+
+@given(
+    odd=st.lists(st.one_of(st.just(_KNOWN), _ODD), min_size=1, max_size=4),
+    cuts=st.lists(st.integers(0, 600), max_size=5),
+    apart=st.booleans(),
+)
+def test_whatever_comes_is_answered_as_without_a_shortcut(odd: list[bytes], cuts: list[int], apart: bool) -> None:  # noqa: FBT001
+    """Behind a request whose head is known; uvicorn's parser, which sees every byte where there is no shortcut, says what is right."""
+    requests = [each.replace(b"long", b"a" * (HEAD_LIMIT + 100)) for each in (_KNOWN, *odd, _KNOWN)]
+    pieces = requests if apart else split(b"".join(requests), cuts)
+    with_it, without = (asyncio.run(fed(pieces, [True] * len(pieces), each))[1] for each in (Application(), echo))
+    assert with_it.written.replace(b"x-short: 1\r\n", b"") == without.written
+    assert with_it.closed == without.closed
 
 
 def sent(*pieces: bytes, then: Callable[[Connection], object] = lambda _: None) -> tuple[list[bytes], Any]:

@@ -182,7 +182,7 @@ def test_an_answer_that_came_too_late_is_nobody_elses() -> None:
 
     async def test(live: LiveValues, server: Server) -> None:
         server.answer = hold
-        with pytest.raises(OnlineStoreDownError, match="does not answer within 400 ms"):
+        with pytest.raises(OnlineStoreDownError, match="does not answer within 1000 ms"):
             await live.get(["a"])
         server.answer = _well
         for answer, writer in held:
@@ -191,7 +191,7 @@ def test_an_answer_that_came_too_late_is_nobody_elses() -> None:
             await asyncio.sleep(0.01)
         await asks(live, "b", "c")
 
-    run(test, serve_redis_timeout_ms=400)
+    run(test, serve_redis_timeout_ms=1_000)
 
 
 @given(answers=st.lists(st.lists(st.one_of(st.none(), st.binary(max_size=30)), max_size=5), max_size=5), cuts=st.lists(st.integers(1, 20)))
