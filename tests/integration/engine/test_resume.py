@@ -153,6 +153,14 @@ def test_a_chunk_knows_what_became_of_the_events_that_the_one_before_it_has_read
     assert [states(history)[day] for day in after] == found
 
 
+def test_of_two_events_at_one_instant_the_one_with_the_greater_id_is_the_latest(log: Settings) -> None:
+    forget(log)
+    events = [replace(late(name, 0), values={"operation": "review", "issues_found": issues}) for name, issues in (("b", 2), ("a", 5))]
+    insert(log, events)
+    materialize(log, VIEW, DAYS[:2])
+    assert stored(log) == sorted(rows(VIEW, events, start=ORIGIN, end=ORIGIN + 2 * DAY))
+
+
 def change(settings: Settings, kind: str, day: int) -> None:
     """Change what the log says of a day that has been read."""
     if kind == "late":
