@@ -28,6 +28,7 @@ from detektor_pipelines.stores.offline.staleness import days_to_materialize
 from detektor_pipelines.stores.raw_log.reader import events_by_day
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from support.oracle import Row
 
     from detektor_pipelines.settings import Settings
@@ -120,6 +121,26 @@ def test_the_crafted_history_in_chunks_of_every_size(history: Settings) -> None:
         assert len(parts) > 1
         assert [day for part in parts for day in part.days] == list(result.days)
         assert (states(history), stored(history)) == undisturbed
+
+
+def test_a_range_that_reaches_back_to_more_than_a_chunk_reads_it_in_slices(history: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    materialize(history, VIEW, DAYS[20:24])
+    at_once = states(history)
+    forget_rows(history)
+    module, sizes = import_module("detektor_pipelines.engine.reading"), []
+    read = module.reader.read_events
+
+    def counted(*words: Any, **more: Any) -> pa.Table:
+        table = read(*words, **more)
+        sizes.append(table.num_rows)
+        return table
+
+    monkeypatch.setattr(module.reader, "read_events", counted)
+    monkeypatch.setattr("detektor_pipelines.engine.materialize.InMemory.chunk_events", 2)
+    materialize(history, VIEW, DAYS[20:24])
+    assert states(history) == at_once
+    assert len(sizes) > 2
+    assert max(sizes) <= 2
 
 
 def test_each_chunk_is_published_before_the_next_is_read_and_no_event_is_read_twice(history: Settings) -> None:
