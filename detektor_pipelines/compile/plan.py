@@ -77,6 +77,11 @@ class PickState:
     where: Predicate | None
     operand: Operand
 
+    @property
+    def by_event(self) -> bool:
+        """Whether the events' order decides, and not a value alone: the latest instant is the greatest."""
+        return self.function == "last" and not (isinstance(self.operand, Column) and self.operand.name == "occurred_at")
+
 
 @dataclass(frozen=True)
 class DistinctState:
@@ -141,6 +146,11 @@ class Plan:
     def ordered(self) -> bool:
         """Whether a state asks for the events' order, (occurred_at, event_id)."""
         return any(pick.function == "last" for pick in self.picks) or any(each.order != "greatest" for each in self.ranked)
+
+    @property
+    def placed(self) -> list[frozenset[str]]:
+        """The columns of each pick for which the events' order decides: an event that lacks one of them is not picked."""
+        return [pick.operand.columns() - {"occurred_at"} for pick in self.picks if pick.by_event]
 
     @property
     def filters(self) -> tuple[Predicate | None, ...]:

@@ -62,8 +62,8 @@ class CellReader:
             TooWideError: An event holds a value outside its declared range.
 
         """
-        start = start_us(days[0])
-        begin, end = start - reach_back(plan(view)), min(end_us(days[-1]), now)
+        compiled, start = plan(view), start_us(days[0])
+        begin, end = start - reach_back(compiled), min(end_us(days[-1]), now)
         snapshot = reader.begin_snapshot(connection)
         try:
             reader.refuse_what_is_not_whole(connection, begin)
@@ -72,7 +72,7 @@ class CellReader:
             parts = [last.cells.chosen(leaves_at(last.cells.buckets, view.longest, view.grain) > start)] if last else []
             happened: dict[date, Happened] = {}
             for first, until in _slices(connection, view, (last.end if last else begin, start, end), slice_events):
-                events = reader.read_events(connection, view.agent, plan(view).columns, first, until)
+                events = reader.read_events(connection, view.agent, compiled.columns, first, until, identified=compiled.placed)
                 happened = merged(happened, happened_of(events))
                 parts.append(cells_of(view, events))
         finally:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from detektor_pipelines.engine.arrays.event_vectors import EventVectors, TooWideError
-from detektor_pipelines.language.expressions import Column, Operand
+from detektor_pipelines.language.expressions import Operand
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -221,7 +221,7 @@ class _Reduction:
         self._late = bool(late.any() or revised.any())
         self._superseded = revised & ~self._live
         self._learnt = np.where(self._superseded, until, known)
-        self._order = _by_instant(ts, events) if plan.ordered else np.argsort(ts, kind="stable")
+        self._order = _by_instant(ts, events) if plan.placed else np.argsort(ts, kind="stable")
         self._places = np.empty(events.num_rows, dtype=np.int64)
         self._places[self._order] = np.arange(events.num_rows)
         self._group(
@@ -290,7 +290,7 @@ class _Reduction:
 
         values, valid = self._operand(pick.operand)
         mask = self._passing(live, pick.where) & valid
-        by_place = pick.function == "last" and not (isinstance(pick.operand, Column) and pick.operand.name == "occurred_at")
+        by_place = pick.by_event
         sign = -1 if pick.function == "minimum" else 1
         best = self._merged(np.where(mask, self._places if by_place else sign * values, NOTHING), np.maximum)
         found = np.where(best != NOTHING, best, 0)

@@ -13,7 +13,7 @@ from detektor_pipelines.stores import retention
 from detektor_pipelines.stores.raw_log.columns import arrow_type, selected
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import date
 
     import pyarrow as pa
@@ -80,7 +80,7 @@ def any_revised(connection: Connection) -> bool:
         return bool(cursor.fetchone() == (True,))
 
 
-def read_events(
+def read_events(  # noqa: PLR0913  what is read, and how much of it
     connection: Connection,
     agent: str,
     columns: Sequence[str],
@@ -89,11 +89,13 @@ def read_events(
     *,
     snapshot: str | None = None,
     where: str | None = None,
+    identified: Sequence[Collection[str]] | None = None,
 ) -> pa.Table:
     """Return one agent's events with occurred_at in (start, end] (µs) in the layout of `engine.compute.event_schema`, unordered.
 
     With a `snapshot`, PostgreSQL's text of one, the log is read as it was then. With `where`, only the revisions for which that SQL
-    condition on `columns` is true.
+    condition on `columns` is true. With `identified`, sets of columns, an event_id is null unless the event has all columns of one of them:
+    it is the widest of all, and only for the order of what is picked.
 
     Raises:
         UserError: Events of the range went by retention: what is left would give wrong values.
@@ -107,13 +109,18 @@ def read_events(
     names = ["ts", "known", "until", "event_id", "live", "project", *columns]
     # Most events were known at once and are live: a null is sent and read sooner than the same value again.
     sparse = {"known": "NULLIF(known, ts) AS known", "live": "NULLIF(live, true) AS live"}
-    read = [sparse.get(name, name) for name in names if revised or name != "until"]  # a whole column of nulls costs as much as any other
+    absent = {"until": pa.int64()} if not revised else {}  # a whole column of nulls costs as much as any other
+    if identified is not None:
+        having = [" AND ".join(f"{name} IS NOT NULL" for name in sorted(each)) or "true" for each in identified]
+        sparse["event_id"] = f"CASE WHEN {' OR '.join(having)} THEN event_id END AS event_id"
+        absent |= {} if having else {"event_id": pa.string()}
+    read = [sparse.get(name, name) for name in names if name not in absent]
     text = events_sql(agent, columns, start, end, revised=revised, snapshot=snapshot)
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {', '.join(read)} FROM ({text}) raw{'' if where is None else f' WHERE {where}'}")
         table = cursor.fetch_arrow_table()
-    if not revised:
-        table = table.append_column("until", pa.nulls(table.num_rows, pa.int64()))
+    for name, kind in absent.items():
+        table = table.append_column(name, pa.nulls(table.num_rows, kind))
     for name, instead in (("known", table["ts"]), ("live", True)):
         table = table.set_column(table.column_names.index(name), name, pc.fill_null(table[name], instead))
     types = {"ts": pa.int64(), "known": pa.int64(), "until": pa.int64(), "live": pa.bool_()}

@@ -28,6 +28,7 @@ from detektor_pipelines.stores.offline.staleness import days_to_materialize
 from detektor_pipelines.stores.raw_log.reader import events_by_day
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from support.oracle import Row
 
     from detektor_pipelines.settings import Settings
@@ -122,6 +123,26 @@ def test_the_crafted_history_in_chunks_of_every_size(history: Settings) -> None:
         assert (states(history), stored(history)) == undisturbed
 
 
+def test_a_range_that_reaches_back_to_more_than_a_chunk_reads_it_in_slices(history: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    materialize(history, VIEW, DAYS[20:24])
+    at_once = states(history)
+    forget_rows(history)
+    module, sizes = import_module("detektor_pipelines.engine.reading"), []
+    read = module.reader.read_events
+
+    def counted(*words: Any, **more: Any) -> pa.Table:
+        table = read(*words, **more)
+        sizes.append(table.num_rows)
+        return table
+
+    monkeypatch.setattr(module.reader, "read_events", counted)
+    monkeypatch.setattr("detektor_pipelines.engine.materialize.InMemory.chunk_events", 2)
+    materialize(history, VIEW, DAYS[20:24])
+    assert states(history) == at_once
+    assert len(sizes) > 2
+    assert max(sizes) <= 2
+
+
 def test_each_chunk_is_published_before_the_next_is_read_and_no_event_is_read_twice(history: Settings) -> None:
     parts: list[Materialization] = []
 
@@ -151,6 +172,14 @@ def test_a_chunk_knows_what_became_of_the_events_that_the_one_before_it_has_read
     forget_rows(history)
     materialize(history, VIEW, DAYS)
     assert [states(history)[day] for day in after] == found
+
+
+def test_of_two_events_at_one_instant_the_one_with_the_greater_id_is_the_latest(log: Settings) -> None:
+    forget(log)
+    events = [replace(late(name, 0), values={"operation": "review", "issues_found": issues}) for name, issues in (("b", 2), ("a", 5))]
+    insert(log, events)
+    materialize(log, VIEW, DAYS[:2])
+    assert stored(log) == sorted(rows(VIEW, events, start=ORIGIN, end=ORIGIN + 2 * DAY))
 
 
 def change(settings: Settings, kind: str, day: int) -> None:
