@@ -108,7 +108,7 @@ test-long: $(READY) ## Run the tests that take minutes, the 500 histories of `ma
 
 .PHONY: spark-test
 spark-test: $(SPARK)/.complete ## Run the tests of Spark, in its environment (ARGS="-k bounds"; SPARK_TEST_MASTER=local-cluster[2,1,2048]: executors apart)
-	$(SPARK)/bin/python -m pytest -m "spark and not long" tests/integration/spark $(ARGS)
+	$(SPARK)/bin/python -m pytest -m "spark and not long" --timeout 900 tests/integration/spark $(ARGS)
 
 .PHONY: torture
 torture: $(READY) ## Play 500 random histories of the platform against an oracle (SEEDS=17 or 100-150,9: only these)

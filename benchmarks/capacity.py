@@ -371,7 +371,7 @@ def with_tables(page: str, results: Path = RESULTS) -> str:
     measured += [f"| | {stream['rate']:,.0f} events/s asked for | nothing held back |", "|---|---:|---:|"]
     for name, what in STREAM_ROWS:
         measured.append(f"| {what} | {_figure(stream[f'together_{name}'])} | {_figure(stream[f'log_{name}'])} |")
-    measured += ["", "Without workers, as many senders as there is room for, a hundred events a transaction:", ""]
+    measured += ["", "Without workers, more and more senders, each a hundred events a transaction after another:", ""]
     measured += ["| senders | events/s | PostgreSQL, cores |", "|---:|---:|---:|"]
     measured += [f"| {each['senders']} | {each['events_s']:,.0f} | {each['postgres_cores']:.2f} |" for each in stream["senders"]]
     measured += ["", f"A core of PostgreSQL took {stream['log_events_a_postgres_core']:,.0f} events/s at the highest of these rates."]
