@@ -85,9 +85,9 @@ class Emitter:
         found += [(event.occurred_at, event.event_id, event) for event in (*self._subagents(), *self._derived())]
         found.sort(key=_order)
         for at, event_id, what in found:
-            if type(what) is Call:
+            if isinstance(what, Call):
                 yield self._tool_call(event_id, what, at)
-            elif type(what) is Message:
+            elif isinstance(what, Message):
                 yield self._chat(event_id, what)
             else:
                 yield what
