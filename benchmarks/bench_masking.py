@@ -58,16 +58,16 @@ def _ingest(settings: Settings, path: Path, *, masked: bool) -> tuple[float, flo
 
     with connect(settings) as connection:
         connection.execute("TRUNCATE ml_learning.agent_events, ml_learning.event_ids, ml_learning.rejected_events, ml_learning.log_origin")
-    record, rejection = Masker.record, Masker.rejection
+    event, rejection = Masker.event, Masker.rejection
     if not masked:
-        setattr(Masker, "record", _as_it_is)  # noqa: B010  what is compared
+        setattr(Masker, "event", _as_it_is)  # noqa: B010  what is compared
         setattr(Masker, "rejection", _as_it_is)  # noqa: B010
     try:
         started, busy = time.perf_counter(), time.process_time()
         report = ingest(settings, [path])
         return time.perf_counter() - started, time.process_time() - busy, report.counts.added
     finally:
-        setattr(Masker, "record", record)  # noqa: B010
+        setattr(Masker, "event", event)  # noqa: B010
         setattr(Masker, "rejection", rejection)  # noqa: B010
 
 

@@ -73,6 +73,12 @@ def follow(home: Path) -> None:
         os.environ[VARIABLE] = text
 
 
+def let_go(home: Path) -> None:
+    """Go by the machine's clock in this process where it followed a home directory's, which stays as it stands."""
+    if os.environ.get(VARIABLE) and os.environ[VARIABLE] == kept(home):
+        del os.environ[VARIABLE]
+
+
 def stand(home: Path, us: int) -> str:
     """Keep an instant as the home directory's clock, follow it, and return how it is written."""
     home.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -99,19 +99,24 @@ def reingest(
 
 
 def _run(paths: list[str], *, project: str | None, agents: Path | None, mix: bool, as_json: bool, nulls: bool, again: bool) -> None:
+    from detektor_pipelines.ingest.readers.interface import context_of
     from detektor_pipelines.ingest.readers.names import agent_names
-    from detektor_pipelines.ingest.run import IngestOptions
-    from detektor_pipelines.ingest.run import ingest as run
-    from detektor_pipelines.ingest.summary import as_data
+    from detektor_pipelines.ingest.reading import begin
     from detektor_pipelines.settings import get_settings
-    from detektor_pipelines.stores.schema import migrate
 
     settings = get_settings()
-    names = agent_names(settings.home, agents)
-    migrate(settings)
-    with clock_of_the_logs(settings), dagster_hears_of_earlier_days(settings), _progress() as (on_start, on_bytes):
-        options = IngestOptions(project=project, names=names, mix=mix, reingest=again, on_start=on_start, on_bytes=on_bytes)
-        report = run(settings, paths, options)
+    context = context_of(paths, project, agent_names(settings.home, agents))
+    with begin(paths, context, settings.home) as reading:
+        # Now, while the other process reads
+        from detektor_pipelines.ingest.run import IngestOptions
+        from detektor_pipelines.ingest.run import ingest as run
+        from detektor_pipelines.ingest.summary import as_data
+        from detektor_pipelines.stores.schema import migrate
+
+        migrate(settings)
+        with clock_of_the_logs(settings), dagster_hears_of_earlier_days(settings), _progress() as (on_start, on_bytes):
+            options = IngestOptions(mix=mix, reingest=again, on_start=on_start, on_bytes=on_bytes)
+            report = run(settings, paths, options, reading=reading)
     if as_json:
         print_json_line(as_data(report))
     else:

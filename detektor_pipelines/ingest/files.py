@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, cast
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.ingest import documents, packed, unread
 from detektor_pipelines.ingest.readers.formats import FORMATS, UNKNOWN
-from detektor_pipelines.ingest.readers.interface import SourceFile, detect
+from detektor_pipelines.ingest.readers.interface import STANDARD_INPUT, SourceFile, detect
 from detektor_pipelines.ingest.readers.records import records_of
 from detektor_pipelines.language.records import Rejection
 
@@ -46,8 +46,6 @@ SUFFIXES: Final = (*_PLAIN, *(f"{plain}{way}" for way in (".gz", ".xz", ".bz2", 
 
 MAYBE: Final = (".json", ".json.gz", *documents.DATABASES)
 """Files that may be a session in one document, or a database of sessions; in a directory most are neither."""
-
-STANDARD_INPUT: Final = "-"
 
 _SKIPPED_DIRECTORIES: Final = frozenset({".git", "node_modules", ".venv", "__pycache__"})
 _BLOCK: Final = 1024 * 1024

@@ -51,8 +51,8 @@ _DRAWN: Final = re.compile(
 )
 """Ids that are most of all there are, and hold nothing: the other rules are not asked."""
 
-_NAMES: Final = ("event_id", "source", "project", "session_id", "task_id")
-_names_of: Final = attrgetter(*_NAMES)
+_NAMES: Final = ("source", "project", "session_id", "task_id")
+_shared_by: Final = attrgetter(*_NAMES, "raw_name")
 
 _PERSONS: Final = frozenset(
     (
@@ -124,6 +124,8 @@ class Masker:
         self._key_of = key
         self._texts: dict[str, str] = {}
         self._names: dict[str, str] = {}
+        self._shared: set[tuple[object, ...]] = set()
+        """Source, project, session, task and raw name of events, that are known to stay as they are."""
         self._staying: set[tuple[str, Json]] = set()
         """Categories and their values that are known to stay as they are."""
 
@@ -142,12 +144,16 @@ class Masker:
 
     def event(self, event: AgentEvent) -> AgentEvent:
         """Return the event as it may be kept: itself, where nothing is to be masked."""
+        event_id, shared = event.event_id, _shared_by(event)
         changed: dict[str, object] = {}
-        for name, value in zip(_NAMES, _names_of(event), strict=True):
-            if type(value) is str and (masked := self._names.get(value) or self.name(value)) != value:
-                changed[name] = masked
-        if isinstance(event.raw_name, str) and (said := self.text(event.raw_name)) != event.raw_name:
-            changed["raw_name"] = said
+        if type(event_id) is str and _DRAWN.fullmatch(event_id) is None and (masked := self.name(event_id)) != event_id:
+            changed["event_id"] = masked
+        try:
+            stays = shared in self._shared
+        except TypeError:  # a list or an object, where a text should be
+            stays = False
+        if not stays:
+            changed |= self._of_shared(shared)
         if event.categories and not self._stays(event.categories):
             categories = self._values(event.categories)
             if categories is event.categories:
@@ -159,6 +165,21 @@ class Masker:
         if event.extra and (extra := self._values(event.extra)) is not event.extra:
             changed["extra"] = extra
         return replace(event, **changed) if changed else event  # type: ignore[arg-type]
+
+    def _of_shared(self, shared: tuple[object, ...]) -> dict[str, object]:
+        """What changes of the names that stand in many events; remembered where nothing does."""
+        *names, raw_name = shared
+        changed: dict[str, object] = {}
+        for name, value in zip(_NAMES, names, strict=True):
+            if type(value) is str and (masked := self.name(value)) != value:
+                changed[name] = masked
+        if isinstance(raw_name, str) and (said := self.text(raw_name)) != raw_name:
+            changed["raw_name"] = said
+        if not changed and all(value is None or (type(value) is str and len(value) <= _REMEMBERED_LENGTH) for value in shared):
+            if len(self._shared) >= _REMEMBERED:
+                self._shared.clear()
+            self._shared.add(shared)
+        return changed
 
     def rejection(self, rejection: Rejection) -> Rejection:
         """Return the rejection as it may be kept."""

@@ -1,33 +1,35 @@
 """The run that takes logs to the store: files → readers → checks → raw log, with counts of what became of everything.
 
-Reading and storing happen at once: while PostgreSQL takes one batch, the next is parsed.
+Reading, checking and storing happen at once: while PostgreSQL takes one batch, the next is checked; a command that runs alone reads in a
+process of its own (`ingest.reading`).
 """
 
 from __future__ import annotations
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from detektor_pipelines.clock import now_us
 from detektor_pipelines.ingest.checks import problem
-from detektor_pipelines.ingest.dispatch import Reading
-from detektor_pipelines.ingest.files import STANDARD_INPUT, Journal, find_logs
 from detektor_pipelines.ingest.last_run import remember
 from detektor_pipelines.ingest.masking import Masker, excerpt
-from detektor_pipelines.ingest.readers.interface import ReadContext
+from detektor_pipelines.ingest.readers.interface import context_of
+from detektor_pipelines.ingest.reading import Found, Here, Records
 from detektor_pipelines.ingest.summary import IngestReport
 from detektor_pipelines.language.records import AgentEvent, Rejection
 from detektor_pipelines.stores.raw_log.writer import EventWriter, IngestCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
     from types import TracebackType
 
+    from detektor_pipelines.ingest.readers.formats import ReaderName
     from detektor_pipelines.ingest.readers.names import AgentNames
+    from detektor_pipelines.ingest.reading import LogReading
     from detektor_pipelines.settings import Settings
 
 BATCH_EVENTS: Final = 5_000
@@ -56,68 +58,73 @@ class IngestOptions:
     on_bytes: Callable[[int], None] = lambda _: None
 
 
-def ingest(settings: Settings, paths: Sequence[str | Path], options: IngestOptions | None = None) -> IngestReport:
+def ingest(
+    settings: Settings, paths: Sequence[str | Path], options: IngestOptions | None = None, *, reading: LogReading | None = None
+) -> IngestReport:
     """Read logs into `ml_learning.agent_events`; harmless when repeated.
 
     Args:
         settings: Which database.
         paths: Files, directories, `-` for standard input.
         options: How.
+        reading: A reading of these paths that has begun; None reads them in this process.
 
     Raises:
         UserError: A path cannot be read or holds no logs; the database is down or full; simulated beside real without `mix`.
 
     """
     options = options if options is not None else IngestOptions()
-    started = time.perf_counter()
-    with (
-        closing(Journal()) as journal,
-        EventWriter(settings, mix=options.mix, reingest=options.reingest) as writer,
-        _BackgroundWriter(writer) as background,
-    ):
-        logs = find_logs(paths, journal)
-        journal.on_bytes = options.on_bytes
-        options.on_start(logs.size)
-        report = IngestReport(size=logs.size, skipped=logs.skipped, others=logs.others)
-        report.files.update({name: len(files) for name, files in logs.by_reader.items()})
-        _store(Reading(logs, journal, _context(paths, options)), journal, report, background, Masker.of(settings))
-        report.lines = journal.lines
+    reading = reading if reading is not None else Here(paths, context_of(paths, options.project, options.names))
+    report = IngestReport()
+    with EventWriter(settings, mix=options.mix, reingest=options.reingest) as writer, _BackgroundWriter(writer) as background:
+        _store(reading, options, report, background, Masker.of(settings))
     report.counts = background.counts
-    report.seconds = time.perf_counter() - started
+    report.seconds = time.perf_counter() - reading.started
     remember(settings.home, report.as_kept(paths))
     return report
 
 
-def _context(paths: Sequence[str | Path], options: IngestOptions) -> ReadContext:
-    path = Path(paths[0]).expanduser() if len(paths) == 1 and str(paths[0]) != STANDARD_INPUT else None
-    return ReadContext(project=options.project, names=options.names, path=path)
-
-
-def _store(reading: Reading, journal: Journal, report: IngestReport, background: _BackgroundWriter, masker: Masker) -> None:
-    events: list[AgentEvent] = []
-    rejections: list[Rejection] = []
-    now = now_us()
-    for record in map(masker.record, reading.records()):
-        if isinstance(record, Rejection):
-            rejections.append(record)
-            report.rejected[record.reason] += 1
-        elif (found := problem(record, now)) is not None and (
-            found := problem(record, now := now_us())
-        ) is not None:  # it may be past by now
-            rejections.append(_rejection(record, *found))
-            report.rejected[found[0]] += 1
+def _store(reading: LogReading, options: IngestOptions, report: IngestReport, background: _BackgroundWriter, masker: Masker) -> None:
+    batch = _Batch(report, masker)
+    for message in reading.messages(options.on_bytes):
+        if isinstance(message, Found):
+            options.on_start(message.size)
+            report.note_files(message.size, message.files, message.skipped, message.others)
+            continue
+        for rejection in message.rejections:
+            batch.refuse(masker.rejection(rejection))
+        if isinstance(message, Records):
+            batch.take(message.events, message.reader)
         else:
-            events.append(record)
-            report.note(record, reading.reader)
-        if len(events) >= BATCH_EVENTS or len(rejections) >= BATCH_EVENTS:
-            background.write(events, rejections)
-            events, rejections, now = [], [], now_us()
-    for rejection in map(masker.rejection, journal.take_rejections()):
-        rejections.append(rejection)
-        report.rejected[rejection.reason] += 1
-    background.write(events, rejections)
-    for name, stats in reading.stats.items():
-        report.note_reading(name, stats)
+            report.note_end(message.lines, message.unread)
+        if len(batch.events) >= BATCH_EVENTS or len(batch.rejections) >= BATCH_EVENTS:
+            background.write(batch.events, batch.rejections)
+            batch = _Batch(report, masker)
+    background.write(batch.events, batch.rejections)
+
+
+class _Batch:
+    """What is stored together: events that passed the checks, and what was rejected; each is counted in the report."""
+
+    def __init__(self, report: IngestReport, masker: Masker) -> None:
+        self.events: list[AgentEvent] = []
+        self.rejections: list[Rejection] = []
+        self._report = report
+        self._masker = masker
+
+    def take(self, events: Iterable[AgentEvent], reader: ReaderName) -> None:
+        now = now_us()
+        for event in map(self._masker.event, events):
+            found = problem(event, now)
+            if found is not None and (found := problem(event, now := now_us())) is not None:  # it may be past by now
+                self.refuse(_rejection(event, *found))
+            else:
+                self.events.append(event)
+                self._report.note(event, reader)
+
+    def refuse(self, rejection: Rejection) -> None:
+        self.rejections.append(rejection)
+        self._report.rejected[rejection.reason] += 1
 
 
 def _rejection(event: AgentEvent, reason: str, value: str) -> Rejection:

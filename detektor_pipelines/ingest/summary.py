@@ -12,11 +12,10 @@ from detektor_pipelines.language.events import AGENT_TYPES, OPERATIONS, UNMAPPED
 from detektor_pipelines.stores.raw_log.writer import IngestCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from detektor_pipelines.ingest.readers.formats import ReaderName
-    from detektor_pipelines.ingest.readers.statistics import ReadStats
     from detektor_pipelines.language.records import AgentEvent
 
 _KEPT: Final = 50
@@ -98,11 +97,20 @@ class IngestReport:
         self.first_at = at if self.first_at is None or at < self.first_at else self.first_at
         self.last_at = at if self.last_at is None or at > self.last_at else self.last_at
 
-    def note_reading(self, reader: ReaderName, stats: ReadStats) -> None:
-        """Take what a reader saw and made no event of."""
-        self.strange.update({(reader, kind): number for kind, number in stats.strange.items()})
-        if stats.orphan_results:
-            self.orphan_results[reader] += stats.orphan_results
+    def note_files(self, size: int, files: Mapping[ReaderName, int], skipped: Mapping[str, str], others: Mapping[str, int]) -> None:
+        """Take what was found, before it is read."""
+        self.size = size
+        self.files.update(files)
+        self.skipped |= skipped
+        self.others.update(others)
+
+    def note_end(self, lines: int, unread: Mapping[ReaderName, tuple[Mapping[str, int], int]]) -> None:
+        """Take the lines that were read, and what readers saw and made no event of: kinds of records, results without a call."""
+        self.lines = lines
+        for reader, (strange, orphan_results) in unread.items():
+            self.strange.update({(reader, kind): number for kind, number in strange.items()})
+            if orphan_results:
+                self.orphan_results[reader] += orphan_results
 
     @property
     def by_agent(self) -> dict[str, Counter[str]]:

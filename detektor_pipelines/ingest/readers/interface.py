@@ -14,13 +14,13 @@ there are stands in `formats`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
 from detektor_pipelines.ingest.readers import formats
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from detektor_pipelines.ingest.readers.formats import ReaderName
     from detektor_pipelines.ingest.readers.names import AgentNames
@@ -31,6 +31,9 @@ Line: TypeAlias = "tuple[int, bytes]"
 """A line's number, from 1, and its bytes without the line end; never blank, never longer than `files.LINE_LIMIT`."""
 
 SourceKind: TypeAlias = Literal["lines", "database"]
+
+STANDARD_INPUT: Final = "-"
+"""The path that names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,12 @@ class ReadContext:
     names: AgentNames | None = None
     path: Path | None = None
     live: bool = False
+
+
+def context_of(paths: Sequence[str | Path], project: str | None, names: AgentNames | None) -> ReadContext:
+    """Return what readers are told of a run over `paths`."""
+    path = Path(paths[0]).expanduser() if len(paths) == 1 and str(paths[0]) != STANDARD_INPUT else None
+    return ReadContext(project=project, names=names, path=path)
 
 
 @dataclass(frozen=True, slots=True)

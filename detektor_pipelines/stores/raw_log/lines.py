@@ -6,28 +6,28 @@ The hashed text of a body is that of `table.body_hashes` and of `live.body_hash`
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
-from operator import attrgetter
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from detektor_pipelines.clock import EPOCH
-from detektor_pipelines.language.events import CATEGORIES, IDENTITIES, MEASURES, OPERATIONS
+from detektor_pipelines.language.events import CATEGORIES, MEASURES, OPERATIONS
 from detektor_pipelines.stores.raw_log.table import BODY, json_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from detektor_pipelines.language.records import AgentEvent
 
 NULL: Final = "\\N"
 """What COPY reads as null."""
 
+_MINUTE_US: Final = 60_000_000
 _ESCAPED: Final = {ord("\\"): "\\\\", ord("\t"): "\\t", ord("\n"): "\\n", ord("\r"): "\\r"}
 _FLAG: Final = {False: "false", True: "true"}
-_TEXTS: Final = ("agent_type", "raw_name", "operation", *IDENTITIES)
-_texts_of: Final = attrgetter(*_TEXTS)
+_ALWAYS: Final = ("agent_type", "raw_name", "operation", "occurred_at", "derived", "simulated")
+_OPTIONAL: Final = ("project", "session_id", "task_id", "attributes", "extra")
 _BEFORE: Final = ("event_id", "revision", "source", "reader_revision", "known_at", "ingested_at", "retracted")
 
 
@@ -49,47 +49,58 @@ class Line(NamedTuple):
 IDENTITY: Final = ("event_id", "revision", "occurred_at", "body_hash")
 
 
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """The columns of one operation's lines behind _BEFORE, in the order in which they are hashed.
+@lru_cache(maxsize=64)
+def _names(operation: str) -> tuple[str, ...]:
+    """The columns of an operation's lines behind _BEFORE, in the order in which they are hashed."""
+    declared = OPERATIONS[operation]
+    own = {*declared.measures, *declared.categories}
+    return tuple(name for name in BODY if name in own or not (name in MEASURES or name in CATEGORIES))
+
+
+class _Form(NamedTuple):
+    """How events of one form are written: those of one operation with the same measures, categories and optional parts.
 
     Attributes:
-        names: The columns.
-        marks: What stands before each in the hashed text.
-        empty: A null for each.
-        texts: Where the columns _TEXTS stand.
-        at: Where each other column stands, by name.
-        own: The same of the operation's measures and categories.
+        given: Takes the values of the columns that such an event has, in their order, out of all its values.
+        body: The hashed text, with a place for each of them.
+        row: The line's end behind _BEFORE, with a place for each of them.
+        at: Which of them is `occurred_at`.
 
     """
 
-    names: tuple[str, ...]
-    marks: tuple[str, ...]
-    empty: list[str | None]
-    texts: tuple[int, ...]
-    at: dict[str, int]
-    own: dict[str, int]
+    given: Callable[[tuple[object, ...]], tuple[object, ...]]
+    body: str
+    row: str
+    at: int
 
 
-@lru_cache(maxsize=64)
-def _layout(operation: str) -> _Layout:
-    declared = OPERATIONS[operation]
-    own = {*declared.measures, *declared.categories}
-    names = tuple(name for name in BODY if name in own or not (name in MEASURES or name in CATEGORIES))
-    at = {name: number for number, name in enumerate(names)}
-    return _Layout(
-        names,
-        tuple(f"\x1f{name}=" for name in names),
-        [None] * len(names),
-        tuple(at[name] for name in _TEXTS),
-        {name: number for name, number in at.items() if name not in own and name not in _TEXTS},
-        {name: number for name, number in at.items() if name in own},
+@lru_cache(maxsize=4096)
+def _form(operation: str, measures: tuple[str, ...], categories: tuple[str, ...], optional: tuple[bool, ...]) -> _Form:
+    """Lay out one form; `optional` tells which of _OPTIONAL its events have.
+
+    Raises:
+        KeyError: The operation has no such measure or category.
+
+    """
+    values = (*_ALWAYS, *_OPTIONAL, *measures, *categories)
+    absent = {name for name, there in zip(_OPTIONAL, optional, strict=True) if not there}
+    place = {name: number for number, name in enumerate(values) if name not in absent}
+    names = _names(operation)
+    for name in (*measures, *categories):
+        if name not in names:
+            raise KeyError(name)
+    there = [name for name in names if name in place]
+    return _Form(
+        itemgetter(*(place[name] for name in there)),
+        "".join(f"\x1f{name}=%s" for name in there),
+        "\t".join("%s" if name in place else NULL for name in names) + "\n",
+        there.index("occurred_at"),
     )
 
 
 def columns_of(operation: str) -> tuple[str, ...]:
     """Return the columns of an operation's lines, in their order; all others of an event of it are null."""
-    return (*_BEFORE, *_layout(operation).names)
+    return (*_BEFORE, *_names(operation))
 
 
 def lines_of(events: Sequence[AgentEvent], now: int) -> list[Line]:
@@ -104,42 +115,51 @@ def lines_of(events: Sequence[AgentEvent], now: int) -> list[Line]:
 
 
 def _line(event: AgentEvent, stored_at: str) -> Line:
-    layout = _layout(event.operation)
-    said = layout.empty.copy()
-    for place, text in zip(layout.texts, _texts_of(event), strict=True):
-        said[place] = text
-    own = layout.own
+    measures, categories, occurred_at = event.measures, event.categories, event.occurred_at
+    attributes, extra, session_id, task_id, project = event.attributes, event.extra, event.session_id, event.task_id, event.project
     try:
-        for name, value in event.measures.items():
-            said[own[name]] = str(value)
-        for name, category in event.categories.items():
-            said[own[name]] = category
+        form = _form(
+            event.operation,
+            tuple(measures),
+            tuple(categories),
+            (project is not None, session_id is not None, task_id is not None, bool(attributes), bool(extra)),
+        )
     except KeyError as error:
         message = f"{event.event_id}: {event.operation} has no {error}"
         raise ValueError(message) from None
-    at, occurred_at, known_at = layout.at, event.occurred_at, event.known_at
-    said[at["occurred_at"]] = str(occurred_at)
-    said[at["derived"]] = _FLAG[event.derived]
-    said[at["simulated"]] = _FLAG[event.simulated]
-    if event.attributes:
-        said[at["attributes"]] = json_text(event.attributes)
-    if event.extra:
-        said[at["extra"]] = json_text(event.extra)
-    body = "".join([mark + text for mark, text in zip(layout.marks, said, strict=True) if text is not None])
+    said = form.given(
+        (
+            *(event.agent_type, event.raw_name, event.operation, occurred_at, _FLAG[event.derived], _FLAG[event.simulated]),
+            *(project, session_id, task_id, json_text(attributes) if attributes else None, json_text(extra) if extra else None),
+            *measures.values(),
+            *categories.values(),
+        )
+    )
+    body = form.body % said
     digest = hashlib.md5(body.encode(), usedforsecurity=False).hexdigest()
-    instant = said[at["occurred_at"]] = _instant(occurred_at)
+    instant, known_at = _instant(occurred_at), event.known_at
     known = instant if known_at == occurred_at else stored_at if known_at is None else _instant(known_at)
     event_id, source = event.event_id, event.source
-    if _is_special(body) or _is_special(event_id) or _is_special(source):
-        said = [None if text is None else text.translate(_ESCAPED) for text in said]
+    if _is_special(f"{event_id}{source}{body}"):
+        said = tuple(each.translate(_ESCAPED) if isinstance(each, str) else each for each in said)
         event_id, source = event_id.translate(_ESCAPED), source.translate(_ESCAPED)
-    before = f"{event_id}\t{event.revision}\t{source}\t{event.reader_revision}\t{known}\t{stored_at}\tfalse\t"
-    row = before + "\t".join([NULL if text is None else text for text in said]) + "\n"
-    return Line(event, f"{event_id}\t{event.revision}\t{instant}\t{digest}\n", row)
+    row = form.row % (*said[: form.at], instant, *said[form.at + 1 :])
+    return Line(
+        event,
+        f"{event_id}\t{event.revision}\t{instant}\t{digest}\n",
+        f"{event_id}\t{event.revision}\t{source}\t{event.reader_revision}\t{known}\t{stored_at}\tfalse\t{row}",
+    )
 
 
 def _instant(us: int) -> str:
-    return (EPOCH + timedelta(0, 0, us)).isoformat()
+    minute, rest = divmod(us, _MINUTE_US)
+    return f"{_minute(minute)}{rest // 1_000_000:02d}.{rest % 1_000_000:06d}+00:00"
+
+
+@lru_cache(maxsize=65_536)
+def _minute(number: int) -> str:
+    """The beginning of an instant's text, for most events share theirs with others."""
+    return f"{EPOCH + timedelta(0, number * 60):%Y-%m-%dT%H:%M:}"
 
 
 def _is_special(text: str) -> bool:

@@ -2,20 +2,27 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.ingest.last_run import last_run
+from detektor_pipelines.ingest.readers.interface import context_of
 from detektor_pipelines.ingest.readers.names import AgentNames
+from detektor_pipelines.ingest.reading import Apart, Here, Records
 from detektor_pipelines.ingest.run import IngestOptions, ingest
 from detektor_pipelines.settings import Settings
 from detektor_pipelines.stores.connections import connect
 from detektor_pipelines.stores.raw_log.bulk import IngestCounts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from detektor_pipelines.ingest.reading import Message
 
 
 def record(number: int, **fields: Any) -> dict[str, Any]:
@@ -179,3 +186,33 @@ def test_a_run_says_what_it_read_by_whom_and_everything_that_it_did_not(database
     assert kept["not_understood"] == {"copilot: brand-new.kind": 1}
     assert kept["skipped_because"] == {"Claude Code's list of prompts: it holds no events": 1}
     assert (kept["events"], kept["other_files"], kept["rejected_by_reason"]) == (4, 1, {"the line is torn or not JSON": 1})
+
+
+class Torn:
+    """A reading whose process dies behind its first records."""
+
+    def __init__(self, whole: Here, records: int) -> None:
+        self.started = whole.started
+        self._whole = whole
+        self._records = records
+
+    def messages(self, on_bytes: Callable[[int], None]) -> Iterator[Message]:
+        for message in self._whole.messages(on_bytes):
+            if isinstance(message, Records):
+                yield Records(message.reader, message.events[: self._records])
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield message
+
+
+def test_what_a_killed_reader_did_not_send_comes_with_the_next_run(
+    database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "a.jsonl", *map(record, range(1, 9)))
+    monkeypatch.setattr("detektor_pipelines.ingest.run.BATCH_EVENTS", 1)
+    context = context_of([path], None, None)
+    with Apart(Torn(Here([path], context), 3)) as reading, pytest.raises(UserError, match="ended too soon"):
+        ingest(database, [path], reading=reading)
+    with Apart(Here([path], context)) as reading:
+        report = ingest(database, [path], reading=reading)
+    assert report.counts == IngestCounts(added=5, known=3)
+    assert report.lines == 8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from sys import intern
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +16,6 @@ from detektor_pipelines.ingest.readers.purpose import READ_OF_PROMPT
 from detektor_pipelines.ingest.readers.shapes import (
     Record,
     UnreadableRecordError,
-    blocks_of,
     count_of,
     fuller,
     instant_of,
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 SUBAGENT_TOOLS: Final = frozenset({"Task", "Agent"})
 SHELL_TOOLS: Final = frozenset({"Bash", "PowerShell"})
+_LOOKED_INTO: Final = SUBAGENT_TOOLS | SHELL_TOOLS | EDIT_TOOLS
+"""Tools of whose arguments something is read."""
 SYNTHETIC_MODEL: Final = "<synthetic>"
 """What the harness writes as the model of a message that no model wrote: an API error shown to the user."""
 
@@ -63,7 +65,16 @@ _READ: Final = frozenset({"assistant", "user", "progress", "queue-operation", "p
 _MESSAGES: Final = frozenset({"assistant", "user"})
 _TOKENS: Final = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 """Of a message's usage, in the order of `Usage`."""
-_OTHERS: Final = (_READ | _WITHOUT_EVENTS) - _MESSAGES
+_tokens_of: Final = itemgetter(*_TOKENS)
+_TELLING: Final = frozenset(
+    {
+        *("interrupted", "backgroundTaskId", "gitOperation", "durationMs", "totalDurationMs", "durationSeconds"),
+        *("agentId", "task"),
+    }
+)
+"""Keys of a tool's own result of which something is read, whatever the tool; the results of most calls have none."""
+_KNOWN: Final = _READ | _WITHOUT_EVENTS
+_OTHERS: Final = _KNOWN - _MESSAGES
 
 
 def is_own(record: Record) -> bool:
@@ -133,7 +144,7 @@ class Collector:
             return
         seen.add(key)
         stats.records += 1
-        if kind in _READ or kind in _WITHOUT_EVENTS:
+        if kind in _KNOWN:
             stats.types[kind] += 1
         else:
             stats.strange[kind if isinstance(kind, str) else "(no type)"] += 1
@@ -178,7 +189,7 @@ class Collector:
             raise UnreadableRecordError(reason)
         at = instant_of(inner.get("timestamp") or record.get("timestamp"))
         agent_id = text_of(data.get("agentId"))
-        parent = self._id(text_of(record.get("parentToolUseID")), text_of(record.get("sessionId")), None, at)
+        parent = self._id(record.get("parentToolUseID"), text_of(record.get("sessionId")), None, at)
         if parent:
             run = self.state.runs.setdefault(parent, Run())
             run.agent_id = run.agent_id or agent_id
@@ -188,7 +199,8 @@ class Collector:
     def _message(self, record: Record, message: Record, session: str | None, caller: Caller, at: int, source: str) -> None:
         if record.get("type") == "assistant":
             self._answer(record, message, session, caller, at, source)
-        blocks = blocks_of(message)
+        content = message.get("content")
+        blocks = [block for block in content if type(block) is dict] if type(content) is list else []
         results = []
         for block in blocks:
             kind = block.get("type")
@@ -197,7 +209,7 @@ class Collector:
             elif kind == "tool_result":
                 results.append(block)
         for block in results:
-            call_id = self._id(text_of(block.get("tool_use_id")), session, caller.agent_id, at)
+            call_id = self._id(block.get("tool_use_id"), session, caller.agent_id, at)
             if call_id is not None:
                 call = self.state.calls.get(call_id) or self.state.calls.setdefault(call_id, Call(source=source))
                 if call.ended_at is None or (at, session or "") < (call.ended_at, call.ended_in or ""):
@@ -208,24 +220,25 @@ class Collector:
 
     def _answer(self, record: Record, message: Record, session: str | None, caller: Caller, at: int, source: str) -> None:
         usage = message.get("usage")
-        message_id = self._id(text_of(message.get("id")), session, caller.agent_id, at)
+        message_id = self._id(message.get("id"), session, caller.agent_id, at)
         if message_id is None or not isinstance(usage, dict):
             return
         known = self.state.messages.get(message_id)
         tokens = _usage_of(usage)
-        if known:
+        if known is None:
+            known = self.state.messages[message_id] = Message(session, caller, source)
+        else:
             if known.session != session:
                 known.session = _first(known.session, session)
-            if (known.at, known.usage.output_tokens) >= (at, tokens.output_tokens):
+            before = known.at
+            if before > at or (before == at and known.usage.output_tokens >= tokens.output_tokens):
                 return
-        else:
-            known = self.state.messages[message_id] = Message(session, caller, source)
-        failed = record.get("isApiErrorMessage") is True
         model = _shared(message.get("model"))
         known.at = at
         known.model = None if model == SYNTHETIC_MODEL else model
         known.usage = tokens
         known.whole = text_of(message.get("stop_reason")) is not None
+        failed = record.get("isApiErrorMessage") is True
         known.error_type = (text_of(record.get("error")) or "api_error") if failed else None
 
     def _side_thread(self, record: Record, message: Record, blocks: list[Record], caller: Caller, at: int, source: str) -> None:
@@ -247,12 +260,14 @@ class Collector:
 
     # Ids --------------------------------------------------------------------------------------------------------------------
 
-    def _id(self, given: str | None, session: str | None, agent_id: str | None, at: int, *, begins: bool = False) -> str | None:
-        """Return what names a call or message in all logs.
+    def _id(self, given: Any, session: str | None, agent_id: str | None, at: int, *, begins: bool = False) -> str | None:
+        """Return what names a call or message in all logs; None when nothing is given, or no text.
 
         A counted id means one thing in its thread only; its first record's instant tells it from others, and is the same in a fork's copy.
         """
-        if given is None or given.startswith(DRAWN) or not is_counted(given):
+        if type(given) is not str or not given:
+            return None
+        if given.startswith(DRAWN) or not is_counted(given):
             return given
         thread = (session, agent_id, given)
         if begins or thread not in self._anchors:
@@ -262,26 +277,32 @@ class Collector:
     # Tools ------------------------------------------------------------------------------------------------------------------
 
     def _call(self, session: str | None, block: Record, caller: Caller, at: int, source: str) -> None:
-        call_id, name = self._id(text_of(block.get("id")), session, caller.agent_id, at, begins=True), _shared(block.get("name"))
+        call_id, name = self._id(block.get("id"), session, caller.agent_id, at, begins=True), _shared(block.get("name"))
         if call_id is None:
             return
-        call = self.state.calls.get(call_id) or self.state.calls.setdefault(call_id, Call())
-        arguments = record_of(block.get("input"))
-        # Of copies in several sessions (forks) the first by name has it, as in the store
-        is_earliest = call.at is None or (at, session or "") < (call.at, call.session or "")
-        if is_earliest:
-            call.at, call.session, call.source = at, session, source
-        # A copy that knows the run counts before one that does not, whichever is earlier or read first
-        if (caller.run is not None and call.caller.run is None) or (is_earliest and (caller.run is None) == (call.caller.run is None)):
-            call.caller = caller
-        call.name = call.name or name
+        call = self.state.calls.get(call_id)
+        if call is None:
+            call = self.state.calls[call_id] = Call(session, None, caller, name, at, source)
+        else:
+            # Of copies in several sessions (forks) the first by name has it, as in the store
+            is_earliest = call.at is None or (at, session or "") < (call.at, call.session or "")
+            if is_earliest:
+                call.at, call.session, call.source = at, session, source
+            # A copy that knows the run counts before one that does not, whichever is earlier or read first
+            if (caller.run is not None and call.caller.run is None) or (is_earliest and (caller.run is None) == (call.caller.run is None)):
+                call.caller = caller
+            call.name = call.name or name
+        if name in _LOOKED_INTO:
+            self._arguments(call_id, call, name, record_of(block.get("input")), session)
+
+    def _arguments(self, call_id: str, call: Call, name: str | None, arguments: Record, session: str | None) -> None:
         if name in SHELL_TOOLS:
             command = text_of(arguments.get("command"))
             if command and worth_a_look(command):
                 call.command = fuller(call.command, command)
         elif name in EDIT_TOOLS:
             call.path = fuller(call.path, text_of(arguments.get("file_path")) or text_of(arguments.get("notebook_path")))
-        elif name in SUBAGENT_TOOLS:
+        else:
             run = self.state.runs.setdefault(call_id, Run())
             run.session, run.called_at, run.source = call.session, call.at, call.source
             run.sessions.add(session)
@@ -295,16 +316,22 @@ class Collector:
         if call.failed:
             text = joined_text(block.get("content")) or (result if isinstance(result, str) else "")
             call.error_type = call.error_type or error_type(text)
-        call.interrupted = call.interrupted or details.get("interrupted") is True or call.error_type == INTERRUPTED
-        call.background = call.background or bool(details.get("backgroundTaskId"))
-        call.pushed = call.pushed or bool(record_of(details.get("gitOperation")).get("push"))
-        call.duration_ms = _longest(call.duration_ms, _duration_of(details))
+            call.interrupted = call.interrupted or call.error_type == INTERRUPTED
         if call.command:
             call.output = fuller(call.output, _output_of(block, details))
         if call.name in EDIT_TOOLS and not call.failed:
             edit = edit_of(details)
             if edit and (call.edit is None or call.edit.added is None):
                 call.edit = edit
+        if not _TELLING.isdisjoint(details):
+            self._details(call_id, call, details, at)
+
+    def _details(self, call_id: str, call: Call, details: Record, at: int) -> None:
+        """Take what a tool's own result tells whatever the tool."""
+        call.interrupted = call.interrupted or details.get("interrupted") is True
+        call.background = call.background or bool(details.get("backgroundTaskId"))
+        call.pushed = call.pushed or bool(record_of(details.get("gitOperation")).get("push"))
+        call.duration_ms = _longest(call.duration_ms, _duration_of(details))
         if text_of(details.get("agentId")) and (call.name in SUBAGENT_TOOLS or "prompt" in details):
             self._run_result(call_id, details, at)
         elif isinstance(details.get("task"), dict):
@@ -379,7 +406,14 @@ def _caller_of(record: Record) -> Caller:
 
 
 def _usage_of(usage: Record) -> Usage:
-    return Usage(*[given if type(given) is int and given >= 0 else count_of(given) or 0 for given in map(usage.get, _TOKENS)])
+    try:
+        given = _tokens_of(usage)
+    except KeyError:
+        given = tuple(map(usage.get, _TOKENS))
+    for each in given:
+        if type(each) is not int or each < 0:
+            return Usage(*[count_of(number) or 0 for number in given])
+    return Usage._make(given)
 
 
 def _duration_of(details: Record) -> int | None:

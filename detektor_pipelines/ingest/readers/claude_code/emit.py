@@ -7,13 +7,12 @@ Event ids: `tool:<tool_use id>`, `msg:<message id>`, `invoke:<tool_use id>`, `wo
 from __future__ import annotations
 
 import re
-from heapq import merge
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from detektor_pipelines.ingest.readers.claude_code.edits import change_of
 from detektor_pipelines.ingest.readers.claude_code.runs import Ending, Runs
-from detektor_pipelines.ingest.readers.claude_code.state import MAIN
+from detektor_pipelines.ingest.readers.claude_code.state import MAIN, Call, Message
 from detektor_pipelines.ingest.readers.derived import document_kind, push_outcome, suite_run
 from detektor_pipelines.ingest.readers.failures import REJECTED
 from detektor_pipelines.ingest.readers.names import MAIN_THREAD, AgentNames
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from detektor_pipelines.ingest.readers.claude_code.edits import Edit
-    from detektor_pipelines.ingest.readers.claude_code.state import Call, Caller, State
+    from detektor_pipelines.ingest.readers.claude_code.state import Caller, State
     from detektor_pipelines.language.records import Json
 
 READER_REVISION: Final = 2
@@ -40,7 +39,7 @@ ATTRIBUTES: Final = frozenset(
 ENDS_COUNT: Final = frozenset({"implement", "deploy", "diagnose"})
 """Work whose failure is an outcome of its own; a review or an advice that was never finished is none."""
 
-_order: Final = attrgetter("occurred_at", "event_id")
+_order: Final = itemgetter(0, 1)
 
 _CALLED_AGAIN: Final = re.compile(
     r"(?i)\b(?:re-?(?=review|run|check|implement)|second|third|again|retry|round \d+|attempt \d+|follow-?up)\b[:\s]*|[^\w\s]"
@@ -78,7 +77,20 @@ class Emitter:
 
         They are made as they are asked for: all of them at once would be most of what a reading holds in memory.
         """
-        return merge(self._tool_calls(), self._chats(), sorted([*self._subagents(), *self._derived()], key=_order), key=_order)
+        calls, messages = self._state.calls.items(), self._state.messages.items()
+        found: list[tuple[int, str, Call | Message | AgentEvent]] = [
+            (call.at if call.ended_at is None else call.ended_at, f"tool:{call_id}", call) for call_id, call in calls if call.at is not None
+        ]
+        found += [(message.at, f"msg:{message_id}", message) for message_id, message in messages]
+        found += [(event.occurred_at, event.event_id, event) for event in (*self._subagents(), *self._derived())]
+        found.sort(key=_order)
+        for at, event_id, what in found:
+            if isinstance(what, Call):
+                yield self._tool_call(event_id, what, at)
+            elif isinstance(what, Message):
+                yield self._chat(event_id, what)
+            else:
+                yield what
 
     def _event(  # noqa: PLR0913 (an event has that many parts)
         self,
@@ -129,47 +141,61 @@ class Emitter:
             self._agents[key] = Agent(called.agent_type, name, called.derived)
         return self._agents[key]
 
-    def _tool_calls(self) -> Iterator[AgentEvent]:
-        begun = [
-            (call.ended_at if call.ended_at is not None else call.at, call_id, call)
-            for call_id, call in self._state.calls.items()
-            if call.at is not None
-        ]
-        begun.sort(key=itemgetter(0, 1))
-        for at, call_id, call in begun:
-            agent, task_id = self._agent(call.session, call.caller, call.at or 0)
-            outcome = None if call.failed is None else "failure" if call.failed else "cancelled" if call.interrupted else "success"
-            yield self._event(
-                f"tool:{call_id}",
-                "tool_call",
-                agent,
-                at,
-                call.home,
-                call.source,
-                task_id=task_id,
-                measures={"duration_ms": call.duration_ms},
-                categories={"outcome": outcome, "tool_name": call.name, "error_type": call.error_type},
-                attributes=_open(call),
-            )
+    def _tool_call(self, event_id: str, call: Call, at: int) -> AgentEvent:
+        agent, task_id = self._agent(call.session, call.caller, call.at or 0)
+        categories = {}
+        if call.failed is not None:
+            categories["outcome"] = "failure" if call.failed else "cancelled" if call.interrupted else "success"
+        if call.name:
+            categories["tool_name"] = call.name[:256]
+        if call.error_type:
+            categories["error_type"] = call.error_type
+        session = call.ended_in or call.session
+        return AgentEvent(
+            event_id,
+            agent.agent_type,
+            agent.raw_name,
+            "tool_call",
+            at,
+            call.source,
+            self._project_of(session),
+            session,
+            task_id,
+            at,
+            {} if call.duration_ms is None else {"duration_ms": call.duration_ms},
+            categories,
+            _open(call) or {},
+            {},
+            agent.derived,
+            reader_revision=READER_REVISION,
+        )
 
-    def _chats(self) -> Iterator[AgentEvent]:
-        for message_id, message in sorted(self._state.messages.items(), key=lambda item: (item[1].at, item[0])):
-            agent, task_id = self._agent(message.session, message.caller, message.at)
-            yield self._event(
-                f"msg:{message_id}",
-                "chat",
-                agent,
-                message.at,
-                message.session,
-                message.source,
-                task_id=task_id,
-                measures=message.usage._asdict(),
-                categories={
-                    "outcome": "failure" if message.error_type else "success",
-                    "model": message.model,
-                    "error_type": message.error_type,
-                },
-            )
+    def _chat(self, event_id: str, message: Message) -> AgentEvent:
+        at, session = message.at, message.session
+        agent, task_id = self._agent(session, message.caller, at)
+        categories = {"outcome": "failure" if message.error_type else "success"}
+        if message.model:
+            categories["model"] = message.model[:256]
+        if message.error_type:
+            categories["error_type"] = message.error_type[:256]
+        return AgentEvent(
+            event_id,
+            agent.agent_type,
+            agent.raw_name,
+            "chat",
+            at,
+            message.source,
+            self._project_of(session),
+            session,
+            task_id,
+            at,
+            message.usage._asdict(),
+            categories,
+            {},
+            {},
+            agent.derived,
+            reader_revision=READER_REVISION,
+        )
 
     # Subagents --------------------------------------------------------------------------------------------------------------
 
