@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    import socket
+
     from detektor_pipelines.web.listening import ListenAddress
+    from detektor_pipelines.web.spare import Held, Spare
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +42,7 @@ def serve(
     tls_cert: Certificate = None,
     tls_key: Key = None,
     insecure: Insecure = False,
+    keep_spare: Annotated[bool, typer.Option("--spare", hidden=True, help="A second process answers when this one is killed.")] = False,
 ) -> None:
     """Serve features over HTTP until Ctrl-C: Feast's API for online reads, /health, /metrics, /openapi.json.
 
@@ -51,7 +55,7 @@ def serve(
     from detektor_pipelines import log_lines
     from detektor_pipelines.serving.server import app
     from detektor_pipelines.settings import get_settings
-    from detektor_pipelines.web import handover, listening
+    from detektor_pipelines.web import handover, listening, spare
 
     settings = get_settings()
     log_lines.set_up("serve", settings.log_level)
@@ -59,13 +63,33 @@ def serve(
         update={"serve_tls_cert": tls_cert or settings.serve_tls_cert, "serve_tls_key": tls_key or settings.serve_tls_key}
     )
     where = listening.listen_address(settings, host or settings.serve_host, port or settings.serve_port, insecure=insecure)
-    with listening.listening_socket(where, option="--port or DETEKTOR_SERVE_PORT") as listener:
+    handover.keep_hang_ups()
+    name = spare.name_of(settings.home, where.port)
+    held = spare.ask(name) if keep_spare else None
+    if held:
+        _log.warning("The server before this one died: its spare process answers until this one does")
+    taken = held.listener if held else None
+    with listening.listening_socket(where, option="--port or DETEKTOR_SERVE_PORT", held=taken) as listener:
         _log.info("Listening: %s/get-online-features, /health, /metrics and /openapi.json. Ctrl-C ends it.", where.url)
         _warn_of_plain_text(where)
         settings = settings.model_copy(update={"serve_host": where.host})
         application = app(settings) if workers == 1 else "detektor_pipelines.serving.server:app"
-        if listening.run(application, listener, where, workers=workers):
+        beside = _spare(name, listener, held) if keep_spare and workers == 1 else None
+        again = listening.run(application, listener, where, workers=workers, begun=held.relieve if held else None)
+        if beside is not None:
+            beside.dismiss()
+        if again and not (beside and beside.stands_in):
             handover.start_anew(listener)
+
+
+def _spare(name: bytes, listener: socket.socket, held: Held | None) -> Spare | None:
+    """Leave a spare that has loaded what it needs to answer."""
+    import redis.asyncio  # noqa: F401
+
+    from detektor_pipelines.web import listening, spare
+
+    listening.load()
+    return spare.leave_one(name, listener, held)
 
 
 def registry(
@@ -107,6 +131,7 @@ def registry(
     )
     where = listening.listen_address(settings, host or settings.registry_host, settings.registry_port, insecure=insecure)
     grpc = grpc_port or settings.registry_grpc
+    handover.keep_hang_ups()
     with listening.listening_socket(where, option="--port or DETEKTOR_REGISTRY_PORT") as listener, closing_store(settings) as store:
         remote = served.grpc_server(store, where, grpc, access_of(settings))
         application = served.app(settings, store, access_of(settings))

@@ -10,13 +10,16 @@ import time
 import urllib.request
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 from support import certificates
 from support.serving_client import Server
+from support.waiting import eventually
 
 from detektor_pipelines import stack
 from detektor_pipelines.compile.loaded import combined_hash
 from detektor_pipelines.settings import get_settings
+from detektor_pipelines.stack import supervisor, survivors
 from detektor_pipelines.stack.lifecycle import DEFAULT_SERVICES
 from detektor_pipelines.stores.schema import migrate
 from detektor_pipelines.web.tokens import add_token
@@ -40,7 +43,7 @@ def test_up_keeps_the_feature_server(settings: Settings) -> None:
         assert killed is not None
         os.kill(killed, signal.SIGKILL)
         deadline = time.monotonic() + 30
-        while (again := stack.status(settings)["serve"]).pid in {None, killed} or not again.ready:
+        while (again := stack.status(status.settings)["serve"]).pid in {None, killed} or not again.ready:
             assert time.monotonic() < deadline, again
             time.sleep(0.2)
         assert again.pid is not None
@@ -51,10 +54,36 @@ def test_up_keeps_the_feature_server(settings: Settings) -> None:
             assert time.monotonic() < deadline + 30, log.read_text()
             time.sleep(0.1)
         assert json.load(urllib.request.urlopen(address, timeout=10))["status"] == "OK", "the connection waits until it has begun"
-        assert stack.status(settings)["serve"].pid == again.pid
+        assert stack.status(status.settings)["serve"].pid == again.pid
     finally:
         ended = stack.down(settings)
     assert "feature server" in " ".join(ended).lower()
+
+
+def test_reads_go_on_when_the_feature_server_is_killed(settings: Settings) -> None:
+    """Its spare process has the same socket: nobody is refused, whether the process alone is killed or its whole group."""
+    status = stack.up(settings, ("serve",), free_ports=True)
+    server = Server(status.settings.serve_port, None, settings.home)
+    try:
+        for kill in (os.kill, os.killpg):
+            killed = stack.status(status.settings)["serve"].pid
+            assert killed is not None
+            kill(killed, signal.SIGKILL)
+            assert server.get("/health").status == 200, "no connection is refused from the first moment on"
+            while (again := stack.status(status.settings)["serve"]).state != "running":
+                assert again.state == "starting"
+                assert server.get("/health").status == 200
+            assert again.pid not in {None, killed}
+            assert eventually(lambda: len(_processes(settings)) == 2, 90), _processes(settings)  # the spare before has ended
+        supervisor.stop(status.settings, "serve")
+        assert eventually(lambda: _processes(settings) == []), "ended cleanly, it takes its spare along"
+    finally:
+        stack.down(settings)
+
+
+def _processes(settings: Settings) -> list[int]:
+    """Return the processes of the feature server."""
+    return [pid for pid in survivors.find(settings) if "--spare" in psutil.Process(pid).cmdline()]
 
 
 def test_up_keeps_the_registry_server(settings: Settings) -> None:
