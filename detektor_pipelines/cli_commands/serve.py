@@ -52,10 +52,13 @@ def serve(
     Example: [bold]curl -s localhost:6566/get-online-features --json '{"features": ["code_review_features:recent_reviews_count"],
     "entities": {"agent_id": ["code-reviewer"]}}'[/]
     """
+    from detektor_pipelines.web import handover
+
+    handover.keep_hang_ups()
     from detektor_pipelines import log_lines
     from detektor_pipelines.serving.server import app
     from detektor_pipelines.settings import get_settings
-    from detektor_pipelines.web import handover, listening, spare
+    from detektor_pipelines.web import listening, spare
 
     settings = get_settings()
     log_lines.set_up("serve", settings.log_level)
@@ -63,7 +66,8 @@ def serve(
         update={"serve_tls_cert": tls_cert or settings.serve_tls_cert, "serve_tls_key": tls_key or settings.serve_tls_key}
     )
     where = listening.listen_address(settings, host or settings.serve_host, port or settings.serve_port, insecure=insecure)
-    handover.keep_hang_ups()
+    settings = settings.model_copy(update={"serve_host": where.host})
+    application = app(settings) if workers == 1 else "detektor_pipelines.serving.server:app"
     name = spare.name_of(settings.home, where.port)
     held = spare.ask(name) if keep_spare else None
     if held:
@@ -72,8 +76,6 @@ def serve(
     with listening.listening_socket(where, option="--port or DETEKTOR_SERVE_PORT", held=taken) as listener:
         _log.info("Listening: %s/get-online-features, /health, /metrics and /openapi.json. Ctrl-C ends it.", where.url)
         _warn_of_plain_text(where)
-        settings = settings.model_copy(update={"serve_host": where.host})
-        application = app(settings) if workers == 1 else "detektor_pipelines.serving.server:app"
         beside = _spare(name, listener, held) if keep_spare and workers == 1 else None
         again = listening.run(application, listener, where, workers=workers, begun=held.relieve if held else None)
         if beside is not None:
@@ -112,11 +114,14 @@ def registry(
 
     Example: [bold]curl -s "localhost:6567/api/v1/feature_views?project=detektor"[/]
     """
+    from detektor_pipelines.web import handover
+
+    handover.keep_hang_ups()
     from detektor_pipelines import log_lines
     from detektor_pipelines.serving import registry as served
     from detektor_pipelines.settings import get_settings
     from detektor_pipelines.stores.feast.registry import closing_store
-    from detektor_pipelines.web import handover, listening
+    from detektor_pipelines.web import listening
     from detektor_pipelines.web.access import access_of
 
     settings = get_settings()
@@ -131,7 +136,6 @@ def registry(
     )
     where = listening.listen_address(settings, host or settings.registry_host, settings.registry_port, insecure=insecure)
     grpc = grpc_port or settings.registry_grpc
-    handover.keep_hang_ups()
     with listening.listening_socket(where, option="--port or DETEKTOR_REGISTRY_PORT") as listener, closing_store(settings) as store:
         remote = served.grpc_server(store, where, grpc, access_of(settings))
         application = served.app(settings, store, access_of(settings))

@@ -41,7 +41,7 @@ ALIVE = frozenset({"STARTING", "RUNNING", "BACKOFF", "STOPPING", "EXITED"})
 
 LOG_BYTES = 20 * 1024**2
 LOG_BACKUPS = 2
-"""Of each program: its log file is begun anew at so many bytes, and so many earlier ones are kept. Every program, and what it starts, writes
+"""Of each program: its log file is begun anew at so many bytes, and so many earlier ones are kept. Each program, and what it starts, writes
 into a pipe, which supervisord reads; none opens a log file of its own."""
 
 _START_SECONDS = 20

@@ -160,8 +160,6 @@ def run(
     }
     config = uvicorn.Config(application, workers=workers, **options)
     heard: list[int] = []
-    # uvicorn raises SIGTERM once more when it has ended: what is left to close would not be.
-    signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
     if workers == 1:
 
         class Server(uvicorn.Server):
@@ -172,16 +170,19 @@ def run(
 
         server = Server(config)
 
-        def hang_up(number: int, _: object) -> None:
+        def end(number: int, _: object) -> None:
             heard.append(number)
             server.should_exit = True
 
-        signal.signal(signal.SIGHUP, hang_up)
+        # uvicorn raises SIGTERM once more when it has ended: what is left to close would not be.
+        signal.signal(signal.SIGTERM, end)
+        signal.signal(signal.SIGHUP, end)
         handover.hear_hang_ups()
         server.run(sockets=[listener.dup()])  # it closes what it was given
         return set(heard) == {signal.SIGHUP}
     from uvicorn.supervisors import Multiprocess
 
+    signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
     handover.hear_hang_ups()
     with tempfile.TemporaryDirectory(prefix="detektor-metrics-") as directory:
         os.environ[SHARED_METRICS] = directory

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 _ANSWER_S: Final = 2.0
@@ -90,7 +91,9 @@ def ask(name: bytes) -> Held | None:
     except (OSError, ValueError):
         conversation.close()
         return None
-    return Held(listener, door, conversation)
+    held = Held(listener, door, conversation)
+    _when_told_to_end(held.relieve)
+    return held
 
 
 def leave_one(name: bytes, listener: socket.socket, held: Held | None = None) -> Spare | None:
@@ -106,8 +109,11 @@ def leave_one(name: bytes, listener: socket.socket, held: Held | None = None) ->
     if pid:
         os.close(mine)
         door.close()
-        return Spare(pid, others)
+        beside = Spare(pid, others)
+        _when_told_to_end(beside.dismiss, *([held.relieve] if held else []))
+        return beside
     os.close(others)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.setpgid(0, 0)
     if held:
         held.spare.close()
@@ -117,6 +123,17 @@ def leave_one(name: bytes, listener: socket.socket, held: Held | None = None) ->
     _be_silent()
     threading.Thread(target=_hand_over, args=(door, listener), name="spare", daemon=True).start()
     return Spare(os.getpid(), None)
+
+
+def _when_told_to_end(*steps: Callable[[], None]) -> None:
+    """End with the spares when SIGTERM comes before the server answers, which hears it by itself from then on."""
+
+    def end(*_: object) -> None:
+        for step in steps:
+            step()
+        os._exit(128 + signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 def _door(name: bytes) -> socket.socket | None:

@@ -74,11 +74,16 @@ def test_reads_go_on_when_the_feature_server_is_killed(settings: Settings) -> No
                 assert again.state == "starting"
                 assert server.get("/health").status == 200
             assert again.pid not in {None, killed}
-            assert eventually(lambda: len(_processes(settings)) == 2, 90), _processes(settings)  # the spare before has ended
+            assert eventually(lambda pid=again.pid: _spares(pid), 60), "it has a spare of its own"  # type: ignore[misc]
+            assert eventually(lambda: len(_processes(settings)) == 2, 60), "the spare of the one before has ended"
         supervisor.stop(status.settings, "serve")
         assert eventually(lambda: _processes(settings) == []), "ended cleanly, it takes its spare along"
     finally:
         stack.down(settings)
+
+
+def _spares(pid: int) -> bool:
+    return bool(psutil.Process(pid).children())
 
 
 def _processes(settings: Settings) -> list[int]:
