@@ -29,7 +29,16 @@ _PYTHON = ((3, 11), (3, 13))
 _LOCK = ROOT / "requirements.txt"
 _GIGABYTE = 1024**3
 _STRANGER = "page.invalid"
-_ASKED = {"serve": "/openapi.json", "registry": "/openapi.json", "mlflow": "/", "dagster": "/server_info"}
+_ASKED = {
+    "mlflow": "/",
+    "stream": "/metrics",
+    "serve": "/openapi.json",
+    "registry": "/openapi.json",
+    "exporter": "/metrics",
+    "alertmanager": "/api/v2/status",
+    "prometheus": "/api/v1/labels",
+    "dagster": "/server_info",
+}
 _NEEDED_GB = 2  # a demo's cluster with its log takes about one
 _COMFORTABLE_GB = 10
 
