@@ -77,9 +77,11 @@ def serve(
         _log.info("Listening: %s/get-online-features, /health, /metrics and /openapi.json. Ctrl-C ends it.", where.url)
         _warn_of_plain_text(where)
         beside = _spare(name, listener, held) if keep_spare and workers == 1 else None
-        again = listening.run(application, listener, where, workers=workers, begun=held.relieve if held else None)
-        if beside is not None:
-            beside.dismiss()
+        try:
+            again = listening.run(application, listener, where, workers=workers, begun=held.relieve if held else None)
+        finally:
+            if beside is not None:
+                beside.dismiss()
         if again and not (beside and beside.stands_in):
             handover.start_anew(listener)
 
