@@ -77,8 +77,15 @@ def serve(
         _log.info("Listening: %s/get-online-features, /health, /metrics and /openapi.json. Ctrl-C ends it.", where.url)
         _warn_of_plain_text(where)
         beside = _spare(name, listener, held) if keep_spare and workers == 1 else None
+
+        def begun() -> None:
+            if beside is not None:
+                beside.begun()
+            if held is not None:
+                held.relieve()
+
         try:
-            again = listening.run(application, listener, where, workers=workers, begun=held.relieve if held else None)
+            again = listening.run(application, listener, where, workers=workers, begun=begun)
         finally:
             if beside is not None:
                 beside.dismiss()

@@ -115,6 +115,10 @@ def listening_socket(where: ListenAddress, *, option: str, held: socket.socket |
         yield listener
 
 
+def _nobody_waits() -> None:
+    """Stand for who is told that a server has begun."""
+
+
 def load() -> None:
     """Import what `run` will, for a process of which a copy is made before that."""
     for module in ("uvicorn.lifespan.on", "uvicorn.loops.auto", "uvloop", "detektor_pipelines.web.http_connection"):
@@ -127,7 +131,7 @@ def run(
     where: ListenAddress,
     *,
     workers: int = 1,
-    begun: Callable[[], None] | None = None,
+    begun: Callable[[], None] = _nobody_waits,
 ) -> bool:
     """Serve until SIGTERM, SIGHUP or Ctrl-C; tell whether it was a SIGHUP: then the process is meant to start again on the same socket.
 
@@ -165,8 +169,7 @@ def run(
         class Server(uvicorn.Server):
             async def startup(self, sockets: list[socket.socket] | None = None) -> None:
                 await super().startup(sockets)
-                if begun is not None:
-                    begun()
+                begun()
 
         server = Server(config)
 

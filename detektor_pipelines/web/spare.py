@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-_ANSWER_S: Final = 2.0
-"""In which a spare that stands in hands its socket over; it has nothing else to do at that."""
+_ANSWER_S: Final = 10.0
+"""In which a spare that stands in hands its socket over, on a busy machine too; where none stands in nobody waits."""
 
+_BEGUN: Final = b"b"
 _END: Final = b"e"
 _log = logging.getLogger(__name__)
 
@@ -61,6 +62,11 @@ class Spare:
     def stands_in(self) -> bool:
         """Whether this process is the spare."""
         return self.pipe is None
+
+    def begun(self) -> None:
+        """Have the spare stand in from now on: the server answers. Before that another one may stand in still."""
+        if self.pipe is not None:
+            os.write(self.pipe, _BEGUN)
 
     def dismiss(self) -> None:
         """End the spare: the server ends by itself."""
@@ -97,9 +103,9 @@ def ask(name: bytes) -> Held | None:
 
 
 def leave_one(name: bytes, listener: socket.socket, held: Held | None = None) -> Spare | None:
-    """Make a spare of this process, which has one thread only; returns in the server at once, in the spare when the server is gone.
+    """Make a spare of this process, which has one thread only; returns in the server at once, in the spare when the server was killed.
 
-    None where there can be none.
+    None where there can be none. A server that never answered (`Spare.begun`) takes its spare along, however it ends.
     """
     door = held.door if held else _door(name)
     if door is None:
@@ -117,7 +123,7 @@ def leave_one(name: bytes, listener: socket.socket, held: Held | None = None) ->
     os.setpgid(0, 0)
     if held:
         held.spare.close()
-    if os.read(mine, 1) == _END:
+    if os.read(mine, 1) != _BEGUN or os.read(mine, 1) == _END:
         os._exit(0)
     os.close(mine)
     _be_silent()
