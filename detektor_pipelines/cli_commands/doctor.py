@@ -64,11 +64,19 @@ def _print(checks: Sequence[Check], where: Mapping[str, Mapping[str, str]], *, e
         print_table(("check", "result", "found", "what to do"), rows)
     if well:
         say(f"Well: {', '.join(dict.fromkeys(each.name for each in well))}.")
-    chosen = [(name, row["value"], row["from"]) for name, row in where.items() if everything or row["from"] != "default"]
+    chosen = [(name, row["value"], row["from"]) for name, row in where.items() if everything or not _is_usual(name, row)]
     if chosen:
         print_table(("setting", "value", "from"), chosen)
     if not everything:
         say("All of it: detektor doctor --all")
+
+
+def _is_usual(name: str, row: Mapping[str, str]) -> bool:
+    """Tell whether a setting is as nobody chose it: `up` writes down every port, also those that have their defaults."""
+    from detektor_pipelines.settings import ENV_PREFIX, STATE_FILE, Settings
+
+    field = Settings.model_fields.get(name.removeprefix(ENV_PREFIX).lower())
+    return row["from"] == "default" or (row["from"] == STATE_FILE and field is not None and row["value"] == str(field.default))
 
 
 def _tables() -> Check:

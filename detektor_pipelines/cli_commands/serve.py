@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    import socket
+
     from detektor_pipelines.web.listening import ListenAddress
+    from detektor_pipelines.web.spare import Held, Spare
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +42,7 @@ def serve(
     tls_cert: Certificate = None,
     tls_key: Key = None,
     insecure: Insecure = False,
+    keep_spare: Annotated[bool, typer.Option("--spare", hidden=True, help="A second process answers when this one is killed.")] = False,
 ) -> None:
     """Serve features over HTTP until Ctrl-C: Feast's API for online reads, /health, /metrics, /openapi.json.
 
@@ -48,10 +52,13 @@ def serve(
     Example: [bold]curl -s localhost:6566/get-online-features --json '{"features": ["code_review_features:recent_reviews_count"],
     "entities": {"agent_id": ["code-reviewer"]}}'[/]
     """
+    from detektor_pipelines.web import handover
+
+    handover.keep_hang_ups()
     from detektor_pipelines import log_lines
     from detektor_pipelines.serving.server import app
     from detektor_pipelines.settings import get_settings
-    from detektor_pipelines.web import handover, listening
+    from detektor_pipelines.web import listening, spare
 
     settings = get_settings()
     log_lines.set_up("serve", settings.log_level)
@@ -59,13 +66,41 @@ def serve(
         update={"serve_tls_cert": tls_cert or settings.serve_tls_cert, "serve_tls_key": tls_key or settings.serve_tls_key}
     )
     where = listening.listen_address(settings, host or settings.serve_host, port or settings.serve_port, insecure=insecure)
-    with listening.listening_socket(where, option="--port or DETEKTOR_SERVE_PORT") as listener:
+    settings = settings.model_copy(update={"serve_host": where.host})
+    application = app(settings) if workers == 1 else "detektor_pipelines.serving.server:app"
+    name = spare.name_of(settings.home, where.port)
+    held = spare.ask(name) if keep_spare else None
+    if held:
+        _log.warning("The server before this one died: its spare process answers until this one does")
+    taken = held.listener if held else None
+    with listening.listening_socket(where, option="--port or DETEKTOR_SERVE_PORT", held=taken) as listener:
         _log.info("Listening: %s/get-online-features, /health, /metrics and /openapi.json. Ctrl-C ends it.", where.url)
         _warn_of_plain_text(where)
-        settings = settings.model_copy(update={"serve_host": where.host})
-        application = app(settings) if workers == 1 else "detektor_pipelines.serving.server:app"
-        if listening.run(application, listener, where, workers=workers):
+        beside = _spare(name, listener, held) if keep_spare and workers == 1 else None
+
+        def begun() -> None:
+            if beside is not None:
+                beside.begun()
+            if held is not None:
+                held.relieve()
+
+        try:
+            again = listening.run(application, listener, where, workers=workers, begun=begun)
+        finally:
+            if beside is not None:
+                beside.dismiss()
+        if again and not (beside and beside.stands_in):
             handover.start_anew(listener)
+
+
+def _spare(name: bytes, listener: socket.socket, held: Held | None) -> Spare | None:
+    """Leave a spare that has loaded what it needs to answer."""
+    import redis.asyncio  # noqa: F401
+
+    from detektor_pipelines.web import listening, spare
+
+    listening.load()
+    return spare.leave_one(name, listener, held)
 
 
 def registry(
@@ -88,11 +123,14 @@ def registry(
 
     Example: [bold]curl -s "localhost:6567/api/v1/feature_views?project=detektor"[/]
     """
+    from detektor_pipelines.web import handover
+
+    handover.keep_hang_ups()
     from detektor_pipelines import log_lines
     from detektor_pipelines.serving import registry as served
     from detektor_pipelines.settings import get_settings
     from detektor_pipelines.stores.feast.registry import closing_store
-    from detektor_pipelines.web import handover, listening
+    from detektor_pipelines.web import listening
     from detektor_pipelines.web.access import access_of
 
     settings = get_settings()

@@ -289,6 +289,8 @@ def print_servers(status: StackStatus) -> None:
         say(f"Logs: {directory}/")
     if any(service.state in {"stopped", "failed"} and service.name in DEFAULT_SERVICES for service in status.services):
         say("Start what does not run: detektor up")
+    elif any(service.state == "hung" for service in status.services):
+        say("What hangs is ended by the watchdog and starts anew; what somebody stopped (SIGSTOP) goes on with: detektor up")
 
 
 def _duration(seconds: int | None) -> str | None:

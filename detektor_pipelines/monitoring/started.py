@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from typing import TYPE_CHECKING, Final
 
@@ -53,8 +54,9 @@ def command(settings: Settings, name: str, directory: Path, pace: prometheus.Pac
         files = [f"--config.file={directory / prometheus.ALERTMANAGER}", f"--storage.path={directory / 'data'}"]
         return [found, *files, f"--web.listen-address={where}", "--cluster.listen-address=", *log]
     where = f"{ports.LOOPBACK}:{settings.prometheus_port}"
+    own = rf"--web.cors.origin=http://({re.escape(ports.LOOPBACK)}|localhost):{settings.prometheus_port}"  # by default any page may read
     files = [f"--config.file={directory / prometheus.CONFIGURATION}", f"--storage.tsdb.path={directory / 'data'}"]
-    return [found, *files, f"--web.listen-address={where}", "--storage.tsdb.retention.time=30d", *log]
+    return [found, *files, f"--web.listen-address={where}", own, "--storage.tsdb.retention.time=30d", *log]
 
 
 def become(settings: Settings, name: str) -> NoReturn:

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 SCHEMA: Final = "dagster"
 BATCH_VARIABLE: Final = "DAGSTER_EVENT_BATCH_SIZE"
 _BATCH: Final = "200"
+_DAEMON_OF_DEV: Final = ("_daemon", "__main__.py")
+"""How the program ends that `dagster dev` starts as `python -m dagster._daemon`; a stack's own is `orchestration.daemon`."""
+
 _AGAIN_SECONDS: Final = 0.5
 _SILENT: Final = refusals.Refusal("PostgreSQL does not answer.", "Run `detektor up`, or correct DETEKTOR_EXTERNAL_POSTGRES_URL.")
 
@@ -89,6 +92,15 @@ class PooledRunStorage(_Pooled, PostgresRunStorage):
 
 class PooledScheduleStorage(_Pooled, PostgresScheduleStorage):
     """Ticks of sensors and schedules, with connections kept open."""
+
+    def delete_instigator_state(self, origin_id: str, selector_id: str) -> None:
+        """Forget a schedule's or a sensor's state, but for the daemon of `dagster dev`.
+
+        That forgets those that its own code location lacks: each minute all schedules of a stack that runs beside it, whose location has
+        another name, and after twelve hours that somebody has turned one off.
+        """
+        if Path(sys.argv[0]).parts[-2:] != _DAEMON_OF_DEV:
+            super().delete_instigator_state(origin_id, selector_id)
 
 
 class PooledEventLogStorage(_Pooled, PostgresEventLogStorage):

@@ -39,9 +39,10 @@ if TYPE_CHECKING:
 
 GRPC_STOP_S: Final = 5
 GRPC_CALLS: Final = 100
-"""Calls at a time, of whomever; a further one is told RESOURCE_EXHAUSTED at once."""
+"""Calls at a time, of whomever, each with a thread; a further one is told RESOURCE_EXHAUSTED at once. Of a peer: `registry_access`."""
 
-_THREADS: Final = 10
+_GRPC_AGE_MS: Final = 600_000
+"""How long a connection is kept: so long at most a call waits that never sends what it asks. Clients connect again unnoticed."""
 
 _PAGE: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Feature registry</title>
 <h1>Feature registry</h1><p>Feast's registry of the project {project}, read-only. What is here:</p><ul>
@@ -108,11 +109,15 @@ def grpc_server(store: FeatureStore, where: ListenAddress, port: int, access: Ac
     from feast.registry_server import RegistryServer
     from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
 
-    options = [("grpc.so_reuseport", 0)]  # else a second one would take a part of the first one's calls
+    options = [
+        ("grpc.so_reuseport", 0),  # else a second one would take a part of the first one's calls
+        ("grpc.max_connection_age_ms", _GRPC_AGE_MS),
+        ("grpc.max_connection_age_grace_ms", GRPC_STOP_S * 1_000),
+    ]
     from detektor_pipelines.serving.registry_access import CallGuard
 
     interceptors = [CallGuard(access), ErrorInterceptor()]
-    calls = ThreadPoolExecutor(_THREADS)
+    calls = ThreadPoolExecutor(GRPC_CALLS)
     server = grpc.server(calls, interceptors=interceptors, options=options, maximum_concurrent_rpcs=GRPC_CALLS)
     servicer = RegistryServer(store.registry, store=store)
     RegistryServer_pb2_grpc.add_RegistryServerServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]

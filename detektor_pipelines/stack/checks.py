@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.installation import DISTRIBUTION, ROOT, completing
 from detektor_pipelines.settings import LOGIN_PREFIX
-from detektor_pipelines.stack import binaries, lifecycle, ports
+from detektor_pipelines.stack import binaries, lifecycle, ports, survivors
 from detektor_pipelines.stack.programs import PROGRAMS
 from detektor_pipelines.stack.servers import privileges
 
@@ -29,7 +29,16 @@ _PYTHON = ((3, 11), (3, 13))
 _LOCK = ROOT / "requirements.txt"
 _GIGABYTE = 1024**3
 _STRANGER = "page.invalid"
-_ASKED = {"serve": "/openapi.json", "registry": "/openapi.json", "mlflow": "/", "dagster": "/server_info"}
+_ASKED = {
+    "mlflow": "/",
+    "stream": "/metrics",
+    "serve": "/openapi.json",
+    "registry": "/openapi.json",
+    "exporter": "/metrics",
+    "alertmanager": "/api/v2/status",
+    "prometheus": "/api/v1/labels",
+    "dagster": "/server_info",
+}
 _NEEDED_GB = 2  # a demo's cluster with its log takes about one
 _COMFORTABLE_GB = 10
 
@@ -217,6 +226,8 @@ def _unwell(service: ServiceStatus) -> Check | None:
     if service.state == "foreign":
         fix = f"End the process that listens at {service.address} (`ss -ltnp`), then: detektor down, detektor up"
         return Check(service.title, "failed", f"another process answers at {service.address}", fix)
+    if service.state == "hung" and survivors.is_stopped(service.pid):
+        return Check(service.title, "failed", f"somebody stopped process {service.pid} (SIGSTOP)", "detektor up")
     if service.state == "hung":
         fix = f"The watchdog ends it within a minute, and it starts anew; by hand: detektor restart {service.name}. Read {service.log}"
         return Check(service.title, "failed", f"hangs: its process runs since {service.seconds} s and does not answer", fix)

@@ -32,9 +32,9 @@ class ServiceStatus:
     Attributes:
         name: What commands call it.
         title: What a person reads.
-        state: `running`, `starting` (the process runs, it does not answer yet), `hung` (it has had time to and does not), `unwell` (it
-            answers that it is not ready), `foreign` (another process than ours answers at its port), `failed`, `stopped`, `external` or
-            `unreachable` (external, no answer).
+        state: `running`, `starting` (the process runs, it does not answer yet; a spare may, `web.spare`), `hung` (it has had time to and
+            does not, or somebody stopped its process), `unwell` (it answers that it is not ready), `foreign` (another process than ours
+            answers at its port), `failed`, `stopped`, `external` or `unreachable` (external, no answer).
         address: Host and port, without credentials.
         pid: Of our process, or None.
         seconds: Since its start, or None.
@@ -90,15 +90,26 @@ def up(
         UserError: A port is taken, a server did not start, or an external one does not answer.
 
     """
-    tell = on_progress or _silent
+    try:
+        return _up(settings, services, free_ports=free_ports, tell=on_progress or _silent, wait=wait)
+    except BaseException:
+        ports.release(settings.home)
+        raise
+
+
+def _up(
+    settings: Settings, services: tuple[str, ...], *, free_ports: bool, tell: Callable[[str], None], wait: tuple[str, ...] | None
+) -> StackStatus:
     programs = chosen(services)
     with remembered.locked(settings):
+        if gone_on := survivors.go_on(settings):
+            tell(f"{len(gone_on)} processes that somebody had stopped (SIGSTOP) go on")
         _check_external(settings, programs)
         settings = remembered.with_secrets(settings)
         supervisor.check_home(settings)
         running = _running_names(settings)
         if not running and supervisor.running_pid(settings) is None:
-            survivors.end(settings)  # of a process manager that was killed: they hold ports and data
+            _end_survivors(settings, tell)  # they hold ports and data
         ours = [program for program in programs if not program.external(settings)]
         settings = _settle_ports(settings, ours, running, tell, free_ports=free_ports)
         remembered.remember(settings, tuple(program.port_field for program in PROGRAMS.values() if program.port_field))
@@ -147,15 +158,14 @@ def down(settings: Settings, *, on_progress: Callable[[str], None] | None = None
     if not settings.home.is_dir():
         return ()
     with remembered.locked(settings):
+        survivors.go_on(settings)  # one that somebody stopped cannot end cleanly
         running = _running_names(settings)
         if running:
             tell("Ending " + ", ".join(PROGRAMS[name].title for name in running if name in PROGRAMS))
         for name in set(running) - {needed for program in PROGRAMS.values() for needed in program.needs}:
             supervisor.stop(settings, name, wait=False)  # all at once: the process manager itself ends one after another
         supervisor.shutdown(settings)
-        left = survivors.end(settings)
-        if left:
-            tell(f"Ended {len(left)} processes that no process manager knew any more")
+        _end_survivors(settings, tell)
         still = survivors.find(settings)
         if still:
             raise UserError(
@@ -163,7 +173,14 @@ def down(settings: Settings, *, on_progress: Callable[[str], None] | None = None
             )
         shutil.rmtree(dagster_servers.temporary_directory(settings), ignore_errors=True)
         remembered.forget(settings)
+        ports.release(settings.home)
     return tuple(PROGRAMS[name].title for name in running if name in PROGRAMS)
+
+
+def _end_survivors(settings: Settings, tell: Callable[[str], None]) -> None:
+    """End what a process manager left that was killed, or that was stopped and answers no more."""
+    if left := survivors.end(settings):
+        tell(f"Ended {len(left)} processes that no process manager knew any more")
 
 
 def _silent(_: str) -> None:
@@ -196,11 +213,11 @@ def _settle_ports(
         elif (kept := _kept(settings, program, port, taken)) is not None:
             tell(f"{program.title} uses port {kept}, as before")
             port = moved[program.port_field] = kept
-        elif port in taken or not _is_free(program, port):
+        elif port in taken or not _claim(settings, program, port):
             # A port set in the environment is what every later command will use: another one would not be found.
             if not free_ports or os.environ.get(program.port_variable):
                 raise _port_taken(program, port)
-            moved[program.port_field] = ports.free_port(frozenset(taken), program.second_port)
+            moved[program.port_field] = ports.free_port(frozenset(taken), program.second_port, settings.home)
             tell(f"Port {port} is taken: {program.title} uses {moved[program.port_field]}")
             chosen_now[program.port_field] = port, moved[program.port_field]
             port = moved[program.port_field]
@@ -214,7 +231,7 @@ def _settle_ports(
 def _check_grpc(settings: Settings) -> None:
     """Refuse a gRPC port that was given by itself and is taken: the registry server would say so after minutes."""
     port = settings.registry_grpc_port
-    if port is not None and not ports.is_free(port):
+    if port is not None and not (ports.is_free(port) and ports.claim({port}, settings.home)):
         raise UserError(
             f"Port {port}, which the registry server wants for gRPC, is taken by another program.",
             where=f"{ports.LOOPBACK}:{port}, setting DETEKTOR_REGISTRY_GRPC_PORT",
@@ -227,12 +244,20 @@ def _kept(settings: Settings, program: Program, port: int, taken: set[int]) -> i
     if program.port_field is None or os.environ.get(program.port_variable):
         return None
     kept = remembered.kept_port(settings, program.port_field, port)
-    free = kept is not None and not {kept, kept + (program.second_port or 0)} & taken and _is_free(program, kept)
+    free = kept is not None and not {kept, kept + (program.second_port or 0)} & taken and _claim(settings, program, kept)
     return kept if free else None
 
 
-def _is_free(program: Program, port: int) -> bool:
-    return ports.is_free(port) and (program.second_port is None or ports.is_free(port + program.second_port))
+def _ports_of(program: Program, settings: Settings) -> set[int]:
+    port = program.port(settings)
+    beside = {settings.registry_grpc} if program.name == "registry" else set()
+    return set() if port is None else beside | {port, port + (program.second_port or 0)}
+
+
+def _claim(settings: Settings, program: Program, port: int) -> bool:
+    """Take a port, and the one beside it, for a program, unless somebody listens there or another command has just chosen it."""
+    wanted = {port, port + (program.second_port or 0)}
+    return all(map(ports.is_free, wanted)) and ports.claim(wanted, settings.home)
 
 
 def _port_in_use(settings: Settings, field: str, program: Program, port: int) -> int:
@@ -291,6 +316,7 @@ def _wait(settings: Settings, names: tuple[str, ...], tell: Callable[[str], None
                 tell(f"Waiting for {program.title}")
                 announced = True
             time.sleep(0.05 if seconds < 1 else 0.2)
+        ports.release(settings.home, _ports_of(program, settings))
 
 
 def _ours_answers(program: Program, settings: Settings) -> bool:
@@ -303,16 +329,22 @@ def _ours_answers(program: Program, settings: Settings) -> bool:
 
 def _stranger(program: Program, settings: Settings, pid: int | None) -> str | None:
     """Say which process listens at a program's port instead of ours, None when it is ours or cannot be seen."""
-    port = program.port(settings)
-    if not port or (pid and survivors.listens(pid, port)):
-        return None
-    found = survivors.listener(port)
-    if found is None or (pid and survivors.is_of(found, pid)):
+    found = _other(program, settings, pid)
+    if found is None:
         return None
     try:
         return f"process {found.pid} ({' '.join(found.cmdline())[:100]})"
     except psutil.Error:
         return f"process {found.pid}"
+
+
+def _other(program: Program, settings: Settings, pid: int | None) -> psutil.Process | None:
+    """Return the process that listens at a program's port, None when it is ours or cannot be seen."""
+    port = program.port(settings)
+    if not port or (pid and survivors.listens(pid, port)):
+        return None
+    found = survivors.listener(port)
+    return None if found is None or (pid and survivors.is_of(found, pid)) else found
 
 
 def _external_silent(program: Program, settings: Settings) -> UserError:
@@ -327,7 +359,8 @@ def _did_not_start(program: Program, settings: Settings, seconds: float) -> User
     log = program.log(settings)
     tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-8:] if log.exists() else []
     pid = int(supervisor.states(settings).get(program.name, {}).get("pid", 0))
-    if (stranger := _stranger(program, settings, pid)) is not None:
+    other = _other(program, settings, pid)
+    if other is not None and not survivors.stands_in(other, pid) and (stranger := _stranger(program, settings, pid)) is not None:
         raise UserError(
             f"Not {program.title} but {stranger} answers at port {program.port(settings)}.",
             where=f"{ports.LOOPBACK}:{program.port(settings)}, setting {program.port_variable}",
@@ -362,7 +395,10 @@ def _service(settings: Settings, program: Program, states: dict[str, dict[str, o
 def _state(program: Program, settings: Settings, seconds: int, pid: int | None) -> str:
     """Return the state of a program whose process runs since `seconds`."""
     if program.ready(settings):
-        return "running" if _stranger(program, settings, pid) is None else "foreign"
+        other = _other(program, settings, pid)
+        return "running" if other is None else "starting" if survivors.stands_in(other, pid) else "foreign"
+    if survivors.is_stopped(pid):
+        return "hung"
     if seconds <= program.start_seconds:
         return "starting"
     return "unwell" if program.alive is None or program.alive(settings) else "hung"

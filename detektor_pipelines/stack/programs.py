@@ -135,7 +135,7 @@ def _stream_command(settings: Settings) -> list[str]:
 
 
 def _serve_command(settings: Settings) -> list[str]:
-    return [binaries.script("detektor"), "serve", "--port", str(settings.serve_port)]
+    return [binaries.script("detektor"), "serve", "--spare", "--port", str(settings.serve_port)]
 
 
 def _registry_command(settings: Settings) -> list[str]:

@@ -39,6 +39,11 @@ _SHUTTING_DOWN = 6
 ALIVE = frozenset({"STARTING", "RUNNING", "BACKOFF", "STOPPING", "EXITED"})
 """supervisord's states of a program that runs, or will again by itself: one that exited is started again within a second."""
 
+LOG_BYTES = 20 * 1024**2
+LOG_BACKUPS = 2
+"""Of each program: its log file is begun anew at so many bytes, and so many earlier ones are kept. Each program, and what it starts, writes
+into a pipe, which supervisord reads; none opens a log file of its own."""
+
 _START_SECONDS = 20
 _SHUTDOWN_SECONDS = 90
 _CALL_SECONDS = 60.0
@@ -102,7 +107,7 @@ def states(settings: Settings, *, or_say_so: bool = False) -> dict[str, dict[str
         raise UserError(
             "The process manager is there and does not answer: somebody may have stopped its process (SIGSTOP).",
             where=str(socket_path(settings)),
-            fix="`kill -CONT` lets it go on. Or `detektor down`, which ends it and all its servers, then `detektor up`.",
+            fix="`detektor up` lets it go on, and its servers; `detektor down` ends them all.",
         ) from None
     except OSError:
         return {}
@@ -254,8 +259,8 @@ def _entry(settings: Settings, program: Program, place: int) -> dict[str, object
         "priority": place,  # ended in reverse: PostgreSQL last
         "redirect_stderr": "true",
         "stdout_logfile": program.log(settings),
-        "stdout_logfile_maxbytes": "20MB",
-        "stdout_logfile_backups": "2",
+        "stdout_logfile_maxbytes": LOG_BYTES,
+        "stdout_logfile_backups": LOG_BACKUPS,
     }
 
 

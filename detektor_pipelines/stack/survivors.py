@@ -62,6 +62,33 @@ def is_of(process: psutil.Process, pid: int) -> bool:
         return False
 
 
+def stands_in(process: psutil.Process, pid: int | None) -> bool:
+    """Tell whether a process is the spare of one that died, in whose place the one with the id was started (`web.spare`)."""
+    try:
+        started = psutil.Process(pid) if pid else None
+        mark = process.environ().get(MARK)
+        return bool(mark and started and mark == started.environ().get(MARK) and process.cmdline() == started.cmdline())
+    except psutil.Error:
+        return False
+
+
+def is_stopped(pid: int | None) -> bool:
+    """Tell whether somebody has stopped a process (SIGSTOP)."""
+    with suppress(psutil.Error):
+        return bool(pid and psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+    return False
+
+
+def go_on(settings: Settings) -> list[int]:
+    """Let the processes of this stack go on that somebody stopped (SIGSTOP), and return their ids."""
+    home = os.path.realpath(settings.home)
+    found = [each.pid for each in psutil.process_iter() if is_stopped(each.pid) and _belongs(each, home)]
+    for pid in found:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+    return found
+
+
 def end(settings: Settings) -> list[int]:
     """End what `find` finds, cleanly if it obeys, and return the process ids; nobody else's process is touched.
 

@@ -47,6 +47,16 @@ def inherited() -> socket.socket | None:
     return taken
 
 
+def keep_hang_ups() -> None:
+    """Keep each SIGHUP until `hear_hang_ups`: a process that is seen to listen may be told to start again, and is not to die of it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+
+
+def hear_hang_ups() -> None:
+    """Take those that came meanwhile, and those to come: somebody listens to them now."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+
+
 def start_anew(listener: socket.socket) -> NoReturn:
     """Replace this process, whose work is done, by the same command with today's code; it has the same id and the same socket."""
     os.dup2(listener.fileno(), _FIRST)

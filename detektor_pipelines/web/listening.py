@@ -6,6 +6,7 @@ answered before the end.
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import socket
@@ -20,7 +21,7 @@ from detektor_pipelines.web import access, handover
 from detektor_pipelines.web.addresses import is_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from starlette.types import ASGIApp
@@ -82,14 +83,14 @@ def bracketed(host: str) -> str:
 
 
 @contextmanager
-def listening_socket(where: ListenAddress, *, option: str) -> Iterator[socket.socket]:
-    """Take a port, or the socket that this process was started with; `option` says how to choose another one.
+def listening_socket(where: ListenAddress, *, option: str, held: socket.socket | None = None) -> Iterator[socket.socket]:
+    """Take a port, or the socket that is `held` already, or that this process was started with; `option` says how to choose another one.
 
     Raises:
         UserError: It cannot be taken.
 
     """
-    if (passed := handover.inherited()) is not None:
+    if (passed := held or handover.inherited()) is not None:
         with passed:
             found = socket.getaddrinfo(where.host, where.port, type=socket.SOCK_STREAM)
             if passed.getsockname()[:2] not in [address[:2] for *_, address in found]:
@@ -114,7 +115,24 @@ def listening_socket(where: ListenAddress, *, option: str) -> Iterator[socket.so
         yield listener
 
 
-def run(application: ASGIApp | str, listener: socket.socket, where: ListenAddress, *, workers: int = 1) -> bool:
+def _nobody_waits() -> None:
+    """Stand for who is told that a server has begun."""
+
+
+def load() -> None:
+    """Import what `run` will, for a process of which a copy is made before that."""
+    for module in ("uvicorn.lifespan.on", "uvicorn.loops.auto", "uvloop", "detektor_pipelines.web.http_connection"):
+        importlib.import_module(module)
+
+
+def run(
+    application: ASGIApp | str,
+    listener: socket.socket,
+    where: ListenAddress,
+    *,
+    workers: int = 1,
+    begun: Callable[[], None] = _nobody_waits,
+) -> bool:
     """Serve until SIGTERM, SIGHUP or Ctrl-C; tell whether it was a SIGHUP: then the process is meant to start again on the same socket.
 
     With several workers a SIGHUP replaces one after the other, and nothing ends.
@@ -124,10 +142,10 @@ def run(application: ASGIApp | str, listener: socket.socket, where: ListenAddres
         listener: Where it listens.
         where: The same, with its certificate.
         workers: Processes; each has its own connections, their metrics are one.
+        begun: Called once it answers, where there is one process.
 
     """
     import uvicorn
-    from uvicorn.supervisors import Multiprocess
 
     options: dict[str, Any] = {
         "factory": isinstance(application, str),
@@ -146,18 +164,29 @@ def run(application: ASGIApp | str, listener: socket.socket, where: ListenAddres
     }
     config = uvicorn.Config(application, workers=workers, **options)
     heard: list[int] = []
-    # uvicorn raises SIGTERM once more when it has ended: what is left to close would not be.
-    signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
     if workers == 1:
-        server = uvicorn.Server(config)
 
-        def hang_up(number: int, _: object) -> None:
+        class Server(uvicorn.Server):
+            async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+                await super().startup(sockets)
+                begun()
+
+        server = Server(config)
+
+        def end(number: int, _: object) -> None:
             heard.append(number)
             server.should_exit = True
 
-        signal.signal(signal.SIGHUP, hang_up)
+        # uvicorn raises SIGTERM once more when it has ended: what is left to close would not be.
+        signal.signal(signal.SIGTERM, end)
+        signal.signal(signal.SIGHUP, end)
+        handover.hear_hang_ups()
         server.run(sockets=[listener.dup()])  # it closes what it was given
         return set(heard) == {signal.SIGHUP}
+    from uvicorn.supervisors import Multiprocess
+
+    signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+    handover.hear_hang_ups()
     with tempfile.TemporaryDirectory(prefix="detektor-metrics-") as directory:
         os.environ[SHARED_METRICS] = directory
         Multiprocess(config, sockets=[listener]).run()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 from support.serving_client import DETEKTOR, Server, running
+from support.waiting import eventually
 
 from detektor_pipelines.catalog import VIEWS
 from detektor_pipelines.stack import ports
@@ -130,6 +132,43 @@ def test_it_changes_nothing_over_grpc_for_anybody(module_store: tuple[FeatureSto
                 change()
             assert found.value.code() == grpc.StatusCode.PERMISSION_DENIED
         assert {view.name for view in remote.list_feature_views()} == {view.name for view in VIEWS}
+
+
+def test_one_peer_does_not_keep_the_others_from_the_grpc_registry(server: Server, grpc_port: int) -> None:
+    """Calls that never say what they ask fill what their address may have; those of another one are answered."""
+    import grpc
+    from feast.protos.feast.registry.RegistryServer_pb2 import ListFeatureViewsRequest
+    from feast.protos.feast.registry.RegistryServer_pb2_grpc import RegistryServerStub
+
+    from detektor_pipelines.serving.registry_access import GRPC_CALLS_OF_LOOPBACK
+
+    del server
+    ending = threading.Event()
+    with grpc.insecure_channel(f"127.0.0.1:{grpc_port}") as channel:
+        stub, request = RegistryServerStub(channel), ListFeatureViewsRequest(project="detektor")
+        ask = channel.stream_unary(
+            "/feast.registry.RegistryServer/ListFeatureViews", ListFeatureViewsRequest.SerializeToString, lambda answer: answer
+        )
+
+        def nothing() -> Iterator[ListFeatureViewsRequest]:
+            ending.wait()
+            yield from ()
+
+        silent = [ask.future(nothing()) for _ in range(GRPC_CALLS_OF_LOOPBACK)]
+        try:
+
+            def refused() -> bool:
+                try:
+                    stub.ListFeatureViews(request)
+                except grpc.RpcError as error:
+                    return error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED and "this address" in (error.details() or "")
+                return False
+
+            assert eventually(refused)
+        finally:
+            ending.set()
+        assert {each.code() for each in silent} == {grpc.StatusCode.INVALID_ARGUMENT}
+        assert stub.ListFeatureViews(request).feature_views
 
 
 def test_it_changes_nothing_over_http_and_answers_no_page_of_elsewhere(server: Server) -> None:

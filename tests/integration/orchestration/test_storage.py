@@ -111,6 +111,24 @@ def test_connections_are_given_back(database: Settings) -> None:
     assert others == 0
 
 
+def test_dagster_dev_beside_a_stack_does_not_remove_its_schedules(database: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its daemon does not know their code location, and takes them for gone."""
+    from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
+    from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, InstigatorType, ScheduleInstigatorData
+
+    from detektor_pipelines.orchestration.instance import persistent_instance
+
+    place = GrpcServerCodeLocationOrigin(host="127.0.0.1", port=1, location_name="detektor_pipelines")
+    origin = RemoteInstigatorOrigin(RemoteRepositoryOrigin(place, "__repository__"), "nightly_close")
+    state = InstigatorState(origin, InstigatorType.SCHEDULE, InstigatorStatus.DECLARED_IN_CODE, ScheduleInstigatorData("0 3 * * *"))
+    with persistent_instance(database) as instance:
+        instance.add_instigator_state(state)
+        for program, left in (("/lib/dagster/_daemon/__main__.py", 1), ("/lib/detektor_pipelines/orchestration/daemon.py", 0)):
+            monkeypatch.setattr("sys.argv", [program, "run"])
+            instance.delete_instigator_state(state.instigator_origin_id, state.selector_id)
+            assert len(instance.all_instigator_state()) == left
+
+
 @pytest.mark.parametrize("by_the_webserver", [False, True])
 def test_connections_that_the_server_closed_cost_no_failed_request(database: Settings, *, by_the_webserver: bool) -> None:
     from detektor_pipelines.orchestration.instance import persistent_instance

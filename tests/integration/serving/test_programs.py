@@ -6,17 +6,19 @@ import json
 import os
 import signal
 import ssl
-import time
 import urllib.request
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 from support import certificates
 from support.serving_client import Server
+from support.waiting import eventually
 
 from detektor_pipelines import stack
 from detektor_pipelines.compile.loaded import combined_hash
 from detektor_pipelines.settings import get_settings
+from detektor_pipelines.stack import survivors
 from detektor_pipelines.stack.lifecycle import DEFAULT_SERVICES
 from detektor_pipelines.stores.schema import migrate
 from detektor_pipelines.web.tokens import add_token
@@ -36,25 +38,40 @@ def test_up_keeps_the_feature_server(settings: Settings) -> None:
         assert {each.name for each in status.services if each.state == "running"} == {"redis", "serve"}
         address = f"http://127.0.0.1:{status.settings.serve_port}/health"
         assert json.load(urllib.request.urlopen(address, timeout=10))["status"] == "OK"
+        server = Server(status.settings.serve_port, None, settings.home)
         killed = status["serve"].pid
         assert killed is not None
-        os.kill(killed, signal.SIGKILL)
-        deadline = time.monotonic() + 30
-        while (again := stack.status(settings)["serve"]).pid in {None, killed} or not again.ready:
-            assert time.monotonic() < deadline, again
-            time.sleep(0.2)
+        os.killpg(killed, signal.SIGKILL)
+        assert server.get("/health").status == 200, "its spare process has the same socket: nobody is refused"
+        while (again := stack.status(status.settings)["serve"]).state != "running":
+            assert again.state == "starting"
+            assert server.get("/health").status == 200
+        assert again.pid not in {None, killed}
+        assert eventually(lambda: _spares(again.pid), 60), "it has a spare of its own"
+        assert eventually(lambda: len(_processes(settings)) == 2, 60), "the spare of the one before has ended"
         assert again.pid is not None
         log = settings.home / "logs" / "serve.log"
         begun = log.read_text().count("Listening:")
         os.kill(again.pid, signal.SIGHUP)
-        while log.read_text().count("Listening:") == begun:
-            assert time.monotonic() < deadline + 30, log.read_text()
-            time.sleep(0.1)
+        assert eventually(lambda: log.read_text().count("Listening:") > begun, 60), log.read_text()
         assert json.load(urllib.request.urlopen(address, timeout=10))["status"] == "OK", "the connection waits until it has begun"
-        assert stack.status(settings)["serve"].pid == again.pid
+        assert stack.status(status.settings)["serve"].pid == again.pid
+        assert eventually(lambda: _spares(again.pid)), "the one that restarted in place has one too"
     finally:
-        ended = stack.down(settings)
+        said: list[str] = []
+        ended = stack.down(settings, on_progress=said.append)
     assert "feature server" in " ".join(ended).lower()
+    assert [each for each in said if "process manager" in each] == [], "ended cleanly, it takes its spare along"
+
+
+def _spares(pid: int | None) -> bool:
+    """Tell whether a server has started its spare."""
+    return bool(psutil.Process(pid).children())
+
+
+def _processes(settings: Settings) -> list[int]:
+    """Return the processes of the feature server."""
+    return [pid for pid in survivors.find(settings) if "--spare" in psutil.Process(pid).cmdline()]
 
 
 def test_up_keeps_the_registry_server(settings: Settings) -> None:

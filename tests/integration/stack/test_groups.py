@@ -19,7 +19,7 @@ from detektor_pipelines.errors import UserError
 from detektor_pipelines.settings import Settings
 from detektor_pipelines.stack import lifecycle, ports, remembered, supervisor, survivors
 from detektor_pipelines.stack.program import Program
-from detektor_pipelines.stack.programs import PROGRAMS
+from detektor_pipelines.stack.programs import PROGRAMS, WATCHDOG
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 CHILD = "import socket, sys, time; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); time.sleep(600)"
 PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-S', '-c', {CHILD!r}, sys.argv[1]])"
+READ_AT_ONCE = 128 * 1024
+"""supervisord looks at the size after each read."""
+
 SILENT = "import time; time.sleep(600)"
 
 
@@ -60,6 +63,15 @@ def begin(settings: Settings, code: str) -> None:
     supervisor.start(settings, program.name)
 
 
+CHATTY = (
+    "import os, subprocess, sys, time; "
+    "subprocess.run([sys.executable, '-S', '-c', 'for _ in range(2000): print(100 * chr(120))']); "
+    "[os.write(each, 100 * b'y' + b'.') for each in 2000 * (1, 2)]; "
+    "print('the end', flush=True); time.sleep(600)"
+)
+"""Writes 600 KB: by a child, as bytes, and to standard error."""
+
+
 def pid_of(settings: Settings) -> int:
     return int(supervisor.states(settings)["stand-in"]["pid"])
 
@@ -77,6 +89,27 @@ def test_a_program_whose_first_process_was_killed_runs_again_whole(home: Setting
     assert eventually(lambda: not child.is_running())
     assert eventually(lambda: pid_of(home) not in {0, first} and state(home) == "running")
     assert survivors.listens(pid_of(home), home.mlflow_port)
+
+
+def test_the_logs_of_a_program_and_of_what_it_starts_are_bounded(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By whichever descriptor they are written, and whoever inherited it; what was said last is kept."""
+    monkeypatch.setattr(supervisor, "LOG_BYTES", 4096)
+    begin(home, CHATTY)
+    log = stand_in(CHATTY).log(home)
+    assert eventually(lambda: any("the end" in each.read_text() for each in (log, log.with_name("stand-in.log.1")) if each.is_file()))
+    files = sorted(log.parent.glob("stand-in.log*"))
+    assert [each.name for each in files] == ["stand-in.log", "stand-in.log.1", "stand-in.log.2"]
+    assert sum(each.stat().st_size for each in files) <= 3 * (4096 + READ_AT_ONCE)
+
+
+def test_every_program_writes_where_its_log_is_bounded() -> None:
+    """None is told of a log file of its own, which nobody would bound."""
+    settings = Settings()
+    for program in (*PROGRAMS.values(), WATCHDOG):
+        entry = supervisor._entry(settings, program, 0)
+        assert (entry["stdout_logfile_maxbytes"], entry["stdout_logfile_backups"]) == (20 * 1024**2, 2)
+        assert entry["redirect_stderr"] == "true"
+        assert not [word for word in program.command(settings) if "log" in word and "--log-format" not in word and "log_" not in word]
 
 
 def test_a_program_that_is_stopped_leaves_nobody(home: Settings) -> None:

@@ -180,6 +180,22 @@ def test_servers_that_lost_their_process_manager_are_replaced(running: StackStat
     assert len(masters) == 1
 
 
+def test_what_somebody_stopped_is_said_and_goes_on_with_up(running: StackStatus) -> None:
+    """Servers, and the process manager too; nothing is started anew."""
+    pids = survivors.find(running.settings)
+    for pid in pids:
+        if pid != running.supervisor_pid:
+            os.kill(pid, signal.SIGSTOP)
+    assert {stack.status(running.settings)[name].state for name in STORES} == {"hung"}
+    assert running.supervisor_pid
+    os.kill(running.supervisor_pid, signal.SIGSTOP)
+    said: list[str] = []
+    again = stack.up(get_settings(), STORES, on_progress=said.append)
+    assert said == [f"{len(pids)} processes that somebody had stopped (SIGSTOP) go on"]
+    assert [service.pid for service in again.services] == [service.pid for service in running.services]
+    assert {again[name].state for name in STORES} == {"running"}
+
+
 def test_down_ends_what_lost_its_process_manager(running: StackStatus) -> None:
     assert running.supervisor_pid
     os.kill(running.supervisor_pid, signal.SIGKILL)

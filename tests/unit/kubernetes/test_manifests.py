@@ -370,6 +370,23 @@ def test_the_code_location_is_started_as_in_compose() -> None:
     assert int(values()["dagsterWebserver"]["readinessProbe"]["httpGet"]["port"]) == values()["dagsterWebserver"]["service"]["port"]
 
 
+def test_dagsters_pages_are_the_guarded_ones(tmp_path: Path) -> None:
+    """The chart gives a shell the name of Dagster's own; the image's PATH with ours before it finds ours, which takes the same words."""
+    dockerfile = (ROOT / "docker/Dockerfile").read_text()
+    (path,) = [each["value"] for each in values()["dagsterWebserver"]["env"] if each["name"] == "PATH"]
+    first, *others = path.split(":")
+    assert first == "/app/docker/guarded"
+    assert "COPY docker/guarded docker/guarded" in dockerfile
+    assert others[0] in re.findall(r"^ENV PATH=([^:]*):", dockerfile, re.MULTILINE)
+    (tmp_path / "python").write_text('#!/bin/sh\necho "$@"\n')
+    (tmp_path / "python").chmod(0o755)
+    words = ["bash", "-c", "dagster-webserver -h 0.0.0.0 -p 3000"]
+    done = subprocess.run(
+        words, env={"PATH": f"{ROOT / 'docker/guarded'}:{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "-m detektor_pipelines.orchestration.pages -h 0.0.0.0 -p 3000\n"
+
+
 def test_dagster_keeps_its_state_where_the_platform_looks() -> None:
     settings = of_kind("ConfigMap")["detektor-settings"]["data"]
     postgres = values()["postgresql"]

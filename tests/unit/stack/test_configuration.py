@@ -114,6 +114,7 @@ def test_a_server_with_two_ports_moves_when_its_second_one_is_taken() -> None:
         assert moved.registry_port != port
         assert ports.is_free(moved.registry_port)
         assert ports.is_free(moved.registry_grpc)
+        ports.release(settings.home)
 
 
 def test_a_free_port_is_free_and_not_among_those_to_avoid() -> None:

@@ -40,3 +40,15 @@ def test_one_that_was_stopped_is_ended_too(left: subprocess.Popen[bytes], settin
     assert survivors.find(settings) == []
     assert eventually(lambda: left.poll() is not None)
     assert left.returncode == -(signal.SIGKILL if STUBBORN in left.args else signal.SIGTERM)
+
+
+def test_what_somebody_stopped_goes_on_and_nobody_elses(left: subprocess.Popen[bytes], settings: Settings) -> None:
+    with subprocess.Popen([sys.executable, "-c", OBEDIENT], stdout=subprocess.PIPE) as stranger:
+        for each in (left, stranger):
+            each.send_signal(signal.SIGSTOP)
+            assert eventually(lambda each=each: survivors.is_stopped(each.pid))  # type: ignore[misc]
+        assert survivors.go_on(settings) == [left.pid]
+        assert eventually(lambda: not survivors.is_stopped(left.pid))
+        assert survivors.is_stopped(stranger.pid)
+        assert survivors.go_on(settings) == []
+        stranger.kill()
