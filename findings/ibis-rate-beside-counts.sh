@@ -12,7 +12,7 @@
 #   its counts it is 0, or 1 for who always fails. Multiply by 1.0 or cast before dividing.
 . "$(dirname "$0")/common"
 
-python_packages ibis-framework==12.0.0 sqlglot==28.0.0 datafusion==50.1.0 "psycopg[binary]==3.3.9" regex \
+python_packages ibis-framework==12.0.0 sqlglot==28.0.0 datafusion==50.1.0 "psycopg[binary]==3.3.9" regex==2026.11.19 \
   pandas==2.3.3 numpy==2.4.6 pyarrow==25.0.1 pyarrow-hotfix==0.7 rich==15.0.0 packaging==26.4
 cat >"$work/program.py" <<'PYTHON'
 import ibis
