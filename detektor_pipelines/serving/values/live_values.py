@@ -269,8 +269,8 @@ class LiveValues:
             lane.watch.end()
             lane.taken, lane.limit = (), None
             self._late.discard(lane)
-        lane.wire = wire_of(lane.client, lambda values: self._came(lane, values))
         _tell(taken, found)
+        lane.wire = wire_of(lane.client, lambda values: self._came(lane, values))
 
     def _noted(self, client: Redis, error: Exception) -> Exception:
         """Return what a round trip's error means, and let the circuit know."""
