@@ -347,6 +347,10 @@ def _other(program: Program, settings: Settings, pid: int | None) -> psutil.Proc
     return None if found is None or (pid and survivors.is_of(found, pid)) else found
 
 
+def _stands_in(process: psutil.Process, program: Program, settings: Settings) -> bool:
+    return survivors.stands_in(process, settings, program.command(settings))
+
+
 def _external_silent(program: Program, settings: Settings) -> UserError:
     return program.refusal(settings) or UserError(
         f"The {program.title} that you named does not answer.",
@@ -360,7 +364,7 @@ def _did_not_start(program: Program, settings: Settings, seconds: float) -> User
     tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-8:] if log.exists() else []
     pid = int(supervisor.states(settings).get(program.name, {}).get("pid", 0))
     other = _other(program, settings, pid)
-    if other is not None and not survivors.stands_in(other, pid) and (stranger := _stranger(program, settings, pid)) is not None:
+    if other is not None and not _stands_in(other, program, settings) and (stranger := _stranger(program, settings, pid)) is not None:
         raise UserError(
             f"Not {program.title} but {stranger} answers at port {program.port(settings)}.",
             where=f"{ports.LOOPBACK}:{program.port(settings)}, setting {program.port_variable}",
@@ -396,7 +400,7 @@ def _state(program: Program, settings: Settings, seconds: int, pid: int | None) 
     """Return the state of a program whose process runs since `seconds`."""
     if program.ready(settings):
         other = _other(program, settings, pid)
-        return "running" if other is None else "starting" if survivors.stands_in(other, pid) else "foreign"
+        return "running" if other is None else "starting" if _stands_in(other, program, settings) else "foreign"
     if survivors.is_stopped(pid):
         return "hung"
     if seconds <= program.start_seconds:

@@ -62,12 +62,10 @@ def is_of(process: psutil.Process, pid: int) -> bool:
         return False
 
 
-def stands_in(process: psutil.Process, pid: int | None) -> bool:
-    """Tell whether a process is the spare of one that died, in whose place the one with the id was started (`web.spare`)."""
+def stands_in(process: psutil.Process, settings: Settings, command: list[str]) -> bool:
+    """Tell whether a process is the spare of one that died (`web.spare`): of this stack, by the same command."""
     try:
-        started = psutil.Process(pid) if pid else None
-        mark = process.environ().get(MARK)
-        return bool(mark and started and mark == started.environ().get(MARK) and process.cmdline() == started.cmdline())
+        return process.cmdline()[-len(command) + 1 :] == command[1:] and _belongs(process, os.path.realpath(settings.home))
     except psutil.Error:
         return False
 
