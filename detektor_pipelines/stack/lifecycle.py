@@ -324,18 +324,7 @@ def _ours_answers(program: Program, settings: Settings) -> bool:
     if program.external(settings) is not None:
         return True
     row = supervisor.states(settings).get(program.name)
-    return row is None or _stranger(program, settings, int(row["pid"])) is None
-
-
-def _stranger(program: Program, settings: Settings, pid: int | None) -> str | None:
-    """Say which process listens at a program's port instead of ours, None when it is ours or cannot be seen."""
-    found = _other(program, settings, pid)
-    if found is None:
-        return None
-    try:
-        return f"process {found.pid} ({' '.join(found.cmdline())[:100]})"
-    except psutil.Error:
-        return f"process {found.pid}"
+    return row is None or _other(program, settings, int(row["pid"])) is None
 
 
 def _other(program: Program, settings: Settings, pid: int | None) -> psutil.Process | None:
@@ -345,6 +334,13 @@ def _other(program: Program, settings: Settings, pid: int | None) -> psutil.Proc
         return None
     found = survivors.listener(port)
     return None if found is None or (pid and survivors.is_of(found, pid)) else found
+
+
+def _named(process: psutil.Process) -> str:
+    try:
+        return f"process {process.pid} ({' '.join(process.cmdline())[:100]})"
+    except psutil.Error:
+        return f"process {process.pid}"
 
 
 def _stands_in(process: psutil.Process, program: Program, settings: Settings) -> bool:
@@ -364,9 +360,9 @@ def _did_not_start(program: Program, settings: Settings, seconds: float) -> User
     tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-8:] if log.exists() else []
     pid = int(supervisor.states(settings).get(program.name, {}).get("pid", 0))
     other = _other(program, settings, pid)
-    if other is not None and not _stands_in(other, program, settings) and (stranger := _stranger(program, settings, pid)) is not None:
+    if other is not None and not _stands_in(other, program, settings):
         raise UserError(
-            f"Not {program.title} but {stranger} answers at port {program.port(settings)}.",
+            f"Not {program.title} but {_named(other)} answers at port {program.port(settings)}.",
             where=f"{ports.LOOPBACK}:{program.port(settings)}, setting {program.port_variable}",
             fix="End that process; then run `detektor down` and `detektor up`.",
         )

@@ -14,7 +14,7 @@ from detektor_pipelines.engine.arrays.event_vectors import EventVectors, TooWide
 from detektor_pipelines.language.expressions import Operand
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     import pyarrow as pa
@@ -126,8 +126,6 @@ class Cells:
         names = ("", *sorted({name for part in parts for name in part.names[1:]}, key=str.encode))
         keys = {name: key for key, name in enumerate(names)}
         remapped = [np.array([keys[name] for name in part.names], dtype=np.int64)[part.keys] for part in parts]
-        shared = all(part.held["served"] is part.held["known_now"] for part in parts)
-        served = _joined_held(parts, "served")
         return cls(
             names=names,
             keys=np.concatenate(remapped),
@@ -136,7 +134,7 @@ class Cells:
             until=np.concatenate([part.until for part in parts]),
             late=any(part.late for part in parts),
             places=sum(part.places for part in parts),
-            held={"served": served, "known_now": served if shared else _joined_held(parts, "known_now")},
+            held=_by_form(lambda form: _joined_held(parts, form), same=all(map(_forms_agree, parts))),
         )
 
     def chosen(self, those: Truths) -> Cells:
@@ -147,7 +145,8 @@ class Cells:
             return self
         numbers = np.cumsum(those) - 1
 
-        def chosen_of(held: Held) -> Held:
+        def chosen_of(form: Form) -> Held:
+            held = self.held[form]
             return Held(
                 {name: each[those] for name, each in held.sums.items()},
                 {name: Picked(each.best[those], each.values[those], each.by_place) for name, each in held.picks.items()},
@@ -155,8 +154,6 @@ class Cells:
                 held.knowledge[those],
             )
 
-        served = chosen_of(self.held["served"])
-        shared = self.held["served"] is self.held["known_now"]
         return Cells(
             names=self.names,
             keys=self.keys[those],
@@ -165,7 +162,7 @@ class Cells:
             until=self.until[those],
             late=self.late,
             places=self.places,
-            held={"served": served, "known_now": served if shared else chosen_of(self.held["known_now"])},
+            held=_by_form(chosen_of, same=_forms_agree(self)),
         )
 
 
@@ -254,9 +251,8 @@ class _Reduction:
 
     def cells(self) -> Cells:
         """Merge what the events of each cell have."""
-        served = self._held(self._live | self._superseded)
-        now = self._held(self._live) if self._superseded.any() else served
-        held: dict[Form, Held] = {"served": served, "known_now": now}
+        live: dict[Form, Truths] = {"served": self._live | self._superseded, "known_now": self._live}
+        held = _by_form(lambda form: self._held(live[form]), same=not self._superseded.any())
         return Cells(self._names, self._keys, self._buckets, self._known, self._until, self._late, len(self._order), held)
 
     def _held(self, live: Truths) -> Held:
@@ -409,6 +405,16 @@ class _Grouping:
         found = np.empty(len(self.order), dtype=np.int64)
         found[self.order] = np.repeat(np.arange(len(self.starts)), np.diff(self.starts, append=len(self.order)))
         return found
+
+
+def _by_form(make: Callable[[Form], Held], *, same: bool) -> dict[Form, Held]:
+    """Return what is held of each form, one object for both where it is the `same`."""
+    served = make("served")
+    return {"served": served, "known_now": served if same else make("known_now")}
+
+
+def _forms_agree(cells: Cells) -> bool:
+    return cells.held["served"] is cells.held["known_now"]
 
 
 def _joined_held(parts: Sequence[Cells], form: Form) -> Held:

@@ -16,6 +16,7 @@ from detektor_pipelines.ingest.readers.purpose import READ_OF_PROMPT
 from detektor_pipelines.ingest.readers.shapes import (
     Record,
     UnreadableRecordError,
+    blocks_of,
     count_of,
     fuller,
     instant_of,
@@ -199,8 +200,7 @@ class Collector:
     def _message(self, record: Record, message: Record, session: str | None, caller: Caller, at: int, source: str) -> None:
         if record.get("type") == "assistant":
             self._answer(record, message, session, caller, at, source)
-        content = message.get("content")
-        blocks = [block for block in content if type(block) is dict] if type(content) is list else []
+        blocks = blocks_of(message)
         results = []
         for block in blocks:
             kind = block.get("type")

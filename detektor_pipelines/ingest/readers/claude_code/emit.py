@@ -107,6 +107,36 @@ class Emitter:
         attributes: Mapping[str, Json] | None = None,
         derived: bool = False,
     ) -> AgentEvent:
+        return self._made(
+            event_id,
+            operation,
+            agent,
+            at,
+            session,
+            source,
+            task_id,
+            {name: value for name, value in measures.items() if value is not None},
+            {name: value[:256] for name, value in categories.items() if value},
+            {name: value for name, value in attributes.items() if value is not None} if attributes else {},
+            derived=derived,
+        )
+
+    def _made(  # noqa: PLR0913, PLR0917 (the same)
+        self,
+        event_id: str,
+        operation: str,
+        agent: Agent,
+        at: int,
+        session: str | None,
+        source: str,
+        task_id: str | None,
+        measures: Mapping[str, int],
+        categories: Mapping[str, str],
+        attributes: Mapping[str, Json],
+        *,
+        derived: bool = False,
+    ) -> AgentEvent:
+        """Make an event of what has no nulls and no category that is too long, as calls and answers, most of all events, have none."""
         return AgentEvent(
             event_id,
             agent.agent_type,
@@ -118,9 +148,9 @@ class Emitter:
             session,
             task_id,
             at,
-            {name: value for name, value in measures.items() if value is not None},
-            {name: value[:256] for name, value in categories.items() if value},
-            {name: value for name, value in attributes.items() if value is not None} if attributes else {},
+            measures,
+            categories,
+            attributes,
             {},
             derived or agent.derived,
             reader_revision=READER_REVISION,
@@ -150,25 +180,8 @@ class Emitter:
             categories["tool_name"] = call.name[:256]
         if call.error_type:
             categories["error_type"] = call.error_type
-        session = call.ended_in or call.session
-        return AgentEvent(
-            event_id,
-            agent.agent_type,
-            agent.raw_name,
-            "tool_call",
-            at,
-            call.source,
-            self._project_of(session),
-            session,
-            task_id,
-            at,
-            {} if call.duration_ms is None else {"duration_ms": call.duration_ms},
-            categories,
-            _open(call) or {},
-            {},
-            agent.derived,
-            reader_revision=READER_REVISION,
-        )
+        measures = {} if call.duration_ms is None else {"duration_ms": call.duration_ms}
+        return self._made(event_id, "tool_call", agent, at, call.home, call.source, task_id, measures, categories, _open(call) or {})
 
     def _chat(self, event_id: str, message: Message) -> AgentEvent:
         at, session = message.at, message.session
@@ -178,24 +191,7 @@ class Emitter:
             categories["model"] = message.model[:256]
         if message.error_type:
             categories["error_type"] = message.error_type[:256]
-        return AgentEvent(
-            event_id,
-            agent.agent_type,
-            agent.raw_name,
-            "chat",
-            at,
-            message.source,
-            self._project_of(session),
-            session,
-            task_id,
-            at,
-            message.usage._asdict(),
-            categories,
-            {},
-            {},
-            agent.derived,
-            reader_revision=READER_REVISION,
-        )
+        return self._made(event_id, "chat", agent, at, session, message.source, task_id, message.usage._asdict(), categories, {})
 
     # Subagents --------------------------------------------------------------------------------------------------------------
 
