@@ -24,6 +24,8 @@ pytestmark = pytest.mark.slow
 AGENT = "code-reviewer"
 VIEW = VIEWS[0]
 RUNS = 12
+PATIENCE = 20
+"""Checks, several seconds each, until a busy machine lets the worker go on."""
 
 
 @contextmanager
@@ -81,10 +83,14 @@ def test_a_lost_write_is_found_while_the_worker_goes_on(live: Live) -> None:
         before = client.get(key)
         live.write_now(6)
         live.wait_for(lambda: unpack(online.stored_view(VIEW).layout, client.get(key)).values["recent_reviews_count"] == 4)
-        client.set(key, before)
-        (found,) = check(live.settings, [VIEW])
+        # A worker that has no time to say up to when it is right stands by nothing, and what nobody stands by is behind, not lost
+        for _ in range(PATIENCE):
+            client.set(key, before)
+            (found,) = check(live.settings, [VIEW])
+            if found.states.get("lost"):
+                break
     finally:
         client.close()
-    assert found.states["lost"] == 1
+    assert found.states.get("lost") == 1, found.states
     assert {each.agent_id for each in found.mismatches} == {f"{AGENT}@p1"}
     assert found.mismatches[0].since is not None

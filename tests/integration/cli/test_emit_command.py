@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from detektor_pipelines.cli import build_app
 from detektor_pipelines.clock import from_us, now_us
 from detektor_pipelines.errors import UserError
+from detektor_pipelines.stack import ports
 
 if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
@@ -87,7 +88,8 @@ def test_a_mistake_is_said_before_anything_is_asked_of_the_database(options: tup
     assert fix in (caught.value.fix or "")
 
 
-def test_without_a_server(settings: Settings) -> None:
+def test_without_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DETEKTOR_POSTGRES_PORT", str(ports.free_port()))  # at the usual one a stack may run
     done = subprocess.run([str(Path(sys.executable).with_name("detektor")), *EMIT], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
     assert "PostgreSQL does not answer" in done.stderr
