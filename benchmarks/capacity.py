@@ -396,9 +396,14 @@ def _between(page: str, begin: str, end: str, lines: Sequence[str]) -> str:
 
 
 def _line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Return intercept and slope of the line through the first and the last point; a line through the origin for one point."""
+    """Return intercept and slope of the line through the first and the last point.
+
+    Through the origin and the last one where there is no other, or where more cost less: sizes so small tell nothing of each other.
+    """
     (x0, y0), (x1, y1) = points[0], points[-1]
-    slope = (y1 - y0) / (x1 - x0) if x1 > x0 else y1 / x1
+    if x1 <= x0 or y1 <= y0:
+        return 0.0, y1 / x1
+    slope = (y1 - y0) / (x1 - x0)
     return max(0.0, y0 - slope * x0), slope
 
 

@@ -85,3 +85,16 @@ def simulated(events: int, projects: int, days: int) -> tuple[int, int]:
             found = engine.execute(query).fetchall()[0]
         rows, agents = rows + found[0], agents + found[1]
     return rows, agents
+
+
+def test_sizes_that_tell_nothing_of_each_other_make_no_negative_needs() -> None:
+    """A quick run's small backfill may take longer than its large one."""
+    import json
+
+    import capacity
+
+    quick, stream = (json.loads((capacity.RESULTS / name).read_text(encoding="utf-8")) for name in ("side_by_side.json", "stream.json"))
+    sizes = sorted(quick["windows"].values(), key=lambda size: float(size["events"]))
+    sizes[0]["ways"]["ours"]["cpu_s"] = 2 * sizes[-1]["ways"]["ours"]["cpu_s"]
+    found = capacity.needs(capacity.load_of(1_000), capacity.constants(quick, stream))
+    assert found.backfill_core_hours > 0
