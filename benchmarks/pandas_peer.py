@@ -2,7 +2,9 @@
 
 Same events, same definitions, same windows, same gate, same stores. Every step is pandas' own idiom: `read_sql` and `to_sql` over ADBC with
 Arrow-backed columns (nullable, with three-valued logic), hourly `groupby` sums, `cumsum` with `merge_asof` at both ends of a window,
-`rolling` for extremes, `drop_duplicates` for the latest event, islands by `shift` for distinct counts. Nothing runs row by row.
+`rolling` for extremes, `drop_duplicates` for the latest event, islands by `shift` for distinct counts. Nothing runs row by row. Spreads
+come from sums of squares, not from `rolling().var()`: in pandas 2.3.3 it keeps a trace of a large value that has left the window
+(findings/pandas-rolling-variance.sh).
 
 It does less than the engine: no late knowledge, no superseded revisions, no versions of rows, no state of what was published from which
 snapshot, so a second run would write everything again; and int64 sums may overflow unnoticed.

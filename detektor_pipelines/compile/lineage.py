@@ -1,7 +1,8 @@
 """Which columns of the raw log each column of a feature table is made from, read off the plan that computes it.
 
-What the plan reads is what is computed, so this cannot drift from the numbers. Dagster's column lineage, the generated docs and MLflow's
-record are made from it.
+What the plan reads is what is computed, so this cannot drift from the numbers. It is not read off SQL text: openlineage-sql 1.54.0 takes
+the columns of an INSERT by their names in the SELECT, and crosses them (findings/openlineage-insert-columns.sh). Dagster's column lineage,
+the generated docs and MLflow's record are made from it.
 """
 
 from __future__ import annotations

@@ -30,7 +30,11 @@ def schema(view: FeatureView) -> DataFrameSchema:
 
 
 def agent_pattern(view: FeatureView) -> str:
-    """Return the expression that a view's agent_ids match: all projects together, or one."""
+    """Return the expression that a view's agent_ids match: all projects together, or one.
+
+    Anchored at both ends by itself. On Polars, Pandera 0.35.0 binds its own anchor to the first alternative of an expression alone
+    (findings/pandera-polars-pattern.sh); ours has none and is checked on pandas.
+    """
     return rf"^{view.agent}(@[a-z0-9._-]+)?$"
 
 

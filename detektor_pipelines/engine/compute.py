@@ -128,7 +128,11 @@ def _by_sql(events: "pa.Table", compiled: Plan, span: Span) -> "tuple[States, St
 
 @contextmanager
 def loaded(events: "pa.Table", compiled: Plan) -> "Iterator[duckdb.DuckDBPyConnection]":
-    """Open a DuckDB whose relation `events` is what the plan's SQL reads."""
+    """Open a DuckDB whose relation `events` is what the plan's SQL reads.
+
+    Arrow brings its types along. From Python objects or text DuckDB 2.0.0 takes a column's type from a sample of its values and rounds
+    what does not fit (findings/duckdb-sampled-decimals.sh).
+    """
     with in_memory() as engine:
         engine.register("raw_events", events)
         engine.execute(f"CREATE TEMP VIEW events AS SELECT {_ranked(compiled)} FROM raw_events")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines.ingest.checks import IDENTIFIER_LIMIT, TEXT_LIMIT
 from detektor_pipelines.ingest.readers.jsonl import OPTIONAL, REQUIRED
-from detektor_pipelines.language.events import CATEGORIES, EXTRA_CATEGORIES, EXTRA_MEASURES, MEASURES, OPERATIONS, OTEL_NAMES
+from detektor_pipelines.language.events import CATEGORIES, EXTRA_CATEGORIES, EXTRA_MEASURES, MEASURES, OPERATIONS, OTEL_DIFFERS, OTEL_NAMES
 
 if TYPE_CHECKING:
     from detektor_pipelines.language.events import Category, Measure, Operation
@@ -92,9 +92,10 @@ def _category(category: Category) -> dict[str, Any]:
 
 
 def _convention(name: str) -> dict[str, str]:
-    """Name the OpenTelemetry GenAI attribute that the field stands for."""
+    """Name the OpenTelemetry GenAI attribute that the field stands for, and how its value differs."""
     known = OTEL_NAMES.get({"agent": "raw_name"}.get(name, name))
-    return {"x-opentelemetry": known} if known else {}
+    differs = OTEL_DIFFERS.get(name)
+    return ({"x-opentelemetry": known} if known else {}) | ({"$comment": differs} if differs else {})
 
 
 def _operation(operation: Operation) -> dict[str, Any]:

@@ -296,6 +296,11 @@ OTEL_NAMES: Final = {
 }
 """Our column → the OpenTelemetry GenAI attribute it stands for."""
 
+OTEL_DIFFERS: Final = {
+    "input_tokens": "The attribute includes what was read from the prompt cache and written to it, the column does not: take both off.",
+}
+"""Our column → what to do to the attribute's value before it is the column's."""
+
 OTEL_OPERATIONS: Final = {"tool_call": "execute_tool", "chat": "chat", "invoke_agent": "invoke_agent"}
 """Our operation → the OpenTelemetry GenAI operation name, for the three that have one."""
 

@@ -92,7 +92,8 @@ return { there and 1 or 0, furthest }
 """
 """Moves the shards of ARGV[4…] to ARGV[1], of ARGV[2] in all, if each stands at ARGV[3] at least, else only to FILLING.
 
-Returns which, and where the furthest of them stands now.
+Returns which, and where the furthest of them stands now. Instants are written by `string.format`: cjson of Redis keeps 14 digits, and an
+instant in µs has 16 (findings/redis-cjson-microseconds.sh).
 """
 
 _FOR_EVER: Final = 10**15
