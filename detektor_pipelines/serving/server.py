@@ -108,10 +108,11 @@ def app(settings: Settings | None = None) -> Starlette:
         sys.setswitchinterval(_SWITCH_S)
         gc.collect()
         gc.freeze()  # what is loaded by now stays: looking through it, a collection would hold requests up for 20 ms
-        async with server.last_known.keeping():
-            yield
-        shortcut.flush()
-        await server.sources.close()
+        with log_lines.written_aside():
+            async with server.last_known.keeping():
+                yield
+            shortcut.flush()
+            await server.sources.close()
 
     routes = [
         Route(_READ, _OnlineFeatures(server), methods=["POST"]),
