@@ -272,7 +272,7 @@ def _status() -> Schema:
     schema = thing(**_servers(), **sections)
     asked = {"views", "rejected", "log", "online"}
     schema["required"] = [name for name in schema["required"] if name not in asked]
-    return schema | {"description": "views, rejected, log and online are there while PostgreSQL answers."}
+    return schema | {"description": "views, rejected and log are there while PostgreSQL answers, online while Redis does."}
 
 
 def _doctor() -> Schema:

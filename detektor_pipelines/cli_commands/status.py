@@ -1,6 +1,7 @@
 """`detektor status`: the servers, and then what further sections report.
 
-A further section (views, stale partitions, rejected events) is one function in `SECTIONS`.
+A further section (views, stale partitions, rejected events) is one function in `SECTIONS`. What would be asked of a server that does not
+answer is left out, and said.
 """
 
 from __future__ import annotations
@@ -181,9 +182,10 @@ def versions(settings: Settings) -> Section:
 
 
 SECTIONS: tuple[Callable[[Settings], Section], ...] = (views, served, rejected, reading, log, definitions, versions, online)
-"""What is asked once PostgreSQL is ready, in order."""
+"""What is asked, in order."""
 
-_WITHOUT_POSTGRES: tuple[Callable[[Settings], Section], ...] = (served, reading, definitions, versions)
+_OF_SERVER: dict[Callable[[Settings], Section], str] = dict.fromkeys((views, rejected, log), "postgres") | {online: "redis"}
+"""Which server must answer for a section; the others find out by themselves, within seconds."""
 
 _COLOURS = {
     "running": "green",
@@ -213,13 +215,17 @@ def status(*, as_json: JsonOption = False) -> None:
 
     settings = get_settings()
     servers = stack.status(settings)
-    sections = [_asked(section, settings) for section in (SECTIONS if servers["postgres"].ready else _WITHOUT_POSTGRES)]
+    left_out = {section: servers[name] for section, name in _OF_SERVER.items() if not servers[name].ready}
+    sections = [_asked(section, settings) for section in SECTIONS if section not in left_out]
     if as_json:
         print_json(servers_as_json(servers) | {section.key: section.data for section in sections})
         return
     print_servers(servers)
     for section in sections:
         print_section(section)
+    for server in dict.fromkeys(left_out.values()):
+        names = ", ".join(section.__name__ for section, needed in left_out.items() if needed is server)
+        say(f"Not asked, as {server.title} is {server.state}: {names}")
 
 
 def _asked(section: Callable[[Settings], Section], settings: Settings) -> Section:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -135,7 +136,7 @@ def wait(settings: Settings, *services: str, on_progress: Callable[[str], None] 
 
 
 def status(settings: Settings) -> StackStatus:
-    """Ask every server how it is; changes nothing.
+    """Ask all servers at once how they are; takes as long as the slowest, seconds at most, and changes nothing.
 
     Raises:
         UserError: The process manager is there and does not answer, or the home directory was moved under its hands.
@@ -143,7 +144,8 @@ def status(settings: Settings) -> StackStatus:
     """
     supervisor.check_home(settings)
     states = supervisor.states(settings, or_say_so=True)
-    services = tuple(_service(settings, program, states) for program in PROGRAMS.values())
+    with ThreadPoolExecutor(len(PROGRAMS)) as pool:
+        services = tuple(pool.map(lambda program: _service(settings, program, states), PROGRAMS.values()))
     return StackStatus(settings, supervisor.running_pid(settings), services)
 
 
@@ -393,12 +395,12 @@ def _service(settings: Settings, program: Program, states: dict[str, dict[str, o
 
 
 def _state(program: Program, settings: Settings, seconds: int, pid: int | None) -> str:
-    """Return the state of a program whose process runs since `seconds`."""
+    """Return the state of a program whose process runs since `seconds`; one that somebody stopped is not asked, it could not answer."""
+    if survivors.is_stopped(pid):
+        return "hung"
     if program.ready(settings):
         other = _other(program, settings, pid)
         return "running" if other is None else "starting" if _stands_in(other, program, settings) else "foreign"
-    if survivors.is_stopped(pid):
-        return "hung"
     if seconds <= program.start_seconds:
         return "starting"
     return "unwell" if program.alive is None or program.alive(settings) else "hung"

@@ -6,9 +6,9 @@
     Dagster's code location             the metadata of its asset `agent_events`, by GraphQL
     Feast's registry                    the tags of what is registered
 
-The definitions are compared by their hash over all views (`compile.loaded`). What does not run is left out, and so is what another home
-directory's stack has at a default port; what answers without saying it (who asks is not known there, or the program is of an older release)
-is listed as not known.
+The definitions are compared by their hash over all views (`compile.loaded`). What does not run, or was stopped, is left out, and so is what
+another home directory's stack has at a default port; what answers without saying it (who asks is not known there, or the program is of an
+older release) is listed as not known.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 from detektor_pipelines.catalog import BESIDE, VIEWS
 from detektor_pipelines.compile.loaded import combined_hash, definitions, phrase
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.stack import supervisor
+from detektor_pipelines.stack import supervisor, survivors
 from detektor_pipelines.stack.programs import PROGRAMS
 
 if TYPE_CHECKING:
@@ -113,9 +113,11 @@ def _registry(settings: Settings) -> list[Process]:
 
 
 def _runs_here(settings: Settings, name: str) -> bool:
-    """Whether the program is this stack's, or its port is one that somebody chose."""
+    """Whether the program is this stack's, or its port is one that somebody chose; one that was stopped (SIGSTOP) would not answer."""
     row = supervisor.states(settings).get(name)
-    return bool(os.environ.get(PROGRAMS[name].port_variable)) or (row is not None and row["statename"] in supervisor.ALIVE)
+    if row is not None and row["statename"] in supervisor.ALIVE:
+        return not survivors.is_stopped(row["pid"])
+    return bool(os.environ.get(PROGRAMS[name].port_variable))
 
 
 def server_health(settings: Settings) -> dict[str, Any] | None:
@@ -161,6 +163,8 @@ def _collector(settings: Settings) -> list[Process]:
 def _workers(settings: Settings) -> list[Process]:
     from detektor_pipelines.stream.run import workers
 
+    if not PROGRAMS["redis"].ready(settings):  # a client waits much longer for one that hangs
+        return []
     try:
         reports = workers(settings)
     except UserError:
@@ -192,6 +196,8 @@ def _code_location(settings: Settings) -> list[Process]:
 
 
 def _feast(settings: Settings) -> list[Process]:
+    if not PROGRAMS["postgres"].ready(settings):  # as above
+        return []
     from detektor_pipelines.stores.feast.registry import is_used, outdated
 
     try:

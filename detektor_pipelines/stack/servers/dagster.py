@@ -26,6 +26,9 @@ _PING_SECONDS: Final = 2
 _RELOAD: Final = "/api.DagsterApi/ReloadCode"
 _RELOAD_SECONDS: Final = 120
 
+_CONNECT_SECONDS: Final = 3
+"""In which PostgreSQL takes a connection, when it is asked for the daemon's beats: whoever wants to know how all servers are waits."""
+
 _POSTGRES_SECONDS: Final = 60
 """A killed PostgreSQL recovers in seconds; after a crash of the machine it may take a minute."""
 
@@ -99,9 +102,10 @@ def daemon_ready(settings: Settings) -> bool:
     if row is None or row["statename"] not in {"STARTING", "RUNNING"}:
         return False
     try:
-        return int(postgres.run_sql(settings.postgres_dsn, _BEATS.format(started=int(row["start"]))) or 0) > 0
+        beats = postgres.run_sql(settings.postgres_dsn, _BEATS.format(started=int(row["start"])), connect_seconds=_CONNECT_SECONDS)
     except UserError:
         return False
+    return int(beats or 0) > 0
 
 
 def _called(settings: Settings, method: str, seconds: float) -> bool:

@@ -109,8 +109,10 @@ def is_ready(login: Login) -> bool:
     return subprocess.run(words, check=False, env=environment).returncode == 0
 
 
-def run_sql(dsn: str, sql: str, **variables: str) -> str:
+def run_sql(dsn: str, sql: str, *, connect_seconds: int = 10, **variables: str) -> str:
     """Run SQL with psql (10 ms; importing a driver takes 300) and return its unaligned output; `:'name'` is replaced by a variable.
+
+    A server that does not take the connection within `connect_seconds` counts as down.
 
     Raises:
         UserError: The server is down, refuses the login or the statement.
@@ -118,7 +120,7 @@ def run_sql(dsn: str, sql: str, **variables: str) -> str:
     """
     words = [binaries.postgres("psql"), "--no-psqlrc", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-f", "-"]
     words += [f"--set={name}={value}" for name, value in variables.items()]
-    environment = os.environ | {"PGCONNECT_TIMEOUT": "10"}
+    environment = os.environ | {"PGCONNECT_TIMEOUT": str(connect_seconds)}
     # The URL holds the password: in the environment only its owner can read it, on the command line everybody.
     done = subprocess.run(
         [*words, "-d", without_password(sessions.fixed(dsn), environment)],
