@@ -55,6 +55,16 @@ def definitions(views: Sequence[FeatureView] = VIEWS) -> dict[str, Any]:
     }
 
 
+def are_definitions(said: object) -> bool:
+    """Tell whether what somebody says has the form that `definitions` returns; JSON of another program at our port has not."""
+    if not isinstance(said, dict) or not isinstance(said.get("hash"), str) or not isinstance(said.get("since"), str):
+        return False
+    views = said.get("views")
+    return isinstance(views, dict) and all(
+        isinstance(view, dict) and isinstance(view.get("version"), str) and isinstance(view.get("hash"), str) for view in views.values()
+    )
+
+
 def families() -> Iterator[Any]:
     """Yield the metrics, for a collector of prometheus_client that is asked at each scrape."""
     yield INFO.family(((view.name, view.version, short_hash(view)), 1) for view in VIEWS)

@@ -7,6 +7,7 @@ Until then nothing of what is there is touched, so a restore that is interrupted
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines import sessions
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.files import PRIVATE, replace_file
+from detektor_pipelines.files import PRIVATE, content_of, replace_file
 from detektor_pipelines.recovery import contents, log_chunks, tools
 from detektor_pipelines.recovery.create import ARTIFACTS, CHOICE, QUEUES, working_directory
 from detektor_pipelines.recovery.objects import Fetch
@@ -174,12 +175,18 @@ def restore(
 
 
 def interrupted(settings: Settings) -> str | None:
-    """Return the command that does a restore again which did not come to its end; None when there is none."""
+    """Return the command that does a restore again which did not come to its end; None when there is none.
+
+    Where the mark is damaged, the command leaves to whoever reads it which backup it was.
+    """
+    command = "detektor backup restore"
     try:
-        said = json.loads((settings.home / MARK).read_bytes())
-    except (OSError, ValueError):
+        said = json.loads(content_of(settings.home / MARK))
+        return f"{command} {shlex.join(['--backup', said['backup'], '--replace', said['target']])}"
+    except FileNotFoundError:
         return None
-    return f"detektor backup restore --backup {said['backup']} --replace {said['target']}"
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return f"{command} --replace"
 
 
 def check_fits(manifest: Manifest, dsn: str) -> None:

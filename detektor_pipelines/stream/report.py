@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines import clock
 from detektor_pipelines.catalog import BESIDE
-from detektor_pipelines.compile.loaded import definitions, phrase
+from detektor_pipelines.compile.loaded import are_definitions, definitions, phrase
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from detektor_pipelines.stream.worker import Health
+
+_NUMBERS: Final = (
+    *("pid", "at", "as_of", "lag_us", "horizon", "keys", "waiting", "pending", "unresolved", "events", "values", "refused", "lost"),
+    *("ahead_us", "rejected", "loads"),
+)
+_LARGEST: Final = 2**63
 
 
 def report(health: Health) -> dict[str, Any]:
@@ -46,3 +55,29 @@ def report(health: Health) -> dict[str, Any]:
         "definitions": definitions(),
         "beside": [phrase(view) for view in BESIDE],
     }
+
+
+def read(text: bytes) -> dict[str, Any] | None:
+    """Return what a worker has said; None for what is no report, or one of a release that says less."""
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    is_report = (
+        isinstance(said, dict)
+        and all(_is_number(said.get(name)) for name in _NUMBERS)
+        and isinstance(said.get("host"), str)
+        and isinstance(said.get("behind"), bool)
+        and _is_list_of(said.get("shards"), _is_number)
+        and _is_list_of(said.get("beside"), lambda each: isinstance(each, str))
+        and are_definitions(said.get("definitions"))
+    )
+    return said if is_report else None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST
+
+
+def _is_list_of(value: object, fits: Callable[[object], bool]) -> bool:
+    return isinstance(value, list) and all(map(fits, value))

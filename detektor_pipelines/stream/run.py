@@ -15,7 +15,7 @@ from detektor_pipelines.stores.connections_redis import OnlineStoreDownError, es
 from detektor_pipelines.stores.online.worker_mark import WorkerMark, leave_mark
 from detektor_pipelines.stream import metrics
 from detektor_pipelines.stream.drainer import draining
-from detektor_pipelines.stream.report import report
+from detektor_pipelines.stream.report import read, report
 from detektor_pipelines.stream.worker import LIMIT, Worker
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def run(
 
 
 def workers(settings: Settings) -> list[dict[str, Any]]:
-    """Return the reports of the workers that lived within the last seconds.
+    """Return the reports of the workers that lived within the last seconds; what else stands in their place is left out, and logged.
 
     Raises:
         OnlineStoreDownError: Redis does not answer.
@@ -101,7 +101,15 @@ def workers(settings: Settings) -> list[dict[str, Any]]:
             answers = mget(client, keys)
     finally:
         client.close()
-    return [json.loads(answer) for answer in answers if answer]
+    found = []
+    for key, answer in zip(keys, answers, strict=True):
+        if answer is None:  # it has faded meanwhile
+            continue
+        if (said := read(answer)) is None:
+            _logger.warning("What stands at %s in Redis is no report of a stream worker of this release: it is left out", key.decode())
+        else:
+            found.append(said)
+    return found
 
 
 def _tell(settings: Settings, state: dict[str, Any] | None) -> None:

@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines.catalog import BESIDE, VIEWS
-from detektor_pipelines.compile.loaded import combined_hash, definitions, phrase
+from detektor_pipelines.compile.loaded import are_definitions, combined_hash, definitions, phrase
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.stack import supervisor, survivors
 from detektor_pipelines.stack.programs import PROGRAMS
@@ -78,12 +78,12 @@ def processes(settings: Settings) -> list[Process]:
         return [process for found in pool.map(lambda ask: ask(settings), questions) for process in found]
 
 
-def process_of(name: str, title: str, where: str, said: Mapping[str, Any] | None) -> Process:
+def process_of(name: str, title: str, where: str, said: Any) -> Process:
     """Compare what a process says, in the form of `compile.loaded.definitions`, with what is loaded here."""
-    if not said or "hash" not in said:
+    if not are_definitions(said):
         return Process(name, title, where, words="it does not say which definitions it has loaded")
     same = said["hash"] == combined_hash()
-    return Process(name, title, where, said["hash"], said.get("since"), not same, "" if same else _difference(said.get("views", {})))
+    return Process(name, title, where, said["hash"], said["since"], not same, "" if same else _difference(said["views"]))
 
 
 def _difference(theirs: Mapping[str, Mapping[str, str]]) -> str:
