@@ -184,7 +184,7 @@ def versions(settings: Settings) -> Section:
 SECTIONS: tuple[Callable[[Settings], Section], ...] = (views, served, rejected, reading, log, definitions, versions, online)
 """What is asked, in order."""
 
-_OF_SERVER: dict[Callable[[Settings], Section], str] = dict.fromkeys((views, rejected, log), "postgres") | {online: "redis"}
+_OF_SERVER: dict[Callable[[Settings], Section], str] = {views: "postgres", rejected: "postgres", log: "postgres", online: "redis"}
 """Which server must answer for a section; the others find out by themselves, within seconds."""
 
 _COLOURS = {
