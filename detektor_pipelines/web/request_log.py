@@ -3,8 +3,8 @@
 A client may give the id; what it gives must be short and plain, else the server makes one. The answer carries it, every line that is
 logged meanwhile does, and so the client of an error can name it.
 
-Of a busy server not every good answer is worth a line: errors and slow ones always have one, of the others a share. No more than so many
-lines a second are written; how many were left out stands in the next one.
+Of a busy server not every good answer is worth a line: errors and slow ones always have one, of the others a share, a few a second. No more
+than so many lines a second are written; how many were left out stands in the next one.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 HEADER: Final = "x-request-id"
 LINES_A_SECOND: Final = 100
+SAMPLED_A_SECOND: Final = 10
+"""Of those the lines of a share of good and quick answers: a line costs what an answer does, and holds up those that come next."""
+
 _GIVEN: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _PATH_SHOWN: Final = 200
 _REFUSED: Final = 400
@@ -48,7 +51,7 @@ class Lines:
     def __init__(self, *, sample: float = 1.0, slow_ms: float = 50.0) -> None:
         self._sample = sample
         self._slow_s = slow_ms / 1_000
-        self._second = self._lines = self._left_out = 0
+        self._second = self._lines = self._sampled = self._left_out = 0
 
     def note(self, scope: Mapping[str, Any], status: int, seconds: float) -> None:
         """Write a line of an answer, if it is worth one; status 0: the client left."""
@@ -65,11 +68,13 @@ class Lines:
         """Write a line of an answer, unless there were too many in this second; `ended`: when that was, if it was not now."""
         now = int(time.monotonic())
         if now != self._second:
-            self._second, self._lines = now, 0
-        self._lines += 1
-        if self._lines > LINES_A_SECOND:
+            self._second, self._lines, self._sampled = now, 0, 0
+        sampled = self._sample < 1 and 0 < status < _REFUSED and seconds < self._slow_s
+        if self._lines >= LINES_A_SECOND or (sampled and self._sampled >= SAMPLED_A_SECOND):
             self._left_out += 1
             return
+        self._lines += 1
+        self._sampled += sampled
         level = logging.ERROR if status >= _FAILED else logging.WARNING if status >= _REFUSED else logging.INFO
         fields: dict[str, Any] = {"method": scope["method"], "path": scope["path"][:_PATH_SHOWN], "status": status or "client left"}
         fields |= {"ms": round(seconds * 1_000, 3), "client": (scope.get("client") or ("", 0))[0]}

@@ -124,6 +124,25 @@ def test_a_flood_leaves_a_number(lines: io.StringIO, monkeypatch: pytest.MonkeyP
     assert read(lines)[-1]["lines_left_out"] == 30
 
 
+def test_of_good_and_quick_answers_a_few_a_second_have_a_line_and_they_take_no_place_of_errors(
+    lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(request_log.time, "monotonic", lambda: 1.0)
+    monkeypatch.setattr(request_log.random, "random", lambda: 0.0)
+    app, everything = RequestLog(application, sample=0.5, slow_ms=60_000), RequestLog(application, slow_ms=60_000)
+    for _ in range(request_log.LINES_A_SECOND):
+        asked(app)
+    asked(app, wanted=404)
+    for _ in range(2 * request_log.SAMPLED_A_SECOND):
+        asked(everything, path="/all")
+    found = [each for each in read(lines) if each["event"] == "request"]
+    paths = [(each["path"], each["status"]) for each in found]
+    assert paths.count(("/x", 200)) == request_log.SAMPLED_A_SECOND
+    assert found[request_log.SAMPLED_A_SECOND]["lines_left_out"] == request_log.LINES_A_SECOND - request_log.SAMPLED_A_SECOND
+    assert paths.count(("/x", 404)) == 1
+    assert paths.count(("/all", 200)) == 2 * request_log.SAMPLED_A_SECOND, "who wants a line of each answer has it"
+
+
 def test_what_another_handler_writes_is_not_written_again(lines: io.StringIO) -> None:
     theirs = io.StringIO()
     logger = logging.getLogger("dagster_of_a_test")
