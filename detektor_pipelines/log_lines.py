@@ -90,7 +90,7 @@ _mask_again = lru_cache(maxsize=256)(mask)
 
 
 class _Json(logging.Formatter):
-    """Makes a line of a record: 15 µs, a fifth of what structlog takes for the same, and a busy server writes many."""
+    """Makes a line of a record; with structlog a line costs a server some 20 µs more, of 75, and whoever is answered next waits for it."""
 
     def __init__(self, program: str) -> None:
         super().__init__()
@@ -203,6 +203,8 @@ class _Lines(logging.Handler):
         try:
             descriptor = self._stream.fileno()
         except OSError:
+            return
+        if self._thread is not None:
             return
         self._ended = False
         self._thread = threading.Thread(target=self._write, args=(descriptor,), name="log-lines", daemon=True)

@@ -58,7 +58,7 @@ def report(health: Health) -> dict[str, Any]:
 
 
 def read(text: bytes) -> dict[str, Any] | None:
-    """Return what a worker has said; None for what is no report, or one of a release that says less."""
+    """Return what a worker has said; None for what is no report. Earlier releases leave out `beside` and `definitions`."""
     try:
         said = json.loads(text)
     except (ValueError, RecursionError):
@@ -69,8 +69,8 @@ def read(text: bytes) -> dict[str, Any] | None:
         and isinstance(said.get("host"), str)
         and isinstance(said.get("behind"), bool)
         and _is_list_of(said.get("shards"), _is_number)
-        and _is_list_of(said.get("beside"), lambda each: isinstance(each, str))
-        and are_definitions(said.get("definitions"))
+        and _is_list_of(said.get("beside", []), lambda each: isinstance(each, str))
+        and ("definitions" not in said or are_definitions(said["definitions"]))
     )
     return said if is_report else None
 

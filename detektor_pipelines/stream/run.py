@@ -106,7 +106,7 @@ def workers(settings: Settings) -> list[dict[str, Any]]:
         if answer is None:  # it has faded meanwhile
             continue
         if (said := read(answer)) is None:
-            _logger.warning("What stands at %s in Redis is no report of a stream worker of this release: it is left out", key.decode())
+            _logger.warning("What stands at %s in Redis is no report of a stream worker: it is left out", key.decode())
         else:
             found.append(said)
     return found

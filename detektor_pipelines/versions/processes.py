@@ -116,7 +116,7 @@ def _runs_here(settings: Settings, name: str) -> bool:
     """Whether the program is this stack's, or its port is one that somebody chose; one that was stopped (SIGSTOP) would not answer."""
     row = supervisor.states(settings).get(name)
     if row is not None and row["statename"] in supervisor.ALIVE:
-        return not survivors.is_stopped(row["pid"])
+        return not survivors.is_stopped(row.get("pid"))
     return bool(os.environ.get(PROGRAMS[name].port_variable))
 
 
