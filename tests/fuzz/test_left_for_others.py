@@ -13,7 +13,7 @@ from support.examples import examples
 from support.mangled import bent, not_for_ever, torn, written
 
 from detektor_pipelines.cli_commands import restart
-from detektor_pipelines.compile.loaded import combined_hash
+from detektor_pipelines.compile.loaded import combined_hash, definitions
 from detektor_pipelines.orchestration.assets.online import of_workers
 from detektor_pipelines.recovery import restore
 from detektor_pipelines.stores.connections_redis import redis_client
@@ -53,6 +53,18 @@ def test_a_report_in_redis(content: bytes, redis_db: Settings, caplog: pytest.Lo
     assert found[-1] == json.loads(json.dumps(REPORT)), "the one beside it is read"
     assert len(said) == len(found)
     assert len(found) == 2 or "is left out" in caplog.text
+
+
+@FIXTURES
+@given(content=content_of(definitions()))
+def test_what_another_program_answers_at_a_port_of_ours(content: bytes) -> None:
+    try:
+        said = json.loads(content)
+    except (ValueError, RecursionError):
+        said = None
+    found = processes.process_of("collect", "detektor collect", "127.0.0.1:4318", said)
+    assert found.hash is None or isinstance(found.hash, str)
+    assert found.words or found.hash == combined_hash()
 
 
 @FIXTURES
