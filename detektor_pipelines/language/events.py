@@ -301,9 +301,6 @@ OTEL_DIFFERS: Final = {
 }
 """Our column → what to do to the attribute's value before it is the column's."""
 
-OTEL_OPERATIONS: Final = {"tool_call": "execute_tool", "chat": "chat", "invoke_agent": "invoke_agent"}
-"""Our operation → the OpenTelemetry GenAI operation name, for the three that have one."""
-
 
 def views_operation(agent_type: str) -> str:
     """The operation that is the agent's own work (`review` for `code-reviewer`).

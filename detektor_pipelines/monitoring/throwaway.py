@@ -66,10 +66,6 @@ class Prometheus:
         found = self._ask("query_range", {"query": expr, "start": end - seconds, "end": end, "step": step})
         return [Series(each["metric"], tuple(map(_point, each["values"]))) for each in found["result"]]
 
-    def targets_up(self) -> set[str]:
-        """Return the jobs whose target was reached when it was last scraped."""
-        return {each.labels["job"] for each in self.now("up") if each.points[-1][1] == 1}
-
     def silent_panels(self, **values: str) -> list[str]:
         """Return `panel: legend` of the dashboard's queries that return no number; `values` stand for Grafana's variables."""
         return [

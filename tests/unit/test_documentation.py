@@ -14,6 +14,7 @@ import pytest
 from typer.main import get_command
 
 from detektor_pipelines.cli import build_app
+from detektor_pipelines.language.events import CATEGORIES, MEASURES
 from detektor_pipelines.settings import ENV_PREFIX, Settings
 
 if TYPE_CHECKING:
@@ -80,6 +81,23 @@ def test_every_command_is_documented() -> None:
     text = "".join(page.read_text() for page in USER_PAGES)
     shown = [words for words, command in commands().items() if words and not command.hidden]
     assert [words for words in shown if not re.search(rf"\bdetektor {words}\b", text)] == []
+
+
+def test_every_option_is_documented() -> None:
+    """By its name or, of a switch, by its opposite; not what `detektor emit` has for each measure, nor the shell's completion."""
+    text = "".join(page.read_text() for page in USER_PAGES)
+    left_out = {f"--{name.replace('_', '-')}" for name in (*MEASURES, *CATEGORIES)} | {"--show-completion"}
+    options = {
+        (words, tuple(names))
+        for words, command in commands().items()
+        if not command.hidden
+        for each in command.get_params(click.Context(command))
+        if each.param_type_name == "option" and not each.hidden
+        if (names := [name for name in (*each.opts, *each.secondary_opts) if name.startswith("--")]) and not left_out & {*names}
+    }
+    assert len(options) > 200
+    named = {name for _, names in options for name in names if re.search(rf"{name}(?![\w-])", text)}
+    assert sorted((words, names) for words, names in options if not named & {*names}) == []
 
 
 def shell_blocks(page: Path) -> list[str]:

@@ -18,13 +18,6 @@ CONFIDENCE: Final = 0.9
 WINDOW_DAYS: Final = 7
 """What is compared with the reference: one of each weekday."""
 
-MOTTO: Final[dict[Method, str]] = {
-    "psi": "Population stability index over bins of the reference.",
-    "jensen_shannon": "Jensen-Shannon distance, base 2, over the same bins.",
-    "chi_square": "Cramér's V of the two shares, with the p-value of a chi-square test for samples in clusters.",
-    "null_share": "Population stability index of null against value.",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Reference:

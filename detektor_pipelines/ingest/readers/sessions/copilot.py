@@ -41,7 +41,6 @@ NAME: Final = "copilot"
 
 SHELLS: Final = frozenset({"bash", "powershell"})
 EDITS: Final = frozenset({"edit", "create", "str_replace", "insert", "write"})
-_ARGUMENTS_LIMIT: Final = 20_000
 _EXITED: Final = re.compile(
     r"<(?:shellId|command with shellId): (?P<shell>\w+),? (?:has )?(?:completed|exited) with exit code (?P<code>-?\d{1,10})>\s*\Z"
 )
