@@ -1,4 +1,6 @@
-"""Feature columns of a training set: the values that references have at many moments, read from the log as a snapshot saw it.
+"""Feature columns of a training set: the values that references have just before many decisions, read from the log as a snapshot saw it.
+
+The moment of a decision is the microsecond before it was decided, without the events of its own task.
 
 The moments are gone through in the order of time, a chunk at a time, so that what is in memory is bounded by a chunk's events.
 """
@@ -56,21 +58,26 @@ class Columns:
 def feature_columns(
     connection: Connection,
     references: Sequence[Reference],
-    moments: pa.Table,
+    decisions: pa.Table,
     *,
     snapshot: str | None,
     advance: Advance = lambda _: None,
 ) -> Columns:
-    """Return what the references say at each moment.
+    """Return what the references say at the moment of each decision.
 
     Args:
         connection: In the transaction of the snapshot.
         references: Of any views.
-        moments: `agent_id` (that is asked about), `instant` (int64 µs UTC, ascending) and `task_id`.
+        decisions: `agent_id` (that is asked about), `decided_at` (int64 µs UTC, ascending) and `task_id`; more columns do no harm.
         snapshot: Read the log as it saw it; None: as this transaction does.
         advance: Called with a number of moments, for each source: the numbers add up to moments × sources.
 
     """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    instants = pc.subtract(decisions["decided_at"], 1)
+    moments = pa.table({"agent_id": decisions["agent_id"], "instant": instants, "task_id": decisions["task_id"]})
     read = {}
     for source in dict.fromkeys(each.source for each in references):
         of_source = [each for each in references if each.source == source]

@@ -359,9 +359,6 @@ def _check_any(rows: Rows, agent: str, name: str) -> None:
 def _features(
     connection: Connection, references: Sequence[Reference], labels: pa.Table, snapshot: str | None, progress: Progress | None
 ) -> Columns:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     done, total = 0, labels.num_rows * len({each.source for each in references})
 
     def advance(number: int) -> None:
@@ -370,8 +367,7 @@ def _features(
         if progress is not None:
             progress(done, total)
 
-    moments = pa.table({"agent_id": labels["agent_id"], "instant": pc.subtract(labels["decided_at"], 1), "task_id": labels["task_id"]})
-    return feature_columns(connection, references, moments, snapshot=snapshot, advance=advance)
+    return feature_columns(connection, references, labels, snapshot=snapshot, advance=advance)
 
 
 def _table(labels: pa.Table, references: Sequence[Reference], arrays: Sequence[pa.ChunkedArray]) -> pa.Table:

@@ -157,7 +157,6 @@ def _predict(connection: Connection, production: Production, decisions: pa.Table
     """Return of each decision, one of those with the same key, the probability that its label is true, and a digest of its features."""
     import numpy as np
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     first: dict[Decision, int] = {}
     for place, key in enumerate(_keys(decisions)):
@@ -165,8 +164,7 @@ def _predict(connection: Connection, production: Production, decisions: pa.Table
     if not first:
         return []
     table = decisions.take(pa.array(first.values(), pa.int64()))
-    moments = pa.table({"agent_id": table["agent_id"], "instant": pc.subtract(table["decided_at"], 1), "task_id": table["task_id"]})
-    columns = feature_columns(connection, _references(production), moments, snapshot=None).arrays
+    columns = feature_columns(connection, _references(production), table, snapshot=None).arrays
     decided_at = table["decided_at"].to_numpy()
     matrix = np.ascontiguousarray(np.column_stack([column_of(each, decided_at) for each in columns]), dtype="<f8")
     probabilities = production.model.predict_proba(matrix)[:, 1]

@@ -37,14 +37,15 @@ def test_20_the_microsecond_before_the_decision_is() -> None:
     assert values_at(VIEW, event_table(VIEW, [EARLIER, OUTCOME]), parse_instant(DECIDED))[AGENT] == (2, 0.5)
 
 
-def test_20_events_of_the_decisions_own_task_are_never_in_its_features(log: Settings) -> None:
+def test_20_a_training_set_holds_neither_the_decisions_own_task_nor_what_ends_with_the_decision(log: Settings) -> None:
     rounds = [
         happened("2026-03-05 08:00", event_id="other", verdict="approved", task_id="t1", duration_ms=0),
         happened("2026-03-05 09:00", event_id="first round", verdict="rejected", task_id="t2", duration_ms=0),
+        happened("2026-03-05 10:00", event_id="with the decision", verdict="approved", task_id="t3", duration_ms=0),
         happened("2026-03-05 11:00", event_id="second round", verdict="approved", task_id="t2", duration_ms=3_600_000),
     ]
     insert(log, rounds)
     made = training_set(log, agent=AGENT, label="rejected", features=["code_review_features:recent_reviews_count"])
-    first, second = made.table.to_pylist()
+    first, second, _ = made.table.to_pylist()
     assert (first["label"], first["recent_reviews_count"]) == (True, 1)
     assert (second["decided_at"].isoformat(), second["recent_reviews_count"]) == ("2026-03-05T10:00:00+00:00", 1)
