@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table
+from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table, say_dimly
 from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def _switch(settings: Settings, found: Plan) -> None:
         if old is not None:
             choice.keep_beside(settings, old)
             kept.append(old)
-    if not follow(settings, _in_force(), _tell):
+    if not follow(settings, _in_force(), say_dimly):
         raise UserError("Not every program has the new definitions; which, and why, stands above.", fix=f"Mend it, then: {_AGAIN}")
     for old in kept:
         typer.echo(f"{old.name} {old.version} is kept fresh beside the new one until: detektor retire {old.name} --version {old.version}")
@@ -153,7 +153,7 @@ def _replaced(history: History, view: ViewPlan) -> FeatureView | None:
     try:
         return released.view()
     except UserError as error:
-        _tell(f"{error.what} It is not kept fresh")
+        say_dimly(f"{error.what} It is not kept fresh")
         return None
 
 
@@ -161,10 +161,6 @@ def _in_force() -> tuple[FeatureView, ...]:
     from detektor_pipelines.catalog import VIEWS
 
     return VIEWS
-
-
-def _tell(text: str) -> None:
-    errors_console().print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
 def _print(found: Plan) -> None:

@@ -111,6 +111,11 @@ def say(*lines: object, err: bool = False) -> None:
         typer.echo(visible(line), err=err)
 
 
+def say_dimly(text: str) -> None:
+    """Print a line of how it gets on to stderr, apart from results."""
+    errors_console().print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
+
+
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
     """Print rows as a table. Cells are plain text, whatever stands in them; `styled` makes those that have a style.
 

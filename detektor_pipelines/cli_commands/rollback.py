@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json
+from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, say_dimly
 from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _to_version(settings: Settings, name: str, version: str | None, *, as_json: 
     prepared = _prepared(settings, view)
     ready = time.monotonic()
     views = rolling.put_in_force(settings, chosen)
-    told = follow(settings, views, _tell, same_code=True)
+    told = follow(settings, views, say_dimly, same_code=True)
     ended = time.monotonic()
     if as_json:
         print_json(
@@ -104,9 +104,9 @@ def _prepared(settings: Settings, view: FeatureView) -> Prepared:
 
         found = prepare(settings, view, on_part)
     if found.failed:
-        _tell(f"Not valid, so they keep what they had: {', '.join(map(str, found.failed))}")
+        say_dimly(f"Not valid, so they keep what they had: {', '.join(map(str, found.failed))}")
     if found.online and (trouble := found.online.trouble()):
-        _tell(f"Online: {trouble}.")
+        say_dimly(f"Online: {trouble}.")
     return found
 
 
@@ -231,7 +231,3 @@ def _report(found: Retiring, gone: Retired, *, as_json: bool) -> None:
         print_json({"view": found.view.name, "version": found.version, "rows": gone.rows, "days": gone.days, "online_values": gone.values})
     else:
         typer.echo(f"Retired {found.name}: {gone.rows:,} rows of {gone.days} days, {gone.values:,} online values are gone.")
-
-
-def _tell(text: str) -> None:
-    errors_console().print(text, style="dim", markup=False, highlight=False, soft_wrap=True)

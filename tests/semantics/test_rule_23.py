@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.log_rows import insert, partition_log
+from support.recomputed import Served, compare
 from support.rule_log import run
 from support.rule_views import AGENT, happened, view_of
 
 from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.engine.online import publish_online
 from detektor_pipelines.language import count, days
-from detektor_pipelines.quality.parity.check import Served, compare
 from detektor_pipelines.stores.connections import connect
 from detektor_pipelines.stores.online import values as online
 from detektor_pipelines.stores.raw_log.tail import current_snapshot

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.log_rows import insert, partition_log
+from support.recomputed import Served, compare
 from support.rule_log import run
 from support.rule_views import AGENT, happened
 from typer.testing import CliRunner
@@ -17,7 +18,6 @@ from detektor_pipelines.cli import build_app
 from detektor_pipelines.cli_commands.status import online as online_section
 from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.engine.online import publish_online
-from detektor_pipelines.quality.parity.check import Served, compare
 from detektor_pipelines.stores.online import values as online
 from detektor_pipelines.stream.worker import Worker
 

@@ -85,6 +85,22 @@ def test_27_a_decay_that_was_never_written_is_frozen(planting: Planting, monkeyp
     assert found["week"].since == "an event left the window of 1d at 2026-03-08T11:00:00Z"
 
 
+def test_27_beside_a_worker_at_work_the_reasons_are_the_same(planting: Planting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`valid_through` moves on while parity looks, and each value claims to be right up to there."""
+    monkeypatch.setattr(judgement, "AGAIN_S", 10.0)  # until it has moved twice
+    with planting.moving():
+        planting.put_back("before")
+        assert {each.state for each in planting.errors()} == {"lost"}
+        planting.put_back("right")
+        planting.plant(week=99)
+        assert {each.state for each in planting.errors()} == {"wrong"}
+    at(monkeypatch, "2026-03-20T00:00:00Z")
+    planting.tick()
+    with planting.moving():
+        planting.put_back("right")
+        assert {each.state for each in planting.errors()} == {"frozen"}
+
+
 def test_27_a_key_that_was_never_written_is_missing(planting: Planting) -> None:
     planting.remove()
     found = {each.feature: each for each in planting.errors()}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any, Self
 
+from detektor_pipelines import clock
 from detektor_pipelines.engine.materialize import materialize
 from detektor_pipelines.engine.online import publish_online
 from detektor_pipelines.language import count, days
@@ -18,6 +21,8 @@ from detektor_pipelines.stream.worker import Worker
 from support.rule_views import AGENT, happened, view_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pytest
 
     from detektor_pipelines.settings import Settings
@@ -102,6 +107,25 @@ class Planting:
     def move(self, instant: int) -> None:
         """Move `valid_through` of all shards."""
         online.move_valid_through(self.client, self.settings.project, self.view, instant)
+
+    @contextmanager
+    def moving(self) -> Iterator[None]:
+        """Have `valid_through` of all shards move on from the clock's instant, as a worker does that has nothing to write."""
+        ended, instant = threading.Event(), clock.now_us()
+
+        def move() -> None:
+            moved = 0
+            while not ended.wait(0.01):
+                moved += 1
+                self.move(instant + moved)
+
+        mover = threading.Thread(target=move)
+        mover.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            mover.join()
 
     def remember_read(self, agent_id: str = KEY) -> None:
         """Keep a read as the servers do."""

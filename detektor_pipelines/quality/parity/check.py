@@ -1,6 +1,6 @@
 """`detektor parity`: is what a reader gets now what it should be? Which agent_ids are looked at, what became of each, and the counts.
 
-Which there are is `online_keys`, what each is `judgement`, and why and what fixes it `mismatches`.
+Which there are is `keys`, what each is `judgement`, and why and what fixes it `mismatches`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from detektor_pipelines import clock
 from detektor_pipelines.quality.parity.judgement import ERRORS, STATES, State, View, judged
 from detektor_pipelines.quality.parity.keys import choose, known_keys
 from detektor_pipelines.quality.parity.mismatches import Mismatch, mismatches_of
-from detektor_pipelines.quality.parity.recomputation import Served, compare
 from detektor_pipelines.stores.connections_redis import redis_client, redis_errors
 
 if TYPE_CHECKING:
@@ -34,10 +33,8 @@ __all__ = [
     "STATES",
     "Mismatch",
     "Parity",
-    "Served",
     "State",
     "check",
-    "compare",
     "compared_nothing",
     "last_results",
     "repair",

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from detektor_pipelines.compile.plan import plan
 from detektor_pipelines.compile.sql import reach_back
 from detektor_pipelines.engine.as_of import split_by_range, values_of_nothing
 from detektor_pipelines.engine.own_instants import values_at_each
-from detektor_pipelines.stores.connections import connect_arrow
 from detektor_pipelines.stores.raw_log.known import Knowledge, read_known
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     import pyarrow as pa
     from adbc_driver_postgresql.dbapi import Connection
 
     from detektor_pipelines.engine.as_of import Values
     from detektor_pipelines.language.views import FeatureView
-    from detektor_pipelines.settings import Settings
     from detektor_pipelines.stores.raw_log.known import Excepted
 
 Value: TypeAlias = int | float | str | None
@@ -34,45 +32,6 @@ class Point:
 
     instant: int
     known: Knowledge
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """A value as it was written: of which key, true as of which instant (µs UTC), from which snapshot of the log (None when unknown)."""
-
-    agent_id: str
-    as_of: int
-    snapshot: str | None
-    values: Mapping[str, Value]
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One feature of a value that the batch computes otherwise for the same instant and knowledge."""
-
-    agent_id: str
-    as_of: int
-    snapshot: str
-    feature: str
-    served: Value
-    batch: Value
-
-
-@dataclass(slots=True)
-class Comparison:
-    """What `compare` found. `skipped`: values without a snapshot."""
-
-    view: str
-    compared: int = 0
-    skipped: int = 0
-    mismatches: list[Difference] = field(default_factory=list)
-
-    def by_feature(self) -> dict[str, int]:
-        """Count the differences by feature."""
-        counts: dict[str, int] = {}
-        for each in self.mismatches:
-            counts[each.feature] = counts.get(each.feature, 0) + 1
-        return counts
 
 
 def recompute(
@@ -97,26 +56,6 @@ def recompute(
         found |= _values(connection, view, others, by_project, excepted)
     names, nothing = [each.name for each in view.features], values_of_nothing(view)
     return {agent_id: dict(zip(names, found.get(agent_id, nothing), strict=True)) for agent_id in points}
-
-
-def compare(settings: Settings, view: FeatureView, served: Sequence[Served]) -> Comparison:
-    """Compute each value again for its own instant and knowledge and compare, to the bit; each agent_id once.
-
-    Raises:
-        UserError: PostgreSQL cannot be reached.
-
-    """
-    known = {each.agent_id: each for each in served if each.snapshot is not None}
-    found = Comparison(view.name, len(known), len(served) - len(known))
-    points = {agent_id: Point(each.as_of, Knowledge((each.snapshot or "",))) for agent_id, each in known.items()}
-    with connect_arrow(settings) as connection:
-        batch = recompute(connection, view, points)
-    for agent_id, each in known.items():
-        found.mismatches += [
-            Difference(agent_id, each.as_of, each.snapshot or "", name, served, right)
-            for name, served, right in differences(each.values, batch[agent_id])
-        ]
-    return found
 
 
 def differences(served: Mapping[str, Value], right: Mapping[str, Value]) -> list[tuple[str, Value, Value]]:

@@ -13,6 +13,7 @@ from support.engine_cases import event_table
 from support.examples import examples
 from support.log_rows import clear, insert, partition_log
 from support.oracle import Event
+from support.recomputed import Served, compare
 from support.rule_log import published
 
 from detektor_pipelines import clock
@@ -25,7 +26,6 @@ from detektor_pipelines.engine.materialize import compute_days, materialize
 from detektor_pipelines.engine.online import publish_online, write_from_log
 from detektor_pipelines.language.calendar import start_us
 from detektor_pipelines.language.windows import DAY, HOUR, MINUTE
-from detektor_pipelines.quality.parity.check import Served, compare
 from detektor_pipelines.stores.connections import connect
 from detektor_pipelines.stores.offline.rows import row_table
 from detektor_pipelines.stores.online import values as online

@@ -12,11 +12,11 @@ from support.engine_cases import ORIGIN, everything, histories
 from support.examples import examples
 from support.log_rows import clear, insert, partition_log
 from support.oracle import Event
+from support.recomputed import Served, compare
 
 from detektor_pipelines import clock
 from detektor_pipelines.language import days, hours
 from detektor_pipelines.language.windows import DAY, HOUR, MINUTE
-from detektor_pipelines.quality.parity.check import Served, compare
 from detektor_pipelines.stores.connections import connect
 from detektor_pipelines.stores.online import values as online
 from detektor_pipelines.stream.worker import Worker

@@ -12,13 +12,13 @@ from psycopg.errors import QueryCanceled
 from support.engine_cases import ORIGIN
 from support.log_rows import insert, partition_log
 from support.oracle import Event
+from support.recomputed import Served, compare
 from support.rule_views import AGENT, view_of
 
 from detektor_pipelines import clock
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language import count, days, event, total
 from detektor_pipelines.language.windows import DAY, HOUR
-from detektor_pipelines.quality.parity.check import Served, compare
 from detektor_pipelines.stores.connections import connect
 from detektor_pipelines.stores.online import values as online
 from detektor_pipelines.stream.run import run
