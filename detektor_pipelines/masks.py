@@ -37,10 +37,11 @@ class Rule:
         put: What stands in its place, or a function of the match and the text that says so, None to leave it.
         folded: The pattern is for the text in lower case.
         named: Also looked for in ids, names of projects and paths.
+        upto: The group where what is replaced ends, when the pattern only looks ahead at it: what is none may begin the next match.
 
     """
 
-    __slots__ = ("folded", "gates", "name", "named", "pattern", "put")
+    __slots__ = ("folded", "gates", "name", "named", "pattern", "put", "upto")
 
     def __init__(
         self,
@@ -51,6 +52,7 @@ class Rule:
         *,
         folded: bool = False,
         named: bool = False,
+        upto: str | int = 0,
     ) -> None:
         self.name = name
         self.gates = gates
@@ -58,6 +60,7 @@ class Rule:
         self.put = put
         self.folded = folded
         self.named = named
+        self.upto = upto
 
 
 # Judging -------------------------------------------------------------------------------------------------------------------------
@@ -72,7 +75,7 @@ _PREFIXES: Final = tuple(
     "tfp_ cio_ key- sk- pk- rk- sk_ pk_ rk_ eyJ EAA dG9rOg doppler_ vercel_ okta_ ion_ jina_ tvly- fc- nvapi- esh_ whs_ rnd_ sgp_ PRIVATE- "
     "apify_api_ A3T AROA AIDA ICA flb_ FLWSECK FLWPUBK asst- ddp_ keytab_ dsapi_ sl. secret-token: v1.0- lsv2_pt_ lsv2_sk_ pscale_tkn_ "
     "pscale_oauth_ pscale_pw_ scauth_ duffel_test_ duffel_live_ fio-u- p8e- CLOJARS_ EZAK EZTK xoxe. s-s4t2 GR1348941 glffct- glimt- sm_aat_ sm_pat_ "
-    "sm_sat_ sk_prod_ rk_prod_ HRKU- shippo_live_ shippo_test_".split()
+    "sm_sat_ AGE-PLUGIN- amzn.mws. access-production- access-sandbox- access-development- sk_prod_ rk_prod_ HRKU- shippo_live_ shippo_test_".split()
 )
 """How keys of well-known services begin. What follows must look drawn at random: a digit and eight characters at least."""
 
@@ -82,7 +85,8 @@ _ALSO_NAMES: Final = frozenset("sk- pk- rk- sk_ pk_ rk_ re_ fc- sl. ICA ion_ esh
 _IDS: Final = tuple(
     (
         "toolu_ srvtoolu_ call_ msg_ req_ resp_ ws_ chatcmpl- chatcmpl_ fc_ rs_ run_ thread_ asst_ item_ sess_ session_ agent_ task_ step_ "
-        "evt_ event_ org_ file_ file- batch_ vs_ gen_ cmpl- tool_ functions. sha1- sha256- sha384- sha512- sha256: h1: user-"
+        "ctc_ ci_ cu_ mcp_ mcpl_ mcpr_ ig_ conv_ evt_ event_ org_ file_ file- batch_ vs_ gen_ cmpl- tool_ functions. sha1- sha256- sha384- sha512- sha256: h1: user- "
+        "I_kw IC_kw PR_kw PRR_kw PRRC_kw PRRT_kw C_kw D_kw R_kg U_kg O_kg MDQ6 MDU6 MDEw MDEx MDEy"
     ).split()
 )
 """How ids begin that are drawn at random and open nothing."""
@@ -150,12 +154,12 @@ _CONTEXT: Final = 32
 _HEX: Final = frozenset("0123456789abcdefABCDEF")
 _DIGITS: Final = frozenset("0123456789")
 _SEPARATORS: Final = re.compile("[-_.~]")
-_LOWER_RUNS: Final = re.compile("[a-z]{5,}")
 _PARTS: Final = re.compile("[^/=:]+")
 _SHAPES: Final = re.compile(
     r"pat\w{14}\.[0-9a-f]{64}|A3-[A-Z0-9]{6}-(?:[A-Z0-9]{11}|[A-Z0-9]{6}-[A-Z0-9]{5})(?:-[A-Z0-9]{5}){3}|md5[0-9a-f]{32}"
+    r"|sdk-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 )
-"""Of Airtable, of 1Password, and PostgreSQL's of a password: told by nothing but their whole shape."""
+"""Of Airtable, of 1Password, PostgreSQL's of a password and LaunchDarkly's: told by nothing but their whole shape."""
 
 
 def _changes(word: str) -> float:
@@ -164,16 +168,37 @@ def _changes(word: str) -> float:
     return sum(map(int.__ne__, kinds, kinds[1:])) / max(1, len(kinds) - 1)
 
 
-def _is_random(part: str, *, least: int) -> bool:
-    """Whether a word mixes letters of both cases and digits as what is drawn at random does."""
-    plain = _SEPARATORS.sub("", part) if len(part) < 512 else part[:512]
-    if len(plain) < least or (len(part) - len(plain)) * 10 > len(part):
+_PAIRS: Final = frozenset(
+    "ab ac ad ag ai al am an ap ar as at ba bc bl br ca ce ch ck cl cm co cr ct da de di do ds ea ec ed ee ef eg el em en ep er es et ev ew ex "
+    "fa fi fo fu ge gi ha he hi ho ic id ie ig il im in io ir is it je ke la ld le li ll lo lu ly ma md me mi mm mo mp na nc nd ne ng ni no ns "
+    "nt nv oc od oi oj ok ol om on oo op or os ot ou ow pa pe pl po pr pt pu ra re ri rk rn ro rr rs rt ru ry sa sc se sh si so ss st su ta te "
+    "th ti to tp tr ts tt tu ty ul un up ur us ut va ve wi wo".split()
+)
+"""Pairs of letters that words and names in code are made of: five pairs in six are of these, and of letters drawn at random one in four."""
+
+
+def _disorder(word: str) -> float:
+    """How far letters and digits are from words: 0.5 when drawn at random from both cases, 0.3 from one, below 0.1 in names in code."""
+    small = word.lower()
+    pairs = [two for two in map(str.__add__, small, small[1:]) if two.isalpha()]
+    return _changes(word) - sum(map(_PAIRS.__contains__, pairs)) / (2 * max(1, len(pairs)))
+
+
+def _is_drawn(part: str, *, about: bool) -> bool:
+    """Whether a word is drawn at random; one that stands beside a word about secrets (`about`) may be shorter and plainer."""
+    part = part[:512]
+    plain = _SEPARATORS.sub("", part)
+    apart = len(part) - len(plain)
+    if len(plain) < _WORD_START or apart * 10 > len(part):
         return False
     digits = sum(map(_DIGITS.__contains__, plain))
-    if not digits or digits == len(plain) or plain.lower() == plain or plain.upper() == plain:
-        return False
-    words = sum(map(len, _LOWER_RUNS.findall(plain)))
-    return words * 3 <= len(plain) and _changes(plain) >= (0.42 if len(plain) < 28 else 0.45)
+    if plain.lower() == plain or plain.upper() == plain:  # of one case: as many words of code are, and ids
+        last = part[max(map(part.rfind, "-_.~")) + 1 :]
+        long = len(plain) >= 20 if about else len(plain) >= 28 and apart <= 1 and not _HEX.issuperset(last)
+        return long and 2 <= digits < len(plain) and _disorder(plain) >= (0 if about else 0.05)
+    if not digits:
+        return len(plain) >= (20 if about else 28) and _disorder(plain) >= (0.1 if about else 0.2)
+    return len(plain) >= (_WORD_START if about else 20) and _disorder(plain) >= 0.15
 
 
 def _is_uuid(part: str) -> bool:
@@ -215,28 +240,7 @@ def _is_secret_part(part: str, before: str) -> bool:
         )
     if len(part) in {34, 38} and part[:2] in {"SK", "AC"} and _HEX.issuperset(part[2:]):
         return True
-    if about and len(part) >= 20 and (_is_mixed(part) or _is_encoded(part)):
-        return True
-    return _is_random(part, least=_WORD_START if about else 20)
-
-
-def _is_mixed(part: str) -> bool:
-    """Letters and digits in one case, or base64: what only follows a word about secrets."""
-    plain = _SEPARATORS.sub("", part)
-    digits = sum(map(_DIGITS.__contains__, plain[:256]))
-    return 4 <= digits < min(len(plain), 256) and len(part) - len(plain) <= len(part) // 10 and _changes(plain[:256]) >= 0.25
-
-
-def _is_encoded(part: str) -> bool:
-    """Base64 of a text: few digits, but no words either."""
-    plain = part[:512]
-    return (
-        len(plain) >= 40
-        and plain.isalnum()
-        and plain.lower() != plain != plain.upper()
-        and not _LOWER_RUNS.search(plain)
-        and _changes(plain) >= 0.3
-    )
+    return _is_drawn(part, about=about)
 
 
 def _word(match: re.Match[str], text: str) -> str | None:
@@ -251,7 +255,7 @@ def _word(match: re.Match[str], text: str) -> str | None:
         return SECRET
     if _SHAPES.fullmatch(word):
         return SECRET
-    if "atlasv1" in word or (word.count(".") == 2 and len(word) >= 50 and _is_random(word.replace(".", ""), least=50)):
+    if "atlasv1" in word or (word.count(".") == 2 and len(word) >= 50 and _is_drawn(word.replace(".", ""), about=False)):
         return SECRET
     if "/" not in word and "=" not in word:
         return SECRET if _is_secret_part(word.rstrip("."), before) else None
@@ -273,8 +277,8 @@ def _is_base64(word: str, before: str) -> bool:
         return False
     if plain.count("/") * 12 > len(plain) + 12:
         return False
-    about = any(each in before for each in _ABOUT_SECRETS)
-    return _is_random(plain.replace("/", "").replace("+", "")[:512], least=36) and (about or len(plain) >= 40)
+    drawn = plain.replace("/", "").replace("+", "")
+    return len(drawn) >= 36 and _is_drawn(drawn, about=any(each in before for each in _ABOUT_SECRETS))
 
 
 _PLACEHOLDERS: Final = frozenset(
@@ -285,12 +289,14 @@ _PLACEHOLDERS: Final = frozenset(
 _CODE: Final = ("(", "[", "{", "<", "$", "%", "*", "…", "...", "/", "\\")
 
 
-def _is_told(value: str, *, strong: bool, quoted: bool) -> bool:
-    """Whether what was assigned to a telling name is a value and not code, a type or a placeholder."""
+def _is_told(value: str, *, strong: bool, quoted: bool, upper: bool = False) -> bool:
+    """Whether what was assigned to a telling name, perhaps one in capitals (`upper`), is a value and not code, a type or a placeholder."""
     bare = value.strip("\"'`.,;:!?)(").casefold()
     if len(bare) < 4 or bare in _PLACEHOLDERS or value.startswith(_CODE) or not bare.strip("*x.•-_"):
         return False
     digits = sum(map(_DIGITS.__contains__, value[:256]))
+    if not strong and not quoted and upper and not digits and len(value) >= 8 and "-" in value and value.replace("-", "").isalpha():
+        return True
     if not quoted and any(sign in value for sign in "([{"):
         return strong and digits > 0 and value.count("(") == 0
     if strong:
@@ -305,7 +311,8 @@ def _is_told(value: str, *, strong: bool, quoted: bool) -> bool:
 
 
 _STRONG: Final = (
-    "password|passwd|passwort|passphrase|kennwort|wachtwoord|haslo|hasło|contraseña|contrasena|senha|пароль|lösenord|heslo|parola"
+    "password|passwd|passwort|passphrase|kennwort|wachtwoord|has[lł](?:o|em|a)|contraseña|contrasena|senha|пароль|lösenord|heslo|parola"
+    "|パスワード|密码|密碼|비밀번호|sekret|geheimnis|salasana|jelszó|şifre|adgangskode"
 )
 
 
@@ -322,7 +329,9 @@ def _assigned(match: re.Match[str], text: str) -> str | None:
     if value.startswith(SECRET) or (not strong and name.rstrip("\"'\\ ").endswith(("tokens", "token_count", "tokens_used", "_id", "id"))):
         return None
     named = bool(quote) and len(value) >= 6 and value.isalnum() and name.rstrip("\"'\\ ").endswith(_KEYS) and value not in _PLACEHOLDERS
-    if not named and not _is_told(value, strong=strong, quoted=bool(quote)):
+    if not named and not _is_told(
+        value, strong=strong, quoted=bool(quote), upper=text[match.start("sign") - 1].isupper() and "=" in match["sign"]
+    ):
         return None
     if not strong and not quote and value.isalpha() and value.lower() == value:
         return None
@@ -343,7 +352,7 @@ def _flag(match: re.Match[str], text: str) -> str | None:
     start, end = match.span("value")
     value = text[start:end]
     strong = "pass" in match[0][: start - match.start()] or "pwd" in match[0][: start - match.start()]
-    if value.startswith(("-", "<")) or not _is_told(value, strong=strong, quoted=False):
+    if value.startswith(("-", "<")) or not _is_told(value, strong=strong, quoted=match["quote"] is not None):
         return None
     if strong and value.isalpha() and value == value.lower() and len(value) < 6:
         return None
@@ -387,7 +396,10 @@ def _argument(match: re.Match[str], text: str) -> str | None:
         return None
     start, end = match.span(match.lastindex or 0)
     value = text[start:end]
-    if not _is_told(value, strong=True, quoted=True) or not any(sign in _DIGITS for sign in value):
+    sure = match[0].startswith(("identified", "requirepass", "masterauth", "login ")) or (
+        name is not None and match[0][0] == "<" and "pass" in name
+    )
+    if not _is_told(value, strong=True, quoted=True) or not (sure or any(sign in _DIGITS for sign in value)):
         return None
     return f"{text[match.start() : start]}{SECRET}{text[end : match.end()]}"
 
@@ -428,13 +440,23 @@ def _said(match: re.Match[str], text: str) -> str | None:
     value = text[start:end]
     tail = _tail(value)
     bare = value[: len(value) - len(tail)] if tail else value
-    odd = any(sign in _DIGITS for sign in bare)
+    odd = any(sign in _DIGITS for sign in bare) or (
+        match["quote"] is not None and text[end : end + 1] == match["quote"] and "passw" in match[0] and bare.lower() not in _PLACEHOLDERS
+    )
     return f"{text[match.start() : start]}{SECRET}{tail}" if odd and len(bare) >= 5 and not bare.startswith(_CODE) else None
 
 
 def _userinfo(match: re.Match[str], _text: str) -> str | None:
-    said = match[1]
+    said = match[1][:-1]
     return f"://{SECRET}@" if ":" in said or len(said) >= 16 else None
+
+
+def _authorization(match: re.Match[str], text: str) -> str | None:
+    """All of the header, when what follows the scheme is no word of prose."""
+    first = match["first"] or "="
+    if first.startswith(_CODE) or not (any(sign in _DIGITS for sign in first) or "=" in first or len(first) >= 16):
+        return None
+    return f"{text[match.start() : match.start('value')]}{SECRET}"
 
 
 def _cookies(match: re.Match[str], text: str) -> str | None:
@@ -466,7 +488,8 @@ _SERVICES: Final = frozenset(
     "runner user users node ubuntu vscode codespace shared public app root you username me name yourname your-username your_username "
     "someuser someone default guest docker staff wheel sudo adm daemon nobody nogroup postgres redis mysql www-data nginx git bin sys "
     "circleci vagrant ec2-user linuxbrew foo example jovyan claude agent code project all "
-    "default defaultuser0 user-name x y".split()
+    "default defaultuser0 user-name x y admin administrator assistant system human app web api dev test tests ci bot deploy service string none null "
+    "copilot codex gemini cursor devin dependabot renovate true false my the new old build win windows linux name".split()
 )
 """Names of home directories that are no person's."""
 
@@ -487,6 +510,11 @@ def _home(match: re.Match[str], text: str) -> str | None:
         if text[start:end].lower() in _SERVICES or is_pseudonym(text[start:end])
         else f"{text[match.start() : start]}{USER}{text[end : match.end()]}"
     )
+
+
+def _mentioned(match: re.Match[str], text: str) -> str | None:
+    start, end = match.span("user" if match["user"] else "spoken")
+    return None if text[start:end].lower() in _SERVICES else f"{text[match.start() : start]}{USER}"
 
 
 def _owner(match: re.Match[str], text: str) -> str | None:
@@ -522,6 +550,7 @@ _AFTER_ALL: Final = (
     "ring",
     "reach",
     "dial",
+    "contact",
     "signal",
     "móvil",
     "movil",
@@ -555,9 +584,15 @@ def _is_phone(said: str, digits: str, groups: list[int], before: str) -> bool:
     called = any(word in before for word in _AFTER_ALL)
     if "." in said and groups != [3, 3, 4] and not called:
         return False
-    if (called and 7 <= count <= 15) or groups in ([3, 3, 4], [1, 3, 3, 4]):
+    if (
+        (called and 7 <= count <= 15)
+        or groups in ([3, 3, 4], [1, 3, 3, 4])
+        or (groups == [3, 3, 3] and digits[0] in "5678" and "." not in said and "/" not in said)
+    ):
         return True
     if groups == [2] * 5 and digits[0] == "0" != digits[1]:  # as the French write them
+        return True
+    if said[0] == "(" and 7 <= count <= 11 and len(groups) >= 3 and groups[0] <= 5:  # the area in brackets
         return True
     if digits[:2] == "00":
         return 10 <= count <= 16 and len(groups) > 2 and "-" not in said
@@ -576,6 +611,14 @@ def _is_pesel(digits: str) -> bool:
     month, day = int(digits[2:4]) % 20, int(digits[4:6])
     total = sum(int(sign) * weight for sign, weight in zip(digits, (1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1), strict=True))
     return 1 <= month <= 12 and 1 <= day <= 31 and total % 10 == 0
+
+
+def _is_vin(said: str) -> bool:
+    """Whether the ninth sign is the sum of a vehicle's number, as in America, or the number begins as European makers' do."""
+    values = dict(zip("ABCDEFGHJKLMNPRSTUVWXYZ", (1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 7, 9, 2, 3, 4, 5, 6, 7, 8, 9), strict=True))
+    weights = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
+    total = sum(weight * (int(sign) if sign in _DIGITS else values[sign]) for sign, weight in zip(said, weights, strict=True)) % 11
+    return said[-4:].isdigit() and not said.isdigit() and (said[8] == ("X" if total == 10 else str(total)) or "ZZZ" in said[3:6])
 
 
 def _iban(match: re.Match[str], _text: str) -> str | None:
@@ -629,11 +672,29 @@ def _full_name(match: re.Match[str], text: str) -> str | None:
     return f"{text[match.start() : start]}<name>{text[end : match.end()]}"
 
 
-def _known_name(match: re.Match[str], text: str) -> str | None:
+def _is_given(given: str, person: str) -> bool:
+    """Whether it is a first name, also in the cases of Polish, which the last name's end shows."""
+    if given in _GIVEN:
+        return True
+    return person.endswith(("ego", "emu", "iej", "kim", "ką", "owi", "owej", "ową")) and (
+        given[:-1] in _GIVEN or f"{given[:-1]}a" in _GIVEN or given[:-2] in _GIVEN
+    )
+
+
+def _known_name(match: re.Match[str], _text: str) -> str | None:
     """A first name that many people have, and a word after it that can be a last name."""
-    if match["given"].lower() not in _GIVEN or not _NO_NAMES.isdisjoint(match["person"].lower().split()):
+    given = match["given"]
+    if (
+        not _is_given(given.lower(), match["person"].lower())
+        or not _NO_NAMES.isdisjoint(match["person"].lower().split())
+        or (given.isupper() != match["person"].isupper())
+    ):
         return None
-    return f"<name>{text[match.end('person') : match.end()]}"
+    return "<name>"
+
+
+def _last_name(match: re.Match[str], _text: str) -> str | None:
+    return "" if _NO_NAMES.isdisjoint(match["person"].lower().split("-")) else None
 
 
 def _known_first_name(match: re.Match[str], text: str) -> str | None:
@@ -679,9 +740,11 @@ def _seed(match: re.Match[str], text: str) -> str | None:
 _CAPITAL: Final = "A-ZÀ-ÖØ-ÞĄĆĘŁŃÓŚŹŻ"
 _LETTER: Final = "a-zß-öø-ÿąćęłńóśźż"
 _LOCAL: Final = r"\w.%+-"
-_APART: Final = r"[\s\"'`()\[\],:={>@]"
+_APART: Final = r"[\s\"'`()\[\],:={>@|→]"
 _MADE_UP: Final = r"(?P<value>(?=[^\s\"'`(),:;={}<>\[\]/\\.\d]{0,60}\d)[^\s\"'`(),:;={}<>\[\]/\\.]{6,64}+)(?![\w=(./\[])"
 """A word as people make up passwords: with a digit, and without what code and paths are made of."""
+_MADE_UP_BEFORE_AT: Final = r"(?P<value>[^\s\"'`(),:;={}<>\[\]/\\.@]{6,64}+)"
+_UUID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _VALUE: Final = r"[^\s\"'`,;&|]{4,}+"
 
 RULES: Final = (
@@ -693,11 +756,25 @@ RULES: Final = (
         named=True,
     ),
     Rule("putty key", (("private-lines:",),), r"(?i)(?<=private-lines: )\d+\s*+[A-Za-z0-9+/=\s]++", SECRET),
-    Rule("credentials of a URL", (("://",), ("@",)), r"://([^\s/?\"'<>]{1,256})@", _userinfo, named=True),
+    Rule(
+        "credentials of a URL",
+        (("://",), ("@",)),
+        r"://([^\s/?\"'<>]{1,256}@|[^\s/?#\"'<>:@]{0,64}:(?!\d{1,5}[/?#])[^\s\"'<>]{1,128}@(?=[\w.-]{1,128}+(?::\d|[/?\s\"',;)]|\Z)))",
+        _userinfo,
+        named=True,
+    ),
+    Rule(
+        "credentials of an address without a scheme",
+        (("@",), (":", "/")),
+        rf"(?<![\w.:/@-])[\w.-]{{1,32}}[:/](?=[^\s@]{{6,64}}@(?!sha\d)[\w(/]){_MADE_UP_BEFORE_AT}(?=@)",
+        _near,
+        folded=True,
+    ),
     Rule(
         "webhook",
-        (("hooks.slack.com/", "/webhooks/", "webhookb2/", "hooks.zapier.com/", "webhook.site/"),),
-        r"(?i)((?:hooks\.slack\.com/(?:services|workflows|triggers)|/api/webhooks|webhookb2|hooks\.zapier\.com/hooks/catch|webhook\.site)/)[^\s\"'<>]{8,}+",
+        (("hooks.slack.com/", "/webhook", "webhookb2/", "hooks.zapier.com/", "webhook.site/", "://"),),
+        r"(?i)((?:hooks\.slack\.com/(?:services|workflows|triggers)|/api/webhooks|webhookb2|hooks\.zapier\.com/hooks/catch|webhook\.site"
+        r"|(?<=\w)/(?:webhooks?|hooks?|invite|reset(?:-password)?|password-reset|verify(?:-email)?|magic(?:-link)?|unsubscribe|activate)(?=/(?:[0-9a-f]{8}-[0-9a-f]{4}-|[\w-]{20})))/)[^\s\"'<>]{8,}+",
         lambda match, _: f"{match[1]}{SECRET}",
         named=True,
     ),
@@ -706,6 +783,22 @@ RULES: Final = (
         (("$",), ("$1$", "$5$", "$6$", "$2a$", "$2b$", "$2x$", "$2y$", "$y$", "$7$", "$apr1$", "$argon2", "pbkdf2", "$scrypt$")),
         r"(?:\$(?:[1567y]|2[abxy]|apr1|argon2\w{1,2}|scrypt|pbkdf2[\w-]{0,16})|\bpbkdf2_\w{1,10}\$\d{1,9})\$[^\s:\"',]{8,}+",
         SECRET,
+    ),
+    Rule("password's hash in a directory", (("{",), ("{sha", "{ssha", "{smd5", "{md5", "{crypt}")), r"\{(?:S?SHA\d{0,3}|S?MD5|CRYPT|s?sha\d{0,3}|s?md5|crypt)\}[A-Za-z0-9+/=$.]{16,}+", SECRET),
+    Rule(
+        "header of authorization",
+        (("authorization",), (":", "=")),
+        r"authorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?(?P<scheme>[a-z][\w-]{1,24}+\s{1,3})?"
+        r"(?P<value>(?:(?<=digest )|(?<=hawk )|(?<=oauth ))[^\n]{6,}+|(?P<first>[^\s\"'`,;]{6,}+)[^\n\"'`]*+)",
+        _authorization,
+        folded=True,
+    ),
+    Rule(
+        "id that opens something",
+        (("auth", "token", "key", "secret", "license", "licence", "login"), ("-",)),
+        rf"\b(?:auth|token|key|secret|licen[cs]e|login)\s{{1,2}}(?P<value>{_UUID})(?![\w-])",
+        _digits,
+        folded=True,
     ),
     Rule(
         "scheme of a header",
@@ -726,16 +819,16 @@ RULES: Final = (
         (
             (
                 "pass", "pwd", "secret", "token", "key", "auth", "credential", "kennwort", "wachtwoord", "haslo", "hasło", "contrase", "senha",
-                "пароль", "lösenord", "heslo", "parola", "sess", "salt", "mnemonic", "pin", "psk", "pw",
+                "пароль", "lösenord", "heslo", "parola", "パスワード", "密码", "密碼", "비밀번호", "sekret", "geheimnis", "salasana", "jelszó", "şifre", "adgangskode", "answer", "clave", "haslem", "hasłem", "hasla", "hasła", "sess", "salt", "mnemonic", "pin", "psk", "pw",
             ),
             ("=", ":"),
         ),
-        rf"(?:(?P<strong>{_STRONG}|pwd|(?<![a-z])p(?:sk|w)(?![a-z])|mot de passe|credentials?|pass(?=[\"'\\]{{0,3}}\s{{0,4}}[:=]))"
-        r"|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|signing[_-]?key|encryption[_-]?key|account[_-]?key|auth[_-]?key"
+        rf"(?:(?P<strong>{_STRONG}|pwd|(?<![a-z])p(?:sk|w)(?![a-z])|mot de passe|credentials?|pass(?=[\"'\\]{{0,3}}\s{{0,4}}[:=])|security answer|clave(?=\s?[:=]))"
+        r"|secret|token|(?:api|access|private|signing|encryption|account|auth|stream|master|session|deploy|service|storage|license|licence)[ _-]?key"
         r"|(?<=[_-])key|authorization|(?<=[_-])auth|session(?:[_-]?id|[_-]?key)|csrf|salt|mnemonic)"
-        r"(?P<rest>[\w.-]{0,24}+)"
-        r"(?P<sign>\\{0,2}[\"'`]?\]?\s{0,4}(?:=>|:=|==?|:)\s{0,4}(?:(?:bearer|basic|token)\s{1,2})?)"
-        rf"(?P<quote>\\{{0,2}}[\"'`])?(?P<value>(?(quote)[^\"'`\n]{{4,512}}+|{_VALUE}))",
+        r"(?P<rest>[\w.-]{0,24}+)(?: (?:for|of|to|on|do|dla|na|für|zum|zur|de|del|para|pour|di) [^\s:=\"']{1,24}+(?: [^\s:=\"']{1,24}+)?(?= ?:))?"
+        r"(?P<sign>\\{0,8}[\"'`]?\]?\s{0,4}(?:=>|:=|==?|:)\s{0,4}(?:(?:bearer|basic|token)\s{1,2})?(?:(?:(?:new\s)?[a-z][\w.:]{0,40}\s?\(\s?|convertto-securestring\s(?:-string\s)?|[a-z]{1,2})(?=[\"']))?(?:[|>][+-]?\s{1,16})?)"
+        rf"(?P<quote>\\{{0,8}}[\"'`])?(?P<value>(?(quote)[^\"'`\n]{{4,512}}+|{_VALUE}))",
         _assigned,
         folded=True,
     ),
@@ -750,8 +843,8 @@ RULES: Final = (
     Rule(
         "option",
         (("--",), ("pass", "pwd", "secret", "token", "key", "credential")),
-        r"(?<![\w-])--[a-z-]{0,24}(?:password|passwd|passphrase|pass|pwd|secret|token|key|credentials?)(?:\s{1,3}|=)[\"']?"
-        rf"(?P<value>{_VALUE})",
+        r"(?<![\w-])--[a-z-]{0,24}(?:password|passwd|passphrase|pass|pwd|secret|token|key|credentials?)(?:\s{1,3}|=)(?P<quote>[\"'])?"
+        rf"(?P<value>(?(quote)[^\"'\n]{{4,256}}+|{_VALUE}))",
         _flag,
         folded=True,
     ),
@@ -771,26 +864,40 @@ RULES: Final = (
     ),
     Rule(
         "said password",
-        (("passw", "passphrase", "haslo", "hasło", "kennwort", "token", "secret", "pwd", "code", "pin ", "key"),),
+        (("passw", "passphrase", "haslo", "hasło", "hasłem", "haslem", "kennwort", "token", "secret", "pwd", "code", "pin ", "key"),),
         rf"\b(?:{_STRONG}|pwd|token|secret|(?:api key|key|code|pin)(?= (?:is|was|jest|to|ist)))\s{{1,2}}"
         r"(?:(?:for|of|do|dla|für|zum|zur)\s\S{1,32}\s(?:\S{1,32}\s)?(?=(?:is|was|jest|to|ist|lautet)\s))?"
-        r"(?:(?:is|was|are|jest|to|ist|lautet|is now|of)\s{1,2})?[\"'`]?"
+        r"(?:(?:is|was|are|jest|to|ist|lautet|is now|of)\s{1,2})?(?P<quote>[\"'`])?"
         r"(?P<value>[^\s\"'`,;<>(){}\[\]=/]{5,64}+)(?![\w=/(])",
         _said,
         folded=True,
     ),
     Rule(
         "password near its name",
-        (("pass", "pw", "kennwort", "wachtwoord", "contrase", "haslo", "hasla", "haslem", "hasło", "hasła", "hasłem", "senha", "parola"),),
-        r"(?:password|passwd|passphrase|passwor[dt]|kennwort|wachtwoord|contraseña|contrasena|mot de passe|has[lł](?:o|a|em)|(?:store|key|_)pass(?![a-z])|(?<![a-z])pass(?=\s{0,2}[\"':=])|senha|parola|(?<![a-z])pw(?![a-z]))\w{0,12}+"
-        rf"(?:{_APART}{{1,6}}+[a-zà-ž]{{1,10}}+(?={_APART})|[\"'\])]{{1,4}}+\.[a-z_]{{1,16}}+(?=\()){{0,3}}+{_APART}{{1,6}}+{_MADE_UP}",
+        (("pass", "pw", "psk", "kennwort", "wachtwoord", "contrase", "haslo", "hasla", "haslem", "hasło", "hasła", "hasłem", "senha", "parola"),),
+        r"(?:password|passwd|passphrase|passwor[dt]|kennwort|wachtwoord|contraseña|contrasena|mot de passe|has[lł](?:o|a|em)|(?:store|key|_)pass(?![a-z])|(?<![a-z])pass(?=\s{0,2}[\"':=])|senha|parola|(?<![a-z])p(?:w|sk)(?![a-z]))\w{0,12}+"
+        rf"(?:{_APART}{{1,6}}+[a-zà-ž]{{1,10}}+(?={_APART})|[\"'\])]{{1,4}}+\.[a-z_]{{1,16}}+(?=\()){{0,3}}+(?:{_APART}|->){{1,6}}+{_MADE_UP}",
+        _near,
+        folded=True,
+    ),
+    Rule(
+        "password before its name",
+        (("pass", "kennwort", "hasło", "haslo", "contrase", "token", "secret", "pin"), (" as ", " is ", " was ", " jest ", " to ", " jako ", " ist ")),
+        rf"(?<![\w./=-]){_MADE_UP}[\"'`]?(?= (?:as|is|was|jest|to|jako|ist) (?:(?:the|my|our|his|her|their|a|new|old|moje|nasze|nowe|das|mein|db|admin|root) ){{0,2}}(?:password|passwort|passphrase|passcode|kennwort|hasło|haslo|token|secret|pin)\b)",
+        _near,
+        folded=True,
+    ),
+    Rule(
+        "account that many systems have, and its password",
+        (("admin", "root", "postgres", "guest", "oracle"), (":", "/")),
+        rf"(?<![\w./@-])(?:admin(?:istrator)?|root|postgres|guest|oracle)[:/]{_MADE_UP}",
         _near,
         folded=True,
     ),
     Rule(
         "user and password",
-        (("creds", "credential", "log in", "login", "sign in", "account"), ("/", ":", "|")),
-        rf"\b(?:creds?|credentials(?: for [^\n:]{{1,24}}+)?|log ?in(?: with| as)?|sign in(?: with| as)?|account):? [^\s/:|]{{1,64}}+ ?[/:|] ?{_MADE_UP}",
+        (("creds", "credential", "log in", "login", "sign in", "account", "zugangsdaten", "dane ", "konto", "identifiants", "auth "), ("/", ":", "|")),
+        rf"\b(?:creds?|credentials(?: for [^\n:]{{1,24}}+)?|log ?in(?: with| as)?|sign in(?: with| as)?|account|(?:basic )?auth|zugangsdaten|dane (?:logowania|dost\w{1,8})|konto|identifiants):? [^\s/:|]{{1,64}}+ ?[/:|] ?{_MADE_UP}",
         _near,
         folded=True,
     ),
@@ -826,10 +933,10 @@ RULES: Final = (
     ),
     Rule(
         "word of a command",
-        (("identified ", "requirepass", "masterauth", "chpasswd", "sudo -", "-stdin", "htpasswd ", "/user:", "-u ", "lftp ", "kinit", "/p:", "obscure ", "secret ", "openssl enc", "snmp", "community ", "add_user ", "change_password ", "identify ", "superuser("),),
-        r"\bidentified (?:with \S{1,40} )?by (?:password )?[\"']([^\"'\n]{4,256}+)"
+        (("identified ", "requirepass", "masterauth", "chpasswd", "sudo -", "-stdin", "htpasswd ", "/user:", "-u ", "lftp ", "kinit", "/p:", "obscure ", "secret ", "openssl enc", "snmp", "community ", "add_user ", "change_password ", "identify ", "superuser(", "sqlplus ", "ssh-keygen ", "echo ", "login "),),
+        r"\bidentified (?:with \S{1,40} )?by (?:password )?[\"']([^\"'\n]{4,256}+)|\blogin \S{1,64}+\s{1,8}(?:account \S{1,64}+\s{1,8})?password ([^\s\"']{4,256}+)"
         r"|\b(?:requirepass|masterauth)\s{1,3}[\"']?([^\s\"']{4,256}+)"
-        r"|\becho (?:-n )?[\"']?(?:[\w.-]{1,32}:)?([^\s\"'|<>$:]{4,128}+)[\"']?\s{0,3}\|\s{0,3}(?:sudo -\w{0,3}s|(?:sudo )?chpasswd|kinit|[^\n|;&]{0,80}?--password-stdin)"
+        r"|\becho (?:-n )?[\"']?(?:[\w.-]{1,32}:)?([^\s\"'|<>$:]{4,128}+)[\"']?\s{0,3}\|\s{0,3}(?:sudo -\w{0,3}s|(?:sudo )?(?:chpasswd|cryptsetup|smbpasswd|passwd)|gpg|openssl|base64(?! -{1,2}d)|kinit|[^\n|;&]{0,80}?--password-stdin)"
         r"|\bhtpasswd -\w{0,6}b\w{0,6} \S{1,128}+ (?:\S{1,64}+ )?([^\s>|]{4,128}+)"
         r"|\bnet use [^\n]{0,80}?/user:\S{1,64}+ ([^\s/][^\s]{3,128}+)"
         r"|(?<![\w-])-u [\"']?[\w.\\@-]{1,64}%([^\s\"'%]{4,128}+)"
@@ -837,6 +944,8 @@ RULES: Final = (
         r"|\bopenssl enc [^\n|;&]{0,80}?-k ([^\s\"']{4,128}+)|\bsnmp\w{2,8} [^\n|;&]{0,40}?-c ([^\s\"']{4,128}+)"
         r"|\b(?:printf|echo(?: -n)?) [\"']([^\s\"'|<>$]{4,128}+)[\"']\s{0,3}\|\s{0,3}\w{2,12} secret\b|\bsecret [057] (\S{4,128}+)|\br[ow]community (\S{4,128}+)"
         r"|\brabbitmqctl (?:add_user|change_password) \S{1,64}+ (\S{4,128}+)|\bnickserv identify (\S{4,128}+)|superuser\((?:[\"'][^\"'\n]{1,64}+[\"'], ?){1,2}[\"']([^\"'\n]{4,128}+)"
+        r"|\bssh-keygen\b[^\n|;&]{0,60}? -[np] ?[\"']([^\"'\n]{4,128}+)|\bnet use [^\n]{0,60}? ([^\s/\\:]{4,128}) /user:"
+        r"|\bsqlplus\s{1,3}(?:-\w{1,4}\s){0,3}[\"']?[\w.$#]{1,64}/([^\s@\"'/]{4,128}+)"
         r"|\blftp\b[^\n|;&]{0,40}?-u ?[\"']?[^\s,]{1,64},([^\s\"']{4,128}+)",
         _argument,
         folded=True,
@@ -851,6 +960,88 @@ RULES: Final = (
         "number of a card's back, or a PIN",
         (("cvv", "cvc", "pin"),),
         r"\b(?:(?:cvv|cvc)2?[\"']?\s{0,2}[:=]?\s{0,2}[\"']?(?=\d{3,4}\b)|pin[\"']?\s{0,2}[:=]\s{0,2}[\"']?(?=\d{4,8}\b))(?P<value>\d{3,8})(?![\w.])",
+        _digits,
+        folded=True,
+    ),
+    Rule(
+        "vault of ansible",
+        (("$ansible_vault;",),),
+        r"(?<=\$ANSIBLE_VAULT;)[\w.;-]{1,64}(?:\\n|\s){1,4}[0-9a-f\s\\n]{16,}+",
+        SECRET,
+    ),
+    Rule(
+        "secret of kubernetes",
+        (("kind: secret",), ("data:",)),
+        r"(?<=data:)(?:[^\S\n]*\n[^\S\n]{1,16}+[\w.-]{1,64}+:[^\n]*+)++",
+        f" {SECRET}",
+    ),
+    Rule(
+        "default of a secret",
+        (("pass", "pwd", "secret", "token", "key"), ("||", "??", " or ", ":-")),
+        r"(?P<name>(?:pass|pwd|secret|token|api_?key|access_?key|private_?key)[\w.\"'\])]{0,40}+)(?:[ ,]{0,2}(?:\|\||\?\?|or) ?[\"']([^\"'\n]{4,256}+)[\"']|:-([^\s}\"']{4,256}+))",
+        _argument,
+        folded=True,
+    ),
+    Rule(
+        "variable and its value",
+        (("_token ", "_key ", "_secret ", "_pass ", "_password ", "_pwd ", "_passwd "),),
+        rf"(?<![\w.-])[A-Z][A-Z0-9_]{{1,40}}_(?:TOKEN|KEY|SECRET|PASS|PASSWORD|PASSWD|PWD) {{1,4}}[\"']?{_MADE_UP}",
+        _near,
+    ),
+    Rule(
+        "user and password of a command",
+        ((" -u",), (" -p", " -w", " --pw")),
+        rf"\s-u[ =]?[^\s-][^\s]{{0,63}} (?:-p|-w|--pw)[ =]?[\"']?{_MADE_UP}",
+        _near,
+        folded=True,
+    ),
+    Rule(
+        "passphrase of words",
+        (("passphrase",),),
+        r"\bpassphrase(?: is|:| =|=) {1,2}[\"'`]?(?P<value>(?=[a-z -]{1,40}\d)[a-z0-9]{2,20}(?:[ -][a-z0-9]{2,20}){1,7})(?![\w(])",
+        _digits,
+        folded=True,
+    ),
+    Rule(
+        "answer to a prompt",
+        (("send",), ("assword", "assphrase")),
+        r"\bsend(?:line)?[ (]{1,2}[\"']([^\"'\\\n]{4,128}+)(?=\\|[\"'])",
+        _argument,
+    ),
+    Rule(
+        "value in an object of credentials",
+        (("credential", "secret", "auth"), ("value", "data", "content"), ("{",)),
+        r"(?:credentials?|secrets?|auth)\\?[\"']?\s{0,3}[:=]\s{0,3}\{[^{}\n]{0,160}?\\?[\"'](?:value|data|content)\\?[\"']\s{0,3}:\s{0,3}\\?[\"']([^\"'\\\n]{4,512}+)",
+        _argument,
+        folded=True,
+    ),
+    Rule("code of a wireless network", (("wifi:",),), r"(?<=WIFI:)[^\n;]{0,64}+;[^\n\"']{1,256}+", SECRET),
+    Rule(
+        "code that opens something",
+        (("code", "kod", "otp", "pin", "tan "),),
+        r"\b(?:(?:verification|security|access|confirmation|one-?time|login|sms|auth\w{0,12}|door|gate|entry|2fa|mfa|otp|recovery|unlock|guard|activation)[ _-]code|kod (?:dost\w{1,4}|sms|weryf\w{1,8}|do \S{2,16})|passcode|otp|totp|tan|pin(?= (?:is|to|jest|ist) )|pin (?:do|for|to|of|für) \S{2,16}(?: \S{2,16})?)"
+        r"[\"']?(?:\s{0,2}[:=]|\s(?:is|to|jest|ist|lautet))?\s{0,2}[\"']?(?P<value>(?=[a-z-]{0,8}\d)(?:\d{4,8}#?|[a-z0-9]{5,8}|\d{2,4}(?:-\d{2,4}){1,3})(?![\w.(-]))",
+        _digits,
+        folded=True,
+    ),
+    Rule(
+        "codes for the day when all else is lost",
+        ((" code", "_code", "-code", "kody"),),
+        r"\b(?:(?:recovery|back-?up|scratch|emergency|rescue|one-?time|2fa|mfa)[ _-]?codes?|kody (?:zapas\w{1,4}|odzysk\w{1,6}|jednoraz\w{1,4}))[\"']?\s{0,2}[:=]?\s{0,4}\[?"
+        r"(?P<value>(?:[\s,;\"'*•-]{0,6}(?=[a-z-]{0,12}\d)[a-z0-9]{4,12}+(?:-[a-z0-9]{4,12}+){0,3}){1,24}+)",
+        _digits,
+        folded=True,
+    ),
+    Rule(
+        "key of a licence",
+        (("-",),),
+        r"[A-Z0-9](?<![\w-].)(?=[A-Z-]{0,40}\d)(?=[\d-]{0,40}[A-Z])[A-Z0-9]{4}(?:-[A-Z0-9]{5}){3,7}(?![\w-])",
+        SECRET,
+    ),
+    Rule(
+        "key of a licence that is named",
+        (("licen", "serial", "product key", "activation", "klucz"), ("-",)),
+        r"\b(?:licen[cs]e|serial|product|activation|klucz)(?:[ _-](?:key|number|no|code|produktu|licenc\w{1,4}))?\.?[\"']?\s{0,2}[:=]?\s{0,2}(?:is\s)?[\"']?(?P<value>(?=[a-z-]{0,30}\d)[a-z0-9]{4,8}(?:-[a-z0-9]{4,8}){2,7}(?![\w-]))",
         _digits,
         folded=True,
     ),
@@ -872,9 +1063,16 @@ RULES: Final = (
     ),
     Rule(
         "e-mail address written otherwise",
-        (("%40", "[at]", "(at)", "[ät]"),),
-        r"(?<![\w.%+-])[\w.+-]++(?:%40|\s?[\[(](?:at|ät)[\])]\s?)[\w-]{1,63}(?:(?:\.|\s?[\[(](?:dot|punkt|kropka)[\])]\s?)[\w-]{1,63}){1,4}+",
+        (("%40", "[at]", "(at)", "[ät]", "&#64;", "&#x40;", "\\u0040"),),
+        r"(?<![\w.%+-])[\w.+-]++(?:%40|&#(?:64|x40);|\\{1,2}u0040|\s?[\[(](?:at|ät)[\])]\s?)[\w-]{1,63}(?:(?:\.|\s?[\[(](?:dot|punkt|kropka)[\])]\s?)[\w-]{1,63}){1,4}+",
         EMAIL,
+    ),
+    Rule(
+        "e-mail address in words",
+        ((" at ", " [at", " małpa "), (" dot ", " kropka ")),
+        r"(?<![\w.%+-])[a-z0-9._+-]{2,64}+ (?:at|małpa) (?:[a-z0-9-]{1,63} (?:dot|kropka) ){1,3}[a-z]{2,12}\b",
+        EMAIL,
+        folded=True,
     ),
     Rule(
         "account on a machine",
@@ -890,19 +1088,27 @@ RULES: Final = (
     ),
     Rule(
         "home directory",
-        (("/home", "/users", "\\users", "\\home"),),
-        r"(?:(?<![\w.])(?:/(?:var|export|usr|data|nfs|net|srv|storage|mnt/\w{1,16}|\w))?/home|/Users|(?<=[A-Za-z]:)/users|(?<=[A-Za-z]:)\\{1,4}[Uu]sers|(?<=[\\/])\\Users|(?<=\w)\\{1,2}home(?=\\))[/\\]{1,4}"
+        (("/home", "/users", "\\users", "\\home", "documents and settings", "/media/"),),
+        r"(?:(?<![\w.])(?:/(?:var|export|usr|data|nfs|net|srv|storage|mnt/\w{1,16}|\w))?/home|/Users|(?<=[A-Za-z]:)/users|(?<![\w.])/(?:nfs|scratch|net|work|gpfs|lustre|srv|storage|exports?|vol\d{0,2})/users|(?<![\w.])/run/media|(?<![\w.])/media(?=/[a-z][\w.-]{1,31}/[A-Z0-9]{2,16}\b)|(?<=[A-Za-z]:)\\{1,4}[Uu]sers|(?<=[\\/])\\[Uu]sers|(?<=\w)\\{1,4}users|(?<=[A-Za-z]:)\\{1,4}Documents and Settings|(?<=\w)\\{1,2}home(?=\\))[/\\]{1,4}"
         r"(?P<user>[^/\\\s\"'`:,;)<>\]}*|$]{1,64}+(?:(?: [^/\\\s\"'`:,;)<>\]}|]{1,40}+){1,2}(?=[/\\]))?)",
+        _home,
+        named=True,
+    ),
+    Rule(
+        "home directory of a URL",
+        (("://",), ("/home/", "/users/")),
+        r"(?:ssh|sftp|ftp|rsync|smb|nfs|vscode-remote|vscode|scp)://[\w.@:%+-]{1,128}+/(?:home|Users)/(?P<user>[^/\\\s\"'`:,;)<>\]}*|$]{1,64}+)",
         _home,
         named=True,
     ),
     Rule(
         "home directory of a project's directory",
         (("-home-", "-users-"),),
-        r"(?<![\w.-])(?P<at>-(?:Users|home)-)(?P<user>[^-/\\\s\"'`:,;)<>]{1,64}+)",
+        r"(?<![\w.-])(?P<at>(?:-|[A-Z]--)(?:Users|home)-)(?P<user>[^-/\\\s\"'`:,;)<>]{1,64}+)",
         _home,
         named=True,
     ),
+    Rule("home directory of a test", (("pytest-of-", "hsperfdata_"),), r"(?<=/)(?:pytest-of-|hsperfdata_)(?P<user>[A-Za-z_][\w.-]{1,31}+)", _home, named=True),
     Rule("home directory by a tilde", (("~",),), r"(?<![\w/~.=-])~(?P<user>[A-Za-z_][\w.-]{1,31}+)(?=/)", _home, named=True),
     Rule(
         "user as programs print it",
@@ -911,6 +1117,44 @@ RULES: Final = (
         r"|\bchown (?:-\w{1,4} )?|\bsudo: {1,4}|\b(?:Accepted|Failed) [\w/-]{1,24} for (?:invalid user )?|\bsession (?:opened|closed) for user |[UG]id: \( {0,4}\d{1,10}/ {0,8})"
         r"(?P<user>[A-Za-z_][\w.-]{1,31}+)(?P<group>(?:\s{1,12}[A-Za-z_][\w.-]{1,31}+(?=\s{1,12}\d)|:[A-Za-z_][\w.-]{1,31}+(?= )))?(?![\w/(:$@])",
         _owner,
+    ),
+    Rule(
+        "user of a field or a command",
+        (("user", "login", "su - ", "todo(", "fixme(", "xxx(", "hack(", "psql ", "pull request #"),),
+        r"(?:(?<![A-Za-z])(?:user[_-]?name|userName|login(?:_?name)?|nick(?:name)?|account_?name)[\"']?\s{0,3}[:=]\s{0,3}[\"']|\bsu -l? ?|\bsudo -\w{0,4}u |\b(?:user(?:add|mod|del)|adduser) (?:-\S{1,16} ){0,3}|\b(?:TODO|FIXME|XXX|HACK)\(@?|\bpsql\b[^\n|;&]{0,60}?-U ?|(?<![\w-])--user(?:name)?[ =]|\bpull request #\d{1,6} from (?=[\w-]{2,38}/))"
+        r"(?P<user>[A-Za-z_][\w.-]{1,31}+)(?![\w(:$@=])",
+        _home,
+    ),
+    Rule(
+        "user of a domain",
+        (("\\",), ("user", "account", "login", "logged", "signed", " as ", " for ")),
+        r"(?:(?:\b[Uu]ser|[Aa]ccount|[Ll]ogin|\bas|\bfor)[ :=]{1,2}[\"']?[A-Z][A-Z0-9-]{1,15}+\\{1,2}(?P<user>[A-Za-z][\w.-]{1,31}+)|(?<![\w\\])[A-Z][A-Z0-9-]{1,15}+\\{1,2}(?P<other>[A-Za-z][\w.-]{1,31}+)(?= (?:logged|signed|failed|connected)))",
+        lambda match, text: f"{text[match.start() : match.start(match.lastindex or 0)]}{USER}",
+    ),
+    Rule(
+        "process of a user",
+        (("  ", " pts/", " tty", "console"), (".", ":")),
+        r"(?m)^(?P<user>[a-z_][\w.-]{1,31}+)(?=\s{1,12}(?:\d{1,8}\s{1,6}\d{1,3}\.\d\s{1,6}\d{1,3}\.\d\s|(?:pts/\d|tty\d|console\s{1,6}\w)))",
+        _home,
+    ),
+    Rule(
+        "person in a messenger",
+        (("skype", "telegram", "discord", "jabber", "<@u", "<@w", "handle"),),
+        r"(?:(?i:\b(?:skype|telegram|discord|jabber|handle)(?: id| user(?:name)?| handle)?\s?[:=]\s?(?:live:|@)?)(?P<user>[a-z][a-z0-9]{0,24}(?:[._-][a-z0-9]{1,24}|\d){1,3}+)|(?P<id><@[UW][A-Z0-9]{7,14}>))(?![\w/(])",
+        lambda match, text: f"{text[match.start() : match.start('user')]}{USER}" if match["user"] else f"<@{USER}>",
+    ),
+    Rule(
+        "page of a person",
+        (("linkedin.com/in/", "github.com/", "gitlab.com/", "twitter.com/", "//x.com/", "instagram.com/", "facebook.com/", "t.me/", "keybase.io/"),),
+        r"(?:linkedin\.com/in|(?<=//)(?:www\.)?(?:github|gitlab|twitter|x|instagram|facebook)\.com|t\.me|keybase\.io)/@?(?!(?:features|orgs|about|login|settings|explore|search|share|intent|sponsors|marketplace|apps)\b)(?P<user>[A-Za-z0-9][\w.-]{2,38}+)/?(?![\w/-])",
+        _home,
+    ),
+    Rule(
+        "machine that is named after its owner",
+        (("macbook", "-mbp", "-imac", "-laptop", "-thinkpad", "-iphone", "-ipad", "-desktop", "-pc"),),
+        r"(?<![\w.@/-])(?P<user>[A-Za-z]{3,20}+)(?=[-_](?:macbook|mbp|imac|laptop|thinkpad|iphone|ipad|desktop|pc)(?:[-_.]\w{1,12}){0,3}(?![\w/]))",
+        _home,
+        folded=True,
     ),
     Rule(
         "line of passwd",
@@ -924,6 +1168,7 @@ RULES: Final = (
         r"[+(\d](?<![\w.+/-].)(?:(?<=\+)\()?(?:[ ().\-/]{0,2}\d){6,26}+(?![\w/]|[.:-]\d)",
         _number,
     ),
+    Rule("telephone in a link", (("wa.me/", "tel:", "sms:", "callto:"),), r"(?:(?<=wa\.me/)|(?<=tel:)|(?<=sms:)|(?<=callto:))\+?\d{7,15}+", "<phone>"),
     Rule("account of a bank", (), r"[A-Z](?<![\w-].)[A-Z]\d{2}(?:[ -]?[A-Z0-9]{4}){2,7}(?:[ -]?[A-Z0-9]{1,4})?(?![\w-])", _iban),
     Rule(
         "account of a bank in small letters",
@@ -934,12 +1179,24 @@ RULES: Final = (
     ),
     Rule(
         "national number",
-        (("ssn", "pesel", "passport", "passeport", "nino", "insurance n", "ni number", "steuer", "bsn", "cpf", "dni", "nif", "curp", "aadhaar", "personnummer", "dowod", "dowód", "national id", "tax id", "nip", "ausweis", "curité sociale", "curite sociale", "nhs n", "codice fiscale", "reisepass", "regon", "mrn", "imei", "tfn", "versicherungsn", "id card", "identity card", "licence n", "license n", "prawo jazdy"),),
-        r"\b(?:ssn|pesel|passport|passeport|reisepass|nino|national insurance|steuer-?id(?:nr)?|bsn|cpf|dni|nif|nip|curp|aadhaar|personnummer|dow[oó]d\w{0,8}(?: osobist\w{1,3})?|national id|tax id|(?:personal)?ausweis(?:nummer)?|ni number"
-        r"|s[eé]curit[eé] sociale|nhs|codice fiscale|regon|mrn|imei|tfn|(?:sozial|renten)versicherungsnummer|id(?:entity)? card|(?:driving |driver's )?licen[cs]e(?= n)|prawo jazdy)"
+        (("ssn", "pesel", "passport", "passeport", "paszport", "nino", "vat", "driver", "krs", "routing", "account n", "sort code", "insurance n", "ni number", "steuer", "bsn", "cpf", "dni", "nif", "curp", "aadhaar", "personnummer", "dowod", "dowód", "national id", "tax id", "nip", "ausweis", "curité sociale", "curite sociale", "nhs n", "codice fiscale", "reisepass", "regon", "mrn", "imei", "tfn", "ein", "sin ", "sin:", "udid", "vin", "policy", "member n", "patient n", "patient id", "swift", "bic", "insurance", "versicherungsn", "id card", "identity card", "licence n", "license n", "prawo jazdy"),),
+        r"\b(?:ssn|pesel|passport|passeport|paszport\w{0,3}|vat(?: id| reg)?|krs|routing|account(?= n)|sort code(?: [\d-]{8} account)?|reisepass|nino|national insurance|steuer-?id(?:nr)?|bsn|cpf|dni|nif|nip|curp|aadhaar|personnummer|dow[oó]d\w{0,8}(?: osobist\w{1,3})?|national id|tax id|(?:personal)?ausweis(?:nummer)?|ni number"
+        r"|s[eé]curit[eé] sociale|nhs|codice fiscale|regon|mrn|imei|tfn|ein(?=\W{1,3}\d\d-\d{7})|sin(?=\W{1,3}\d{3}[ -]?\d{3}[ -]?\d{3}\b)|udid|vin|(?:insurance )?policy|(?:insurance|member|patient)(?= n| id)(?: id)?|(?:sozial|renten)versicherungsnummer|id(?:entity)? card|(?:driving |driver'?s? )licen[cs]e|licen[cs]e(?= n)|prawo jazdy)"
         r"(?:[\s_-]{0,2}(?:no\.?|number|nr\.?|num))?(?!\w)[\s:=#\"']{1,4}(?=[a-z0-9 .-]{0,12}\d{2})(?P<value>[a-z0-9](?:[ .-]?[a-z0-9]){5,20}+)",
         lambda match, text: f"{text[match.start() : match.start('value')]}<id-number>" if sum(sign in _DIGITS for sign in match["value"]) >= 5 else None,
         folded=True,
+    ),
+    Rule(
+        "Italian tax code, or number of a car",
+        (),
+        r"[A-Z0-9](?<![\w-].)(?:(?<=[A-Z])[A-Z]{5}\d\d[A-Z]\d\d[A-Z]\d{3}[A-Z]|[A-HJ-NPR-Z0-9]{16})(?![\w-])",
+        lambda match, _: "<id-number>" if len(match[0]) == 16 or _is_vin(match[0]) else None,
+    ),
+    Rule(
+        "code of a bank",
+        (("swift", "bic"),),
+        r"\b(?i:swift|bic)(?i:[/ -](?:swift|bic|code))?[:\s]{1,3}(?P<value>[A-Z]{6}[A-Z0-9]{2}(?:[A-Z0-9]{3})?)(?!\w)",
+        lambda match, text: f"{text[match.start() : match.start('value')]}<id-number>",
     ),
     Rule(
         "day of birth",
@@ -949,8 +1206,29 @@ RULES: Final = (
         lambda match, text: f"{text[match.start() : match.start('value')]}<birth-date>",
         folded=True,
     ),
+    Rule(
+        "place by its coordinates",
+        (("lat", "lon", "lng", "gps", "location", "coord", "geo", "position", "point(", "maps"), (".",)),
+        r"(?<![a-z])(?:gps_?)?(?:lat(?:itude)?|lon(?:gitude)?|lng|gps|location|coord\w{0,8}|geo(?:point)?|position|point|maps\S{0,40}?[?&/@](?:q=|ll=|@)?)"
+        r"[\"']?[\s:=(\[\"']{0,4}(?P<value>-?\d{1,3}\.\d{3,15}+(?:(?:,\s?|\s|%2c)-?\d{1,3}\.\d{3,15}+)?)",
+        lambda match, text: f"{text[match.start() : match.start('value')]}<place>",
+        folded=True,
+    ),
+    Rule(
+        "place by degrees",
+        (("°", "deg"), ('"', "″")),
+        r"\d(?<![\w.].)\d{0,2}\s?(?:°|deg)\s?\d{1,2}\s?(?:'|\u2032)\s?\d{1,2}(?:\.\d{1,6})?\s?[\"″](?:\s?[NSEW]\b)?",
+        "<place>",
+    ),
+    Rule(
+        "plate of a car",
+        (("plate", "tablic", "rejestr", "kennzeichen", "reg "),),
+        r"\b(?i:(?:number|licen[cs]e|car)? ?plate|tablic[aey]|nr rej\w{0,12}\.?|rejestracj\w{1,3}|kennzeichen|reg)(?i: (?:no|nr|number)\.?)?[\s:=\"']{1,3}(?P<value>(?=[A-Z -]{0,8}\d)[A-Z]{1,3}[ -]?[A-Z0-9]{1,5}(?:[ -][A-Z0-9]{1,4})?(?![\w-]))",
+        lambda match, text: f"{text[match.start() : match.start('value')]}<plate>",
+    ),
+    Rule("address of a machine in its name", (("ip-", "ec2-"),), r"(?<![\w-])(?P<at>ip-|ec2-)\d{1,3}(?:-\d{1,3}){3}(?![\w-])", lambda match, _: f"{match['at']}<ip>"),
     Rule("address of a machine", ((".",),), r"\d(?<![\w.-].)\d{0,2}\.(?:\d{1,3}\.){2}\d{1,3}(?![\w-]|\.\w)", _ip4),
-    Rule("address of a machine, v6", ((":",),), r"[0-9A-Fa-f](?<![\w:.].)[0-9A-Fa-f]{0,3}(?::{1,2}[0-9A-Fa-f]{1,4}){2,7}(?![\w]|:\w)", _ip6),
+    Rule("address of a machine, v6", ((":",),), r"[0-9A-Fa-f](?<![\w:.].)[0-9A-Fa-f]{0,3}(?::{1,2}[0-9A-Fa-f]{1,4}){2,7}(?:::)?(?![\w]|:\w)", _ip6),
     Rule("address of a card, in threes", ((".",),), r"(?<![\w.-])(?=[0-9.]{0,13}[a-f])[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}(?![\w.-])", "<mac>", folded=True),
     Rule("address of a card", (("-",),), r"[0-9A-Fa-f](?<![\w-].)[0-9A-Fa-f](?:-[0-9A-Fa-f]{2}){5}(?![\w-])", "<mac>"),
     Rule(
@@ -963,8 +1241,14 @@ RULES: Final = (
     ),
     Rule(
         "first or last name",
-        (("name",), ("first", "last", "given", "family", "sur", "middle", "maiden", "vorname", "nachname"), (":", "=")),
-        rf"(?i:\b(?:(?:first|last|given|family|middle|maiden)[_ -]?name|surname|vorname|nachname)[\"']?\s{{0,3}}[:=]\s{{0,3}}[\"'])(?P<person>[{_CAPITAL}][{_LETTER}'-]{{1,24}}+)(?=[\"'])",
+        (("first", "last", "given", "family", "sur", "middle", "maiden", "vorname", "nachname", "nazwisko", "imi", "prénom", "apellido", "cognome"), (":", "=")),
+        rf"(?i:\b(?:(?:first|last|given|family|middle|maiden)[_ -]?name|surname|vorname|nachname|nazwisko|imi[ęe]|prénom|apellidos?|cognome)[\"']?\s{{0,3}}[:=]\s{{0,3}}[\"']?)(?P<person>[{_CAPITAL}][{_LETTER}'-]{{1,24}}+(?:-[{_CAPITAL}][{_LETTER}]{{1,24}}+)?)(?=[\"'\n,;]|\Z)",
+        _full_name,
+    ),
+    Rule(
+        "person before an address",
+        (("<email>",),),
+        rf"(?<![\w.'-])(?P<person>[{_CAPITAL}][\w.'-]{{1,24}}+(?: [{_CAPITAL}][\w.'-]{{0,24}}+){{1,3}})(?=[\"']? ?[<(\[]{{1,2}}email>)",
         _full_name,
     ),
     Rule(
@@ -975,8 +1259,8 @@ RULES: Final = (
     ),
     Rule(
         "person with a title",
-        (("mr", "ms.", "ms ", "dr.", "dr ", "prof", "herr", "frau", "pani ", "pana ", "monsieur", "madame", "señor", "dear ", "liebe", "drog", "szanown"),),
-        rf"\b(?:(?:(?:Mrs?\.?|Ms\.?|Dr\.?|Prof\.?|Herrn?|Frau|Pan[ia]|Monsieur|Madame|Señora?)(?: (?=(?:Dr|Prof)\.))?){{1,3}}|(?:Dear|Liebe[rs]?|Drog[ia]|Szanown[ay])(?= [^\n,!:]{{2,40}}[,!:\n])) "
+        (("mr", "ms.", "ms ", "dr.", "dr ", "prof", "herr", "frau", "pani ", "pana ", "monsieur", "madame", "señor", "dear ", "liebe", "drog", "szanown", " p. ", "p. "),),
+        rf"\b(?:(?:(?:Mrs?\.?|Ms\.?|Dr\.?|Prof\.?|Herrn?|Frau|Pan[ia]|[Pp]\.(?= [{_CAPITAL}][{_LETTER}]{{2}})|Monsieur|Madame|Señora?)(?: (?=(?:Dr|Prof)\.))?){{1,3}}|(?:Dear|Liebe[rs]?|Drog[ia]|Szanown[ay])(?= [^\n,!:]{{2,40}}[,!:\n])(?: (?:Mrs?\.?|Ms\.?|Dr\.?|Prof\.?|Herrn?|Frau|Pan[ia]?))?) "
         rf"(?P<person>[{_CAPITAL}][{_LETTER}]{{1,24}}+(?:[ -][{_CAPITAL}][{_LETTER}]{{1,24}}+)?)",
         _full_name,
     ),
@@ -988,23 +1272,43 @@ RULES: Final = (
     ),
     Rule(
         "person by a first name",
-        ((" ",),),
-        rf"(?<![\w.'/@-])(?P<given>[{_CAPITAL}][{_LETTER}]{{2,11}}+)(?: [{_CAPITAL}]\.)? (?:(?:van|von|de|da|di|del|der|den|la) ){{0,2}}"
-        rf"(?P<person>(?:O'|D'|Mc|Mac)?[{_CAPITAL}][{_LETTER}]{{2,24}}+(?:-[{_CAPITAL}][{_LETTER}]{{2,24}}+)?)(?![\w(=/])",
+        ((" ", ","),),
+        rf"(?<![\w./@-])(?<!\w')(?P<given>[{_CAPITAL}](?:[{_LETTER}]{{2,11}}+|[{_CAPITAL}]{{2,11}}+))(?=(?: [{_CAPITAL}]\.)?(?: |[\"']?[,;] ?[\"']?)(?:(?:van|von|de|da|di|del|der|den|la) ){{0,2}}"
+        rf"(?P<person>(?:O'|D'|Mc|Mac)?[{_CAPITAL}](?:[{_LETTER}]{{2,24}}+(?:-[{_CAPITAL}][{_LETTER}]{{2,24}}+)?|[{_CAPITAL}]{{2,24}}+))(?![\w(=/]))",
+        _known_name,
+        upto="person",
+    ),
+    Rule(
+        "last name after two first names",
+        (("<name> ",),),
+        rf"(?<=<name>) (?P<person>[{_CAPITAL}][{_LETTER}]{{2,24}}+(?:-[{_CAPITAL}][{_LETTER}]{{2,24}}+)?)(?![\w(=/:]|[.]\w)",
+        _last_name,
+    ),
+    Rule(
+        "last name first",
+        ((", ",),),
+        rf"(?<![\w.'/@-])(?P<person>[{_CAPITAL}][{_LETTER}]{{2,24}}+(?:-[{_CAPITAL}][{_LETTER}]{{2,24}}+)?), (?P<given>[{_CAPITAL}][{_LETTER}]{{2,11}}+)(?=[\n;<(\"']|\Z)",
         _known_name,
     ),
     Rule(
         "person who is mentioned",
-        (("@",), ("thank", "thx", "cc", "by", "from", "author", "assign", "review", "ping", "kudos", "credit", "hey", "hi ")),
-        r"(?<![\w-])(?i:thanks(?: to)?|thank you|thx|cc|by|from|author|assigned to|assignee|reviewers?|ping|kudos(?: to)?|credits?(?: to)?|hey|hi):?,? @(?!agent)(?P<user>[A-Za-z][\w-]{2,38}+)(?![\w/.(\[])",
-        _home,
+        (("@",), ("thank", "thx", "cc", "by", "from", "author", "assign", "review", "ping", "kudos", "credit", "hey", "hi ", "follow", "ask", "dm ", "tell", "contact", "/cc", "mention", " you", "please", "pls", "any", "/ @", "/* @", "/** @")),
+        r"(?:(?m:^)@(?P<spoken>[A-Za-z][\w.-]{2,38}+)(?=,? (?:can|could|would|will|do|did|please|pls|any|have) )|(?:(?m:^)/?\w[\w./-]{0,64}/\*{0,2} @|(?<![\w-])(?i:thanks(?: to)?|thank you|thx|cc|by|from|author|assigned to|assignee|reviewers?|ping|kudos(?: to)?|credits?(?: to)?|hey|hi|follow|ask|dm|tell|contact|mention(?:ed|ing)?):?,? @)(?!agent)(?P<user>[A-Za-z][\w-]{2,38}+)(?![\w/(\[]|\.\w))",
+        _mentioned,
     ),
     Rule(
         "person who does something",
-        ((" asked", " wrote", " said", " says", " reported", " reviewed", " approved", " requested", " suggested", " told", " confirmed", " mentioned", " complained", " wants", " emailed", " called", " noticed", " agreed", " insisted", " signed", " merged", " committed", " pushed", " will ", " is ", " has ", " prosi", " napis", " zg"),),
-        rf"(?<![\w.'-])(?P<person>[{_CAPITAL}][{_LETTER}]{{1,20}}+ [{_CAPITAL}][{_LETTER}]{{2,24}}+(?:-[{_CAPITAL}][{_LETTER}]{{1,24}}+)?) "
+        ((" asked", " wrote", " said", " says", " reported", " reviewed", " approved", " requested", " suggested", " told", " confirmed", " mentioned", " complained", " wants", " emailed", " called", " noticed", " agreed", " insisted", " signed", " merged", " committed", " pushed", " asks", " writes", " replied", " commented", " thinks", " lives", " phoned", " proposed", " prefers", " promised", " resigned", " paid", " ordered", " bought", " fixed", " broke", " found", " filed", " raised", " joined", " left", " forgot", " will ", " prosi", " napis", " zg"),),
+        rf"(?<![\w.'-])(?P<person>[{_CAPITAL}](?:[{_LETTER}]{{1,20}}+|\.) [{_CAPITAL}][{_LETTER}]{{2,24}}+(?:-[{_CAPITAL}][{_LETTER}]{{1,24}}+)?) "
         r"(?:asked|wrote|said|says|reported|reviewed|approved|requested|suggested|told|confirmed|mentioned|complained|wants|emailed|called|noticed"
-        r"|agreed|insisted|signed|merged|committed|pushed|prosi\w{0,3}|napisa\w{0,2}|zgłosi\w{0,2}|zglosi\w{0,2})\b",
+        r"|agreed|insisted|signed|merged|committed|pushed|asks|writes|replied|commented|thinks|lives|phoned|proposed|prefers|promised|resigned|paid|ordered|bought|fixed|broke|found|filed|raised|joined|left|forgot|will (?:review|look|check|send|join|take|handle|call|fix|write|ask)|prosi\w{0,3}|napisa\w{0,2}|zgłosi\w{0,2}|zglosi\w{0,2})\b",
+        _full_name,
+    ),
+    Rule(
+        "person who is spoken of",
+        (("ask", "told", "tell ", "contact", "call", "ping", "mail", "meet", "met ", "spoke", "talk", "by ", "behalf", "employee", "patient", "client", "customer", "attendee", "regards", "signed", "sincerely", "kontakt", "zgłosi", "copyright", "(c)", "pozdraw", "uczestni"),),
+        rf"(?<!\w)(?i:(?:ask|asked|told|tell|contact|call|called|ping|e-?mail|e-?mailed|meet|met|invited?)(?: to| with)?|(?:spoke|spoken|talk|talked|meeting|chat|call|interview)(?: to| with)|(?:assigned|reported|escalated|forwarded|sent) (?:to|by)|\w{{3,12}}ed by|written by|(?<=\()by|on behalf of|employee|patient|client|customer|attendees|(?:best |kind )?regards|signed|sincerely|kontakt|zgłosi(?:ł|ła)|copyright(?: \(c\)| ©)?(?: \d{{4}}(?:-\d{{4}})?)?|\(c\) \d{{4}}|pozdrawiam|uczestnicy)[,:]?\s"
+        rf"(?P<person>[{_CAPITAL}][{_LETTER}]{{1,20}}+ [{_CAPITAL}][{_LETTER}]{{2,24}}+(?:-[{_CAPITAL}][{_LETTER}]{{1,24}}+)?)(?![\w(=/]|[.:]\w| [{_CAPITAL}])",
         _full_name,
     ),
     Rule(
@@ -1012,6 +1316,20 @@ RULES: Final = (
         (("street", "address", "ulica", "adres", "strasse", "straße"), (":", "=")),
         rf"(?i:\b(?:street(?:[_ ]?(?:address|name|line))?|(?:home|postal|billing|shipping)?[_ ]?address(?:[_ ]?line)?[_ ]?[12]?|ulica|adres|stra(?:ss|ß)e)[\"']\s{{0,3}}[:=]\s{{0,3}}[\"'])"
         rf"(?=[^\"'\n]{{0,80}}\d)(?=[^\"'\n]{{0,80}}[{_LETTER}]{{3}})(?=[^\"'\n]{{1,80}} )(?P<value>[{_CAPITAL}0-9][^\"'\n]{{4,120}}+)",
+        lambda match, text: f"{text[match.start() : match.start('value')]}<address>",
+    ),
+    Rule(
+        "postcode",
+        (("zip", "postcode", "plz", "postal code"),),
+        r"\b(?:zip(?: code)?|postal code|post ?code|plz)[\"']?\s{0,2}[:=]?\s{0,2}[\"']?(?P<value>\d{5}(?:-\d{4})?)(?![\w.-]|:\d| [a-z])",
+        lambda match, text: f"{text[match.start() : match.start('value')]}<address>",
+        folded=True,
+    ),
+    Rule(
+        "address after its name",
+        (("adres", "address", "anschrift", "dirección", "indirizzo", "zamieszk", "mieszka", "lives at", "kod pocztowy", "postcode", "zip"),),
+        rf"(?i:\b(?:(?:home|postal|billing|shipping|street)?[ _]?address|adres(?:se| zamieszkania)?|anschrift|dirección|indirizzo|zamieszkał[ay]?|mieszka|lives at|kod pocztowy|post(?:al )?code|zip(?: code)?)[\"']?(?:\s{{0,2}}[:=]|\s(?:w|na|przy))?\s{{1,2}}[\"']?)"
+        rf"(?P<value>(?:[{_CAPITAL}][\w.'-]{{1,24}}+ ){{1,3}}\d{{1,4}}[a-zA-Z]?(?:/\d{{1,4}})?(?![\w.:])(?:, ?\d{{2}}-?\d{{3}} [{_CAPITAL}]\w{{1,24}}+)?|\d{{2}}-\d{{3}}(?: [{_CAPITAL}]\w{{1,24}}+)?(?![\w-])|\d{{1,5}}[A-Za-z]? (?:[{_CAPITAL}][\w.'-]{{1,24}}+ ?){{1,4}}(?:, [{_CAPITAL}][\w ]{{1,40}}+)?)",
         lambda match, text: f"{text[match.start() : match.start('value')]}<address>",
     ),
     Rule(
@@ -1042,7 +1360,7 @@ RULES: Final = (
         "street, French, Spanish, Italian",
         (("rue ", "avenue ", "boulevard ", "calle ", "via "),),
         rf"(?<!\w)(?:\d{{1,4}}(?: bis| ter)?,? (?i:rue|avenue|boulevard|place) (?:(?:de|du|des|la|le|l'|d')\s?){{0,3}}[{_CAPITAL}][\w'-]{{1,30}}+(?: [{_CAPITAL}][\w'-]{{1,30}}+){{0,3}}"
-        rf"|(?:Calle|Via|Avenida) (?:(?:de|del|la|el)\s){{0,2}}[{_CAPITAL}][\w'-]{{1,30}}+(?: [{_CAPITAL}][\w'-]{{1,30}}+){{0,3}},? \d{{1,4}})",
+        rf"|(?:Calle|Via|via(?= [^\n,\d]{{3,40}}\d{{1,4}}, \d{{5}} )|Avenida) (?:(?:de|del|la|el)\s){{0,2}}[{_CAPITAL}][\w'-]{{1,30}}+(?: [{_CAPITAL}][\w'-]{{1,30}}+){{0,3}},? \d{{1,4}})",
         "<address>",
     ),
 )
@@ -1125,10 +1443,12 @@ def _applied(rule: Rule, text: str, folded: str) -> str:
     end = 0
     put = rule.put
     for match in _pattern(rule).finditer(folded if rule.folded else text):
+        if match.start() < end:
+            continue
         said = put if isinstance(put, str) else put(match, text)
         if said is not None:
             pieces += [text[end : match.start()], said]
-            end = match.end()
+            end = match.end(rule.upto)
     return "".join([*pieces, text[end:]]) if pieces else text
 
 
