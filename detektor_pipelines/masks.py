@@ -55,7 +55,7 @@ class Rule:
         upto: str | int = 0,
     ) -> None:
         self.name = name
-        self.gates = gates
+        self.gates = tuple(sorted(gates, key=len))  # what is the quickest to ask first
         self.pattern = pattern
         self.put = put
         self.folded = folded
@@ -162,6 +162,10 @@ _SHAPES: Final = re.compile(
 """Of Airtable, of 1Password, PostgreSQL's of a password and LaunchDarkly's: told by nothing but their whole shape."""
 
 
+_TAX_CODE: Final = re.compile(r"[A-Z]{6}\d\d[A-Z]\d\d[A-Z]\d{3}[A-Z]")
+"""Of a person in Italy."""
+
+
 def _changes(word: str) -> float:
     """Share of neighbours of another kind (upper, lower, digit): 0.62 of random letters and digits, 0.3 at most of names."""
     kinds = [1 if "a" <= sign <= "z" else 2 if "A" <= sign <= "Z" else 3 for sign in word]
@@ -177,11 +181,14 @@ _PAIRS: Final = frozenset(
 """Pairs of letters that words and names in code are made of: five pairs in six are of these, and of letters drawn at random one in four."""
 
 
-def _disorder(word: str) -> float:
-    """How far letters and digits are from words: 0.5 when drawn at random from both cases, 0.3 from one, below 0.1 in names in code."""
+def _is_disordered(word: str, least: float) -> bool:
+    """Whether letters and digits are this far from words: drawn at random 0.5 of both cases, 0.3 of one; names in code are below 0.1."""
+    changes = _changes(word)
+    if changes < least:
+        return False
     small = word.lower()
     pairs = [two for two in map(str.__add__, small, small[1:]) if two.isalpha()]
-    return _changes(word) - sum(map(_PAIRS.__contains__, pairs)) / (2 * max(1, len(pairs)))
+    return changes - sum(map(_PAIRS.__contains__, pairs)) / (2 * max(1, len(pairs))) >= least
 
 
 def _is_drawn(part: str, *, about: bool) -> bool:
@@ -195,10 +202,10 @@ def _is_drawn(part: str, *, about: bool) -> bool:
     if plain.lower() == plain or plain.upper() == plain:  # of one case: as many words of code are, and ids
         last = part[max(map(part.rfind, "-_.~")) + 1 :]
         long = len(plain) >= 20 if about else len(plain) >= 28 and apart <= 1 and not _HEX.issuperset(last)
-        return long and 2 <= digits < len(plain) and _disorder(plain) >= (0 if about else 0.05)
+        return long and 2 <= digits < len(plain) and _is_disordered(plain, 0 if about else 0.05)
     if not digits:
-        return len(plain) >= (20 if about else 28) and _disorder(plain) >= (0.1 if about else 0.2)
-    return len(plain) >= (_WORD_START if about else 20) and _disorder(plain) >= 0.15
+        return len(plain) >= (20 if about else 28) and _is_disordered(plain, 0.1 if about else 0.2)
+    return len(plain) >= (_WORD_START if about else 20) and _is_disordered(plain, 0.15)
 
 
 def _is_uuid(part: str) -> bool:
@@ -243,6 +250,16 @@ def _is_secret_part(part: str, before: str) -> bool:
     return _is_drawn(part, about=about)
 
 
+def _is_vehicle(said: str) -> bool:
+    """Whether it is a car's number: with the sum that America asks for in the ninth place, or begun as German makers do."""
+    if len(said) != 17 or not said[-4:].isdigit() or any(sign in "IOQ" for sign in said):
+        return False
+    values = dict(zip("ABCDEFGHJKLMNPRSTUVWXYZ", map(int, "12345678123457923456789"), strict=True))
+    weights = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
+    total = sum(weight * (int(sign) if sign in _DIGITS else values.get(sign, 0)) for sign, weight in zip(said, weights, strict=True)) % 11
+    return said[3:6] == "ZZZ" or said[8] == ("X" if total == 10 else str(total))
+
+
 def _word(match: re.Match[str], text: str) -> str | None:
     """A long word: a key, a path with a key in it, or nothing of that kind."""
     word = match[0]
@@ -255,6 +272,8 @@ def _word(match: re.Match[str], text: str) -> str | None:
         return SECRET
     if _SHAPES.fullmatch(word):
         return SECRET
+    if len(word) in {16, 17} and word.isupper() and word.isalnum() and (_TAX_CODE.fullmatch(word) or _is_vehicle(word)):
+        return "<id-number>"
     if "atlasv1" in word or (word.count(".") == 2 and len(word) >= 50 and _is_drawn(word.replace(".", ""), about=False)):
         return SECRET
     if "/" not in word and "=" not in word:
@@ -289,8 +308,8 @@ _PLACEHOLDERS: Final = frozenset(
 _CODE: Final = ("(", "[", "{", "<", "$", "%", "*", "…", "...", "/", "\\")
 
 
-def _is_told(value: str, *, strong: bool, quoted: bool, upper: bool = False) -> bool:
-    """Whether what was assigned to a telling name, perhaps one in capitals (`upper`), is a value and not code, a type or a placeholder."""
+def _is_told(value: str, *, strong: bool, quoted: bool, upper: bool = False, secret: bool = False) -> bool:
+    """Whether what was assigned to a telling name, perhaps one in capitals (`upper`) or one that is `secret`, is a value and not code, a type or a placeholder."""
     bare = value.strip("\"'`.,;:!?)(").casefold()
     if len(bare) < 4 or bare in _PLACEHOLDERS or value.startswith(_CODE) or not bare.strip("*x.•-_"):
         return False
@@ -307,6 +326,8 @@ def _is_told(value: str, *, strong: bool, quoted: bool, upper: bool = False) -> 
         return len(value) >= 12
     if digits:
         return len(value) >= 6 and not (not quoted and "." in value and value.replace(".", "").isidentifier() and digits < 3)
+    if quoted and secret and 12 <= len(value) <= 64 and value.replace(" ", "").isalpha() and value == value.lower():
+        return _COMMON.isdisjoint(value.split())
     return len(value) >= 16 and (_changes(value) > 0.2 or quoted) and " " not in value and "." not in value and "_" not in value
 
 
@@ -330,7 +351,11 @@ def _assigned(match: re.Match[str], text: str) -> str | None:
         return None
     named = bool(quote) and len(value) >= 6 and value.isalnum() and name.rstrip("\"'\\ ").endswith(_KEYS) and value not in _PLACEHOLDERS
     if not named and not _is_told(
-        value, strong=strong, quoted=bool(quote), upper=text[match.start("sign") - 1].isupper() and "=" in match["sign"]
+        value,
+        strong=strong,
+        quoted=bool(quote),
+        upper=text[match.start("sign") - 1].isupper() and "=" in match["sign"],
+        secret=name.startswith("secret") and not match["rest"],
     ):
         return None
     if not strong and not quote and value.isalpha() and value.lower() == value:
@@ -396,7 +421,7 @@ def _argument(match: re.Match[str], text: str) -> str | None:
         return None
     start, end = match.span(match.lastindex or 0)
     value = text[start:end]
-    sure = match[0].startswith(("identified", "requirepass", "masterauth", "login ")) or (
+    sure = match[0].startswith(("identified", "requirepass", "masterauth", "bindpw", "rootpw", "--password-stdin", "login ")) or (
         name is not None and match[0][0] == "<" and "pass" in name
     )
     if not _is_told(value, strong=True, quoted=True) or not (sure or any(sign in _DIGITS for sign in value)):
@@ -569,6 +594,8 @@ def _number(match: re.Match[str], text: str) -> str | None:
         return "<phone>" if 8 <= count <= 15 and "/" not in said else None
     if 13 <= count <= 19 and digits[0] in "23456" and _is_card(digits) and (len(groups) == 1 or max(groups) <= 6 <= count):
         return "<card>"
+    if count > 16 and _is_card(digits[:16] if digits[0] in "23456" else "30") and groups[:4] in ([4, 4, 4, 4], [16, *groups[1:4]]):
+        return f"<card>{said[19 if groups[0] == 4 else 16 :]}"
     if count == 26 and _remainder(digits[2:] + "2521" + digits[:2]) == 1:  # a Polish account without its PL
         return "<iban>"
     if count == 11 and len(groups) == 1 and _is_pesel(digits):
@@ -611,14 +638,6 @@ def _is_pesel(digits: str) -> bool:
     month, day = int(digits[2:4]) % 20, int(digits[4:6])
     total = sum(int(sign) * weight for sign, weight in zip(digits, (1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1), strict=True))
     return 1 <= month <= 12 and 1 <= day <= 31 and total % 10 == 0
-
-
-def _is_vin(said: str) -> bool:
-    """Whether the ninth sign is the sum of a vehicle's number, as in America, or the number begins as European makers' do."""
-    values = dict(zip("ABCDEFGHJKLMNPRSTUVWXYZ", (1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 7, 9, 2, 3, 4, 5, 6, 7, 8, 9), strict=True))
-    weights = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
-    total = sum(weight * (int(sign) if sign in _DIGITS else values[sign]) for sign, weight in zip(said, weights, strict=True)) % 11
-    return said[-4:].isdigit() and not said.isdigit() and (said[8] == ("X" if total == 10 else str(total)) or "ZZZ" in said[3:6])
 
 
 def _iban(match: re.Match[str], _text: str) -> str | None:
@@ -676,7 +695,7 @@ def _is_given(given: str, person: str) -> bool:
     """Whether it is a first name, also in the cases of Polish, which the last name's end shows."""
     if given in _GIVEN:
         return True
-    return person.endswith(("ego", "emu", "iej", "kim", "ką", "owi", "owej", "ową")) and (
+    return person.endswith(("ego", "emu", "iej", "kim", "nym", "tym", "wym", "ką", "owi", "owej", "ową")) and (
         given[:-1] in _GIVEN or f"{given[:-1]}a" in _GIVEN or given[:-2] in _GIVEN
     )
 
@@ -737,8 +756,8 @@ def _seed(match: re.Match[str], text: str) -> str | None:
 # fmt: off
 # The rules -------------------------------------------------------------------------------------------------------------------------
 
-_CAPITAL: Final = "A-ZÀ-ÖØ-ÞĄĆĘŁŃÓŚŹŻ"
-_LETTER: Final = "a-zß-öø-ÿąćęłńóśźż"
+_CAPITAL: Final = "A-ZÀ-ÖØ-ÞĄĆČĎĘĚŁŃŇÓŘŚŠŤŹŻŽА-ЯЁІЇЄẠ-Ỹ"
+_LETTER: Final = "a-zß-öø-ÿąćăčďđęěłńňóřśšťźżžơưа-яёіїєạ-ỹ"
 _LOCAL: Final = r"\w.%+-"
 _APART: Final = r"[\s\"'`()\[\],:={>@|→]"
 _MADE_UP: Final = r"(?P<value>(?=[^\s\"'`(),:;={}<>\[\]/\\.\d]{0,60}\d)[^\s\"'`(),:;={}<>\[\]/\\.]{6,64}+)(?![\w=(./\[])"
@@ -746,6 +765,10 @@ _MADE_UP: Final = r"(?P<value>(?=[^\s\"'`(),:;={}<>\[\]/\\.\d]{0,60}\d)[^\s\"'`(
 _MADE_UP_BEFORE_AT: Final = r"(?P<value>[^\s\"'`(),:;={}<>\[\]/\\.@]{6,64}+)"
 _UUID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _VALUE: Final = r"[^\s\"'`,;&|]{4,}+"
+
+_WITH_DIGITS: Final = ("\x01",)
+_WITH_PAIRS: Final = ("\x02",)
+"""Gates of rules that need a digit, or two words that begin with capitals: `_marked` adds the sign to a text that has them."""
 
 RULES: Final = (
     Rule(
@@ -772,7 +795,7 @@ RULES: Final = (
     ),
     Rule(
         "webhook",
-        (("hooks.slack.com/", "/webhook", "webhookb2/", "hooks.zapier.com/", "webhook.site/", "://"),),
+        (("hooks.slack.com/", "/webhook", "webhookb2/", "hooks.zapier.com/", "webhook.site/", "/hook", "/invite/", "/reset", "/password-reset/", "/verify", "/magic", "/unsubscribe/", "/activate/"),),
         r"(?i)((?:hooks\.slack\.com/(?:services|workflows|triggers)|/api/webhooks|webhookb2|hooks\.zapier\.com/hooks/catch|webhook\.site"
         r"|(?<=\w)/(?:webhooks?|hooks?|invite|reset(?:-password)?|password-reset|verify(?:-email)?|magic(?:-link)?|unsubscribe|activate)(?=/(?:[0-9a-f]{8}-[0-9a-f]{4}-|[\w-]{20})))/)[^\s\"'<>]{8,}+",
         lambda match, _: f"{match[1]}{SECRET}",
@@ -796,7 +819,7 @@ RULES: Final = (
     Rule(
         "id that opens something",
         (("auth", "token", "key", "secret", "license", "licence", "login"), ("-",)),
-        rf"\b(?:auth|token|key|secret|licen[cs]e|login)\s{{1,2}}(?P<value>{_UUID})(?![\w-])",
+        rf"(?:auth|token|key|secret|licen[cs]e|login)\s{{1,2}}(?P<value>{_UUID})(?![\w-])",
         _digits,
         folded=True,
     ),
@@ -874,15 +897,15 @@ RULES: Final = (
     ),
     Rule(
         "password near its name",
-        (("pass", "pw", "psk", "kennwort", "wachtwoord", "contrase", "haslo", "hasla", "haslem", "hasło", "hasła", "hasłem", "senha", "parola"),),
-        r"(?:password|passwd|passphrase|passwor[dt]|kennwort|wachtwoord|contraseña|contrasena|mot de passe|has[lł](?:o|a|em)|(?:store|key|_)pass(?![a-z])|(?<![a-z])pass(?=\s{0,2}[\"':=])|senha|parola|(?<![a-z])p(?:w|sk)(?![a-z]))\w{0,12}+"
+        (_WITH_DIGITS, ("pass", "pw", "psk", "kennwort", "wachtwoord", "contrase", "haslo", "hasla", "haslem", "hasło", "hasła", "hasłem", "senha", "parola")),
+        r"(?:password|passwd|passphrase|passwor[dt]|kennwort|wachtwoord|contraseña|contrasena|mot de passe|has[lł](?:o|a|em)|(?:store|key|_)pass(?![a-z])|(?<![a-z])pass(?=\s{0,2}[\"':=]| (?:is|was) )|senha|parola|(?<![a-z])p(?:w|sk)(?![a-z]))\w{0,12}+"
         rf"(?:{_APART}{{1,6}}+[a-zà-ž]{{1,10}}+(?={_APART})|[\"'\])]{{1,4}}+\.[a-z_]{{1,16}}+(?=\()){{0,3}}+(?:{_APART}|->){{1,6}}+{_MADE_UP}",
         _near,
         folded=True,
     ),
     Rule(
         "password before its name",
-        (("pass", "kennwort", "hasło", "haslo", "contrase", "token", "secret", "pin"), (" as ", " is ", " was ", " jest ", " to ", " jako ", " ist ")),
+        (_WITH_DIGITS, ("pass", "kennwort", "hasło", "haslo", "contrase", "token", "secret", "pin"), (" as ", " is ", " was ", " jest ", " to ", " jako ", " ist ")),
         rf"(?<![\w./=-]){_MADE_UP}[\"'`]?(?= (?:as|is|was|jest|to|jako|ist) (?:(?:the|my|our|his|her|their|a|new|old|moje|nasze|nowe|das|mein|db|admin|root) ){{0,2}}(?:password|passwort|passphrase|passcode|kennwort|hasło|haslo|token|secret|pin)\b)",
         _near,
         folded=True,
@@ -896,8 +919,8 @@ RULES: Final = (
     ),
     Rule(
         "user and password",
-        (("creds", "credential", "log in", "login", "sign in", "account", "zugangsdaten", "dane ", "konto", "identifiants", "auth "), ("/", ":", "|")),
-        rf"\b(?:creds?|credentials(?: for [^\n:]{{1,24}}+)?|log ?in(?: with| as)?|sign in(?: with| as)?|account|(?:basic )?auth|zugangsdaten|dane (?:logowania|dost\w{1,8})|konto|identifiants):? [^\s/:|]{{1,64}}+ ?[/:|] ?{_MADE_UP}",
+        (_WITH_DIGITS, ("creds", "credential", "log in", "login", "sign in", "account", "zugangsdaten", "dane ", "konto", "identifiants", "auth ", "wifi", "wi-fi"), ("/", ":", "|")),
+        rf"\b(?:creds?|credentials(?: for [^\n:]{{1,24}}+)?|log ?in(?: with| as)?|sign in(?: with| as)?|account|(?:basic )?auth|wi-?fi|zugangsdaten|dane (?:logowania|dost\w{1,8})|konto|identifiants):? [^\s/:|]{{1,64}}+ ?[/:|] ?{_MADE_UP}",
         _near,
         folded=True,
     ),
@@ -933,9 +956,10 @@ RULES: Final = (
     ),
     Rule(
         "word of a command",
-        (("identified ", "requirepass", "masterauth", "chpasswd", "sudo -", "-stdin", "htpasswd ", "/user:", "-u ", "lftp ", "kinit", "/p:", "obscure ", "secret ", "openssl enc", "snmp", "community ", "add_user ", "change_password ", "identify ", "superuser(", "sqlplus ", "ssh-keygen ", "echo ", "login "),),
+        (("identified ", "requirepass", "masterauth", "bindpw", "rootpw", "<<<", "chpasswd", "sudo -", "-stdin", "htpasswd ", "/user:", "-u ", "lftp ", "kinit", "/p:", "obscure ", "secret ", "openssl enc", "snmp", "community ", "add_user ", "change_password ", "identify ", "superuser(", "sqlplus ", "ssh-keygen ", "echo ", "login "),),
+        r"(?<![\w-])(?=[a-z-])(?:"
         r"\bidentified (?:with \S{1,40} )?by (?:password )?[\"']([^\"'\n]{4,256}+)|\blogin \S{1,64}+\s{1,8}(?:account \S{1,64}+\s{1,8})?password ([^\s\"']{4,256}+)"
-        r"|\b(?:requirepass|masterauth)\s{1,3}[\"']?([^\s\"']{4,256}+)"
+        r"|\b(?:requirepass|masterauth|bindpw|rootpw)\s{1,3}[\"']?([^\s\"']{4,256}+)"
         r"|\becho (?:-n )?[\"']?(?:[\w.-]{1,32}:)?([^\s\"'|<>$:]{4,128}+)[\"']?\s{0,3}\|\s{0,3}(?:sudo -\w{0,3}s|(?:sudo )?(?:chpasswd|cryptsetup|smbpasswd|passwd)|gpg|openssl|base64(?! -{1,2}d)|kinit|[^\n|;&]{0,80}?--password-stdin)"
         r"|\bhtpasswd -\w{0,6}b\w{0,6} \S{1,128}+ (?:\S{1,64}+ )?([^\s>|]{4,128}+)"
         r"|\bnet use [^\n]{0,80}?/user:\S{1,64}+ ([^\s/][^\s]{3,128}+)"
@@ -943,10 +967,11 @@ RULES: Final = (
         r"|\bxfreerdp\b[^\n|;&]{0,80}?/p:([^\s\"']{4,128}+)|\brclone obscure ([^\s\"']{4,128}+)|\bsecret set [^\n|;&]{1,80}?(?:--body|--value|-b)[ =][\"']?([^\s\"']{4,128}+)"
         r"|\bopenssl enc [^\n|;&]{0,80}?-k ([^\s\"']{4,128}+)|\bsnmp\w{2,8} [^\n|;&]{0,40}?-c ([^\s\"']{4,128}+)"
         r"|\b(?:printf|echo(?: -n)?) [\"']([^\s\"'|<>$]{4,128}+)[\"']\s{0,3}\|\s{0,3}\w{2,12} secret\b|\bsecret [057] (\S{4,128}+)|\br[ow]community (\S{4,128}+)"
-        r"|\brabbitmqctl (?:add_user|change_password) \S{1,64}+ (\S{4,128}+)|\bnickserv identify (\S{4,128}+)|superuser\((?:[\"'][^\"'\n]{1,64}+[\"'], ?){1,2}[\"']([^\"'\n]{4,128}+)"
+        r"|\brabbitmqctl (?:add_user|change_password) \S{1,64}+ (\S{4,128}+)|\bnickserv identify (\S{4,128}+)|\w{0,32}superuser\((?:[\"'][^\"'\n]{1,64}+[\"'], ?){1,2}[\"']([^\"'\n]{4,128}+)"
         r"|\bssh-keygen\b[^\n|;&]{0,60}? -[np] ?[\"']([^\"'\n]{4,128}+)|\bnet use [^\n]{0,60}? ([^\s/\\:]{4,128}) /user:"
-        r"|\bsqlplus\s{1,3}(?:-\w{1,4}\s){0,3}[\"']?[\w.$#]{1,64}/([^\s@\"'/]{4,128}+)"
-        r"|\blftp\b[^\n|;&]{0,40}?-u ?[\"']?[^\s,]{1,64},([^\s\"']{4,128}+)",
+        r"|--password-stdin\s{0,3}<<<\s{0,3}[\"']?([^\s\"']{4,256}+)|\bsqlplus\s{1,3}(?:-\w{1,4}\s){0,3}[\"']?[\w.$#]{1,64}/([^\s@\"'/]{4,128}+)"
+        r"|\blftp\b[^\n|;&]{0,40}?-u ?[\"']?[^\s,]{1,64},([^\s\"']{4,128}+)"
+        r")",
         _argument,
         folded=True,
     ),
@@ -958,7 +983,7 @@ RULES: Final = (
     ),
     Rule(
         "number of a card's back, or a PIN",
-        (("cvv", "cvc", "pin"),),
+        (_WITH_DIGITS, ("cvv", "cvc", "pin")),
         r"\b(?:(?:cvv|cvc)2?[\"']?\s{0,2}[:=]?\s{0,2}[\"']?(?=\d{3,4}\b)|pin[\"']?\s{0,2}[:=]\s{0,2}[\"']?(?=\d{4,8}\b))(?P<value>\d{3,8})(?![\w.])",
         _digits,
         folded=True,
@@ -984,7 +1009,7 @@ RULES: Final = (
     ),
     Rule(
         "variable and its value",
-        (("_token ", "_key ", "_secret ", "_pass ", "_password ", "_pwd ", "_passwd "),),
+        (_WITH_DIGITS, ("_token ", "_key ", "_secret ", "_pass ", "_password ", "_pwd ", "_passwd ")),
         rf"(?<![\w.-])[A-Z][A-Z0-9_]{{1,40}}_(?:TOKEN|KEY|SECRET|PASS|PASSWORD|PASSWD|PWD) {{1,4}}[\"']?{_MADE_UP}",
         _near,
     ),
@@ -1018,15 +1043,15 @@ RULES: Final = (
     Rule("code of a wireless network", (("wifi:",),), r"(?<=WIFI:)[^\n;]{0,64}+;[^\n\"']{1,256}+", SECRET),
     Rule(
         "code that opens something",
-        (("code", "kod", "otp", "pin", "tan "),),
-        r"\b(?:(?:verification|security|access|confirmation|one-?time|login|sms|auth\w{0,12}|door|gate|entry|2fa|mfa|otp|recovery|unlock|guard|activation)[ _-]code|kod (?:dost\w{1,4}|sms|weryf\w{1,8}|do \S{2,16})|passcode|otp|totp|tan|pin(?= (?:is|to|jest|ist) )|pin (?:do|for|to|of|für) \S{2,16}(?: \S{2,16})?)"
+        (_WITH_DIGITS, ("code", "kod", "otp", "pin", "tan ")),
+        r"\b(?:(?:verification|security|access|confirmation|one-?time|login|sms|auth\w{0,12}|door|gate|entry|2fa|mfa|otp|recovery|unlock|guard|activation)[ _-]code|pin code|kod (?:pin|dost\w{1,4}|sms|weryf\w{1,8}|do \S{2,16})|passcode|otp|totp|tan|pin(?= (?:is|to|jest|ist) )|pin (?:do|for|to|of|für) \S{2,16}(?: \S{2,16})?)"
         r"[\"']?(?:\s{0,2}[:=]|\s(?:is|to|jest|ist|lautet))?\s{0,2}[\"']?(?P<value>(?=[a-z-]{0,8}\d)(?:\d{4,8}#?|[a-z0-9]{5,8}|\d{2,4}(?:-\d{2,4}){1,3})(?![\w.(-]))",
         _digits,
         folded=True,
     ),
     Rule(
         "codes for the day when all else is lost",
-        ((" code", "_code", "-code", "kody"),),
+        (_WITH_DIGITS, (" code", "_code", "-code", "kody")),
         r"\b(?:(?:recovery|back-?up|scratch|emergency|rescue|one-?time|2fa|mfa)[ _-]?codes?|kody (?:zapas\w{1,4}|odzysk\w{1,6}|jednoraz\w{1,4}))[\"']?\s{0,2}[:=]?\s{0,4}\[?"
         r"(?P<value>(?:[\s,;\"'*•-]{0,6}(?=[a-z-]{0,12}\d)[a-z0-9]{4,12}+(?:-[a-z0-9]{4,12}+){0,3}){1,24}+)",
         _digits,
@@ -1034,13 +1059,13 @@ RULES: Final = (
     ),
     Rule(
         "key of a licence",
-        (("-",),),
+        (_WITH_DIGITS, ("-",)),
         r"[A-Z0-9](?<![\w-].)(?=[A-Z-]{0,40}\d)(?=[\d-]{0,40}[A-Z])[A-Z0-9]{4}(?:-[A-Z0-9]{5}){3,7}(?![\w-])",
         SECRET,
     ),
     Rule(
         "key of a licence that is named",
-        (("licen", "serial", "product key", "activation", "klucz"), ("-",)),
+        (_WITH_DIGITS, ("licen", "serial", "product key", "activation", "klucz"), ("-",)),
         r"\b(?:licen[cs]e|serial|product|activation|klucz)(?:[ _-](?:key|number|no|code|produktu|licenc\w{1,4}))?\.?[\"']?\s{0,2}[:=]?\s{0,2}(?:is\s)?[\"']?(?P<value>(?=[a-z-]{0,30}\d)[a-z0-9]{4,8}(?:-[a-z0-9]{4,8}){2,7}(?![\w-]))",
         _digits,
         folded=True,
@@ -1089,7 +1114,7 @@ RULES: Final = (
     Rule(
         "home directory",
         (("/home", "/users", "\\users", "\\home", "documents and settings", "/media/"),),
-        r"(?:(?<![\w.])(?:/(?:var|export|usr|data|nfs|net|srv|storage|mnt/\w{1,16}|\w))?/home|/Users|(?<=[A-Za-z]:)/users|(?<![\w.])/(?:nfs|scratch|net|work|gpfs|lustre|srv|storage|exports?|vol\d{0,2})/users|(?<![\w.])/run/media|(?<![\w.])/media(?=/[a-z][\w.-]{1,31}/[A-Z0-9]{2,16}\b)|(?<=[A-Za-z]:)\\{1,4}[Uu]sers|(?<=[\\/])\\[Uu]sers|(?<=\w)\\{1,4}users|(?<=[A-Za-z]:)\\{1,4}Documents and Settings|(?<=\w)\\{1,2}home(?=\\))[/\\]{1,4}"
+        r"(?=[/\\])(?:(?<![\w.])(?:/(?:var|export|usr|data|nfs|net|srv|storage|mnt/\w{1,16}|\w))?/home|/Users|(?<=[A-Za-z]:)/users|(?<![\w.])/(?:nfs|scratch|net|work|gpfs|lustre|srv|storage|exports?|vol\d{0,2})/users|(?<![\w.])/run/media|(?<![\w.])/media(?=/[a-z][\w.-]{1,31}/[A-Z0-9]{2,16}\b)|(?<=[A-Za-z]:)\\{1,4}(?:[Uu]sers|USERS)|(?<=[\\/])\\[Uu]sers|(?<=\w)\\{1,4}users|(?<=[A-Za-z]:)\\{1,4}Documents and Settings|(?<=\w)\\{1,2}home(?=\\))[/\\]{1,4}"
         r"(?P<user>[^/\\\s\"'`:,;)<>\]}*|$]{1,64}+(?:(?: [^/\\\s\"'`:,;)<>\]}|]{1,40}+){1,2}(?=[/\\]))?)",
         _home,
         named=True,
@@ -1109,7 +1134,7 @@ RULES: Final = (
         named=True,
     ),
     Rule("home directory of a test", (("pytest-of-", "hsperfdata_"),), r"(?<=/)(?:pytest-of-|hsperfdata_)(?P<user>[A-Za-z_][\w.-]{1,31}+)", _home, named=True),
-    Rule("home directory by a tilde", (("~",),), r"(?<![\w/~.=-])~(?P<user>[A-Za-z_][\w.-]{1,31}+)(?=/)", _home, named=True),
+    Rule("home directory by a tilde", (("~",),), r"(?<![\w/~.=-])~(?P<user>[A-Za-z_][\w.-]{1,31}+)(?=/|(?<= ~[A-Za-z])\Z)", _home, named=True),
     Rule(
         "user as programs print it",
         (("rw", "r-", "uid=", "gid=", ":x:", "user=", "username=", "logname=", "chown ", "sudo: ", " for ", "uid: ("),),
@@ -1179,18 +1204,12 @@ RULES: Final = (
     ),
     Rule(
         "national number",
-        (("ssn", "pesel", "passport", "passeport", "paszport", "nino", "vat", "driver", "krs", "routing", "account n", "sort code", "insurance n", "ni number", "steuer", "bsn", "cpf", "dni", "nif", "curp", "aadhaar", "personnummer", "dowod", "dowód", "national id", "tax id", "nip", "ausweis", "curité sociale", "curite sociale", "nhs n", "codice fiscale", "reisepass", "regon", "mrn", "imei", "tfn", "ein", "sin ", "sin:", "udid", "vin", "policy", "member n", "patient n", "patient id", "swift", "bic", "insurance", "versicherungsn", "id card", "identity card", "licence n", "license n", "prawo jazdy"),),
-        r"\b(?:ssn|pesel|passport|passeport|paszport\w{0,3}|vat(?: id| reg)?|krs|routing|account(?= n)|sort code(?: [\d-]{8} account)?|reisepass|nino|national insurance|steuer-?id(?:nr)?|bsn|cpf|dni|nif|nip|curp|aadhaar|personnummer|dow[oó]d\w{0,8}(?: osobist\w{1,3})?|national id|tax id|(?:personal)?ausweis(?:nummer)?|ni number"
-        r"|s[eé]curit[eé] sociale|nhs|codice fiscale|regon|mrn|imei|tfn|ein(?=\W{1,3}\d\d-\d{7})|sin(?=\W{1,3}\d{3}[ -]?\d{3}[ -]?\d{3}\b)|udid|vin|(?:insurance )?policy|(?:insurance|member|patient)(?= n| id)(?: id)?|(?:sozial|renten)versicherungsnummer|id(?:entity)? card|(?:driving |driver'?s? )licen[cs]e|licen[cs]e(?= n)|prawo jazdy)"
-        r"(?:[\s_-]{0,2}(?:no\.?|number|nr\.?|num))?(?!\w)[\s:=#\"']{1,4}(?=[a-z0-9 .-]{0,12}\d{2})(?P<value>[a-z0-9](?:[ .-]?[a-z0-9]){5,20}+)",
+        (_WITH_DIGITS, ("ssn", "pesel", "passport", "passeport", "paszport", "nino", "vat", "driver", "krs", "routing", "account n", "sort code", "insurance n", "ni number", "steuer", "bsn", "cpf", "dni", "nif", "curp", "aadhaar", "personnummer", "dowod", "dowód", "national id", "tax id", "nip", "ausweis", "curité sociale", "curite sociale", "nhs n", "codice fiscale", "reisepass", "regon", "mrn", "imei", "tfn", "dl#", "dl #", "ein", "sin ", "sin:", "udid", "vin", "policy", "member n", "patient n", "patient id", "swift", "bic", "insurance", "versicherungsn", "id card", "identity card", "licence n", "license n", "prawo jazdy")),
+        r"\b(?:ssn|pesel|passport|passeport|paszport\w{0,3}|vat(?: id| reg)?|krs|routing|account(?= n)|sort code(?: [\d-]{8} account)?|reisepass|nino|national insurance|steuer-?(?:id(?:nr)?|nummer)|bsn|cpf|dni|nif|nip|curp|aadhaar|personnummer|dow[oó]d\w{0,8}(?: osobist\w{1,3})?|national id|tax id|(?:personal)?ausweis(?:nummer)?|ni number"
+        r"|s[eé]curit[eé] sociale|nhs|codice fiscale|regon|mrn|imei|tfn|dl(?=\s?#)|ein(?=\W{1,3}\d\d-\d{7})|sin(?=\W{1,3}\d{3}[ -]?\d{3}[ -]?\d{3}\b)|udid|vin|(?:insurance )?policy|(?:insurance|member|patient)(?= n| id)(?: id)?|(?:sozial|renten)versicherungsnummer|id(?:entity)? card|(?:driving |driver'?s? )licen[cs]e|licen[cs]e(?= n)|prawo jazdy)"
+        r"(?:[\s_-]{0,2}(?:no\.?|number|nr\.?|num|#))?(?!\w)[\s:=#\"']{1,4}(?=[a-z0-9 ./-]{0,12}\d{2})(?P<value>[a-z0-9](?:[ ./-]?[a-z0-9]){5,20}+)",
         lambda match, text: f"{text[match.start() : match.start('value')]}<id-number>" if sum(sign in _DIGITS for sign in match["value"]) >= 5 else None,
         folded=True,
-    ),
-    Rule(
-        "Italian tax code, or number of a car",
-        (),
-        r"[A-Z0-9](?<![\w-].)(?:(?<=[A-Z])[A-Z]{5}\d\d[A-Z]\d\d[A-Z]\d{3}[A-Z]|[A-HJ-NPR-Z0-9]{16})(?![\w-])",
-        lambda match, _: "<id-number>" if len(match[0]) == 16 or _is_vin(match[0]) else None,
     ),
     Rule(
         "code of a bank",
@@ -1200,7 +1219,7 @@ RULES: Final = (
     ),
     Rule(
         "day of birth",
-        (("born", "birth", "dob", "geboren", "geb.", "geburt", "urodz", "ur. ", "nacido", "né le", "née le"),),
+        (_WITH_DIGITS, ("born", "birth", "dob", "geboren", "geb.", "geburt", "urodz", "ur. ", "nacido", "né le", "née le")),
         r"\b(?:born(?: on)?|(?:date[_ -]?of[_ -]?)?birth(?:[_ -]?(?:day|date))?|dob|geboren(?: am)?|geb\.|geburts(?:datum|tag)|(?:data )?urodz\w{1,7}|ur\.|nacid[oa](?: el)?|née? le)"
         r"[\"']?\s{0,3}[:=]?\s{0,3}[\"']?(?P<value>\d{1,4}[-./ ]\d{1,2}[-./ ]\d{2,4}|\d{1,2}\.? [a-zà-ž]{3,12}\.? \d{4}|[a-z]{3,9} \d{1,2}, \d{4})(?!\d)",
         lambda match, text: f"{text[match.start() : match.start('value')]}<birth-date>",
@@ -1208,7 +1227,7 @@ RULES: Final = (
     ),
     Rule(
         "place by its coordinates",
-        (("lat", "lon", "lng", "gps", "location", "coord", "geo", "position", "point(", "maps"), (".",)),
+        (_WITH_DIGITS, ("lat", "lon", "lng", "gps", "location", "coord", "geo", "position", "point(", "maps"), (".",)),
         r"(?<![a-z])(?:gps_?)?(?:lat(?:itude)?|lon(?:gitude)?|lng|gps|location|coord\w{0,8}|geo(?:point)?|position|point|maps\S{0,40}?[?&/@](?:q=|ll=|@)?)"
         r"[\"']?[\s:=(\[\"']{0,4}(?P<value>-?\d{1,3}\.\d{3,15}+(?:(?:,\s?|\s|%2c)-?\d{1,3}\.\d{3,15}+)?)",
         lambda match, text: f"{text[match.start() : match.start('value')]}<place>",
@@ -1222,7 +1241,7 @@ RULES: Final = (
     ),
     Rule(
         "plate of a car",
-        (("plate", "tablic", "rejestr", "kennzeichen", "reg "),),
+        (_WITH_DIGITS, ("plate", "tablic", "rejestr", "kennzeichen", "reg ")),
         r"\b(?i:(?:number|licen[cs]e|car)? ?plate|tablic[aey]|nr rej\w{0,12}\.?|rejestracj\w{1,3}|kennzeichen|reg)(?i: (?:no|nr|number)\.?)?[\s:=\"']{1,3}(?P<value>(?=[A-Z -]{0,8}\d)[A-Z]{1,3}[ -]?[A-Z0-9]{1,5}(?:[ -][A-Z0-9]{1,4})?(?![\w-]))",
         lambda match, text: f"{text[match.start() : match.start('value')]}<plate>",
     ),
@@ -1233,7 +1252,7 @@ RULES: Final = (
     Rule("address of a card", (("-",),), r"[0-9A-Fa-f](?<![\w-].)[0-9A-Fa-f](?:-[0-9A-Fa-f]{2}){5}(?![\w-])", "<mac>"),
     Rule(
         "person in a trailer",
-        (("author", "-by:", "commit", "from:", "assignee", "contact", "name:", 'name":', "name=", "user.name", "maintainer", "reviewer", "customer", "recipient", "sender", "holder", "owner", "assigned", "kunde", "bearbeiter", "autor", "klient", "przypisan", "nazwisko"),),
+        (_WITH_PAIRS, ("author", "-by:", "commit", "from:", "assignee", "contact", "name:", 'name":', "name=", "user.name", "maintainer", "reviewer", "customer", "recipient", "sender", "holder", "owner", "assigned", "kunde", "bearbeiter", "autor", "klient", "przypisan", "nazwisko")),
         rf"(?i:\b(?:author|commit(?:ter)?|(?:signed-off|co-authored|reviewed|acked|tested|reported|approved|suggested|helped)-by|from|assignee|contact|maintainer|reviewer|customer|recipient|sender|owner|assigned to|kunde|bearbeiter(?:in)?|autor|klient|przypisan[oya] do|nazwisko"
         rf"|(?:card|account)?[_ ]?holder|(?:full|user|first|last|real|author|display|customer|client|patient|employee|person|recipient|sender|owner)?[_ ]?name)[\"']?\s{{0,3}}[:=]\s{{0,8}}[\"']?|user\.name[\"']?\s{{1,3}}[\"']?)"
         rf"(?P<person>[{_CAPITAL}][{_LETTER}.'-]{{0,24}}+(?: [{_CAPITAL}][\w.'-]{{0,24}}+){{1,3}})(?=\s{{0,2}}[<(\"'\n,;]|\s{{0,2}}\Z)",
@@ -1241,13 +1260,13 @@ RULES: Final = (
     ),
     Rule(
         "first or last name",
-        (("first", "last", "given", "family", "sur", "middle", "maiden", "vorname", "nachname", "nazwisko", "imi", "prénom", "apellido", "cognome"), (":", "=")),
+        (("name", "nazwisko", "imię", "imie", "apellido", "cognome", "prénom"), (":", "=")),
         rf"(?i:\b(?:(?:first|last|given|family|middle|maiden)[_ -]?name|surname|vorname|nachname|nazwisko|imi[ęe]|prénom|apellidos?|cognome)[\"']?\s{{0,3}}[:=]\s{{0,3}}[\"']?)(?P<person>[{_CAPITAL}][{_LETTER}'-]{{1,24}}+(?:-[{_CAPITAL}][{_LETTER}]{{1,24}}+)?)(?=[\"'\n,;]|\Z)",
         _full_name,
     ),
     Rule(
         "person before an address",
-        (("<email>",),),
+        (_WITH_PAIRS, ("<email>",)),
         rf"(?<![\w.'-])(?P<person>[{_CAPITAL}][\w.'-]{{1,24}}+(?: [{_CAPITAL}][\w.'-]{{0,24}}+){{1,3}})(?=[\"']? ?[<(\[]{{1,2}}email>)",
         _full_name,
     ),
@@ -1272,7 +1291,7 @@ RULES: Final = (
     ),
     Rule(
         "person by a first name",
-        ((" ", ","),),
+        (_WITH_PAIRS, (" ", ",")),
         rf"(?<![\w./@-])(?<!\w')(?P<given>[{_CAPITAL}](?:[{_LETTER}]{{2,11}}+|[{_CAPITAL}]{{2,11}}+))(?=(?: [{_CAPITAL}]\.)?(?: |[\"']?[,;] ?[\"']?)(?:(?:van|von|de|da|di|del|der|den|la) ){{0,2}}"
         rf"(?P<person>(?:O'|D'|Mc|Mac)?[{_CAPITAL}](?:[{_LETTER}]{{2,24}}+(?:-[{_CAPITAL}][{_LETTER}]{{2,24}}+)?|[{_CAPITAL}]{{2,24}}+))(?![\w(=/]))",
         _known_name,
@@ -1286,7 +1305,7 @@ RULES: Final = (
     ),
     Rule(
         "last name first",
-        ((", ",),),
+        (_WITH_PAIRS, (", ",)),
         rf"(?<![\w.'/@-])(?P<person>[{_CAPITAL}][{_LETTER}]{{2,24}}+(?:-[{_CAPITAL}][{_LETTER}]{{2,24}}+)?), (?P<given>[{_CAPITAL}][{_LETTER}]{{2,11}}+)(?=[\n;<(\"']|\Z)",
         _known_name,
     ),
@@ -1298,67 +1317,67 @@ RULES: Final = (
     ),
     Rule(
         "person who does something",
-        ((" asked", " wrote", " said", " says", " reported", " reviewed", " approved", " requested", " suggested", " told", " confirmed", " mentioned", " complained", " wants", " emailed", " called", " noticed", " agreed", " insisted", " signed", " merged", " committed", " pushed", " asks", " writes", " replied", " commented", " thinks", " lives", " phoned", " proposed", " prefers", " promised", " resigned", " paid", " ordered", " bought", " fixed", " broke", " found", " filed", " raised", " joined", " left", " forgot", " will ", " prosi", " napis", " zg"),),
-        rf"(?<![\w.'-])(?P<person>[{_CAPITAL}](?:[{_LETTER}]{{1,20}}+|\.) [{_CAPITAL}][{_LETTER}]{{2,24}}+(?:-[{_CAPITAL}][{_LETTER}]{{1,24}}+)?) "
+        (_WITH_PAIRS, (" asked", " wrote", " said", " says", " reported", " reviewed", " approved", " requested", " suggested", " told", " confirmed", " mentioned", " complained", " wants", " emailed", " called", " noticed", " agreed", " insisted", " signed", " merged", " committed", " pushed", " asks", " writes", " replied", " commented", " thinks", " lives", " phoned", " proposed", " prefers", " promised", " resigned", " paid", " ordered", " bought", " fixed", " broke", " found", " filed", " raised", " joined", " left", " forgot", " will ", " prosi", " napis", " zg")),
+        rf"(?<![\w.'-])(?P<person>[{_CAPITAL}](?:[{_LETTER}]{{1,20}}+|\.) (?:[{_CAPITAL}][{_LETTER}]{{1,20}}+ )?[{_CAPITAL}][{_LETTER}]{{2,24}}+(?:-[{_CAPITAL}][{_LETTER}]{{1,24}}+)?) "
         r"(?:asked|wrote|said|says|reported|reviewed|approved|requested|suggested|told|confirmed|mentioned|complained|wants|emailed|called|noticed"
         r"|agreed|insisted|signed|merged|committed|pushed|asks|writes|replied|commented|thinks|lives|phoned|proposed|prefers|promised|resigned|paid|ordered|bought|fixed|broke|found|filed|raised|joined|left|forgot|will (?:review|look|check|send|join|take|handle|call|fix|write|ask)|prosi\w{0,3}|napisa\w{0,2}|zgłosi\w{0,2}|zglosi\w{0,2})\b",
         _full_name,
     ),
     Rule(
         "person who is spoken of",
-        (("ask", "told", "tell ", "contact", "call", "ping", "mail", "meet", "met ", "spoke", "talk", "by ", "behalf", "employee", "patient", "client", "customer", "attendee", "regards", "signed", "sincerely", "kontakt", "zgłosi", "copyright", "(c)", "pozdraw", "uczestni"),),
-        rf"(?<!\w)(?i:(?:ask|asked|told|tell|contact|call|called|ping|e-?mail|e-?mailed|meet|met|invited?)(?: to| with)?|(?:spoke|spoken|talk|talked|meeting|chat|call|interview)(?: to| with)|(?:assigned|reported|escalated|forwarded|sent) (?:to|by)|\w{{3,12}}ed by|written by|(?<=\()by|on behalf of|employee|patient|client|customer|attendees|(?:best |kind )?regards|signed|sincerely|kontakt|zgłosi(?:ł|ła)|copyright(?: \(c\)| ©)?(?: \d{{4}}(?:-\d{{4}})?)?|\(c\) \d{{4}}|pozdrawiam|uczestnicy)[,:]?\s"
+        (_WITH_PAIRS, ("ask", "told", "tell ", "contact", "call", "ping", "mail", "meet", "met ", "spoke", "talk", "by ", "behalf", "employee", "patient", "client", "customer", "attendee", "regards", "signed", "sincerely", "kontakt", "zgłosi", "copyright", "(c)", "pozdraw", "uczestni")),
+        rf"(?<!\w)(?i:(?:ask|asked|told|tell|contact|call|called|ping|e-?mail|e-?mailed|meet|met|invited?)(?: to| with)?|(?:spoke|spoken|talk|talked|meeting|chat|call|interview)(?: to| with)|(?:assigned|reported|escalated|forwarded|sent) (?:to|by)|(?:(?<=ed )|(?<=ten )|(?<=\())by|on behalf of|employee|patient|client|customer|attendees|(?:best |kind )?regards|signed|sincerely|kontakt|zgłosi(?:ł|ła)|copyright(?: \(c\)| ©)?(?: \d{{4}}(?:-\d{{4}})?)?|\(c\) \d{{4}}|pozdrawiam|uczestnicy)[,:]?\s"
         rf"(?P<person>[{_CAPITAL}][{_LETTER}]{{1,20}}+ [{_CAPITAL}][{_LETTER}]{{2,24}}+(?:-[{_CAPITAL}][{_LETTER}]{{1,24}}+)?)(?![\w(=/]|[.:]\w| [{_CAPITAL}])",
         _full_name,
     ),
     Rule(
         "street as a field",
-        (("street", "address", "ulica", "adres", "strasse", "straße"), (":", "=")),
+        (_WITH_DIGITS, ("street", "address", "ulica", "adres", "strasse", "straße"), (":", "=")),
         rf"(?i:\b(?:street(?:[_ ]?(?:address|name|line))?|(?:home|postal|billing|shipping)?[_ ]?address(?:[_ ]?line)?[_ ]?[12]?|ulica|adres|stra(?:ss|ß)e)[\"']\s{{0,3}}[:=]\s{{0,3}}[\"'])"
         rf"(?=[^\"'\n]{{0,80}}\d)(?=[^\"'\n]{{0,80}}[{_LETTER}]{{3}})(?=[^\"'\n]{{1,80}} )(?P<value>[{_CAPITAL}0-9][^\"'\n]{{4,120}}+)",
         lambda match, text: f"{text[match.start() : match.start('value')]}<address>",
     ),
     Rule(
         "postcode",
-        (("zip", "postcode", "plz", "postal code"),),
+        (_WITH_DIGITS, ("zip", "postcode", "plz", "postal code")),
         r"\b(?:zip(?: code)?|postal code|post ?code|plz)[\"']?\s{0,2}[:=]?\s{0,2}[\"']?(?P<value>\d{5}(?:-\d{4})?)(?![\w.-]|:\d| [a-z])",
         lambda match, text: f"{text[match.start() : match.start('value')]}<address>",
         folded=True,
     ),
     Rule(
         "address after its name",
-        (("adres", "address", "anschrift", "dirección", "indirizzo", "zamieszk", "mieszka", "lives at", "kod pocztowy", "postcode", "zip"),),
+        (_WITH_DIGITS, ("adres", "address", "anschrift", "dirección", "indirizzo", "zamieszk", "mieszka", "lives at", "kod pocztowy", "postcode", "zip")),
         rf"(?i:\b(?:(?:home|postal|billing|shipping|street)?[ _]?address|adres(?:se| zamieszkania)?|anschrift|dirección|indirizzo|zamieszkał[ay]?|mieszka|lives at|kod pocztowy|post(?:al )?code|zip(?: code)?)[\"']?(?:\s{{0,2}}[:=]|\s(?:w|na|przy))?\s{{1,2}}[\"']?)"
         rf"(?P<value>(?:[{_CAPITAL}][\w.'-]{{1,24}}+ ){{1,3}}\d{{1,4}}[a-zA-Z]?(?:/\d{{1,4}})?(?![\w.:])(?:, ?\d{{2}}-?\d{{3}} [{_CAPITAL}]\w{{1,24}}+)?|\d{{2}}-\d{{3}}(?: [{_CAPITAL}]\w{{1,24}}+)?(?![\w-])|\d{{1,5}}[A-Za-z]? (?:[{_CAPITAL}][\w.'-]{{1,24}}+ ?){{1,4}}(?:, [{_CAPITAL}][\w ]{{1,40}}+)?)",
         lambda match, text: f"{text[match.start() : match.start('value')]}<address>",
     ),
     Rule(
         "street",
-        (("ul.", "ulica", "ulicy", "al.", "aleja", "plac ", "pl.", "os.", "osiedle"),),
+        (_WITH_DIGITS, ("ul.", "ulica", "ulicy", "al.", "aleja", "plac ", "pl.", "os.", "osiedle")),
         rf"(?<!\w)(?i:ul\.|ulic[ay]|al\.|aleja|pl\.|plac|os\.|osiedle)\s{{0,2}}[{_CAPITAL}0-9][\w.-]{{1,30}}+(?: [\w.-]{{1,30}}+){{0,3}}? \d{{1,4}}[A-Za-z]?(?:\s?[/m.]{{1,2}}\s?\d{{1,4}})?(?:, ?\d{{2}}-\d{{3}} [{_CAPITAL}]\w{{1,30}})?",
         "<address>",
     ),
     Rule(
         "street, English",
-        (("street", " st", "road", " rd", "avenue", " ave", "lane", "drive", "boulevard", "blvd", "court", "square", "terrace", " way", "close", "pkwy", "parkway", "hwy", "highway"),),
+        (_WITH_DIGITS, ("street", " st", "road", " rd", "avenue", " ave", "lane", "drive", "boulevard", "blvd", "court", "square", "terrace", " way", "close", "pkwy", "parkway", "hwy", "highway")),
         rf"\d(?<![\w.-].)\d{{0,4}}[A-Za-z]?,? (?:[{_CAPITAL}][\w.'-]{{1,20}}+ ){{1,3}}?(?:Street|St|Road|Rd|Avenue|Ave|Lane|Ln|Drive|Dr|Boulevard|Blvd|Court|Ct|Square|Sq|Terrace|Way|Close|Pkwy|Parkway|Hwy|Highway)\b\.?",
         "<address>",
     ),
     Rule(
         "street, German",
-        (("straße", "strasse", "str.", "weg ", "platz ", "gasse ", "allee ", "damm "),),
+        (_WITH_DIGITS, ("straße", "strasse", "str.", "weg ", "platz ", "gasse ", "allee ", "damm ")),
         rf"(?<!\w)(?:[{_CAPITAL}][\w.-]{{1,24}}+ ){{0,2}}?(?:[{_CAPITAL}][{_LETTER}-]{{0,30}}?(?:straße|strasse|str\.|weg|platz|gasse|allee|damm)|(?<=[{_LETTER}] )(?:Straße|Strasse|Str\.|Allee|Damm)) \d{{1,4}}[a-z]?(?:, ?\d{{5}} [{_CAPITAL}]\w{{1,30}})?",
         "<address>",
     ),
     Rule(
         "street and postcode",
-        ((", ", "box ", "postfach"),),
-        rf"(?<![\w.-])(?:[{_CAPITAL}][{_LETTER}]{{2,24}}+ \d{{1,4}}[a-z]?, \d{{4}} [A-Z]{{2}} [{_CAPITAL}]\w{{1,24}}|(?:P\.? ?O\.? Box|Postfach|(?i:skrytka pocztowa)) \d{{1,6}})(?!\w)",
+        (_WITH_DIGITS, (", ", "box ", "postfach", "-")),
+        rf"(?<![\w.-])(?:\d{{1,5}} (?:[{_CAPITAL}]\w{{1,20}}+ ?){{1,4}}, (?:[{_CAPITAL}]\w{{1,20}}+ ?){{1,3}}, [A-Z]{{2}} \d{{5}}|\d\d-\d{{3}} [{_CAPITAL}][{_LETTER}]{{3,24}}|[{_CAPITAL}][{_LETTER}]{{2,24}}+ \d{{1,4}}[a-z]?, \d{{4}} [A-Z]{{2}} [{_CAPITAL}]\w{{1,24}}|(?:P\.? ?O\.? Box|Postfach|(?i:skrytka pocztowa)) \d{{1,6}})(?!\w)",
         "<address>",
     ),
     Rule(
         "street, French, Spanish, Italian",
-        (("rue ", "avenue ", "boulevard ", "calle ", "via "),),
+        (_WITH_DIGITS, ("rue ", "avenue ", "boulevard ", "calle ", "via ")),
         rf"(?<!\w)(?:\d{{1,4}}(?: bis| ter)?,? (?i:rue|avenue|boulevard|place) (?:(?:de|du|des|la|le|l'|d')\s?){{0,3}}[{_CAPITAL}][\w'-]{{1,30}}+(?: [{_CAPITAL}][\w'-]{{1,30}}+){{0,3}}"
         rf"|(?:Calle|Via|via(?= [^\n,\d]{{3,40}}\d{{1,4}}, \d{{5}} )|Avenida) (?:(?:de|del|la|el)\s){{0,2}}[{_CAPITAL}][\w'-]{{1,30}}+(?: [{_CAPITAL}][\w'-]{{1,30}}+){{0,3}},? \d{{1,4}})",
         "<address>",
@@ -1378,10 +1397,11 @@ def mask(text: str) -> str:
     if len(text) > LIMIT:
         return f"{mask(text[:LIMIT])}… ({len(text) - LIMIT:,} more characters)"
     folded = _fold(text)
+    marked = _marked(text, folded)
     for rule in RULES:
         for gate in rule.gates:
             for word in gate:
-                if word in folded:
+                if word in marked:
                     break
             else:
                 break
@@ -1389,6 +1409,7 @@ def mask(text: str) -> str:
             found = _applied(rule, text, folded)
             if found is not text:
                 text, folded = found, _fold(found)
+                marked = _marked(text, folded)
     return text
 
 
@@ -1457,6 +1478,15 @@ def _pattern(rule: Rule) -> re.Pattern[str]:
     if found is None:
         found = _COMPILED[rule.name] = re.compile(rule.pattern)
     return found
+
+
+_A_DIGIT: Final = re.compile(r"\d")
+_A_PAIR: Final = re.compile(rf"(?<!\w)[{_CAPITAL}][\w.'-]*+[ ,;\"']{{1,3}}(?:[a-z]{{2,3}} ){{0,2}}[{_CAPITAL}]")
+
+
+def _marked(text: str, folded: str) -> str:
+    """The text in lower case, and the signs of what its letters no longer show, or show slowly."""
+    return f"{folded}{_WITH_DIGITS[0] if _A_DIGIT.search(text) else ''}{_WITH_PAIRS[0] if _A_PAIR.search(text) else ''}"
 
 
 def _fold(text: str) -> str:
