@@ -75,11 +75,11 @@ _PREFIXES: Final = tuple(
     "tfp_ cio_ key- sk- pk- rk- sk_ pk_ rk_ eyJ EAA dG9rOg doppler_ vercel_ okta_ ion_ jina_ tvly- fc- nvapi- esh_ whs_ rnd_ sgp_ PRIVATE- "
     "apify_api_ A3T AROA AIDA ICA flb_ FLWSECK FLWPUBK asst- ddp_ keytab_ dsapi_ sl. secret-token: v1.0- lsv2_pt_ lsv2_sk_ pscale_tkn_ "
     "pscale_oauth_ pscale_pw_ scauth_ duffel_test_ duffel_live_ fio-u- p8e- CLOJARS_ EZAK EZTK xoxe. s-s4t2 GR1348941 glffct- glimt- sm_aat_ sm_pat_ "
-    "sm_sat_ AGE-PLUGIN- amzn.mws. access-production- access-sandbox- access-development- sk_prod_ rk_prod_ HRKU- shippo_live_ shippo_test_".split()
+    "sm_sat_ AGE-PLUGIN- squ_ sqp_ sqa_ fw_ y0_ syt_ amzn.mws. access-production- access-sandbox- access-development- sk_prod_ rk_prod_ HRKU- shippo_live_ shippo_test_".split()
 )
 """How keys of well-known services begin. What follows must look drawn at random: a digit and eight characters at least."""
 
-_ALSO_NAMES: Final = frozenset("sk- pk- rk- sk_ pk_ rk_ re_ fc- sl. ICA ion_ esh_ whs_ key- secret_".split())
+_ALSO_NAMES: Final = frozenset("sk- pk- rk- sk_ pk_ rk_ re_ fc- fw_ sl. ICA ion_ esh_ whs_ key- secret_".split())
 """Of these: also how names of one's own begin."""
 
 _IDS: Final = tuple(
@@ -196,12 +196,18 @@ def _is_drawn(part: str, *, about: bool) -> bool:
     part = part[:512]
     plain = _SEPARATORS.sub("", part)
     apart = len(part) - len(plain)
-    if len(plain) < _WORD_START or apart * 10 > len(part):
+    if len(plain) < _WORD_START or apart * 6 > len(part):
         return False
     digits = sum(map(_DIGITS.__contains__, plain))
+    if apart * 10 > len(part):  # as many names have; a base64url has them by chance
+        return 2 <= digits < len(plain) and plain.lower() != plain != plain.upper() and _is_disordered(plain, 0.3)
     if plain.lower() == plain or plain.upper() == plain:  # of one case: as many words of code are, and ids
         last = part[max(map(part.rfind, "-_.~")) + 1 :]
-        long = len(plain) >= 20 if about else len(plain) >= 28 and apart <= 1 and not _HEX.issuperset(last)
+        long = (
+            len(plain) >= (_WORD_START if plain.isupper() else 20)
+            if about
+            else len(plain) >= 28 and apart <= 1 and not _HEX.issuperset(last)
+        )
         return long and 2 <= digits < len(plain) and _is_disordered(plain, 0 if about else 0.05)
     if not digits:
         return len(plain) >= (20 if about else 28) and _is_disordered(plain, 0.1 if about else 0.2)
@@ -221,7 +227,8 @@ def _follows_prefix(part: str) -> bool:
     prefix = max((each for each in _PREFIXES if part.startswith(each)), key=len)
     rest = part[len(prefix) : len(prefix) + 256]
     if len(prefix) < 5 and prefix[-1:] not in "_-.":
-        return len(rest) >= 16 and (any(sign in _DIGITS for sign in rest)) and (prefix not in {"EAA", "A3T", "ICA"} or len(rest) >= 40)
+        drawn = any(sign in _DIGITS for sign in rest) or (rest.isalnum() and (rest.isupper() or _is_disordered(rest, 0.1)))
+        return len(rest) >= 16 and drawn and (prefix not in {"EAA", "A3T", "ICA"} or len(rest) >= 40)
     if len(rest) < 8:
         return False
     digits = sum(map(_DIGITS.__contains__, rest))
@@ -349,6 +356,8 @@ def _assigned(match: re.Match[str], text: str) -> str | None:
     strong = match["strong"] is not None
     if value.startswith(SECRET) or (not strong and name.rstrip("\"'\\ ").endswith(("tokens", "token_count", "tokens_used", "_id", "id"))):
         return None
+    if quote and text[match.start() - 1 : match.start()] == quote and quote not in match["sign"]:  # "password:" ends there
+        return None
     named = bool(quote) and len(value) >= 6 and value.isalnum() and name.rstrip("\"'\\ ").endswith(_KEYS) and value not in _PLACEHOLDERS
     if not named and not _is_told(
         value,
@@ -466,9 +475,22 @@ def _said(match: re.Match[str], text: str) -> str | None:
     tail = _tail(value)
     bare = value[: len(value) - len(tail)] if tail else value
     odd = any(sign in _DIGITS for sign in bare) or (
-        match["quote"] is not None and text[end : end + 1] == match["quote"] and "passw" in match[0] and bare.lower() not in _PLACEHOLDERS
+        match["quote"] is not None
+        and text[end : end + 1] == match["quote"]
+        and not match[0].lower().startswith(("token", "secret", "api", "key", "code", "pin"))
+        and bare.lower() not in _PLACEHOLDERS
     )
     return f"{text[match.start() : start]}{SECRET}{tail}" if odd and len(bare) >= 5 and not bare.startswith(_CODE) else None
+
+
+_COUNTED: Final = frozenset(
+    "windows python java ubuntu debian fedora centos alpine postgres sonnet opus haiku claude gemini codex copilot figure table chapter section "
+    "appendix issue ticket story epic step test tests case suite version release sprint phase part page line task base worker agent reviewer "
+    "review session user users admin player node port room level group team class column field item value error code http event events build "
+    "batch shard week year quarter float uint point vector matrix model layer block chunk file folder image option choice answer question "
+    "january february march april june july august september october november december area route gate track volume bundle".split()
+)
+"""Words in front of numbers that count, and are no passwords."""
 
 
 def _userinfo(match: re.Match[str], _text: str) -> str | None:
@@ -482,6 +504,11 @@ def _authorization(match: re.Match[str], text: str) -> str | None:
     if first.startswith(_CODE) or not (any(sign in _DIGITS for sign in first) or "=" in first or len(first) >= 16):
         return None
     return f"{text[match.start() : match.start('value')]}{SECRET}"
+
+
+def _link(match: re.Match[str], text: str) -> str | None:
+    value = match["value"]
+    return f"{text[match.start() : match.start('value')]}{SECRET}" if _is_uuid(value) or _is_drawn(value, about=True) else None
 
 
 def _cookies(match: re.Match[str], text: str) -> str | None:
@@ -621,6 +648,8 @@ def _is_phone(said: str, digits: str, groups: list[int], before: str) -> bool:
         return True
     if said[0] == "(" and 7 <= count <= 11 and len(groups) >= 3 and groups[0] <= 5:  # the area in brackets
         return True
+    if groups in ([4, 7], [4, 8]) and digits[:3] in {"015", "016", "017"}:  # as Germans write a mobile's
+        return True
     if digits[:2] == "00":
         return 10 <= count <= 16 and len(groups) > 2 and "-" not in said
     return digits[0] == "0" and 10 <= count <= 11 and len(groups) >= 3 and "/" not in said[5:] and groups[0] >= 3
@@ -759,7 +788,7 @@ def _seed(match: re.Match[str], text: str) -> str | None:
 _CAPITAL: Final = "A-ZÀ-ÖØ-ÞĄĆČĎĘĚŁŃŇÓŘŚŠŤŹŻŽА-ЯЁІЇЄẠ-Ỹ"
 _LETTER: Final = "a-zß-öø-ÿąćăčďđęěłńňóřśšťźżžơưа-яёіїєạ-ỹ"
 _LOCAL: Final = r"\w.%+-"
-_APART: Final = r"[\s\"'`()\[\],:={>@|→]"
+_APART: Final = r"[\s\"'`()\[\],:={>@|→?]"
 _MADE_UP: Final = r"(?P<value>(?=[^\s\"'`(),:;={}<>\[\]/\\.\d]{0,60}\d)[^\s\"'`(),:;={}<>\[\]/\\.]{6,64}+)(?![\w=(./\[])"
 """A word as people make up passwords: with a digit, and without what code and paths are made of."""
 _MADE_UP_BEFORE_AT: Final = r"(?P<value>[^\s\"'`(),:;={}<>\[\]/\\.@]{6,64}+)"
@@ -795,11 +824,16 @@ RULES: Final = (
     ),
     Rule(
         "webhook",
-        (("hooks.slack.com/", "/webhook", "webhookb2/", "hooks.zapier.com/", "webhook.site/", "/hook", "/invite/", "/reset", "/password-reset/", "/verify", "/magic", "/unsubscribe/", "/activate/"),),
-        r"(?i)((?:hooks\.slack\.com/(?:services|workflows|triggers)|/api/webhooks|webhookb2|hooks\.zapier\.com/hooks/catch|webhook\.site"
-        r"|(?<=\w)/(?:webhooks?|hooks?|invite|reset(?:-password)?|password-reset|verify(?:-email)?|magic(?:-link)?|unsubscribe|activate)(?=/(?:[0-9a-f]{8}-[0-9a-f]{4}-|[\w-]{20})))/)[^\s\"'<>]{8,}+",
+        (("hooks.slack.com/", "/webhooks/", "webhookb2/", "hooks.zapier.com/", "webhook.site/"),),
+        r"(?i)((?:hooks\.slack\.com/(?:services|workflows|triggers)|/api/webhooks|webhookb2|hooks\.zapier\.com/hooks/catch|webhook\.site)/)[^\s\"'<>]{8,}+",
         lambda match, _: f"{match[1]}{SECRET}",
         named=True,
+    ),
+    Rule(
+        "link that opens something",
+        (("://",), ("/hook", "/webhook", "/invite/", "/reset", "/password-reset/", "/verify", "/magic", "/unsubscribe/", "/activate/")),
+        r"/(?i:webhooks?|hooks?|invite|reset(?:-password)?|password-reset|verify(?:-email)?|magic(?:-link)?|unsubscribe|activate)/(?P<value>[\w-]{16,512}+)",
+        _link,
     ),
     Rule(
         "password's hash",
@@ -858,15 +892,15 @@ RULES: Final = (
     Rule(
         "parameter of a URL",
         (("?", "&"), ("=",)),
-        r"[?&](?:x-amz-)?(?:sig|signature|credential|security-token|key|code|auth|st|pass|pw|pwd|session|sid|token|ticket)="
+        r"(?:[?&](?:x-amz-)?(?:sig|signature|credential|security-token|key|code|auth|st|pass|pw|pwd|session|sid|token|ticket)|[?&](?:u|user|login|username)=[^\s&#\"'<>]{1,64}+&p)="
         r"(?P<value>[^\s&#\"'<>]{6,}+)",
         _in_query,
         folded=True,
     ),
     Rule(
         "option",
-        (("--",), ("pass", "pwd", "secret", "token", "key", "credential")),
-        r"(?<![\w-])--[a-z-]{0,24}(?:password|passwd|passphrase|pass|pwd|secret|token|key|credentials?)(?:\s{1,3}|=)(?P<quote>[\"'])?"
+        (("--",), ("pass", "pwd", "-pw", "secret", "token", "key", "credential")),
+        r"(?<![\w-])--[a-z-]{0,24}(?:password|passwd|passphrase|passcode|pass|pwd|pw|secret(?:-string|-value)?|token|key|credentials?)(?:\s{1,3}|=)(?P<quote>[\"'])?"
         rf"(?P<value>(?(quote)[^\"'\n]{{4,256}}+|{_VALUE}))",
         _flag,
         folded=True,
@@ -899,7 +933,7 @@ RULES: Final = (
         "password near its name",
         (_WITH_DIGITS, ("pass", "pw", "psk", "kennwort", "wachtwoord", "contrase", "haslo", "hasla", "haslem", "hasło", "hasła", "hasłem", "senha", "parola")),
         r"(?:password|passwd|passphrase|passwor[dt]|kennwort|wachtwoord|contraseña|contrasena|mot de passe|has[lł](?:o|a|em)|(?:store|key|_)pass(?![a-z])|(?<![a-z])pass(?=\s{0,2}[\"':=]| (?:is|was) )|senha|parola|(?<![a-z])p(?:w|sk)(?![a-z]))\w{0,12}+"
-        rf"(?:{_APART}{{1,6}}+[a-zà-ž]{{1,10}}+(?={_APART})|[\"'\])]{{1,4}}+\.[a-z_]{{1,16}}+(?=\()){{0,3}}+(?:{_APART}|->){{1,6}}+{_MADE_UP}",
+        rf"(?:{_APART}{{1,6}}+[a-zà-ž]{{1,10}}+(?={_APART})|[\"'\])]{{1,4}}+\.[a-z_]{{1,16}}+(?=\()){{0,3}}+(?:{_APART}|->|- ){{1,6}}+{_MADE_UP}",
         _near,
         folded=True,
     ),
@@ -919,8 +953,8 @@ RULES: Final = (
     ),
     Rule(
         "user and password",
-        (_WITH_DIGITS, ("creds", "credential", "log in", "login", "sign in", "account", "zugangsdaten", "dane ", "konto", "identifiants", "auth ", "wifi", "wi-fi"), ("/", ":", "|")),
-        rf"\b(?:creds?|credentials(?: for [^\n:]{{1,24}}+)?|log ?in(?: with| as)?|sign in(?: with| as)?|account|(?:basic )?auth|wi-?fi|zugangsdaten|dane (?:logowania|dost\w{1,8})|konto|identifiants):? [^\s/:|]{{1,64}}+ ?[/:|] ?{_MADE_UP}",
+        (_WITH_DIGITS, ("creds", "credential", "log in", "login", "sign in", "account", "zugangsdaten", "dane ", "konto", "identifiants", "auth ", "wifi", "wi-fi"), ("/", ":", "|", "creds ")),
+        rf"(?:\bcreds? [^\s/:|]{{1,64}}+ |\b(?:creds?|credentials(?: for [^\n:]{{1,24}}+)?|log ?in(?: with| as)?|sign in(?: with| as)?|account|(?:basic )?auth|wi-?fi|zugangsdaten|dane (?:logowania|dost\w{1,8})|konto|identifiants):? [^\s/:|]{{1,64}}+ ?[/:|] ?){_MADE_UP}",
         _near,
         folded=True,
     ),
@@ -956,7 +990,7 @@ RULES: Final = (
     ),
     Rule(
         "word of a command",
-        (("identified ", "requirepass", "masterauth", "bindpw", "rootpw", "<<<", "chpasswd", "sudo -", "-stdin", "htpasswd ", "/user:", "-u ", "lftp ", "kinit", "/p:", "obscure ", "secret ", "openssl enc", "snmp", "community ", "add_user ", "change_password ", "identify ", "superuser(", "sqlplus ", "ssh-keygen ", "echo ", "login "),),
+        (("identified ", "requirepass", "masterauth", "bindpw", "rootpw", "<<<", " --value ", " --data ", "chpasswd", "sudo -", "-stdin", "htpasswd ", "/user:", "-u ", "lftp ", "kinit", "/p:", "obscure ", "secret ", "openssl enc", "snmp", "community ", "add_user ", "change_password ", "identify ", "superuser(", "sqlplus ", "ssh-keygen ", "echo ", "login "),),
         r"(?<![\w-])(?=[a-z-])(?:"
         r"\bidentified (?:with \S{1,40} )?by (?:password )?[\"']([^\"'\n]{4,256}+)|\blogin \S{1,64}+\s{1,8}(?:account \S{1,64}+\s{1,8})?password ([^\s\"']{4,256}+)"
         r"|\b(?:requirepass|masterauth|bindpw|rootpw)\s{1,3}[\"']?([^\s\"']{4,256}+)"
@@ -969,6 +1003,7 @@ RULES: Final = (
         r"|\b(?:printf|echo(?: -n)?) [\"']([^\s\"'|<>$]{4,128}+)[\"']\s{0,3}\|\s{0,3}\w{2,12} secret\b|\bsecret [057] (\S{4,128}+)|\br[ow]community (\S{4,128}+)"
         r"|\brabbitmqctl (?:add_user|change_password) \S{1,64}+ (\S{4,128}+)|\bnickserv identify (\S{4,128}+)|\w{0,32}superuser\((?:[\"'][^\"'\n]{1,64}+[\"'], ?){1,2}[\"']([^\"'\n]{4,128}+)"
         r"|\bssh-keygen\b[^\n|;&]{0,60}? -[np] ?[\"']([^\"'\n]{4,128}+)|\bnet use [^\n]{0,60}? ([^\s/\\:]{4,128}) /user:"
+        r"|--(?:name|key) [\"']?[\w./-]{0,64}?(?:pass|secret|token|key|pwd)[\w./-]{0,32}[\"']? --(?:value|data) [\"']?([^\s\"']{4,256}+)"
         r"|--password-stdin\s{0,3}<<<\s{0,3}[\"']?([^\s\"']{4,256}+)|\bsqlplus\s{1,3}(?:-\w{1,4}\s){0,3}[\"']?[\w.$#]{1,64}/([^\s@\"'/]{4,128}+)"
         r"|\blftp\b[^\n|;&]{0,40}?-u ?[\"']?[^\s,]{1,64},([^\s\"']{4,128}+)"
         r")",
@@ -1015,8 +1050,8 @@ RULES: Final = (
     ),
     Rule(
         "user and password of a command",
-        ((" -u",), (" -p", " -w", " --pw")),
-        rf"\s-u[ =]?[^\s-][^\s]{{0,63}} (?:-p|-w|--pw)[ =]?[\"']?{_MADE_UP}",
+        (("-u",), ("-p", "-w", "--pw")),
+        rf"[\s\"']-u[\"']?[ =,]{{0,2}}[\"']?[^\s\"'-][^\s\"']{{0,63}}[\"']?,? [\"']?(?:-p|-w|--pw)[\"']?[ =,]{{0,2}}[\"']?{_MADE_UP}",
         _near,
         folded=True,
     ),
@@ -1044,7 +1079,7 @@ RULES: Final = (
     Rule(
         "code that opens something",
         (_WITH_DIGITS, ("code", "kod", "otp", "pin", "tan ")),
-        r"\b(?:(?:verification|security|access|confirmation|one-?time|login|sms|auth\w{0,12}|door|gate|entry|2fa|mfa|otp|recovery|unlock|guard|activation)[ _-]code|pin code|kod (?:pin|dost\w{1,4}|sms|weryf\w{1,8}|do \S{2,16})|passcode|otp|totp|tan|pin(?= (?:is|to|jest|ist) )|pin (?:do|for|to|of|für) \S{2,16}(?: \S{2,16})?)"
+        r"\b(?:(?:verification|security|access|confirmation|one-?time|login|sms|auth\w{0,12}|door|gate|entry|2fa|mfa|otp|recovery|unlock|guard|activation)[ _-]code|pin code|(?:zugangs|zugriffs|sicherheits|bestätigungs)code|kod (?:pin|dost\w{1,4}|sms|weryf\w{1,8}|do \S{2,16})|passcode|otp|totp|tan|pin(?= (?:is|to|jest|ist) )|pin (?:do|for|to|of|für) \S{2,16}(?: \S{2,16})?)"
         r"[\"']?(?:\s{0,2}[:=]|\s(?:is|to|jest|ist|lautet))?\s{0,2}[\"']?(?P<value>(?=[a-z-]{0,8}\d)(?:\d{4,8}#?|[a-z0-9]{5,8}|\d{2,4}(?:-\d{2,4}){1,3})(?![\w.(-]))",
         _digits,
         folded=True,
@@ -1080,6 +1115,13 @@ RULES: Final = (
     Rule("key with a region", (("-us", "-eu"),), r"(?<!\w)[0-9a-f]{32}-(?:us|eu)\d{1,2}\b", SECRET),
     Rule("long word", (), rf"(?<![A-Za-z0-9_+/=.~-])[A-Za-z0-9_+/=.~-]{{{_WORD_START},}}+", _word),
     Rule(
+        "password as people make them up",
+        (_WITH_DIGITS,),
+        r"(?<![\w./@-])(?P<stem>[A-Z][a-z]{3,24}+)(?:[-_!@#$%&*]?\d{2,6}[a-z]{0,3}[!#$%&*?]{0,2}|(?:\d[a-z]{1,12}){1,4}\d{1,6}[!#$%&*?]{0,2})(?![\w/(=:-]|\.\w)"
+        r"|(?<![\w./@-])[A-Z][a-z]{0,2}(?:\d[a-z]{1,12}){2,4}\d{1,6}[!#$%&*?]{0,2}(?![\w/(=:-]|\.\w)",
+        lambda match, _: None if match["stem"] and match["stem"].lower() in _COUNTED else SECRET,
+    ),
+    Rule(
         "e-mail address",
         (("@",),),
         rf"(?<![{_LOCAL}])([{_LOCAL}]++)@(?:[\w-]++\.)++[^\W\d_]{{2,}}",
@@ -1114,7 +1156,7 @@ RULES: Final = (
     Rule(
         "home directory",
         (("/home", "/users", "\\users", "\\home", "documents and settings", "/media/"),),
-        r"(?=[/\\])(?:(?<![\w.])(?:/(?:var|export|usr|data|nfs|net|srv|storage|mnt/\w{1,16}|\w))?/home|/Users|(?<=[A-Za-z]:)/users|(?<![\w.])/(?:nfs|scratch|net|work|gpfs|lustre|srv|storage|exports?|vol\d{0,2})/users|(?<![\w.])/run/media|(?<![\w.])/media(?=/[a-z][\w.-]{1,31}/[A-Z0-9]{2,16}\b)|(?<=[A-Za-z]:)\\{1,4}(?:[Uu]sers|USERS)|(?<=[\\/])\\[Uu]sers|(?<=\w)\\{1,4}users|(?<=[A-Za-z]:)\\{1,4}Documents and Settings|(?<=\w)\\{1,2}home(?=\\))[/\\]{1,4}"
+        r"(?=[/\\])(?:(?<![\w.])(?:/(?:var|export|usr|data|nfs|net|srv|storage|mnt/\w{1,16}|\w))?/home|/Users|(?<=[A-Za-z]:)/users|(?<![\w.])/(?:nfs|scratch|net|work|gpfs|lustre|srv|storage|exports?|vol\d{0,2})/users|(?<![\w.])/run/media|(?<![\w.])/media(?=/[a-z][\w.-]{1,31}/[A-Z0-9]{2,16}\b)|(?<=[A-Za-z]:)\\{1,4}(?:[Uu]sers|USERS)|(?<=[\\/])\\Users|(?<![\w\\])\\{2,4}\w[\w.-]{0,63}\\{1,2}users|(?<=[A-Za-z]:)\\{1,4}Documents and Settings|(?<=\w)\\{1,2}home(?=\\))[/\\]{1,4}"
         r"(?P<user>[^/\\\s\"'`:,;)<>\]}*|$]{1,64}+(?:(?: [^/\\\s\"'`:,;)<>\]}|]{1,40}+){1,2}(?=[/\\]))?)",
         _home,
         named=True,
@@ -1481,7 +1523,7 @@ def _pattern(rule: Rule) -> re.Pattern[str]:
 
 
 _A_DIGIT: Final = re.compile(r"\d")
-_A_PAIR: Final = re.compile(rf"(?<!\w)[{_CAPITAL}][\w.'-]*+[ ,;\"']{{1,3}}(?:[a-z]{{2,3}} ){{0,2}}[{_CAPITAL}]")
+_A_PAIR: Final = re.compile(rf"(?<!\w)[{_CAPITAL}][\w.'-]{{0,52}}+[ ,;\"']{{1,3}}(?:[a-z]{{2,3}} ){{0,2}}[{_CAPITAL}]")
 
 
 def _marked(text: str, folded: str) -> str:

@@ -102,7 +102,9 @@ def _marks(masked: str) -> list[str]:
     return [part.partition(">")[0] for part in masked.split("<")[1:] if part.partition(">")[0] in _KINDS]
 
 
-_KINDS = frozenset(("secret", "email", "user", "phone", "ip", "mac", "name", "address", "iban", "card", "id-number"))
+_KINDS = frozenset(
+    ("secret", "email", "user", "phone", "ip", "mac", "name", "address", "iban", "card", "id-number", "birth-date", "place", "plate")
+)
 
 
 def main() -> None:

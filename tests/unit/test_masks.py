@@ -70,6 +70,8 @@ SHAPES = {
     "blocks of yaml": "password: |\n ",
     "users spoken to": "@a can ",
     "shares": "net use a /user:",
+    "capitals and dashes": "AAAAA-1AAAA-",
+    "links": "https://x/invite/a",
 }
 
 
@@ -81,6 +83,26 @@ def test_credentials_and_personal_data_of_all_kinds_go() -> None:
 
 def test_what_only_looks_like_it_stays() -> None:
     assert [(kind, masks.mask(text)) for kind, text in benign(seed=9, each=4) if masks.mask(text) != text] == []
+
+
+WRAPPINGS = (
+    "{}", "x={}", 'x="{}"', "x: '{}'", "({})", "`{}`", "<{}>", "{}.", "{},", '"{}",', "a,{},b", "a|{}|b", "{}@x",
+    "https://x.example/{}", "?x={}&y=1",
+    '\\"{}\\"', "{}\\n", "--x {}", "- {}", "{}; ls", "is {}: it", "…{}…",
+)  # fmt: skip
+UNMISTAKABLE = (
+    "aws access key", "github classic", "github app", "gitlab", "slack user", "stripe secret", "npm", "pypi", "openai project", "anthropic",
+    "hugging face", "groq", "sendgrid", "vault", "terraform", "databricks", "age", "jwt", "airtable", "1password", "token of small letters",
+    "32 random, in prose", "base64 key, in prose",
+)  # fmt: skip
+
+
+def test_keys_go_whatever_stands_around_them() -> None:
+    keys = [each.leak for each in PLANTED if each.kind in UNMISTAKABLE]
+    texts = [(key, wrapping.format(key)) for key in keys for wrapping in WRAPPINGS]
+    left = [text for key, text in texts if key[-14:].rstrip("=") in masks.mask(text)]
+    assert len(keys) == 4 * len(UNMISTAKABLE)
+    assert len(left) <= 0.01 * len(texts), left
 
 
 def test_what_is_masked_is_masked() -> None:
@@ -153,6 +175,9 @@ def test_rules_are_found_without_the_package_and_without_typing() -> None:
         "3f2a" * 10,
         "sk-learn-experiments-2",
         "/srv/logs/session.jsonl",
+        "C:\\repo\\src\\users\\index.ts",
+        "src/hooks/useSomethingVeryLongNameOfHook2.ts",
+        "src/users/jobs.py",
     ],
 )
 def test_ids_and_names_stay(name: str) -> None:
@@ -168,6 +193,8 @@ def test_ids_and_names_stay(name: str) -> None:
             "/home/[zborowska]/.claude/projects/-home-[zborowska]-shop/a.jsonl",
         ),
         ("C:\\Users\\Zofia B\\a", "C:\\Users\\[Zofia B]\\a"),
+        ("/scratch/users/zborowska/a", "/scratch/users/[zborowska]/a"),
+        ("C--Users-zborowska-shop", "C--Users-[zborowska]-shop"),
         ("ada@example.org", "[ada@example.org]"),
         ("ghp_" + "a1B2" * 9, "[ghp_" + "a1B2" * 9 + "]"),
     ],
