@@ -540,10 +540,15 @@ _SERVICES: Final = frozenset(
     "runner user users node ubuntu vscode codespace shared public app root you username me name yourname your-username your_username "
     "someuser someone default guest docker staff wheel sudo adm daemon nobody nogroup postgres redis mysql www-data nginx git bin sys "
     "circleci vagrant ec2-user linuxbrew foo example jovyan claude agent code project all "
-    "default defaultuser0 user-name x y admin administrator assistant system human app web api dev test tests ci bot deploy service string none null "
-    "copilot codex gemini cursor devin dependabot renovate true false my the new old build win windows linux name".split()
+    "default defaultuser0 user-name x y".split()
 )
 """Names of home directories that are no person's."""
+
+_ROLES: Final = frozenset(
+    "admin administrator assistant system human app web api dev test tests ci bot deploy service string none null copilot codex gemini cursor "
+    "devin dependabot renovate true false my the new old build win windows linux name".split()
+)
+"""Words that stand where an account is named, and name no person; a home directory of that name goes all the same."""
 
 
 def is_pseudonym(name: str) -> bool:
@@ -564,9 +569,15 @@ def _home(match: re.Match[str], text: str) -> str | None:
     )
 
 
+def _named_user(match: re.Match[str], text: str) -> str | None:
+    """An account in a field, a command or a machine's name."""
+    return None if match["user"].lower() in _ROLES else _home(match, text)
+
+
 def _mentioned(match: re.Match[str], text: str) -> str | None:
     start, end = match.span("user" if match["user"] else "spoken")
-    return None if text[start:end].lower() in _SERVICES else f"{text[match.start() : start]}{USER}"
+    said = text[start:end].lower()
+    return None if said in _SERVICES or said in _ROLES else f"{text[match.start() : start]}{USER}"
 
 
 def _owner(match: re.Match[str], text: str) -> str | None:
@@ -1190,7 +1201,7 @@ RULES: Final = (
         (("user", "login", "su - ", "todo(", "fixme(", "xxx(", "hack(", "psql ", "pull request #"),),
         r"(?:(?<![A-Za-z])(?:user[_-]?name|userName|login(?:_?name)?|nick(?:name)?|account_?name)[\"']?\s{0,3}[:=]\s{0,3}[\"']|\bsu -l? ?|\bsudo -\w{0,4}u |\b(?:user(?:add|mod|del)|adduser) (?:-\S{1,16} ){0,3}|\b(?:TODO|FIXME|XXX|HACK)\(@?|\bpsql\b[^\n|;&]{0,60}?-U ?|(?<![\w-])--user(?:name)?[ =]|\bpull request #\d{1,6} from (?=[\w-]{2,38}/))"
         r"(?P<user>[A-Za-z_][\w.-]{1,31}+)(?![\w(:$@=])",
-        _home,
+        _named_user,
     ),
     Rule(
         "user of a domain",
@@ -1202,7 +1213,7 @@ RULES: Final = (
         "process of a user",
         (("  ", " pts/", " tty", "console"), (".", ":")),
         r"(?m)^(?P<user>[a-z_][\w.-]{1,31}+)(?=\s{1,12}(?:\d{1,8}\s{1,6}\d{1,3}\.\d\s{1,6}\d{1,3}\.\d\s|(?:pts/\d|tty\d|console\s{1,6}\w)))",
-        _home,
+        _named_user,
     ),
     Rule(
         "person in a messenger",
@@ -1214,13 +1225,13 @@ RULES: Final = (
         "page of a person",
         (("linkedin.com/in/", "github.com/", "gitlab.com/", "twitter.com/", "//x.com/", "instagram.com/", "facebook.com/", "t.me/", "keybase.io/"),),
         r"(?:linkedin\.com/in|(?<=//)(?:www\.)?(?:github|gitlab|twitter|x|instagram|facebook)\.com|t\.me|keybase\.io)/@?(?!(?:features|orgs|about|login|settings|explore|search|share|intent|sponsors|marketplace|apps)\b)(?P<user>[A-Za-z0-9][\w.-]{2,38}+)/?(?![\w/-])",
-        _home,
+        _named_user,
     ),
     Rule(
         "machine that is named after its owner",
         (("macbook", "-mbp", "-imac", "-laptop", "-thinkpad", "-iphone", "-ipad", "-desktop", "-pc"),),
         r"(?<![\w.@/-])(?P<user>[A-Za-z]{3,20}+)(?=[-_](?:macbook|mbp|imac|laptop|thinkpad|iphone|ipad|desktop|pc)(?:[-_.]\w{1,12}){0,3}(?![\w/]))",
-        _home,
+        _named_user,
         folded=True,
     ),
     Rule(

@@ -194,6 +194,7 @@ def test_ids_and_names_stay(name: str) -> None:
         ),
         ("C:\\Users\\Zofia B\\a", "C:\\Users\\[Zofia B]\\a"),
         ("/scratch/users/zborowska/a", "/scratch/users/[zborowska]/a"),
+        ("/home/deploy/a", "/home/[deploy]/a"),
         ("C--Users-zborowska-shop", "C--Users-[zborowska]-shop"),
         ("ada@example.org", "[ada@example.org]"),
         ("ghp_" + "a1B2" * 9, "[ghp_" + "a1B2" * 9 + "]"),
