@@ -103,6 +103,8 @@ class Collector:
         self._stats = stats
         self._seen: set[int] = set()
         self._anchors: dict[tuple[str | None, str | None, str], str] = {}
+        self._counted_session: str | None = None
+        self._named: tuple[Any, str | None] = (None, None)
 
     def add(self, record: Record, source: str) -> None:
         """Take one record of `source`.
@@ -140,18 +142,25 @@ class Collector:
         stats, seen = self._stats, self._seen
         stats.lines += 1
         uuid = record.get("uuid")
-        key = hash(uuid) if type(uuid) is str else _identity(record)
-        if key in seen:
+        known = len(seen)
+        seen.add(hash(uuid) if type(uuid) is str else _identity(record))
+        if len(seen) == known:
             return
-        seen.add(key)
         stats.records += 1
         if kind in _KNOWN:
             stats.types[kind] += 1
         else:
             stats.strange[kind if isinstance(kind, str) else "(no type)"] += 1
         session = record.get("sessionId")
-        if session and type(session) is str:
+        if session != self._counted_session and session and type(session) is str:
             stats.sessions.add(session)
+            self._counted_session = session
+
+    def _session_named(self, given: Any) -> str | None:
+        """Return a session's id as one object for all its records, None for no text; most records are of the session of the one before."""
+        if given != self._named[0]:
+            self._named = (given, _shared(given))
+        return self._named[1]
 
     def _session(self, record: Record) -> Session:
         return self.state.sessions.setdefault(record.get("sessionId") or "", Session())
@@ -166,17 +175,17 @@ class Collector:
 
     def _message_record(self, record: Record, source: str) -> None:
         at = instant_of(record.get("timestamp"))
-        session = _shared(record.get("sessionId"))
+        session = self._session_named(record.get("sessionId"))
         cwd = record.get("cwd")
-        caller = _caller_of(record)
         if session and cwd and type(cwd) is str:
             known = self.state.sessions.get(session) or self._session(record)
-            if known.cwd is None or (at, cwd) < (known.cwd_at, known.cwd):
+            if known.cwd is None or at < known.cwd_at or (at == known.cwd_at and cwd < known.cwd):
                 known.cwd, known.cwd_at = cwd, at
         message = record.get("message")
-        if not isinstance(message, dict):
+        if type(message) is not dict:
             reason = f"{record['type']} record without a message"
             raise UnreadableRecordError(reason)
+        caller = Caller(None, text_of(record.get("agentId")), side=True) if record.get("isSidechain") else MAIN
         content = message.get("content")
         if type(content) is str and content.startswith("<") and caller is MAIN:
             self._notice(record, content, original=False)
@@ -185,29 +194,32 @@ class Collector:
     def _progress(self, record: Record, data: Record, source: str) -> None:
         inner = record_of(data.get("message"))
         message = inner.get("message")
-        if not isinstance(message, dict):
+        if type(message) is not dict:
             reason = "agent_progress record without a message"
             raise UnreadableRecordError(reason)
         at = instant_of(inner.get("timestamp") or record.get("timestamp"))
         agent_id = text_of(data.get("agentId"))
-        parent = self._id(record.get("parentToolUseID"), text_of(record.get("sessionId")), None, at)
+        session = self._session_named(record.get("sessionId"))
+        parent = self._id(record.get("parentToolUseID"), session, None, at)
         if parent:
-            run = self.state.runs.setdefault(parent, Run())
+            run = self.state.runs.get(parent) or self.state.runs.setdefault(parent, Run())
             run.agent_id = run.agent_id or agent_id
-        inner = {**inner, "sessionId": record.get("sessionId")}
-        self._message(inner, message, _shared(inner["sessionId"]), Caller(parent, agent_id, side=True), at, source)
+        self._message(inner, message, session, Caller(parent, agent_id, side=True), at, source)
 
     def _message(self, record: Record, message: Record, session: str | None, caller: Caller, at: int, source: str) -> None:
         if record.get("type") == "assistant":
             self._answer(record, message, session, caller, at, source)
-        blocks = blocks_of(message)
+        content = message.get("content")
+        blocks = content if type(content) is list else ()
         results = []
         for block in blocks:
+            if type(block) is not dict:
+                continue
             kind = block.get("type")
-            if kind == "tool_use":
-                self._call(session, block, caller, at, source)
-            elif kind == "tool_result":
+            if kind == "tool_result":
                 results.append(block)
+            elif kind == "tool_use":
+                self._call(session, block, caller, at, source)
         for block in results:
             call_id = self._id(block.get("tool_use_id"), session, caller.agent_id, at)
             if call_id is not None:
@@ -216,12 +228,12 @@ class Collector:
                     call.ended_at, call.ended_in = at, session
                 self._result(call_id, call, block, record.get("toolUseResult") if len(results) == 1 else None, at)
         if caller.agent_id:
-            self._side_thread(record, message, blocks, caller, at, source)
+            self._side_thread(record, message, blocks, session, caller, at, source)
 
     def _answer(self, record: Record, message: Record, session: str | None, caller: Caller, at: int, source: str) -> None:
         usage = message.get("usage")
         message_id = self._id(message.get("id"), session, caller.agent_id, at)
-        if message_id is None or not isinstance(usage, dict):
+        if message_id is None or type(usage) is not dict:
             return
         known = self.state.messages.get(message_id)
         tokens = _usage_of(usage)
@@ -241,21 +253,25 @@ class Collector:
         failed = record.get("isApiErrorMessage") is True
         known.error_type = (text_of(record.get("error")) or "api_error") if failed else None
 
-    def _side_thread(self, record: Record, message: Record, blocks: list[Record], caller: Caller, at: int, source: str) -> None:
-        key = (text_of(record.get("sessionId")), caller.agent_id or "")
+    def _side_thread(  # noqa: PLR0913, PLR0917 (what its caller knows of the message)
+        self, record: Record, message: Record, blocks: Sequence[Any], session: str | None, caller: Caller, at: int, source: str
+    ) -> None:
+        key = (session, caller.agent_id or "")
         thread = self.state.side_threads.get(key)
         if thread is None:
             thread = self.state.side_threads[key] = SideThread(source, at, at)
         thread.own_file = thread.own_file or caller.run is None
         thread.run = thread.run or caller.run
-        thread.first_at = min(thread.first_at, at)
+        if at < thread.first_at:
+            thread.first_at = at
         if at < thread.last_at:
             return
         thread.last_at = at
         thread.text = None
         if record.get("type") == "assistant":
             thread.model = text_of(message.get("model")) or thread.model
-            works_on = any(block.get("type") == "tool_use" for block in blocks) or record.get("isApiErrorMessage") is True
+            works_on = any(type(block) is dict and block.get("type") == "tool_use" for block in blocks)
+            works_on = works_on or record.get("isApiErrorMessage") is True
             thread.text = None if works_on else joined_text(blocks) or None
 
     # Ids --------------------------------------------------------------------------------------------------------------------
