@@ -17,6 +17,7 @@ from detektor_pipelines.files import content_of
 from detektor_pipelines.ingest.masking import excerpt
 from detektor_pipelines.ingest.readers.claude_code.collect import Collector, is_own
 from detektor_pipelines.ingest.readers.claude_code.emit import Emitter
+from detektor_pipelines.ingest.readers.claude_code.usual import usual_of
 from detektor_pipelines.ingest.readers.interface import SourceFile
 from detektor_pipelines.ingest.readers.names import AgentNames
 from detektor_pipelines.ingest.readers.projects import project_name, project_of_directory, project_of_remote, remote_of_directory
@@ -85,6 +86,9 @@ def _groups(files: Sequence[SourceFile]) -> list[list[SourceFile]]:
 
 def _collect(file: SourceFile, collector: Collector, stats: ReadStats) -> Iterator[Rejection]:
     for number, line in file.open():
+        usual = usual_of(line)
+        if usual is not None and collector.add_usual(usual, file.source):
+            continue
         for record in records_of(line):
             reason = record if isinstance(record, str) else _take(record, file, collector, stats)
             if reason is not None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from operator import itemgetter
 from sys import intern
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from msgspec.structs import asdict
 
 from detektor_pipelines.ingest.readers.claude_code.edits import EDIT_TOOLS, edit_of
 from detektor_pipelines.ingest.readers.claude_code.notifications import Notification, read_notification
 from detektor_pipelines.ingest.readers.claude_code.state import MAIN, Call, Caller, Message, Notice, Run, Session, SideThread, State, Usage
+from detektor_pipelines.ingest.readers.claude_code.usual import NO_ARGUMENTS, Result, parts_of
 from detektor_pipelines.ingest.readers.derived import worth_a_look
 from detektor_pipelines.ingest.readers.failures import INTERRUPTED, error_type
 from detektor_pipelines.ingest.readers.identity import DRAWN, anchored, is_counted
@@ -16,7 +18,6 @@ from detektor_pipelines.ingest.readers.purpose import READ_OF_PROMPT
 from detektor_pipelines.ingest.readers.shapes import (
     Record,
     UnreadableRecordError,
-    blocks_of,
     count_of,
     fuller,
     instant_of,
@@ -26,6 +27,9 @@ from detektor_pipelines.ingest.readers.shapes import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from detektor_pipelines.ingest.readers.claude_code.usual import Block, Progress, Said, Usual
     from detektor_pipelines.ingest.readers.statistics import ReadStats
 
 SUBAGENT_TOOLS: Final = frozenset({"Task", "Agent"})
@@ -66,7 +70,6 @@ _READ: Final = frozenset({"assistant", "user", "progress", "queue-operation", "p
 _MESSAGES: Final = frozenset({"assistant", "user"})
 _TOKENS: Final = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 """Of a message's usage, in the order of `Usage`."""
-_tokens_of: Final = itemgetter(*_TOKENS)
 _TELLING: Final = frozenset(
     {
         *("interrupted", "backgroundTaskId", "gitOperation", "durationMs", "totalDurationMs", "durationSeconds"),
@@ -74,6 +77,7 @@ _TELLING: Final = frozenset(
     }
 )
 """Keys of a tool's own result of which something is read, whatever the tool; the results of most calls have none."""
+_NOTHING_TOLD: Final = Result()
 _KNOWN: Final = _READ | _WITHOUT_EVENTS
 _OTHERS: Final = _KNOWN - _MESSAGES
 
@@ -88,6 +92,13 @@ def is_own(record: Record) -> bool:
         message = record.get("message")
         return type(message) is dict and "content" in message
     return kind in _OTHERS and "systemPayload" not in record
+
+
+class Answer(NamedTuple):
+    """What a subagent's model said: its text is None while it works on."""
+
+    model: str | None
+    text: str | None
 
 
 class Collector:
@@ -129,6 +140,22 @@ class Collector:
             self._pull_request(record)
         self._count(record, kind)
 
+    def add_usual(self, record: Usual, source: str) -> bool:
+        """Take a record of the usual shape just as `add` would; return False, with nothing taken, where `add` has to."""
+        kind, data = record.type, record.data
+        try:
+            if kind in _MESSAGES:
+                taken = not record.isSidechain and self._usual_message(record, record, MAIN, source)
+            elif kind == "progress" and data is not None and data.type == "agent_progress":
+                taken = self._usual_progress(record, data, source)
+            else:
+                taken = True
+        except UnreadableRecordError:
+            return False
+        if taken:
+            self._count_different(hash(record.uuid), kind, record.sessionId)
+        return taken
+
     def sidechain(self, session: str, agent_id: str, meta: Record) -> None:
         """Take what stands in `agent-<id>.meta.json` beside a subagent's own file: its name and the call that started it."""
         thread = self.state.side_threads.get((session, agent_id))
@@ -139,11 +166,16 @@ class Collector:
             thread.run = self._anchors.get((session, None, run), run) if run else thread.run
 
     def _count(self, record: Record, kind: Any) -> None:
+        uuid = record.get("uuid")
+        key, session = uuid if type(uuid) is str else _identity(record), record.get("sessionId")
+        self._count_different(hash(key), kind, session if type(session) is str else None)
+
+    def _count_different(self, key: int, kind: Any, session: str | None) -> None:
+        """Count a line, and its record unless it was seen before; `key` tells records apart."""
         stats, seen = self._stats, self._seen
         stats.lines += 1
-        uuid = record.get("uuid")
         known = len(seen)
-        seen.add(hash(uuid) if type(uuid) is str else _identity(record))
+        seen.add(key)
         if len(seen) == known:
             return
         stats.records += 1
@@ -151,8 +183,7 @@ class Collector:
             stats.types[kind] += 1
         else:
             stats.strange[kind if isinstance(kind, str) else "(no type)"] += 1
-        session = record.get("sessionId")
-        if session != self._counted_session and session and type(session) is str:
+        if session and session != self._counted_session:
             stats.sessions.add(session)
             self._counted_session = session
 
@@ -162,12 +193,19 @@ class Collector:
             self._named = (given, _shared(given))
         return self._named[1]
 
-    def _session(self, record: Record) -> Session:
-        return self.state.sessions.setdefault(record.get("sessionId") or "", Session())
+    def _session(self, session: str) -> Session:
+        return self.state.sessions.get(session) or self.state.sessions.setdefault(session, Session())
+
+    def _worked_in(self, session: str, cwd: str, at: int) -> None:
+        """Take where a session's first message was written."""
+        known = self._session(session)
+        if known.cwd is None or at < known.cwd_at or (at == known.cwd_at and cwd < known.cwd):
+            known.cwd, known.cwd_at = cwd, at
 
     def _pull_request(self, record: Record) -> None:
         """Take the repository of a session's first pull request."""
-        repository, session, at = text_of(record.get("prRepository")), self._session(record), str(record.get("timestamp"))
+        repository, at = text_of(record.get("prRepository")), str(record.get("timestamp"))
+        session = self._session(record.get("sessionId") or "")
         if repository and (session.repository is None or (at, repository) < (session.repository_at, session.repository)):
             session.repository, session.repository_at = repository, at
 
@@ -178,9 +216,7 @@ class Collector:
         session = self._session_named(record.get("sessionId"))
         cwd = record.get("cwd")
         if session and cwd and type(cwd) is str:
-            known = self.state.sessions.get(session) or self._session(record)
-            if known.cwd is None or at < known.cwd_at or (at == known.cwd_at and cwd < known.cwd):
-                known.cwd, known.cwd_at = cwd, at
+            self._worked_in(session, cwd, at)
         message = record.get("message")
         if type(message) is not dict:
             reason = f"{record['type']} record without a message"
@@ -224,55 +260,101 @@ class Collector:
             call_id = self._id(block.get("tool_use_id"), session, caller.agent_id, at)
             if call_id is not None:
                 call = self.state.calls.get(call_id) or self.state.calls.setdefault(call_id, Call(source=source))
-                if call.ended_at is None or (at, session or "") < (call.ended_at, call.ended_in or ""):
-                    call.ended_at, call.ended_in = at, session
+                call.end(at, session)
                 self._result(call_id, call, block, record.get("toolUseResult") if len(results) == 1 else None, at)
         if caller.agent_id:
-            self._side_thread(record, message, blocks, session, caller, at, source)
+            self._side_thread(session, caller, at, source, _answer_of(record, message, blocks))
 
     def _answer(self, record: Record, message: Record, session: str | None, caller: Caller, at: int, source: str) -> None:
         usage = message.get("usage")
         message_id = self._id(message.get("id"), session, caller.agent_id, at)
         if message_id is None or type(usage) is not dict:
             return
-        known = self.state.messages.get(message_id)
-        tokens = _usage_of(usage)
-        if known is None:
-            known = self.state.messages[message_id] = Message(session, caller, source)
-        else:
-            if known.session != session:
-                known.session = _first(known.session, session)
-            before = known.at
-            if before > at or (before == at and known.usage.output_tokens >= tokens.output_tokens):
-                return
-        model = _shared(message.get("model"))
-        known.at = at
-        known.model = None if model == SYNTHETIC_MODEL else model
-        known.usage = tokens
-        known.whole = text_of(message.get("stop_reason")) is not None
+        whole = text_of(message.get("stop_reason")) is not None
         failed = record.get("isApiErrorMessage") is True
-        known.error_type = (text_of(record.get("error")) or "api_error") if failed else None
+        error_type = (text_of(record.get("error")) or "api_error") if failed else None
+        self._said(message_id, Message(session, caller, source, at, _shared(message.get("model")), _usage_of(usage), whole, error_type))
 
-    def _side_thread(  # noqa: PLR0913, PLR0917 (what its caller knows of the message)
-        self, record: Record, message: Record, blocks: Sequence[Any], session: str | None, caller: Caller, at: int, source: str
-    ) -> None:
+    def _said(self, message_id: str, said: Message) -> None:
+        """Keep a message as the last of its lines tells it; whose and where it is stays as the first that was read has it."""
+        if said.model == SYNTHETIC_MODEL:
+            said.model = None
+        known = self.state.messages.get(message_id)
+        if known is not None:
+            if known.session != said.session:
+                known.session = _first(known.session, said.session)
+            if known.at > said.at or (known.at == said.at and known.usage.output_tokens >= said.usage.output_tokens):
+                return
+            said.session, said.caller, said.source = known.session, known.caller, known.source
+        self.state.messages[message_id] = said
+
+    def _side_thread(self, session: str | None, caller: Caller, at: int, source: str, answer: Answer | None) -> None:
+        """Take that a subagent was heard of, and what it said last where it was the model."""
         key = (session, caller.agent_id or "")
         thread = self.state.side_threads.get(key)
         if thread is None:
             thread = self.state.side_threads[key] = SideThread(source, at, at)
         thread.own_file = thread.own_file or caller.run is None
         thread.run = thread.run or caller.run
-        if at < thread.first_at:
-            thread.first_at = at
+        thread.first_at = min(thread.first_at, at)
         if at < thread.last_at:
             return
         thread.last_at = at
         thread.text = None
-        if record.get("type") == "assistant":
-            thread.model = text_of(message.get("model")) or thread.model
-            works_on = any(type(block) is dict and block.get("type") == "tool_use" for block in blocks)
-            works_on = works_on or record.get("isApiErrorMessage") is True
-            thread.text = None if works_on else joined_text(blocks) or None
+        if answer is not None:
+            thread.model = answer.model or thread.model
+            thread.text = answer.text
+
+    # Of the usual shape -----------------------------------------------------------------------------------------------------
+
+    def _usual_progress(self, record: Usual, data: Progress, source: str) -> bool:
+        parent, told = record.parentToolUseID, data.message
+        if told is None or not record.sessionId or not parent.startswith(DRAWN):
+            return False
+        run = self.state.runs.get(parent)
+        if run is None or not run.agent_id:
+            return False
+        return self._usual_message(record, told, Caller(parent, data.agentId or None, side=True), source)
+
+    def _usual_message(self, record: Usual, said: Said, caller: Caller, source: str) -> bool:
+        message, session, parts = said.message, self._session_named(record.sessionId), parts_of(said)
+        if message is None or session is None or parts is None:
+            return False
+        calls, result = parts
+        told = said.toolUseResult if type(said.toolUseResult) is Result else _NOTHING_TOLD
+        ended = self._usually_ended(result, told)
+        if result is not None and ended is None:
+            return False
+        at = instant_of(said.timestamp or record.timestamp)
+        if caller is MAIN and record.cwd:
+            self._worked_in(session, record.cwd, at)
+        if said.type == "assistant" and message.usage is not None:
+            self._said(message.id, Message(session, caller, source, at, _shared(message.model), message.usage, bool(message.stop_reason)))
+        for block in calls:
+            call = self._called(block.id, session, caller, _shared(block.name), at, source)
+            if block.name in _LOOKED_INTO:
+                self._arguments(block.id, call, block.name, asdict(block.input or NO_ARGUMENTS), session)
+        if ended is not None:
+            self._end_as_usual(ended, told, session, at)
+        if caller.agent_id:
+            answer = Answer(message.model or None, None if calls else message.text()) if said.type == "assistant" else None
+            self._side_thread(session, caller, at, source, answer)
+        return True
+
+    def _usually_ended(self, result: Block | None, told: Result) -> Call | None:
+        """Return the call that ended without telling more than `told` has."""
+        call = self.state.calls.get(result.tool_use_id) if result is not None else None
+        if call is None or call.failed or call.command or (call.name in EDIT_TOOLS and not told.has_patch):
+            return None
+        return call
+
+    def _end_as_usual(self, call: Call, told: Result, session: str, at: int) -> None:
+        call.end(at, session)
+        call.failed = False
+        call.interrupted = call.interrupted or told.interrupted
+        call.duration_ms = _longest(call.duration_ms, told.durationMs)
+        if call.name in EDIT_TOOLS and (call.edit is None or call.edit.added is None):
+            call.edit = told.edit()
 
     # Ids --------------------------------------------------------------------------------------------------------------------
 
@@ -296,20 +378,24 @@ class Collector:
         call_id, name = self._id(block.get("id"), session, caller.agent_id, at, begins=True), _shared(block.get("name"))
         if call_id is None:
             return
+        call = self._called(call_id, session, caller, name, at, source)
+        if name in _LOOKED_INTO:
+            self._arguments(call_id, call, name, record_of(block.get("input")), session)
+
+    def _called(self, call_id: str, session: str | None, caller: Caller, name: str | None, at: int, source: str) -> Call:
         call = self.state.calls.get(call_id)
         if call is None:
             call = self.state.calls[call_id] = Call(session, None, caller, name, at, source)
-        else:
-            # Of copies in several sessions (forks) the first by name has it, as in the store
-            is_earliest = call.at is None or (at, session or "") < (call.at, call.session or "")
-            if is_earliest:
-                call.at, call.session, call.source = at, session, source
-            # A copy that knows the run counts before one that does not, whichever is earlier or read first
-            if (caller.run is not None and call.caller.run is None) or (is_earliest and (caller.run is None) == (call.caller.run is None)):
-                call.caller = caller
-            call.name = call.name or name
-        if name in _LOOKED_INTO:
-            self._arguments(call_id, call, name, record_of(block.get("input")), session)
+            return call
+        # Of copies in several sessions (forks) the first by name has it, as in the store
+        is_earliest = call.at is None or (at, session or "") < (call.at, call.session or "")
+        if is_earliest:
+            call.at, call.session, call.source = at, session, source
+        # A copy that knows the run counts before one that does not, whichever is earlier or read first
+        if (caller.run is not None and call.caller.run is None) or (is_earliest and (caller.run is None) == (call.caller.run is None)):
+            call.caller = caller
+        call.name = call.name or name
+        return call
 
     def _arguments(self, call_id: str, call: Call, name: str | None, arguments: Record, session: str | None) -> None:
         if name in SHELL_TOOLS:
@@ -415,21 +501,16 @@ def _first(known: str | None, session: str | None) -> str | None:
     return min(known, session) if known and session else known or session
 
 
-def _caller_of(record: Record) -> Caller:
-    if not record.get("isSidechain"):
-        return MAIN
-    return Caller(None, text_of(record.get("agentId")), side=True)
+def _answer_of(record: Record, message: Record, blocks: Sequence[Any]) -> Answer | None:
+    if record.get("type") != "assistant":
+        return None
+    works_on = any(type(block) is dict and block.get("type") == "tool_use" for block in blocks)
+    works_on = works_on or record.get("isApiErrorMessage") is True
+    return Answer(text_of(message.get("model")), None if works_on else joined_text(blocks) or None)
 
 
 def _usage_of(usage: Record) -> Usage:
-    try:
-        given = _tokens_of(usage)
-    except KeyError:
-        given = tuple(map(usage.get, _TOKENS))
-    for each in given:
-        if type(each) is not int or each < 0:
-            return Usage(*[count_of(number) or 0 for number in given])
-    return Usage._make(given)
+    return Usage(*[count_of(number) or 0 for number in map(usage.get, _TOKENS)])
 
 
 def _duration_of(details: Record) -> int | None:

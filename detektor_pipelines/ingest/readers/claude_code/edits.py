@@ -40,11 +40,17 @@ def edit_of(result: Record) -> Edit | None:
     patch = result.get("structuredPatch")
     if isinstance(patch, list) and patch:
         lines = [line for hunk in patch if isinstance(hunk, dict) for line in hunk.get("lines") or () if isinstance(line, str)]
-        return Edit(path, sum(line.startswith("+") for line in lines), sum(line.startswith("-") for line in lines))
+        return edit_by_patch(path, lines)
     content = result.get("content")
     if result.get("type") == "create" and isinstance(content, str) and not is_cut(content):
         return Edit(path, len(content.splitlines()), 0)
     return Edit(path, None, None)
+
+
+def edit_by_patch(path: str, lines: Iterable[str]) -> Edit:
+    """Count the lines of a patch by how they begin."""
+    signs = [line[:1] for line in lines]
+    return Edit(path, signs.count("+"), signs.count("-"))
 
 
 def change_of(edits: Iterable[Edit]) -> Change:

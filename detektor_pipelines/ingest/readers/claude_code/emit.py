@@ -10,6 +10,8 @@ import re
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from msgspec.structs import asdict
+
 from detektor_pipelines.ingest.readers.claude_code.edits import change_of
 from detektor_pipelines.ingest.readers.claude_code.runs import Ending, Runs
 from detektor_pipelines.ingest.readers.claude_code.state import MAIN, Call, Message
@@ -191,7 +193,7 @@ class Emitter:
             categories["model"] = message.model[:256]
         if message.error_type:
             categories["error_type"] = message.error_type[:256]
-        return self._made(event_id, "chat", agent, at, session, message.source, task_id, message.usage._asdict(), categories, {})
+        return self._made(event_id, "chat", agent, at, session, message.source, task_id, asdict(message.usage), categories, {})
 
     # Subagents --------------------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Final, Literal
 
+from msgspec.structs import astuple
+
 from detektor_pipelines.ingest.readers.claude_code.state import Caller, Run, SideThread, State, Usage
 from detektor_pipelines.ingest.readers.failures import INTERRUPTED, REJECTED
 from detektor_pipelines.ingest.readers.shapes import fuller
@@ -253,5 +255,5 @@ def _count_inner(ending: Ending, calls: list[Call], *, whole: bool) -> None:
 def _take_usage(ending: Ending, messages: list[Message]) -> None:
     """All answers together when each was logged in its final form; else unknown: the result's usage is that of the last request alone."""
     if messages and ending.inner_calls is not None and all(message.whole for message in messages):
-        ending.usage = Usage(*(sum(tokens) for tokens in zip(*(message.usage for message in messages), strict=True)))
+        ending.usage = Usage(*(sum(tokens) for tokens in zip(*(astuple(message.usage) for message in messages), strict=True)))
         ending.tokens_from = "all_messages"

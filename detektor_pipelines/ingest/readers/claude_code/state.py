@@ -6,11 +6,18 @@ The same record may stand in several files, once cut and once whole: every field
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
+
+from msgspec import Meta, Struct
 
 if TYPE_CHECKING:
     from detektor_pipelines.ingest.readers.claude_code.edits import Edit
     from detektor_pipelines.ingest.readers.claude_code.notifications import Notification
+
+Count = Annotated[int, Meta(ge=0)]
+
+
+_NAMED_IN_LOGS: Final = {"cache_read_tokens": "cache_read_input_tokens", "cache_creation_tokens": "cache_creation_input_tokens"}
 
 
 class Caller(NamedTuple):
@@ -31,16 +38,16 @@ class Caller(NamedTuple):
 MAIN: Final = Caller()
 
 
-class Usage(NamedTuple):
-    """Tokens of one answer."""
+class Usage(Struct, frozen=True, gc=False, rename=_NAMED_IN_LOGS):
+    """Tokens of one answer; a transcript says `input` in the names of all but one."""
 
-    input_tokens: int
-    output_tokens: int
-    cache_read_tokens: int
-    cache_creation_tokens: int
+    input_tokens: Count = 0
+    output_tokens: Count = 0
+    cache_read_tokens: Count = 0
+    cache_creation_tokens: Count = 0
 
 
-NO_TOKENS: Final = Usage(0, 0, 0, 0)
+NO_TOKENS: Final = Usage()
 
 
 @dataclass(slots=True)
@@ -53,8 +60,7 @@ class Session:
     repository_at: str = ""
 
 
-@dataclass(slots=True)
-class Call:
+class Call(Struct, gc=False):
     """One tool call. `at` is None as long as only its result was seen; `failed` is None as long as the result was not.
 
     Of several sessions that hold it (forks) `session` is the first by name with the call, `ended_in` the first with the result.
@@ -78,14 +84,18 @@ class Call:
     output: str | None = None
     edit: Edit | None = None
 
+    def end(self, at: int, session: str | None) -> None:
+        """Take a result's instant and session; of several the earliest counts, of copies the first session by name."""
+        if self.ended_at is None or (at, session or "") < (self.ended_at, self.ended_in or ""):
+            self.ended_at, self.ended_in = at, session
+
     @property
     def home(self) -> str | None:
         """The session that has its events: where it ended; where it was called as long as it has not."""
         return self.ended_in or self.session
 
 
-@dataclass(slots=True)
-class Message:
+class Message(Struct, gc=False):
     """One answer of the model, as its last line tells it; `whole` when that line is its final one, not a placeholder of the stream."""
 
     session: str | None
