@@ -29,7 +29,7 @@ from detektor_pipelines import clock
 from detektor_pipelines.files import content_of
 from detektor_pipelines.hook import TIME
 from detektor_pipelines.ingest.masking import excerpt
-from detektor_pipelines.ingest.readers.claude_code.collect import SUBAGENT_TOOLS
+from detektor_pipelines.ingest.readers.claude_code.tools import SUBAGENT_TOOLS
 from detektor_pipelines.ingest.readers.failures import INTERRUPTED, error_type
 from detektor_pipelines.ingest.readers.names import MAIN_THREAD, AgentNames
 from detektor_pipelines.ingest.readers.projects import project_of_directory, project_of_remote, remote_of_directory

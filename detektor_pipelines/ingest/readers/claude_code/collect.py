@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from msgspec.structs import asdict
 
-from detektor_pipelines.ingest.readers.claude_code.edits import EDIT_TOOLS, edit_of
+from detektor_pipelines.ingest.readers.claude_code.edits import edit_of
 from detektor_pipelines.ingest.readers.claude_code.notifications import Notification, read_notification
 from detektor_pipelines.ingest.readers.claude_code.state import MAIN, Call, Caller, Message, Notice, Run, Session, SideThread, State, Usage
+from detektor_pipelines.ingest.readers.claude_code.tools import EDIT_TOOLS, LOOKED_INTO, SHELL_TOOLS, SUBAGENT_TOOLS
 from detektor_pipelines.ingest.readers.claude_code.usual import NO_ARGUMENTS, Result, parts_of
 from detektor_pipelines.ingest.readers.derived import worth_a_look
 from detektor_pipelines.ingest.readers.failures import INTERRUPTED, error_type
@@ -32,10 +33,6 @@ if TYPE_CHECKING:
     from detektor_pipelines.ingest.readers.claude_code.usual import Block, Progress, Said, Usual
     from detektor_pipelines.ingest.readers.statistics import ReadStats
 
-SUBAGENT_TOOLS: Final = frozenset({"Task", "Agent"})
-SHELL_TOOLS: Final = frozenset({"Bash", "PowerShell"})
-_LOOKED_INTO: Final = SUBAGENT_TOOLS | SHELL_TOOLS | EDIT_TOOLS
-"""Tools of whose arguments something is read."""
 SYNTHETIC_MODEL: Final = "<synthetic>"
 """What the harness writes as the model of a message that no model wrote: an API error shown to the user."""
 
@@ -332,7 +329,7 @@ class Collector:
             self._said(message.id, Message(session, caller, source, at, _shared(message.model), message.usage, bool(message.stop_reason)))
         for block in calls:
             call = self._called(block.id, session, caller, _shared(block.name), at, source)
-            if block.name in _LOOKED_INTO:
+            if block.name in LOOKED_INTO:
                 self._arguments(block.id, call, block.name, asdict(block.input or NO_ARGUMENTS), session)
         if ended is not None:
             self._end_as_usual(ended, told, session, at)
@@ -379,7 +376,7 @@ class Collector:
         if call_id is None:
             return
         call = self._called(call_id, session, caller, name, at, source)
-        if name in _LOOKED_INTO:
+        if name in LOOKED_INTO:
             self._arguments(call_id, call, name, record_of(block.get("input")), session)
 
     def _called(self, call_id: str, session: str | None, caller: Caller, name: str | None, at: int, source: str) -> Call:

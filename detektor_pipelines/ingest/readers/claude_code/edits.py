@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from detektor_pipelines.ingest.readers.shapes import Record, text_of
 from detektor_pipelines.ingest.reports.lines import is_cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-EDIT_TOOLS: Final = frozenset({"Edit", "MultiEdit", "Write", "NotebookEdit"})
 
 
 @dataclass(frozen=True, slots=True)
