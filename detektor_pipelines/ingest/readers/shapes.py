@@ -49,12 +49,6 @@ def record_of(value: Any) -> Record:
     return value if isinstance(value, dict) else {}
 
 
-def blocks_of(message: Record) -> list[Record]:
-    """Return the content blocks of a message; a message that is plain text has none."""
-    content = message.get("content")
-    return [block for block in content if type(block) is dict] if type(content) is list else []
-
-
 def instant_of(value: Any) -> int:
     """Return a record's timestamp in µs UTC.
 

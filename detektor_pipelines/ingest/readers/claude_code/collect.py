@@ -382,8 +382,7 @@ class Collector:
     def _called(self, call_id: str, session: str | None, caller: Caller, name: str | None, at: int, source: str) -> Call:
         call = self.state.calls.get(call_id)
         if call is None:
-            call = self.state.calls[call_id] = Call(session, None, caller, name, at, source)
-            return call
+            return self.state.calls.setdefault(call_id, Call(session, None, caller, name, at, source))
         # Of copies in several sessions (forks) the first by name has it, as in the store
         is_earliest = call.at is None or (at, session or "") < (call.at, call.session or "")
         if is_earliest:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from detektor_pipelines.ingest.readers.claude_code.edits import Edit
     from detektor_pipelines.ingest.readers.claude_code.notifications import Notification
 
-Count = Annotated[int, Meta(ge=0)]
-
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+"""A count as the decoder takes it; a greater number is left to who makes records whole, for whom it is no int."""
 
 _NAMED_IN_LOGS: Final = {"cache_read_tokens": "cache_read_input_tokens", "cache_creation_tokens": "cache_creation_input_tokens"}
 

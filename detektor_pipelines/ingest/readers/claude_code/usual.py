@@ -21,7 +21,7 @@ from detektor_pipelines.ingest.readers.identity import DRAWN
 Absent = UnsetType
 """A field that must not be there: a record that has it is not of the usual shape."""
 
-# What a field is not named for is skipped.
+# Fields that are not named are skipped.
 
 
 class Arguments(Struct, gc=False):
