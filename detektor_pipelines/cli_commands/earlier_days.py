@@ -31,10 +31,11 @@ def dagster_hears_of_earlier_days(settings: Settings) -> Iterator[None]:
 
 
 def _reloaded(settings: Settings) -> bool:
-    from detektor_pipelines.stack import ports
+    from detektor_pipelines.stack import supervisor
 
-    if not ports.answers(settings.dagster_code_port):
-        return False
+    row = supervisor.states(settings).get("dagster-code")
+    if row is None or row["statename"] not in supervisor.ALIVE:
+        return False  # what answers at the port is then another home's, and knows nothing of these events
     from detektor_pipelines.stack.servers.dagster import reload_definitions
 
     return reload_definitions(settings)
