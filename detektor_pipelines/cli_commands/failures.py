@@ -1,4 +1,4 @@
-"""Turns a driver's connection failure, or a full disk, into a message that names what it was, where, and what to do.
+"""Turns a failed connection, a full disk, or a file that is not ours, into a message that names what it was, where, and what to do.
 
 The layers below already speak this way where they open connections; this is the net under third-party code that opens its own.
 """
@@ -8,8 +8,10 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from detektor_pipelines import files
 from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ _POSTGRES = (("psycopg", "OperationalError"), ("psycopg2", "OperationalError"), 
 _REDIS = (("redis.exceptions", "ConnectionError"), ("redis.exceptions", "TimeoutError"))
 _POSTGRES_FULL = (("psycopg.errors", "DiskFull"), ("psycopg2.errors", "DiskFull"))
 _SQLITE = (("sqlite3", "OperationalError"),)
+_NOT_OURS = frozenset({errno.EACCES, errno.EPERM, errno.ENOTDIR})
 _FULL = {errno.ENOSPC: "No space left on device", errno.EDQUOT: "Disk quota exceeded", errno.EROFS: "Read-only file system"}
 _HTTP = (("requests.exceptions", "ConnectionError"), ("urllib3.exceptions", "MaxRetryError"))
 
@@ -38,6 +41,8 @@ def as_user_error(error: BaseException) -> UserError | None:
             return cause
         if (full := _disk(cause)) is not None:
             return full
+        if (denied := _denied(cause)) is not None:
+            return denied
         if (told := code_on_disk.explain(cause)) is not None:
             return told
         if (away := _server(cause)) is not None:
@@ -74,6 +79,22 @@ def _disk(error: BaseException) -> UserError | None:
         where = str(error.filename2 or error.filename or _settings().home)
         return UserError(f"The disk cannot be written: {error.strerror or _FULL[error.errno]}.", where=where, fix=_room(again))
     return None
+
+
+def _denied(error: BaseException) -> UserError | None:
+    """Say which file this user may not read or write, or is none; None when it is something else."""
+    if not isinstance(error, OSError) or error.errno not in _NOT_OURS:
+        return None
+    named = error.filename2 or error.filename
+    if not isinstance(named, (str, bytes, os.PathLike)):
+        return None  # a process, a socket
+    where = os.fsdecode(named)
+    said = f"A file cannot be read or written: {error.strerror}."
+    home = files.home()
+    if Path(where).is_relative_to(home):
+        fix = f"Set DETEKTOR_HOME to a directory of your own, or give {home} to the user who runs this (`ls -ld` says whose it is)."
+        return UserError(said, where=where, fix=fix)
+    return UserError(said, where=where, fix="Have it readable and writable for the user who runs this (`ls -l` says for whom it is).")
 
 
 def _room(again: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shlex
 import subprocess
@@ -15,7 +16,7 @@ import redis
 from typer.testing import CliRunner
 
 import detektor_pipelines
-from detektor_pipelines import __version__
+from detektor_pipelines import __version__, files
 from detektor_pipelines.cli import ALONE, build_app
 from detektor_pipelines.cli_commands.failures import as_user_error
 from detektor_pipelines.errors import UserError
@@ -186,6 +187,29 @@ def test_a_wrapped_failure_is_recognised_and_a_bug_is_not() -> None:
     assert str(as_user_error(wrapped)) == "the cause"
     assert as_user_error(KeyError("a bug")) is None
     assert as_user_error(psycopg.OperationalError("canceling statement due to lock timeout")) is None
+
+
+def test_a_state_directory_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Every command reads it first: its clock."""
+    (tmp_path / "file").touch()
+    for home in (tmp_path / "file", tmp_path / "file" / "below"):
+        monkeypatch.setenv("DETEKTOR_HOME", str(home))
+        done = detektor("version")
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert str(home / "clock") in done.stderr
+        assert "DETEKTOR_HOME" in done.stderr
+
+
+def test_somebody_elses_file_is_named_and_a_process_is_not() -> None:
+    outside = as_user_error(PermissionError(errno.EACCES, "Permission denied", "/somewhere/out.html"))
+    assert outside is not None
+    assert (outside.where, "Permission denied" in outside.what) == ("/somewhere/out.html", True)
+    assert "DETEKTOR_HOME" not in str(outside)
+    inside = as_user_error(PermissionError(errno.EACCES, "Permission denied", str(files.home() / "stack.json")))
+    assert inside is not None
+    assert "DETEKTOR_HOME" in str(inside)
+    assert as_user_error(PermissionError(errno.EPERM, "Operation not permitted")) is None, "a signal to a process of another user"
 
 
 def test_the_three_parts_of_an_error() -> None:
