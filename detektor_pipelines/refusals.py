@@ -160,8 +160,16 @@ _BY_TEXT: Final[tuple[tuple[str, str | Refusal], ...]] = (
     ),
 )
 
+ANOTHER_SERVER: Final = Refusal(
+    "What answers at this port is not this home's PostgreSQL, or has another password.",
+    "`detektor up --free-ports` starts this home's own beside it. Of another home? Name that one in DETEKTOR_HOME. "
+    "A server of your own? Give DETEKTOR_EXTERNAL_POSTGRES_URL, with its password.",
+)
+"""Instead of `OF_A_LOGIN` where no server of one's own is named: mostly another home's servers have the usual ports."""
+
 UNKNOWN: Final = Refusal("PostgreSQL refuses the connection, in its own words:", _URL)
 SILENT: Final = Refusal("PostgreSQL does not answer.", "Start it, or correct DETEKTOR_EXTERNAL_POSTGRES_URL.", away=True)
+OF_A_LOGIN: Final = (BY_SQLSTATE["28P01"], BY_SQLSTATE["28000"], dict(_BY_TEXT)["no password supplied"])
 _ANSWERED: Final = re.compile(r"connection to server .*failed: [^\W\d_]+: {2}\S")
 """What libpq writes before what a server said: the severity, in any language, and two spaces."""
 

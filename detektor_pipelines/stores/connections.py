@@ -141,6 +141,8 @@ def explain(error: BaseException, settings: Settings) -> UserError | None:
     refusal = _MOVED if state == cluster.MOVED else refusals.BY_SQLSTATE.get(state) if state else refusals.of_text(text)
     if refusal:
         refusal = _NO_ROWS if _ROW_TABLE.search(text) else refusal
+        if refusal in refusals.OF_A_LOGIN and not settings.external_postgres_url:
+            refusal = refusals.ANOTHER_SERVER
         kind = PostgresAwayError if refusal.away else UserError
         fix = refusal.fix.format(user=settings.postgres_user, database=settings.postgres_database)
         return kind(refusal.what, where=f"{where}: {_first_line(text)}", fix=fix)

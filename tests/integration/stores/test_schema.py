@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from alembic import command
+from pydantic import SecretStr
 
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.language.events import CATEGORIES, MEASURES
@@ -77,6 +78,13 @@ def test_a_wrong_password_and_a_missing_database_are_named(database: Settings, t
     wrong = Settings(home=tmp_path, external_postgres_url=url.replace(":throw-away@", ":nonsense@"))
     with pytest.raises(UserError, match="refuses the password"), connect(wrong):
         pass
+    for password in ("", "nonsense"):  # nobody named a server: somebody else's answers where this home's would
+        others = Settings(
+            home=tmp_path, external_postgres_url=None, postgres_port=database.postgres_port, postgres_password=SecretStr(password)
+        )
+        with pytest.raises(UserError, match="not this home's PostgreSQL") as caught, connect(others):
+            pass
+        assert "detektor up --free-ports" in (caught.value.fix or "")
     absent = Settings(home=tmp_path, external_postgres_url=url.rpartition("/")[0] + "/nowhere")
     with pytest.raises(UserError, match="database does not exist"), connect(absent):
         pass
