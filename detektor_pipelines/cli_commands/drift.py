@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from detektor_pipelines.cli_commands.backfill import FromOption, ToOption, ViewOption, day_of, views_of
-from detektor_pipelines.cli_commands.output import JsonOption, print_json, print_table, say, styled
+from detektor_pipelines.cli_commands.output import JsonOption, check_place, print_json, print_table, say, styled
 from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
@@ -121,8 +121,7 @@ def _writable(plot: Path | None) -> None:
         return
     if plot.suffix not in (".png", ".svg", ".pdf"):
         raise UserError(f"{plot.name} has no ending that says what to draw.", where="--plot", fix="End it with .png, .svg or .pdf.")
-    if not plot.absolute().parent.is_dir():
-        raise UserError(f"There is no directory {plot.absolute().parent}.", where="--plot", fix="Make it, or give another file.")
+    check_place(plot, "--plot")
 
 
 def _draw(settings: Settings, views: Sequence[FeatureView], found: Sequence[Look], plot: Path) -> None:

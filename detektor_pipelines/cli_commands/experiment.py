@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from detektor_pipelines.cli_commands.instants import instant_of
+from detektor_pipelines.cli_commands.instants import span_of
 from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table, say, styled
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def experiment(  # noqa: PLR0913  each is an option of the command
 
     settings = get_settings()
     check_tracking(settings)
+    begin, before = span_of(start, end)
     version, references = version_and_references(features or [])
     with _progress("features") as advance:
         made = run(
@@ -65,8 +66,8 @@ def experiment(  # noqa: PLR0913  each is an option of the command
             label=_given(labels) if labels is not None else label,
             features=references or None,
             version=version,
-            start=instant_of(start, "--from"),
-            end=instant_of(end, "--to"),
+            start=begin,
+            end=before,
             definitions=released(agent, version),
             seed=SEED if seed is None else seed,
             progress=advance,

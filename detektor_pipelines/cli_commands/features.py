@@ -107,7 +107,7 @@ def get(  # noqa: PLR0913  each is an option of the command
     if at is not None and url is not None:
         raise UserError("A feature server knows only the present.", where="--url with --at", fix="Leave one of them out.")
     if at is not None:
-        found = read_at(get_settings(), chosen, agent, _instant(at), _instant(known, "--known") if known else None)
+        found = read_at(get_settings(), chosen, agent, _past(at), _instant(known, "--known") if known else None)
     else:
         found = read_online(get_settings(), chosen, agent) if url is None else read_served(chosen, agent, url)
     if as_json:
@@ -187,7 +187,7 @@ def explain(
     agent = _agent(view, agent_id)
     _check_known(at, known)
     row = None if at else online_row(get_settings(), view, agent)
-    instant = _instant(at) if at else from_us(now_us())
+    instant = _past(at) if at else from_us(now_us())
     with connect_arrow(get_settings()) as connection:
         if row is None:
             found = explain_at(connection, view, chosen, agent, instant, _instant(known, "--known") if known else instant)
@@ -288,6 +288,20 @@ def _check_known(at: str | None, known: str | None) -> None:
             where="--known without --at",
             fix="Give --at too.",
         )
+
+
+def _past(text: str) -> datetime:
+    """Return the instant that `--at` gives; of one that is still to come nothing is known."""
+    from detektor_pipelines.clock import from_us, now_us
+
+    instant, now = _instant(text), from_us(now_us())
+    if instant > now:
+        raise UserError(
+            f"{text} is still to come: here it is {now:%Y-%m-%dT%H:%M:%SZ}.",
+            where="--at",
+            fix="Leave --at out for what is true now; `detektor clock` shows, and sets, what time it is here.",
+        )
+    return instant
 
 
 def _instant(text: str, option: str = "--at") -> datetime:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from detektor_pipelines.errors import UserError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -103,6 +105,19 @@ def visible(text: object) -> str:
     Names, paths and reasons come from logs that anybody may have written; they pass through here on their way to the terminal.
     """
     return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", str(text))
+
+
+def check_place(file: Path, option: str) -> None:
+    """Refuse a file that cannot be made there, before what is to go into it has been computed.
+
+    Raises:
+        UserError: Its directory does not exist, or it is a directory itself.
+
+    """
+    if not file.absolute().parent.is_dir():
+        raise UserError(f"There is no directory {file.absolute().parent}.", where=option, fix="Make it, or give another file.")
+    if file.is_dir():
+        raise UserError(f"{file} is a directory.", where=option, fix="Give a file in it.")
 
 
 def say(*lines: object, err: bool = False) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, say
+from detektor_pipelines.cli_commands.output import JsonOption, check_place, errors_console, print_json, say
 from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ def report(
     """
     from detektor_pipelines.settings import get_settings
 
+    if not as_json:
+        check_place(out, "--out")
     with errors_console().status("Reading"):
         found = gathered(get_settings(), _day(first, "--from"), _day(last, "--to"))
     if as_json:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from detektor_pipelines.cli_commands.instants import instant_of
-from detektor_pipelines.cli_commands.output import JsonOption, errors_console, print_json, print_table
+from detektor_pipelines.cli_commands.instants import span_of
+from detektor_pipelines.cli_commands.output import JsonOption, check_place, errors_console, print_json, print_table
 from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
@@ -63,6 +63,9 @@ def make(  # noqa: PLR0913  each is an option of the command
 
     if (label is None) is (labels is None):
         raise UserError("One of --label and --labels is needed.", where="training-set", fix=f"`detektor labels {agent}` shows the labels.")
+    begin, before = span_of(start, end)
+    if out is not None:
+        check_place(out, "--out")
     version, references = version_and_references(features or [])
     wanted = label if label is not None else read_label_file(labels or Path())
     with _progress() as on_step:
@@ -73,8 +76,8 @@ def make(  # noqa: PLR0913  each is an option of the command
             features=references or None,
             version=version,
             definitions=released(agent, version),
-            start=instant_of(start, "--from"),
-            end=instant_of(end, "--to"),
+            start=begin,
+            end=before,
             snapshot=snapshot,
             progress=on_step,
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from detektor_pipelines.cli_commands.output import JsonOption, print_json, print_table, say
+from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -47,6 +48,10 @@ def usage(
     from detektor_pipelines.usage.totals import Period
     from detektor_pipelines.usage.totals import usage as used
 
+    if first and last and last < first:
+        raise UserError(
+            f"The last day, {last.date()}, is before the first, {first.date()}.", where="--from, --to", fix="Give the earlier day first."
+        )
     settings = get_settings()
     period = Period(first and first.date(), last and last.date(), zone, agent, project)
     found = used(settings, Prices(settings.home), by, period)

@@ -123,6 +123,8 @@ def test_unpublished_agent_is_not_found(history):
         (("get", "code-reviewer", "--url", "http://127.0.0.1:99999"), "not the address of a feature server"),
         (("get", "code-reviewer", "--at", "0001-01-01T00:00:00+14:00"), "is before 1970"),
         (("get", "code-reviewer", "--at", "9999-12-31T23:59:59-14:00"), "is after the year 9999"),
+        (("get", "code-reviewer", "--at", "2126-03-05"), "is still to come"),
+        (("explain", "code_review_features:rejection_rate", "--at", "2126-03-05"), "is still to come"),
         (("sql", "code_review_features:rejection_rate", "--at", "0001-01-01"), "is before 1970"),
         (("explain", "code_review_features"), "names no feature"),
         (("explain", "code_review_features:nope"), "has no feature"),

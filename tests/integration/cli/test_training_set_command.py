@@ -125,6 +125,9 @@ def test_a_range_is_given_by_instants() -> None:
         (("--label", "rejected", "--features", "v1.1.0", "--features", "1.0.0"), "Two versions are asked for"),
         (("--label", "rejected", "--features", "code-reviewer/rejection_rate"), "no feature reference"),
         (("--labels", "none.csv"), "There is no such file"),
+        (("--label", "rejected", "--from", "2026-03-06", "--to", "2026-03-05"), "Nothing lies from 2026-03-06 on and before 2026-03-05"),
+        (("--label", "rejected", "--out", "/no/such/directory/set.parquet"), "There is no directory /no/such/directory"),
+        (("--label", "rejected", "--out", "."), "is a directory"),
     ],
 )
 def test_what_cannot_be_asked_for_is_one_message(words: tuple[str, ...], message: str) -> None:
