@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
 
 _NOT_ALL = 1
+_DAYS = re.compile("[1-9][0-9]{0,4}")
 
 
 def register(app: typer.Typer) -> None:
@@ -77,7 +79,7 @@ def retention(
     *,
     wanted: Annotated[list[str] | None, typer.Option("--set", metavar="TABLE=DAYS", help="How long to keep; DAYS may be forever.")] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Remove now what is older; Dagster's job does it each night.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count what would be removed.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count what would be removed; nothing is set either.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Say, or set, how many days each table keeps, and remove what is older.
@@ -91,11 +93,15 @@ def retention(
     from detektor_pipelines.settings import get_settings
     from detektor_pipelines.stores.schema import migrate
 
+    chosen = dict(_days(each) for each in wanted or ())
     settings = get_settings()
     migrate(settings)
-    if wanted:
-        keeping.keep(settings, (*VIEWS, *BESIDE), dict(_days(each) for each in wanted))
-    found = keeping.apply(settings, dry_run=dry_run or not apply)
+    views = (*VIEWS, *BESIDE)
+    if dry_run:
+        keeping.check(views, chosen)
+    elif chosen:
+        keeping.keep(settings, views, chosen)
+    found = keeping.apply(settings, dry_run=dry_run or not apply, tried=chosen)
     if as_json:
         print_json({"removed": apply and not dry_run, "tables": [asdict(each) for each in found]})
         return
@@ -109,7 +115,7 @@ def _days(said: str) -> tuple[str, int | None]:
     name, _, days = said.partition("=")
     if days == "forever":
         return name, None
-    if not days.isdigit() or not int(days):
+    if not _DAYS.fullmatch(days):
         raise UserError(f"{said!r} sets no retention.", where="--set", fix="Write TABLE=DAYS, such as agent_events=400, or TABLE=forever.")
     return name, int(days)
 

@@ -64,6 +64,19 @@ def keep(settings: Settings, views: Sequence[FeatureView], wanted: Mapping[str, 
     """Say how many days tables keep, None for ever; removes nothing.
 
     Raises:
+        UserError: As `check`.
+
+    """
+    check(views, wanted)
+    with connect(settings, writes=True) as connection:
+        for name, days in wanted.items():
+            retention.keep(connection, name, days)
+
+
+def check(views: Sequence[FeatureView], wanted: Mapping[str, int | None]) -> None:
+    """Refuse what tables cannot keep.
+
+    Raises:
         UserError: There is no such table, or it would keep too little to compute the features of now.
 
     """
@@ -75,9 +88,6 @@ def keep(settings: Settings, views: Sequence[FeatureView], wanted: Mapping[str, 
             raise UserError(
                 f"{name} cannot keep {days} days: features of now are computed of more.", where="--set", fix=f"Keep {fewest.get(name, 1)}."
             )
-    with connect(settings, writes=True) as connection:
-        for name, days in wanted.items():
-            retention.keep(connection, name, days)
 
 
 def fewest_days(views: Sequence[FeatureView]) -> dict[str, int]:
@@ -86,8 +96,13 @@ def fewest_days(views: Sequence[FeatureView]) -> dict[str, int]:
     return {EVENTS: -(-reach // DAY) + _SPARE, FEATURES: _SPARE}
 
 
-def apply(settings: Settings, *, dry_run: bool = False) -> list[Cut]:
+def apply(settings: Settings, *, dry_run: bool = False, tried: Mapping[str, int | None] | None = None) -> list[Cut]:
     """Remove what is older than tables keep, each in a transaction of its own; of a dry run count it only.
+
+    Args:
+        settings: Whose tables.
+        dry_run: Remove nothing.
+        tried: Of a dry run: days, None for ever, in the place of those that are kept.
 
     Raises:
         UserError: The server does not answer.
@@ -95,9 +110,10 @@ def apply(settings: Settings, *, dry_run: bool = False) -> list[Cut]:
     """
     found = []
     with connect(settings, writes=True) as connection:
-        policies = retention.policies(connection)
+        kept = {name: policy.days for name, policy in retention.policies(connection).items()}
+        kept |= (tried or {}) if dry_run else {}
         for name in HOLDS:
-            days = policies[name].days if name in policies else None
+            days = kept.get(name)
             before = None if days is None else _midnight(days)
             rows = 0
             if before is not None:

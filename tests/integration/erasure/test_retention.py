@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from typer.testing import CliRunner
 
 from detektor_pipelines.catalog import view_named
+from detektor_pipelines.cli import build_app
 from detektor_pipelines.clock import parse_instant
 from detektor_pipelines.engine.as_of import read_values
 from detektor_pipelines.engine.materialize import materialize
@@ -86,6 +89,27 @@ def test_old_events_go_and_the_rows_that_were_computed_of_them_stay(may: Setting
     assert one(may, "SELECT count(*) FROM ml_learning.rejected_events") == 1
     assert state(may) == before
     assert {each.name: each.rows for each in retention.apply(may)}["agent_events"] == 0
+
+
+def test_a_dry_run_sets_nothing_either(may: Settings) -> None:
+    """The nightly job would remove by what was only to be looked at."""
+
+    def asked(*words: str) -> dict[str, tuple[int | None, int]]:
+        done = CliRunner().invoke(build_app(["erase"]), ["retention", *words, "--json"], catch_exceptions=False)
+        return {each["name"]: (each["days"], each["rows"]) for each in json.loads(done.stdout)["tables"]}
+
+    assert asked("--set", "agent_events=60", "--dry-run")["agent_events"] == (60, 2)
+    assert asked("--set", "agent_events=forever", "--dry-run")["agent_events"] == (None, 0)
+    assert asked()["agent_events"] == (40, 2)
+    assert asked("--set", "agent_events=60")["agent_events"] == (60, 2)
+    with pytest.raises(UserError, match="cannot keep 1 days"):
+        asked("--set", "agent_events=1", "--dry-run")
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "²", "x", "", "99999999999999", "1.5"])
+def test_what_is_no_number_of_days_is_said(days: str) -> None:
+    with pytest.raises(UserError, match="sets no retention"):
+        CliRunner().invoke(build_app(["erase"]), ["retention", "--set", f"agent_events={days}"], catch_exceptions=False)
 
 
 def test_days_of_which_events_went_are_neither_stale_nor_missing_nor_computed_again(may: Settings) -> None:
