@@ -19,7 +19,7 @@ from detektor_pipelines.language.labels import Label
 from detektor_pipelines.language.views import FeatureView
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
 PACKAGE: Final = "detektor_own_catalog"
 _FIX: Final = "Correct the file, then `detektor features list` says whether it loads; docs/own-agents.md has an example of each word."
@@ -45,13 +45,22 @@ def load() -> tuple[OutsideView, ...]:
     return tuple(found for catalog in own_catalog.catalogs() for found in _of(catalog))
 
 
-def kept(views: Iterable[FeatureView], outside: Sequence[OutsideView]) -> tuple[FeatureView, ...]:
+def kept(views: Sequence[FeatureView], outside: Sequence[OutsideView]) -> tuple[FeatureView, ...]:
     """Return those of the packaged views that stay beside the loaded ones.
 
     Raises:
-        UserError: Two views would be of one agent, or of one name.
+        UserError: Two views would be of one agent, or of one name; what is to give way is not there.
 
     """
+    packaged = [view.agent for view in views]
+    for catalog in own_catalog.catalogs():
+        named = catalog.replace if isinstance(catalog.replace, frozenset) else frozenset[str]()
+        if absent := sorted(named.difference(packaged)):
+            raise UserError(
+                f"replace names {', '.join(map(repr, absent))}, of which the package has no view.",
+                where=_line(catalog.file, absent[0]),
+                fix=f"Name those whose view is to give way: {', '.join(packaged)}.",
+            )
     replaced = [each.catalog.replace for each in outside] + [each.replace for each in own_catalog.catalogs()]
     remaining = [view for view in views if not any(each is True or (each and view.agent in each) for each in replaced)]
     taken = {name: "the package" for view in remaining for name in (view.name, view.agent)}

@@ -85,6 +85,25 @@ def test_own_views_stand_beside_the_eight_or_in_their_place(tmp_path: Path, repl
     assert set(labelled) == set(agents)
 
 
+def test_what_is_to_give_way_has_to_be_there(tmp_path: Path) -> None:
+    """A name mistyped would leave the packaged view in its place without a word."""
+    text = skeletons.DETEKTOR_TOML.replace("replace = false", 'replace = ["code-reveiwer", "pisarz"]')
+    mine = project(tmp_path / "mine", text)
+    code = """
+import json
+from detektor_pipelines.errors import UserError
+try:
+    import detektor_pipelines.catalog
+except UserError as error:
+    print(json.dumps([error.what, error.where, error.fix]))
+"""
+    what, where, fix = python(code, mine)
+    assert what == "replace names 'code-reveiwer', of which the package has no view."
+    line = next(number for number, each in enumerate(text.splitlines(), 1) if "code-reveiwer" in each)
+    assert where == f"{mine / 'detektor.toml'}, line {line}"
+    assert "code-reviewer" in fix
+
+
 BROKEN: Final[dict[str, tuple[str, str, int | None]]] = {
     "never closed": ("VIEW = FeatureView(\n", "'(' was never closed", 1),
     "a name of nobody": (NEW.replace("= event.operation", "= evnt.operation"), "NameError: name 'evnt' is not defined", 7),
