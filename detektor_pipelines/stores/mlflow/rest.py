@@ -94,7 +94,7 @@ class Rest:
         except requests.RequestException as error:
             self.close()
             raise TrackingUnavailableError(
-                f"MLflow does not answer: {str(error) or type(error).__name__}.",
+                f"MLflow does not answer: {_reason(error)}.",
                 where=self.address,
                 fix="Run `detektor up`, or correct DETEKTOR_MLFLOW_TRACKING_URI; what could not be logged is sent by the next run.",
             ) from error
@@ -137,6 +137,16 @@ def _session(user: str | None, password: str | None) -> requests.Session:
     elif token:
         session.headers["Authorization"] = f"Bearer {token}"
     return session
+
+
+def _reason(error: BaseException) -> str:
+    """Return what the system said, else the error's text: requests puts address, path and class names of three libraries around it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return str(error) or type(error).__name__
 
 
 def _was_closed(error: BaseException) -> bool:
