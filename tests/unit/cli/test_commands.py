@@ -157,6 +157,11 @@ def test_an_unknown_server_is_named() -> None:
     assert "redis" in done.stderr, "the choices are listed"
 
 
+def test_a_span_that_ends_before_it_begins_is_said() -> None:
+    done = run("usage", "--from", "2026-02-20", "--to", "2026-02-01")
+    assert "The last day, 2026-02-01, is before the first, 2026-02-20." in str(done.exception)
+
+
 def test_an_unreachable_postgres_names_server_address_and_command() -> None:
     settings = get_settings().model_copy(update={"postgres_port": ports.free_port()})
     with pytest.raises(psycopg.OperationalError) as caught:
