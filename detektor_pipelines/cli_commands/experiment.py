@@ -55,9 +55,9 @@ def experiment(  # noqa: PLR0913  each is an option of the command
     from detektor_pipelines.training.tracking import check_tracking, log
     from detektor_pipelines.versions.lock import released
 
+    begin, before = span_of(start, end)
     settings = get_settings()
     check_tracking(settings)
-    begin, before = span_of(start, end)
     version, references = version_and_references(features or [])
     with _progress("features") as advance:
         made = run(
