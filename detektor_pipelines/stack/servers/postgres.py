@@ -6,16 +6,13 @@ import os
 import shutil
 import subprocess
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from detektor_pipelines import refusals, sessions
 from detektor_pipelines.errors import UserError
 from detektor_pipelines.stack import binaries, ports
 from detektor_pipelines.stack.servers.privileges import unprivileged
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 # One schema per tool: Dagster and MLflow each keep a table `alembic_version`.
 SCHEMAS = ("ml_learning", "feast", "dagster", "mlflow")
@@ -25,7 +22,6 @@ SERVER_OPTIONS = {
     "listen_addresses": ports.LOOPBACK,
     "unix_socket_directories": "",  # a socket's path is limited to 107 characters, DETEKTOR_HOME is not
     "max_connections": "200",  # Dagster opens a connection per call, Feast and MLflow have pools
-    "shared_buffers": "512MB",  # the raw log of six months with its indexes fits
     "effective_cache_size": "4GB",
     "work_mem": "64MB",  # hash joins and window sorts of one view stay in memory
     "maintenance_work_mem": "256MB",
@@ -41,6 +37,9 @@ SERVER_OPTIONS = {
     "log_min_duration_statement": "2s",
     "log_checkpoints": "off",
 }
+
+_MEGABYTE = 1024**2
+_LEAST_BUFFERS, _MOST_BUFFERS = 512, 4096
 
 # Whatever a configuration of somebody's says: what people pasted into their sessions stands in parameters and in failing rows.
 LOGS_NO_VALUES = {"log_parameter_max_length": "0", "log_parameter_max_length_on_error": "0", "log_error_verbosity": "terse"}
@@ -91,6 +90,24 @@ def initialise(data: Path, login: Login, *, durable: bool = True) -> None:
     finally:
         password_file.unlink(missing_ok=True)
     _configure(data)
+
+
+def memory(limit: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
+    """Return the bytes of memory that there are: the machine's, or a container's limit, which stands in a file."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        return min(machine, int(limit.read_text(encoding="ascii")))
+    except (OSError, ValueError):  # no control groups, or `max`
+        return machine
+
+
+def shared_buffers(available: int) -> str:
+    """Return the size of PostgreSQL's own cache where there are so many bytes: an eighth of them, 512 MB at least and 4 GB at most.
+
+    New identities go anywhere in the index of `ml_learning.event_ids`, 53 MB a million events. Once that no longer fits, each chunk of
+    events reads most of it and writes it again. It is half of what PostgreSQL's manual says for a machine of its own: Python works beside.
+    """
+    return f"{min(max(available // 8 // _MEGABYTE, _LEAST_BUFFERS), _MOST_BUFFERS)}MB"
 
 
 def command(data: Path, port: int, *, durable: bool = True) -> list[str]:
@@ -191,7 +208,8 @@ def _initdb(data: Path, user: str, password_file: Path, *, durable: bool) -> Non
 
 def _configure(data: Path) -> None:
     lines = ["# Written by Detektor when the cluster was made; put your own settings into postgresql.conf below the include."]
-    lines += [f"{name} = '{value}'" for name, value in SERVER_OPTIONS.items()]
+    options = SERVER_OPTIONS | {"shared_buffers": shared_buffers(memory())}
+    lines += [f"{name} = '{value}'" for name, value in options.items()]
     with (data / "postgresql.conf").open("a", encoding="utf-8") as file:
         file.write("\ninclude 'detektor.conf'\n")
     # Written last: its presence says that the cluster is whole.
