@@ -114,13 +114,15 @@ class _Batch:
 
     def take(self, events: Iterable[AgentEvent], reader: ReaderName) -> None:
         now = now_us()
+        passed = []
         for event in map(self._masker.event, events):
             found = problem(event, now)
             if found is not None and (found := problem(event, now := now_us())) is not None:  # it may be past by now
                 self.refuse(_rejection(event, *found))
             else:
-                self.events.append(event)
-                self._report.note(event, reader)
+                passed.append(event)
+        self.events += passed
+        self._report.note(passed, reader)
 
     def refuse(self, rejection: Rejection) -> None:
         self.rejections.append(rejection)

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from glob import escape
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from detektor_pipelines.language.events import AGENT_TYPES, OPERATIONS, UNMAPPED
@@ -29,6 +30,7 @@ _GUESSES: Final = (
     ("architecture-advisor", ("architect", "plan", "design", "strateg")),
 )
 _USUAL_GUESS: Final = "detektor-coder"
+_agent_and_operation: Final = attrgetter("agent_type", "operation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +89,14 @@ class IngestReport:
     last_at: int | None = None
     _shapes: Counter[tuple[ReaderName, str, tuple[str, ...], tuple[str, ...]]] = field(default_factory=Counter)
 
-    def note(self, event: AgentEvent, reader: ReaderName) -> None:
-        """Count one event that a reader read."""
-        self.events[event.agent_type, event.operation] += 1
-        self._shapes[reader, event.operation, tuple(event.measures), tuple(event.categories)] += 1
-        if event.agent_type == UNMAPPED:
-            self.unmapped[event.raw_name] += 1
-        at = event.occurred_at
-        self.first_at = at if self.first_at is None or at < self.first_at else self.first_at
-        self.last_at = at if self.last_at is None or at > self.last_at else self.last_at
+    def note(self, events: Sequence[AgentEvent], reader: ReaderName) -> None:
+        """Count events that a reader read."""
+        self.events.update(map(_agent_and_operation, events))
+        self._shapes.update((reader, event.operation, tuple(event.measures), tuple(event.categories)) for event in events)
+        self.unmapped.update(event.raw_name for event in events if event.agent_type == UNMAPPED)
+        instants = [event.occurred_at for event in events]
+        self.first_at = min((*instants, self.first_at) if self.first_at is not None else instants, default=None)
+        self.last_at = max((*instants, self.last_at) if self.last_at is not None else instants, default=None)
 
     def note_files(self, size: int, files: Mapping[ReaderName, int], skipped: Mapping[str, str], others: Mapping[str, int]) -> None:
         """Take what was found, before it is read."""
