@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from detektor_pipelines import clock
-from detektor_pipelines.language.calendar import dated, number, owner_number, owner_numbers
+from detektor_pipelines.language.calendar import dated, end_us, number, owner_number, owner_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -93,11 +93,12 @@ def happened_of(events: pa.Table) -> dict[date, Happened]:
     if not events.num_rows:
         return {}
     stamps = np.sort(events["ts"].to_numpy())
-    numbers, places = np.unique(owner_number(stamps), return_index=True)
-    ends = [*places[1:], len(stamps)]
+    days = [dated(day) for day in range(owner_number(int(stamps[0])), owner_number(int(stamps[-1])) + 1)]
+    ends = np.searchsorted(stamps, [end_us(day) for day in days], side="right").tolist()
     return {
-        dated(int(day)): Happened(int(end - begin), int(stamps[begin]), int(stamps[end - 1]))
-        for day, begin, end in zip(numbers, places, ends, strict=True)
+        day: Happened(end - begin, int(stamps[begin]), int(stamps[end - 1]))
+        for day, begin, end in zip(days, [0, *ends], ends, strict=False)
+        if begin < end
     }
 
 

@@ -32,7 +32,7 @@ from detektor_pipelines.stores.connections import connect, connect_arrow
 from detektor_pipelines.stores.offline.row_tables import ensure_tables_over
 from detektor_pipelines.stores.offline.rows import DayRows, NewerKnowledgeError, hashes_by_day, publish, states
 from detektor_pipelines.stores.offline.staleness import days_to_materialize
-from detektor_pipelines.stores.raw_log.reader import begin_snapshot, events_by_day, more_events_than, read_events
+from detektor_pipelines.stores.raw_log.reader import begin_snapshot, events_by_day, read_events
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -187,7 +187,7 @@ def _chunks(connection: Connection, view: FeatureView, days: list[date], limit: 
     if len(days) == 1:
         return [days]
     span = start_us(days[0]) - reach, min(end_us(days[-1]), clock.now_us())
-    events = events_by_day(connection, view.agent, *span) if more_events_than(connection, limit, view.agent, *span) else {}
+    events = events_by_day(connection, view.agent, *span)
     connection.rollback()
     return chunks(days, events, reach=-(-reach // DAY), limit=limit)
 

@@ -91,9 +91,10 @@ class CellReader:
 def _slices(connection: Connection, view: FeatureView, span: tuple[int, int, int], limit: int) -> list[tuple[int, int]]:
     """Cut (begin, end] (µs) so that no slice has many more events than `limit`; (start, end], the chunk's own days, has not."""
     begin, start, end = span
-    if begin >= min(start, end) or not reader.more_events_than(connection, limit, view.agent, begin, min(start, end)):
+    until = min(start, end)
+    counted = reader.events_by_day(connection, view.agent, begin, until)
+    if sum(counted.values()) <= limit:
         return [(begin, max(begin, end))]
-    before = between(owner(begin + 1), owner(min(start, end)))
-    runs = chunks(before, reader.events_by_day(connection, view.agent, begin, min(start, end)), reach=0, limit=limit)
-    found = [(max(begin, start_us(run[0])), min(start, end, end_us(run[-1]))) for run in runs]
+    runs = chunks(between(owner(begin + 1), owner(until)), counted, reach=0, limit=limit)
+    found = [(max(begin, start_us(run[0])), min(until, end_us(run[-1]))) for run in runs]
     return [*found, (start, end)] if end > start else found

@@ -50,9 +50,10 @@ class TooWideError(Exception):
 
 @dataclass
 class EventVectors:
-    """The columns of one table of events, and the expressions over them as they are asked for."""
+    """The columns of one table of events, and the expressions over them as they are asked for; in an `order`, None for the table's."""
 
     events: pa.Table
+    order: Ints | None = None
     _columns: dict[str, Integers] = field(default_factory=dict)
     _codes: dict[str, dict[str, int]] = field(default_factory=dict)
     _operands: dict[str, Integers] = field(default_factory=dict)
@@ -96,7 +97,8 @@ class EventVectors:
             column = encoded.indices
         if column.null_count:
             column = column.fill_null(0)
-        return column.to_numpy().astype(np.int64, copy=False), valid
+        values = column.to_numpy().astype(np.int64, copy=False)
+        return (values, valid) if self.order is None else (values[self.order], valid[self.order])
 
     def _operand(self, expression: Operand) -> Integers:
         import numpy as np

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from detektor_pipelines import clock
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.language.calendar import owner_sql
+from detektor_pipelines.language.calendar import between, owner, start_us
 from detektor_pipelines.language.events import AGENT_TYPES, UNMAPPED
 from detektor_pipelines.stores import retention
 from detektor_pipelines.stores.raw_log.columns import arrow_type, selected
@@ -196,25 +196,22 @@ def any_event(connection: Connection, agent_id: str, instant: int, known: int) -
         return bool(cursor.fetchone() == (True,))
 
 
-def more_events_than(connection: Connection, limit: int, agent: str, start: int, end: int) -> bool:
-    """Whether one agent has more than `limit` events with occurred_at in (start, end] (µs): several times as fast as `events_by_day`."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM (SELECT FROM ml_learning.agent_events"
-            f" WHERE agent_type = '{agent}' AND occurred_at > {_instant(start)} AND occurred_at <= {_instant(end)}"
-            f" LIMIT {limit + 1}) AS counted"
-        )
-        return bool(cursor.fetchone() == (limit + 1,))
-
-
 def events_by_day(connection: Connection, agent: str, start: int, end: int) -> dict[date, int]:
-    """Return how many of one agent's events with occurred_at in (start, end] (µs) each UTC day owns; from the index alone, if it can."""
+    """Return how many of one agent's events with occurred_at in (start, end] (µs) each UTC day owns; days without any are absent.
+
+    Each day is counted by itself, from the index alone if it can be: grouping the events by their day takes three times as long.
+    """
+    if start >= end:
+        return {}
+    days = between(owner(start + 1), owner(end))
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT {owner_sql('occurred_at')}, count(*) FROM ml_learning.agent_events"
-            f" WHERE agent_type = '{agent}' AND occurred_at > {_instant(start)} AND occurred_at <= {_instant(end)} GROUP BY 1"
+            f"SELECT place - 1, counted FROM generate_series({_instant(start_us(days[0]))}, {_instant(start_us(days[-1]))},"
+            " interval '24 hours') WITH ORDINALITY AS days(midnight, place), LATERAL (SELECT count(*) AS counted"
+            f" FROM ml_learning.agent_events WHERE agent_type = '{agent}' AND occurred_at > GREATEST(midnight, {_instant(start)})"
+            f" AND occurred_at <= LEAST(midnight + interval '24 hours', {_instant(end)})) AS day WHERE counted > 0"
         )
-        return dict(cursor.fetchall())
+        return {days[place]: counted for place, counted in cursor.fetchall()}
 
 
 def newest_by_project(connection: Connection, agent: str, spans: Sequence[tuple[int, int]]) -> list[tuple[str | None, int]]:
