@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
 
 
-_AT_ONCE: Final = 2
-"""Views under way: one is read from PostgreSQL, or written to it, while another one is computed; each holds a chunk of events."""
+_AT_ONCE: Final = 3
+"""Views under way: others are read from PostgreSQL, or written to it, while one is computed; each holds a chunk of events.
+
+Of two, one core of two has nothing to do for a quarter of the time.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class Backfilled:
 
 
 def backfill(settings: Settings, views: Sequence[FeatureView], days: Sequence[date]) -> Iterator[Backfilled]:
-    """Materialize `days` of each view and publish its newest rows online; yields in the views' order, two being under way at once.
+    """Materialize `days` of each view and publish its newest rows online; yields in the views' order, three being under way at once.
 
     Where one fails, the views before it have been yielded, and those that were under way may have been published too.
 
