@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _AT_ONCE: Final = 3
 """Views under way: others are read from PostgreSQL, or written to it, while one is computed; each holds a chunk of events.
 
-Of two, one core of two has nothing to do for a quarter of the time.
+Of two, both may wait for PostgreSQL at the same moment.
 """
 
 

@@ -49,13 +49,14 @@ def test_lines_of_a_thread_are_those_that_were_logged_in_their_order(pipe: tuple
     with log_lines.written_aside():
         for number in range(500):
             log_lines.REQUEST_ID.set(str(number))
-            LOGGER.log(logging.WARNING if number % 100 == 0 else logging.INFO, "a\ud800", extra={"number": number})
+            LOGGER.log(logging.WARNING if number % 100 == 0 else logging.INFO, "a", extra={"number": number, "half": "\ud800"})
         log_lines.REQUEST_ID.set(None)
     LOGGER.info("after")
     stream.close()
     reader.join()
     assert [each["event"] for each in (found[0], found[-1])] == ["before", "after"]
     assert [(each["number"], each["request_id"]) for each in found[1:-1]] == [(number, str(number)) for number in range(500)]
+    assert {each["half"] for each in found[1:-1]} == {"\ud800"}
 
 
 def test_whoever_logs_does_not_wait_for_a_reader_who_does_not_read(pipe: tuple[int, IO[str]], monkeypatch: pytest.MonkeyPatch) -> None:
