@@ -33,8 +33,7 @@ def dagster_hears_of_earlier_days(settings: Settings) -> Iterator[None]:
 def _reloaded(settings: Settings) -> bool:
     from detektor_pipelines.stack import supervisor
 
-    row = supervisor.states(settings).get("dagster-code")
-    if row is None or row["statename"] not in supervisor.ALIVE:
+    if "dagster-code" not in supervisor.alive(settings):
         return False  # what answers at the port is then another home's, and knows nothing of these events
     from detektor_pipelines.stack.servers.dagster import reload_definitions
 

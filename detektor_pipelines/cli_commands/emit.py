@@ -104,7 +104,7 @@ def _say_what_will_not_happen(event: AgentEvent, settings: Settings) -> None:
             f" {settings.home / FILE_NAME} makes it one's.",
             err=True,
         )
-    elif supervisor.states(settings).get("stream", {}).get("statename") not in supervisor.ALIVE:
+    elif "stream" not in supervisor.alive(settings):
         say(
             "No stream worker runs here: features show it after the next run of its day (`detektor backfill`), or when `detektor up` has"
             " started one.",

@@ -140,7 +140,7 @@ def follow(settings: Settings, views: Sequence[FeatureView], tell: Callable[[str
     from detektor_pipelines.stack.restart import HOLDING
     from detektor_pipelines.stores.feast import registry
 
-    running = {name for name, row in supervisor.states(settings).items() if row["statename"] in supervisor.ALIVE}
+    running = set(supervisor.alive(settings))
     well = True
     if running.intersection(HOLDING):
         # A process of its own: this one has loaded what was in force before

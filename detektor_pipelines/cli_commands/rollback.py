@@ -213,7 +213,7 @@ def _let_go(settings: Settings, found: Retiring) -> None:
     for each in choice.chosen(settings).beside:
         if each.name == found.view.name and data_hash(each).startswith(found.digest):
             choice.let_go(settings, each.name, data_hash(each))
-    if supervisor.states(settings).get("stream", {}).get("statename") in supervisor.ALIVE:
+    if "stream" in supervisor.alive(settings):
         words = [sys.executable, "-P", "-m", "detektor_pipelines", "restart", "stream"]
         subprocess.run(words, check=False, stdout=sys.stderr.fileno(), stdin=subprocess.DEVNULL)
     deadline = time.monotonic() + _LET_GO_S

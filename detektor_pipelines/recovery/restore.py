@@ -332,7 +332,7 @@ def _load(dsn: str, manifest: Manifest, fetch: Fetch, work: Path, number: int) -
 
 def _check_free(settings: Settings, *, replace: bool) -> None:
     """Check that nothing is in the way."""
-    running = [name for name, row in supervisor.states(settings).items() if row["statename"] in supervisor.ALIVE]
+    running = supervisor.alive(settings)
     if busy := [PROGRAMS[name].title for name in running if name in PROGRAMS and name not in _SERVERS]:
         raise UserError(
             f"Programs run that use the database: {', '.join(busy)}.", where=str(settings.home), fix="`detektor down`, then the same again."

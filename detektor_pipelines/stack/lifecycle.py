@@ -108,7 +108,7 @@ def _up(
         _check_external(settings, programs)
         settings = remembered.with_secrets(settings)
         supervisor.check_home(settings)
-        running = _running_names(settings)
+        running = supervisor.alive(settings)
         if not running and supervisor.running_pid(settings) is None:
             _end_survivors(settings, tell)  # they hold ports and data
         ours = [program for program in programs if not program.external(settings)]
@@ -161,7 +161,7 @@ def down(settings: Settings, *, on_progress: Callable[[str], None] | None = None
         return ()
     with remembered.locked(settings):
         survivors.go_on(settings)  # one that somebody stopped cannot end cleanly
-        running = _running_names(settings)
+        running = supervisor.alive(settings)
         if running:
             tell("Ending " + ", ".join(PROGRAMS[name].title for name in running if name in PROGRAMS))
         for name in set(running) - {needed for program in PROGRAMS.values() for needed in program.needs}:
@@ -187,10 +187,6 @@ def _end_survivors(settings: Settings, tell: Callable[[str], None]) -> None:
 
 def _silent(_: str) -> None:
     """Tell nobody."""
-
-
-def _running_names(settings: Settings) -> list[str]:
-    return [name for name, row in supervisor.states(settings).items() if row["statename"] in supervisor.ALIVE]
 
 
 def _check_external(settings: Settings, programs: list[Program]) -> None:
@@ -289,7 +285,7 @@ def _prepare_directories(settings: Settings) -> None:
 
 
 def _start_in_order(settings: Settings, programs: list[Program], tell: Callable[[str], None]) -> None:
-    running = _running_names(settings)
+    running = supervisor.alive(settings)
     for program in programs:
         _wait(settings, program.needs, tell)
         if program.external(settings) is None and program.name not in running:

@@ -58,7 +58,7 @@ def chosen(settings: Settings, names: tuple[str, ...], among: tuple[str, ...] = 
         UserError: One that is named has no code of ours, or does not run; or none runs.
 
     """
-    running = {name for name, row in supervisor.states(settings).items() if row["statename"] in supervisor.ALIVE}
+    running = set(supervisor.alive(settings))
     for name in names:
         if name not in RESTARTABLE:
             raise UserError(
@@ -145,7 +145,7 @@ def _answers(settings: Settings, program: Program) -> bool:
     """Wait until a program answers, as long as it may take to start."""
     deadline = time.monotonic() + program.start_seconds
     while not program.ready(settings):
-        if time.monotonic() > deadline or supervisor.states(settings).get(program.name, {}).get("statename") not in supervisor.ALIVE:
+        if time.monotonic() > deadline or program.name not in supervisor.alive(settings):
             return False
         time.sleep(0.1)
     return True

@@ -114,6 +114,11 @@ def states(settings: Settings, *, or_say_so: bool = False) -> dict[str, dict[str
     return {row["name"]: row for row in rows}
 
 
+def alive(settings: Settings) -> list[str]:
+    """Return which programs run, or will again by themselves (`ALIVE`); none when supervisord does not run or does not answer."""
+    return [name for name, row in states(settings).items() if row["statename"] in ALIVE]
+
+
 def ensure(settings: Settings, programs: list[Program]) -> None:
     """Write the configuration and have a running supervisord that knows it; running programs whose entry did not change keep running.
 
@@ -123,7 +128,7 @@ def ensure(settings: Settings, programs: list[Program]) -> None:
         UserError: supervisord did not start.
 
     """
-    running = {name for name, row in states(settings).items() if row["statename"] in ALIVE}
+    running = set(alive(settings))
     _write_configuration(settings, programs, running)
     if running_pid(settings) is None:
         _start(settings)
