@@ -75,7 +75,7 @@ _PREFIXES: Final = tuple(
     "tfp_ cio_ key- sk- pk- rk- sk_ pk_ rk_ eyJ EAA dG9rOg doppler_ vercel_ okta_ ion_ jina_ tvly- fc- nvapi- esh_ whs_ rnd_ sgp_ PRIVATE- "
     "apify_api_ A3T AROA AIDA ICA flb_ FLWSECK FLWPUBK asst- ddp_ keytab_ dsapi_ sl. secret-token: v1.0- lsv2_pt_ lsv2_sk_ pscale_tkn_ "
     "pscale_oauth_ pscale_pw_ scauth_ duffel_test_ duffel_live_ fio-u- p8e- CLOJARS_ EZAK EZTK xoxe. s-s4t2 GR1348941 glffct- glimt- sm_aat_ sm_pat_ "
-    "sm_sat_ AGE-PLUGIN- squ_ sqp_ sqa_ fw_ y0_ syt_ amzn.mws. access-production- access-sandbox- access-development- sk_prod_ rk_prod_ HRKU- shippo_live_ shippo_test_".split()
+    "sm_sat_ AGE-PLUGIN- squ_ sqp_ sqa_ fw_ y0_ syt_ amzn.mws. access-production- access-sandbox- access-development- sk_prod_ rk_prod_ HRKU- shippo_live_ shippo_test_ DO00".split()
 )
 """How keys of well-known services begin. What follows must look drawn at random: a digit and eight characters at least."""
 
@@ -92,74 +92,28 @@ _IDS: Final = tuple(
 """How ids begin that are drawn at random and open nothing."""
 _HASHES: Final = ("sha1-", "sha256-", "sha384-", "sha512-", "h1:")
 
-_ABOUT_SECRETS: Final = (
-    "key",
-    "token",
-    "secret",
-    "passw",
-    "passphrase",
-    "credential",
-    "auth",
-    "bearer",
-    "pwd",
-    "login",
-    "haslo",
-    "hasło",
-    "kennwort",
-    "api",
-    "sign",
-    "seed",
-    "salt",
-    "webhook",
-    "hook",
-    "private",
-    "cookie",
-    "sas",
-    "decrypt",
-    "encrypt",
-    "otp",
+_ABOUT_SECRETS: Final = tuple(
+    "key token secret passw passphrase credential auth bearer pwd login haslo hasło kennwort api sign seed salt webhook hook "
+    "private cookie sas decrypt encrypt otp".split()
 )
-_ABOUT_HASHES: Final = (
-    "sha",
-    "md5",
-    "hash",
-    "digest",
-    "checksum",
-    "commit",
-    "etag",
-    "integrity",
-    "rev",
-    "trace",
-    "blob",
-    "tree",
-    "uuid",
-    "index",
-    "object",
-    "parent",
-    "merge",
-    "ref",
-    "git",
-    "head",
-    "image",
-    "layer",
-    "span",
-    "id",
-    "build",
-    "cache",
-    "fingerprint",
+_ABOUT_HASHES: Final = tuple(
+    "sha md5 hash digest checksum commit etag integrity rev trace blob tree uuid index object parent merge ref git head image "
+    "layer span id build cache fingerprint".split()
 )
 
 _WORD_START: Final = 16
 _CONTEXT: Final = 32
 _HEX: Final = frozenset("0123456789abcdefABCDEF")
 _DIGITS: Final = frozenset("0123456789")
+_BASE32: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")
 _SEPARATORS: Final = re.compile("[-_.~]")
 _PARTS: Final = re.compile("[^/=:]+")
 _SHAPES: Final = re.compile(
     r"pat\w{14}\.[0-9a-f]{64}|A3-[A-Z0-9]{6}-(?:[A-Z0-9]{11}|[A-Z0-9]{6}-[A-Z0-9]{5})(?:-[A-Z0-9]{5}){3}|md5[0-9a-f]{32}"
-    r"|sdk-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    r"|(?:api|key|mob|pk|sdk|secret|sk|token)[-_](?:[a-z]{1,4}[-_])?(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32,})"
+    r"|[0-9a-f]{32}-(?:us|eu)\d{1,2}"
 )
-"""Of Airtable, of 1Password, PostgreSQL's of a password and LaunchDarkly's: told by nothing but their whole shape."""
+"""Of Airtable, of 1Password, PostgreSQL's of a password, Mailchimp's, and a word for a key before an id: told by nothing but their whole shape."""
 
 
 _TAX_CODE: Final = re.compile(r"[A-Z]{6}\d\d[A-Z]\d\d[A-Z]\d{3}[A-Z]")
@@ -203,6 +157,8 @@ def _is_drawn(part: str, *, about: bool) -> bool:
         return 2 <= digits < len(plain) and plain.lower() != plain != plain.upper() and _is_disordered(plain, 0.3)
     if plain.lower() == plain or plain.upper() == plain:  # of one case: as many words of code are, and ids
         last = part[max(map(part.rfind, "-_.~")) + 1 :]
+        if about and plain == part and len(part) >= 24 and _BASE32.issuperset(part) and digits >= 2:
+            return True
         long = (
             len(plain) >= (_WORD_START if plain.isupper() else 20)
             if about
@@ -211,7 +167,7 @@ def _is_drawn(part: str, *, about: bool) -> bool:
         return long and 2 <= digits < len(plain) and _is_disordered(plain, 0 if about else 0.05)
     if not digits:
         return len(plain) >= (20 if about else 28) and _is_disordered(plain, 0.1 if about else 0.2)
-    return len(plain) >= (_WORD_START if about else 20) and _is_disordered(plain, 0.15)
+    return _is_disordered(plain, 0.15 if about or len(plain) >= 20 else 0.4)
 
 
 def _is_uuid(part: str) -> bool:
@@ -250,7 +206,7 @@ def _is_secret_part(part: str, before: str) -> bool:
     about = any(word in before for word in _ABOUT_SECRETS)
     if len(part) >= 32 and _HEX.issuperset(part):
         return (about and not part.isdigit()) or (
-            len(part) != 40 and not part.isdigit() and not any(word in before for word in _ABOUT_HASHES)
+            len(part) != 40 and not part.isdigit() and not any(word in before.rpartition(",")[2] for word in _ABOUT_HASHES)
         )
     if len(part) in {34, 38} and part[:2] in {"SK", "AC"} and _HEX.issuperset(part[2:]):
         return True
@@ -267,17 +223,23 @@ def _is_vehicle(said: str) -> bool:
     return said[3:6] == "ZZZ" or said[8] == ("X" if total == 10 else str(total))
 
 
+def _is_called_secret(after: str) -> bool:
+    """Whether what stands after a word says what it is: `… is the key of`."""
+    after = after.lower().lstrip("\"'`")
+    return after.startswith((" is ", " was ", " as ")) and any(
+        f" {word}" in after for word in ("key", "token", "secret", "passw", "credential")
+    )
+
+
 def _word(match: re.Match[str], text: str) -> str | None:
     """A long word: a key, a path with a key in it, or nothing of that kind."""
     word = match[0]
-    before = _before(text, match.start())
-    if word.startswith(_HASHES):
+    before = _before(text, match.start()) + (" key" if _is_called_secret(text[match.end() : match.end() + _CONTEXT]) else "")
+    if word.startswith(_HASHES) or before.endswith(_HASHES):
         return None
-    if word.startswith("eyJ") and "." in word:
+    if len(word) >= 20 and ("/" in word or "+" in word) and _is_base64(word, before):
         return SECRET
-    if len(word) >= 40 and ("/" in word or "+" in word) and _is_base64(word, before):
-        return SECRET
-    if _SHAPES.fullmatch(word):
+    if (word.startswith("eyJ") and "." in word) or _SHAPES.fullmatch(word):
         return SECRET
     if len(word) in {16, 17} and word.isupper() and word.isalnum() and (_TAX_CODE.fullmatch(word) or _is_vehicle(word)):
         return "<id-number>"
@@ -304,7 +266,9 @@ def _is_base64(word: str, before: str) -> bool:
     if plain.count("/") * 12 > len(plain) + 12:
         return False
     drawn = plain.replace("/", "").replace("+", "")
-    return len(drawn) >= 36 and _is_drawn(drawn, about=any(each in before for each in _ABOUT_SECRETS))
+    if len(drawn) < 36 and (_DIGITS.isdisjoint(drawn) or not _is_disordered(drawn, 0.35)):
+        return False
+    return _is_drawn(drawn, about=any(each in before for each in _ABOUT_SECRETS))
 
 
 _PLACEHOLDERS: Final = frozenset(
@@ -317,10 +281,14 @@ _CODE: Final = ("(", "[", "{", "<", "$", "%", "*", "…", "...", "/", "\\")
 
 def _is_told(value: str, *, strong: bool, quoted: bool, upper: bool = False, secret: bool = False) -> bool:
     """Whether what was assigned to a telling name, perhaps one in capitals (`upper`) or one that is `secret`, is a value and not code, a type or a placeholder."""
-    bare = value.strip("\"'`.,;:!?)(").casefold()
+    bare = value.strip("\"'`.,;:!?)( ").casefold()
     if len(bare) < 4 or bare in _PLACEHOLDERS or value.startswith(_CODE) or not bare.strip("*x.•-_"):
         return False
     digits = sum(map(_DIGITS.__contains__, value[:256]))
+    if not digits and (bare.startswith("your") or bare.endswith("here")):
+        return False
+    if not digits and "_" in bare and bare.isidentifier() and any(each in bare for each in ("pass", "pwd", "secret", "token", "key")):
+        return False  # a variable's name
     if not strong and not quoted and upper and not digits and len(value) >= 8 and "-" in value and value.replace("-", "").isalpha():
         return True
     if not quoted and any(sign in value for sign in "([{"):
@@ -339,12 +307,16 @@ def _is_told(value: str, *, strong: bool, quoted: bool, upper: bool = False, sec
 
 
 _STRONG: Final = (
-    "password|passwd|passwort|passphrase|kennwort|wachtwoord|has[lł](?:o|em|a)|contraseña|contrasena|senha|пароль|lösenord|heslo|parola"
+    "mot de passe|password|passcode|passwd|passwort|passphrase|kennwort|wachtwoord|has[lł](?:o|em|a)|contraseña|contrasena|senha|пароль|lösenord|heslo|parola"
     "|パスワード|密码|密碼|비밀번호|sekret|geheimnis|salasana|jelszó|şifre|adgangskode"
 )
 
 
 _KEYS: Final = ("api_key", "api-key", "apikey", "access_key", "access-key", "private_key", "secret_key")
+
+
+_ABOUT_PASSWORDS: Final = "policy type mode field column rule strength hint label name prompt manager provider expir ttl format regex pattern message error".split()
+"""What makes a name that begins as a password's the name of something else."""
 
 
 def _assigned(match: re.Match[str], text: str) -> str | None:
@@ -353,7 +325,7 @@ def _assigned(match: re.Match[str], text: str) -> str | None:
     value = text[start:end]
     quote = match["quote"] or ""
     name = text[match.start() : match.start("sign")].lower()
-    strong = match["strong"] is not None
+    strong = match["strong"] is not None and not any(each in match["rest"] for each in _ABOUT_PASSWORDS)
     if value.startswith(SECRET) or (not strong and name.rstrip("\"'\\ ").endswith(("tokens", "token_count", "tokens_used", "_id", "id"))):
         return None
     if quote and text[match.start() - 1 : match.start()] == quote and quote not in match["sign"]:  # "password:" ends there
@@ -367,9 +339,11 @@ def _assigned(match: re.Match[str], text: str) -> str | None:
         secret=name.startswith("secret") and not match["rest"],
     ):
         return None
-    if not strong and not quote and value.isalpha() and value.lower() == value:
-        return None
+    if not quote and ((not strong and value.isalpha() and value.lower() == value) or (value[0] == "!" and value[1:].isalpha())):
+        return None  # a word, a tag of YAML
     if text[match.start() : match.start() + 5] == "PASS:":  # what test runners print
+        return None
+    if match["strong"] == "pass" and text[match.start() - 1 : match.start()] == " " and value.isalpha():  # "if tests pass: continue"
         return None
     kept = text[match.start() : start]
     tail = "" if quote else _tail(value)
@@ -424,37 +398,75 @@ _TELLING: Final = tuple(
 
 
 def _argument(match: re.Match[str], text: str) -> str | None:
-    """What a call, an element or a command is given as a password: the last group that matched, where its name says so."""
+    """What a call or an element is given as a password: the last group that matched, where its name says so."""
     name = match["name"] if "name" in match.re.groupindex else None
     if name is not None and not any(word in name for word in _TELLING):
         return None
     start, end = match.span(match.lastindex or 0)
     value = text[start:end]
-    sure = match[0].startswith(("identified", "requirepass", "masterauth", "bindpw", "rootpw", "--password-stdin", "login ")) or (
-        name is not None and match[0][0] == "<" and "pass" in name
-    )
-    if not _is_told(value, strong=True, quoted=True) or not (sure or any(sign in _DIGITS for sign in value)):
+    sure = name is not None and ("passw" in name or "passphrase" in name or "pwd" in name or name.endswith("pass"))
+    if not _is_told(value, strong=True, quoted=True) or (not sure and _DIGITS.isdisjoint(value)):
+        return None
+    return f"{text[match.start() : start]}{SECRET}{text[end : match.end()]}"
+
+
+_COLUMNS: Final = ("passw", "passphrase", "passcode", "pwd", "kennwort", "haslo", "hasło", "contrase", "senha")
+_WEAK_COLUMNS: Final = ("secret", "token", "api_key")
+
+
+def _columns(match: re.Match[str], text: str) -> str | None:
+    """A table, or what is inserted into one: the fields in columns for passwords."""
+    head, rows = ("head", "rows") if match["head"] else ("columns", "row")
+    between = next((sign for sign in match[head] if sign in ",;|\t"), ",")
+    names = match[head].split(between)
+    strong = {place: any(word in name for word in _COLUMNS) for place, name in enumerate(names)}
+    telling = [place for place, name in enumerate(names) if strong[place] or any(word in name for word in _WEAK_COLUMNS)]
+    if not telling:
+        return None
+    lines = text[match.start(rows) : match.end(rows)].split("\n")
+    for at, fields in enumerate(line.split(between) for line in lines):
+        for place in telling if len(fields) == len(names) else ():
+            value = fields[place].strip(" \"'`")
+            if _is_told(value, strong=strong[place], quoted=True):
+                fields[place] = fields[place].replace(value, SECRET)
+        lines[at] = between.join(fields)
+    return text[match.start() : match.start(rows)] + "\n".join(lines)
+
+
+def _operand(match: re.Match[str], text: str) -> str | None:
+    """What a command or a statement takes for a password and for nothing else: the group that matched."""
+    start, end = match.span(match.lastindex or 0)
+    value = text[start:end]
+    doubtful = match[0].endswith(("gpg", "openssl", "base64", "kinit"))
+    if not _is_told(value, strong=True, quoted=True) or (doubtful and _DIGITS.isdisjoint(value)):
         return None
     return f"{text[match.start() : start]}{SECRET}{text[end : match.end()]}"
 
 
 _NO_PASSWORDS: Final = frozenset(
-    "sha224 sha256 sha384 sha512 base32 base64 base58 utf16 utf32 x509 int16 int32 int64 uint32 uint64 float32 float64 pbkdf2 ed25519 aes128 aes256".split()
+    "sha224 sha256 sha384 sha512 base32 base64 base58 utf16 utf32 x509 int16 int32 int64 uint32 uint64 float32 float64 pbkdf2 argon2 argon2id bcrypt "
+    "scrypt oauth2 ed25519 aes128 aes256".split()
 )
 
 
-def _near(match: re.Match[str], text: str) -> str | None:
-    """A word made of letters and some digits, soon after a word for a password."""
+def _near(match: re.Match[str], text: str, least: int = 2) -> str | None:
+    """A word made of letters and some digits (`least`; one, if there are signs too), soon after a word for a password."""
     start, end = match.span("value")
     value = text[start:end]
     digits = sum(map(_DIGITS.__contains__, value))
-    if not 2 <= digits < len(value) or value.lower() in _NO_PASSWORDS or not any(map(str.isalpha, value)):
+    plain = value.replace("-", "").replace("_", "")
+    if not (least if plain.isalnum() else 1) <= digits < len(value) or value.lower() in _NO_PASSWORDS or not any(map(str.isalpha, value)):
         return None
     if text[match.start() : match.start() + 5] == "PASS:":  # what test runners print
         return None
-    if "_" in value and value.lower() == value and value.replace("_", "").isalnum():  # a name of code
+    if "_" in value and value.lower() == value and plain.isalnum():  # a name of code
         return None
     return f"{text[match.start() : start]}{SECRET}"
+
+
+def _surely_near(match: re.Match[str], text: str) -> str | None:
+    """The same where nothing else stands: one digit is enough."""
+    return _near(match, text, 1)
 
 
 def _digits(match: re.Match[str], text: str) -> str:
@@ -468,19 +480,58 @@ def _in_query(match: re.Match[str], text: str) -> str | None:
     return f"{text[match.start() : start]}{SECRET}" if len(value) >= 16 or any(sign in _DIGITS for sign in value) else None
 
 
+_DESCRIBING: Final = {
+    "is": ("ed", "ing", "able", "ible", "al", "ive", "ent", "ant", "ory", "ary", "ly", "ful", "less", "ic", "ous", "en"),
+    "ist": ("ig", "ich", "isch", "bar", "en", "et", "zt", "te", "st"),
+    "jest": ("ne", "we", "łe", "te", "sze", "cie", "że", "kie"),
+}
+"""How words end that say what a password is like, by the verb."""
+
+_DESCRIPTIONS: Final = frozenset(
+    "wrong correct incorrect valid invalid empty strong hidden secret private public absent random common simple similar visible unique secure "
+    "insecure plain plaintext unsafe unknown unset always never again still there where something nothing anything everything someone another "
+    "longer shorter because before after about above below under between within without inside outside during against theirs yours falsch "
+    "unsicher sicher zuletzt nicht puste tutaj tylko already elsewhere enough obsolete obscure "
+    "immutable complete incomplete intact identical sensitive intended".split()
+)
+
+
+def _is_noun(match: re.Match[str], text: str, bare: str) -> bool:
+    """Whether a sentence that says what a password is ends with this word, and the word is no description."""
+    end = match.start("value") + len(bare)
+    return (
+        match["is"] is not None
+        and len(bare) >= 6
+        and bare.isalpha()
+        and bare == bare.lower()
+        and text[end : end + 2].strip(".,!;\"')") in {"", "\n"}
+        and not bare.endswith(_DESCRIBING.get(match["is"], _DESCRIBING["is"]))
+        and bare not in _DESCRIPTIONS
+        and bare not in _PLACEHOLDERS
+    )
+
+
 def _said(match: re.Match[str], text: str) -> str | None:
     """`the password is X`: X, when no word of prose looks like it."""
     start, end = match.span("value")
     value = text[start:end]
     tail = _tail(value)
     bare = value[: len(value) - len(tail)] if tail else value
-    odd = any(sign in _DIGITS for sign in bare) or (
-        match["quote"] is not None
-        and text[end : end + 1] == match["quote"]
-        and not match[0].lower().startswith(("token", "secret", "api", "key", "code", "pin"))
-        and bare.lower() not in _PLACEHOLDERS
+    odd = (
+        any(sign in _DIGITS for sign in bare)
+        or _is_noun(match, text, bare)
+        or (
+            match["quote"] is not None
+            and text[end : end + 1] == match["quote"]
+            and not match[0].lower().startswith(("token", "secret", "api", "key", "code", "pin"))
+            and (_COMMON | _PLACEHOLDERS).isdisjoint(bare.lower().split())
+        )
     )
-    return f"{text[match.start() : start]}{SECRET}{tail}" if odd and len(bare) >= 5 and not bare.startswith(_CODE) else None
+    return (
+        f"{text[match.start() : start]}{SECRET}{tail}"
+        if odd and len(bare) >= 5 and bare.lower() not in _NO_PASSWORDS and not bare.startswith(_CODE)
+        else None
+    )
 
 
 _COUNTED: Final = frozenset(
@@ -493,15 +544,25 @@ _COUNTED: Final = frozenset(
 """Words in front of numbers that count, and are no passwords."""
 
 
+def _made_up(match: re.Match[str], text: str) -> str | None:
+    """A capital, small letters and digits: with two digits and no sign among them names of products are made so too (`Angular17`)."""
+    said, stem = match[0], match["stem"]
+    if stem and stem.lower() in _COUNTED:
+        return None
+    plain = said.rstrip("!?")
+    named = stem and plain[len(stem) :].isdigit() and len(plain) == len(stem) + 2
+    return None if named and not any(word in _before(text, match.start()) for word in _ABOUT_SECRETS) else SECRET
+
+
 def _userinfo(match: re.Match[str], _text: str) -> str | None:
     said = match[1][:-1]
-    return f"://{SECRET}@" if ":" in said or len(said) >= 16 else None
+    return None if said.lower() in _NOBODY or said.lower() in _SERVICES or said.lower() in _ROLES else f"://{SECRET}@"
 
 
 def _authorization(match: re.Match[str], text: str) -> str | None:
     """All of the header, when what follows the scheme is no word of prose."""
     first = match["first"] or "="
-    if first.startswith(_CODE) or not (any(sign in _DIGITS for sign in first) or "=" in first or len(first) >= 16):
+    if first.startswith(_CODE) or "(" in first or not (any(sign in _DIGITS for sign in first) or "=" in first or len(first) >= 16):
         return None
     return f"{text[match.start() : match.start('value')]}{SECRET}"
 
@@ -571,7 +632,8 @@ def _home(match: re.Match[str], text: str) -> str | None:
 
 def _named_user(match: re.Match[str], text: str) -> str | None:
     """An account in a field, a command or a machine's name."""
-    return None if match["user"].lower() in _ROLES else _home(match, text)
+    said = match["user"].lower()
+    return None if said in _ROLES or said in _PLACEHOLDERS else _home(match, text)
 
 
 def _mentioned(match: re.Match[str], text: str) -> str | None:
@@ -598,26 +660,8 @@ def _account(match: re.Match[str], _text: str) -> str | None:
     return f"{USER}:x:{match['id']}:{match['id']}:"
 
 
-_AFTER_ALL: Final = (
-    "tel",
-    "phone",
-    "call",
-    "mobil",
-    "cell",
-    "fax",
-    "whatsapp",
-    "sms",
-    "kom",
-    "numer",
-    "handy",
-    "ring",
-    "reach",
-    "dial",
-    "contact",
-    "signal",
-    "móvil",
-    "movil",
-    "gsm",
+_AFTER_ALL: Final = tuple(
+    "tel phone call mobil cell fax whatsapp sms kom numer handy ring reach dial contact signal móvil movil gsm 手机 电话".split()
 )
 _ONE_SPACE: Final = re.compile(r"[ ().\-/]+")
 
@@ -646,7 +690,7 @@ def _number(match: re.Match[str], text: str) -> str | None:
 def _is_phone(said: str, digits: str, groups: list[int], before: str) -> bool:
     """Whether digits in groups of these lengths are written as a telephone's number is; `before` is what stood in front of them."""
     count = len(digits)
-    called = any(word in before for word in _AFTER_ALL)
+    called = any(word in before.replace("string", "") for word in _AFTER_ALL)
     if "." in said and groups != [3, 3, 4] and not called:
         return False
     if (
@@ -659,7 +703,13 @@ def _is_phone(said: str, digits: str, groups: list[int], before: str) -> bool:
         return True
     if said[0] == "(" and 7 <= count <= 11 and len(groups) >= 3 and groups[0] <= 5:  # the area in brackets
         return True
-    if groups in ([4, 7], [4, 8]) and digits[:3] in {"015", "016", "017"}:  # as Germans write a mobile's
+    if (
+        len(groups) == 2 and digits[0] == "0" != digits[1] and groups[0] in {2, 3, 4, 5} and 6 <= groups[1] <= 8
+    ):  # as Germans and the Dutch write them
+        return True
+    if groups in ([3, 2, 2, 2], [2, 3, 2, 2]) and digits[0] in "1234567" and _DIGITS.issuperset(said.replace(" ", "")):  # Spanish, Polish
+        return True
+    if count == 11 and digits[0] in "78" and said[2:3] == "(":  # Russian
         return True
     if digits[:2] == "00":
         return 10 <= count <= 16 and len(groups) > 2 and "-" not in said
@@ -719,7 +769,9 @@ _NO_NAMES: Final = frozenset(
     "python java rust go node react next visual studio sonnet opus haiku gemini google copilot microsoft anthropic assistant build "
     "server client error file files main sub task tasks step phase part section i we you he she it they feb mar apr may jun jul aug sep oct nov "
     "dec january february march april june july august september october november december der die das ein eine sir madam release update platform data "
-    "engineering product security support".split()
+    "engineering product security support merge queue web services cloud hub stack overflow hugging face open source design components button "
+    "pattern recognition machine deep learning jest mock kernel kubelet version foundation institute university college affiliates labs inc "
+    "package manager default only".split()
 )
 
 
@@ -785,6 +837,14 @@ _GIVEN: Final = frozenset(
 )
 """Not among them: what is mostly another word (Claude, Max, Mark, Will, Grace, Ruby, Julia, Adam)."""
 
+_VERBS: Final = tuple(
+    "asked wrote said says reported reviewed approved requested suggested told confirmed mentioned complained wants emailed called noticed agreed "
+    "insisted signed merged committed pushed asks writes replied commented thinks lives phoned proposed prefers promised resigned paid ordered "
+    "bought fixed broke found filed raised joined left forgot".split()
+)
+"""What people do, in the sentences of an agent's log."""
+_VERBS_BEGUN: Final = tuple("prosi napisa zgłosi zglosi попросил написал сказал сообщил".split())
+
 _COMMON: Final = frozenset("the and for are not was but from you all its has our out use can".split())
 
 
@@ -798,6 +858,8 @@ def _seed(match: re.Match[str], text: str) -> str | None:
 
 _CAPITAL: Final = "A-ZÀ-ÖØ-ÞĄĆČĎĘĚŁŃŇÓŘŚŠŤŹŻŽА-ЯЁІЇЄẠ-Ỹ"
 _LETTER: Final = "a-zß-öø-ÿąćăčďđęěłńňóřśšťźżžơưа-яёіїєạ-ỹ"
+_GIVEN_NAME: Final = rf"[{_CAPITAL}][{_LETTER}]{{1,20}}+(?:-[{_CAPITAL}][{_LETTER}]{{1,20}}+)?"
+_LAST_NAME: Final = rf"(?:O'|D'|Mc|Mac)?[{_CAPITAL}][{_LETTER}]{{1,24}}+(?:-[{_CAPITAL}][{_LETTER}]{{1,24}}+)?"
 _LOCAL: Final = r"\w.%+-"
 _APART: Final = r"[\s\"'`()\[\],:={>@|→?]"
 _MADE_UP: Final = r"(?P<value>(?=[^\s\"'`(),:;={}<>\[\]/\\.\d]{0,60}\d)[^\s\"'`(),:;={}<>\[\]/\\.]{6,64}+)(?![\w=(./\[])"
@@ -805,6 +867,57 @@ _MADE_UP: Final = r"(?P<value>(?=[^\s\"'`(),:;={}<>\[\]/\\.\d]{0,60}\d)[^\s\"'`(
 _MADE_UP_BEFORE_AT: Final = r"(?P<value>[^\s\"'`(),:;={}<>\[\]/\\.@]{6,64}+)"
 _UUID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _VALUE: Final = r"[^\s\"'`,;&|]{4,}+"
+
+_OPERAND: Final = r"[\"']?([^\s\"']{4,256}+)"
+_QUOTED: Final = r"[\"']([^\"'\n]{4,256}+)"
+_THE_LINE: Final = r"[^\n|;&]{0,80}?"
+
+_COMMANDS: Final = (
+    ("identified ", rf"identified (?:with \S{{1,40}} )?by (?:password )?{_QUOTED}"),
+    ("login ", rf"login \S{{1,64}}+\s{{1,8}}(?:account \S{{1,64}}+\s{{1,8}})?password {_OPERAND}"),
+    ("requirepass", rf"requirepass\s{{1,3}}{_OPERAND}"),
+    ("masterauth", rf"masterauth\s{{1,3}}{_OPERAND}"),
+    ("bindpw", rf"bindpw\s{{1,3}}{_OPERAND}"),
+    ("rootpw", rf"rootpw\s{{1,3}}{_OPERAND}"),
+    (
+        "echo ",
+        (r"echo (?:-n )?[\"']?(?:[\w.-]{1,32}:)?([^\s\"'|<>$:]{4,128}+)[\"']?\s{0,3}\|\s{0,3}"
+        rf"(?:sudo -\w{{0,3}}s|(?:sudo )?(?:chpasswd|cryptsetup|smbpasswd|passwd)|gpg|openssl|base64(?! -{{1,2}}d)|kinit|{_THE_LINE}--password-stdin)"),
+    ),
+    (" secret", r"(?:printf|echo(?: -n)?) [\"']([^\s\"'|<>$]{4,128}+)[\"']\s{0,3}\|\s{0,3}\w{2,12} secret\b"),
+    ("<<<", rf"(?:--password-stdin|(?:\w{{0,8}}passwd|cryptsetup|kinit|gpg|sudo -s)\b{_THE_LINE})\s{{0,3}}<<<\s{{0,3}}{_OPERAND}"),
+    ("convertto-secure", rf"convertto-securestring (?:-\w{{1,12}} ){{0,2}}{_QUOTED}"),
+    ("jdbc:oracle", r"jdbc:oracle:\w{1,8}:[\w.$#]{1,64}/([^\s@\"']{4,128}+)(?=@)"),
+    ("sqlplus ", r"sqlplus\s{1,3}(?:-\w{1,4}\s){0,3}[\"']?[\w.$#]{1,64}/([^\s@\"'/]{4,128}+)"),
+    ("net use", r"net use(?:r \S{1,64}+ ([^\s/*]\S{3,128}+)(?= /)| [^\n]{0,80}?(?:/user:\S{1,64}+ ([^\s/]\S{3,128}+)|\s([^\s/\\:]{4,128}) /user:))"),
+    ("-u ", r"-u [\"']?[\w.\\@-]{1,64}%([^\s\"'%]{4,128}+)"),
+    ("http-basic", rf"config (?:--\w{{1,12}} )?http-basic\.\S{{1,64}}+ \S{{1,64}}+ {_OPERAND}"),
+    ("lftp ", rf"lftp\b{_THE_LINE}-u ?[\"']?[^\s,]{{1,64}},{_OPERAND}"),
+    ("htpasswd ", r"htpasswd -\w{0,6}b\w{0,6} \S{1,128}+ (?:\S{1,64}+ )?([^\s>|]{4,128}+)"),
+    ("/p:", rf"xfreerdp\b{_THE_LINE}/p:{_OPERAND}"),
+    ("obscure ", rf"rclone obscure {_OPERAND}"),
+    ("openssl enc", rf"openssl enc {_THE_LINE}-k {_OPERAND}"),
+    ("snmp", rf"snmp\w{{2,8}} {_THE_LINE}-c {_OPERAND}"),
+    ("secret ", rf"secret (?:[057] {_OPERAND}|set {_THE_LINE}(?:--body|--value|-b)[ =]?{_OPERAND})"),
+    ("community ", rf"r[ow]community {_OPERAND}"),
+    ("rabbitmqctl ", rf"rabbitmqctl (?:add_user|change_password) \S{{1,64}}+ {_OPERAND}"),
+    ("identify ", rf"nickserv identify {_OPERAND}"),
+    ("superuser(", rf"\w{{0,32}}superuser\((?:[\"'][^\"'\n]{{1,64}}+[\"'], ?){{1,2}}{_QUOTED}"),
+    ("ssh-keygen ", rf"ssh-keygen\b{_THE_LINE} -[np] ?{_QUOTED}"),
+)
+"""A word that stands in each, and where its password stands: in lower case, at the beginning of a word."""
+
+_STATEMENTS: Final = (
+    rf"(?:with|encrypted|(?:user|role|login) [\w\"'@%.]{{1,64}}+) password (?:= ?)?{_QUOTED}",
+    rf"set password for \S{{1,64}} ?= ?(?:password\()?{_QUOTED}",
+    r"(?<=;)(?:pwd|password)=\{([^{}\n]{4,128}+)(?=\})",
+    (rf"(?:setx|setenv|env|arg|define|set|put|create)(?: -{{1,2}}[a-z-]{{1,16}}+)? (?:[\w./:-]{{0,48}}[_./:-]|(?<=--secret )\w{{0,32}})"
+    rf"(?:token|key|secret|pass|password|passwd|pwd)(?: {{1,3}}|=){_OPERAND}"),
+    rf"--(?:name|key) [\"']?[\w./-]{{0,64}}?(?:pass|secret|token|key|pwd)[\w./-]{{0,32}}[\"']? --(?:value|data) {_OPERAND}",
+    (r"(?:use|using|enter|type|try|with|set) [\"'`]([^\s\"'`]{4,64}+)[\"'`] (?:as|for) (?:(?:the|my|our|your|a|its|his|her) )?"
+    r"(?:\w{1,12} )?(?:password|passphrase|passcode)"),
+)
+"""The same without such a word: a word for a password has to be in the text."""
 
 _WITH_DIGITS: Final = ("\x01",)
 _WITH_PAIRS: Final = ("\x02",)
@@ -830,7 +943,7 @@ RULES: Final = (
         "credentials of an address without a scheme",
         (("@",), (":", "/")),
         rf"(?<![\w.:/@-])[\w.-]{{1,32}}[:/](?=[^\s@]{{6,64}}@(?!sha\d)[\w(/]){_MADE_UP_BEFORE_AT}(?=@)",
-        _near,
+        _surely_near,
         folded=True,
     ),
     Rule(
@@ -889,14 +1002,14 @@ RULES: Final = (
                 "pass", "pwd", "secret", "token", "key", "auth", "credential", "kennwort", "wachtwoord", "haslo", "hasło", "contrase", "senha",
                 "пароль", "lösenord", "heslo", "parola", "パスワード", "密码", "密碼", "비밀번호", "sekret", "geheimnis", "salasana", "jelszó", "şifre", "adgangskode", "answer", "clave", "haslem", "hasłem", "hasla", "hasła", "sess", "salt", "mnemonic", "pin", "psk", "pw",
             ),
-            ("=", ":"),
+            ("=", ":", "%3d"),
         ),
-        rf"(?:(?P<strong>{_STRONG}|pwd|(?<![a-z])p(?:sk|w)(?![a-z])|mot de passe|credentials?|pass(?=[\"'\\]{{0,3}}\s{{0,4}}[:=])|security answer|clave(?=\s?[:=]))"
+        rf"(?:(?P<strong>{_STRONG}|pwd|(?<![a-z])p(?:sk|w)(?![a-z])|credentials?|pass(?=[\"'\\]{{0,3}}\s{{0,4}}[:=])|security answer|clave(?=\s?[:=]))"
         r"|secret|token|(?:api|access|private|signing|encryption|account|auth|stream|master|session|deploy|service|storage|license|licence)[ _-]?key"
         r"|(?<=[_-])key|authorization|(?<=[_-])auth|session(?:[_-]?id|[_-]?key)|csrf|salt|mnemonic)"
-        r"(?P<rest>[\w.-]{0,24}+)(?: (?:for|of|to|on|do|dla|na|für|zum|zur|de|del|para|pour|di) [^\s:=\"']{1,24}+(?: [^\s:=\"']{1,24}+)?(?= ?:))?"
-        r"(?P<sign>\\{0,8}[\"'`]?\]?\s{0,4}(?:=>|:=|==?|:)\s{0,4}(?:(?:bearer|basic|token)\s{1,2})?(?:(?:(?:new\s)?[a-z][\w.:]{0,40}\s?\(\s?|convertto-securestring\s(?:-string\s)?|[a-z]{1,2})(?=[\"']))?(?:[|>][+-]?\s{1,16})?)"
-        rf"(?P<quote>\\{{0,8}}[\"'`])?(?P<value>(?(quote)[^\"'`\n]{{4,512}}+|{_VALUE}))",
+        r"(?P<rest>[\w.-]{0,24}+)(?: (?:for|of|to|on|do|dla|na|für|zum|zur|de|del|para|pour|di) [^\s:=\"']{1,24}+(?: [^\s:=\"']{1,24}+)?(?= ?[:=])| \([^()\n]{1,24}+\)(?=:))?"
+        r"(?P<sign>\\{0,8}[\"'`*]{0,2}\]?\s{0,32}+(?:=>|:=|==?|:(?:\s?&?[\w']{1,24}\??\s?=|\*\*)?|%3d)\s{0,4}(?:(?:bearer|basic|token)\s{1,2})?(?:(?:(?:new\s)?[a-z][\w.:]{0,40}\s?\(\s?|convertto-securestring\s(?:-string\s)?|[a-z]{1,2})(?=[\"']))?(?:[|>][+-]?\s{1,16})?)"
+        rf"(?P<quote>\\{{0,8}}[\"'`])?(?P<value>(?(quote)[^\"'`\n]{{4,512}}+|(?:(?:(?<=phrase=)|(?<== ))[a-z0-9]{{2,20}}+(?: [a-z0-9]{{2,20}}+){{1,7}}+(?=\s{{0,3}}(?:\n|\Z))|{_VALUE})))",
         _assigned,
         folded=True,
     ),
@@ -910,8 +1023,8 @@ RULES: Final = (
     ),
     Rule(
         "option",
-        (("--",), ("pass", "pwd", "-pw", "secret", "token", "key", "credential")),
-        r"(?<![\w-])--[a-z-]{0,24}(?:password|passwd|passphrase|passcode|pass|pwd|pw|secret(?:-string|-value)?|token|key|credentials?)(?:\s{1,3}|=)(?P<quote>[\"'])?"
+        (("-",), ("pass", "pwd", "-pw", "secret", "token", "key", "credential")),
+        r"(?<![\w-])(?:-[a-z]{0,8}(?=pass)|--[a-z-]{0,24})(?:password|passwd|passphrase|passcode|pass(?:in|out)?|pwd|pw|secret(?:-string|-value)?|token|key|credentials?)(?:\s{1,3}|=)(?P<quote>[\"'])?"
         rf"(?P<value>(?(quote)[^\"'\n]{{4,256}}+|{_VALUE}))",
         _flag,
         folded=True,
@@ -926,17 +1039,17 @@ RULES: Final = (
     ),
     Rule(
         "user and password of an option",
-        (("-u", "--user", "--proxy-user"), (":",)),
-        rf"(?<![\w-])(?:-u|--user|--proxy-user)(?:\s{{1,3}}|=)?[\"']?[^\s:\"']{{1,64}}:(?P<value>{_VALUE})",
+        (("-u", "--user", "--proxy-user", "curl "), (":",)),
+        rf"(?<![\w-])(?:-[a-z]{{0,3}}u|--user|--proxy-user)(?:\s{{1,3}}|=)?[\"']?[^\s:\"']{{1,64}}:(?P<value>{_VALUE})",
         _pair,
     ),
     Rule(
         "said password",
-        (("passw", "passphrase", "haslo", "hasło", "hasłem", "haslem", "kennwort", "token", "secret", "pwd", "code", "pin ", "key"),),
-        rf"\b(?:{_STRONG}|pwd|token|secret|(?:api key|key|code|pin)(?= (?:is|was|jest|to|ist)))\s{{1,2}}"
-        r"(?:(?:for|of|do|dla|für|zum|zur)\s\S{1,32}\s(?:\S{1,32}\s)?(?=(?:is|was|jest|to|ist|lautet)\s))?"
-        r"(?:(?:is|was|are|jest|to|ist|lautet|is now|of)\s{1,2})?(?P<quote>[\"'`])?"
-        r"(?P<value>[^\s\"'`,;<>(){}\[\]=/]{5,64}+)(?![\w=/(])",
+        (("pass", "haslo", "hasło", "hasłem", "haslem", "kennwort", "contrase", "senha", "token", "secret", "pwd", "pw ", "code", "pin ", "key"),),
+        rf"\b(?:{_STRONG}|pwd|(?:pass|pw)(?= (?:is|was) )|token|secret|(?:api key|key|code|pin)(?= (?:is|was|jest|to|ist)))\s{{1,2}}"
+        r"(?:(?:for|of|do|dla|für|zum|zur)\s\S{1,32}\s(?:\S{1,32}\s)?(?=(?:is|was|jest|to|ist|lautet|est|es|è|é)\s))?"
+        r"(?:(?:(?P<is>(?<!token )(?<!secret )(?<!code )(?<!key )(?<!pin )(?<!pass )(?:is|was|jest|ist|lautet|is now|est|es|è|é))|is|was|to|are|of)\s{1,2})?(?P<quote>[\"'`])?"
+        r"(?P<value>(?(quote)[^\"'`\n<>(){}\[\]=/]{5,64}+(?=[\"'`])|[^\s\"'`,;<>(){}\[\]=/]{5,64}+(?![\w=/(])))",
         _said,
         folded=True,
     ),
@@ -952,28 +1065,21 @@ RULES: Final = (
         "password before its name",
         (_WITH_DIGITS, ("pass", "kennwort", "hasło", "haslo", "contrase", "token", "secret", "pin"), (" as ", " is ", " was ", " jest ", " to ", " jako ", " ist ")),
         rf"(?<![\w./=-]){_MADE_UP}[\"'`]?(?= (?:as|is|was|jest|to|jako|ist) (?:(?:the|my|our|his|her|their|a|new|old|moje|nasze|nowe|das|mein|db|admin|root) ){{0,2}}(?:password|passwort|passphrase|passcode|kennwort|hasło|haslo|token|secret|pin)\b)",
-        _near,
+        _surely_near,
         folded=True,
     ),
     Rule(
         "account that many systems have, and its password",
         (("admin", "root", "postgres", "guest", "oracle"), (":", "/")),
         rf"(?<![\w./@-])(?:admin(?:istrator)?|root|postgres|guest|oracle)[:/]{_MADE_UP}",
-        _near,
+        _surely_near,
         folded=True,
     ),
     Rule(
         "user and password",
-        (_WITH_DIGITS, ("creds", "credential", "log in", "login", "sign in", "account", "zugangsdaten", "dane ", "konto", "identifiants", "auth ", "wifi", "wi-fi"), ("/", ":", "|", "creds ")),
-        rf"(?:\bcreds? [^\s/:|]{{1,64}}+ |\b(?:creds?|credentials(?: for [^\n:]{{1,24}}+)?|log ?in(?: with| as)?|sign in(?: with| as)?|account|(?:basic )?auth|wi-?fi|zugangsdaten|dane (?:logowania|dost\w{1,8})|konto|identifiants):? [^\s/:|]{{1,64}}+ ?[/:|] ?){_MADE_UP}",
-        _near,
-        folded=True,
-    ),
-    Rule(
-        "web session",
-        (("phpsessid", "jsessionid", "connect.sid", "_session=", "sessionid="),),
-        r"(?:phpsessid|jsessionid|connect\.sid|_session|sessionid)=(?P<value>[^\s;\"',&]{16,}+)",
-        _in_query,
+        (_WITH_DIGITS, ("creds", "credential", "log in", "login", "sign in", "account", "zugang", "dane ", "konto", "identifiants", "auth ", "wifi", "wi-fi"), ("/", ":", "|", "creds ")),
+        rf"(?:\bcreds? [^\s/:|]{{1,64}}+ |\b(?:creds?|credentials(?: for [^\n:]{{1,24}}+)?|log ?in(?: with| as)?|sign in(?: with| as)?|account|(?:basic )?auth|wi-?fi|zugangsdaten|zugang|dane (?:logowania|dost\w{1,8})|konto|identifiants):? [^\s/:|]{{1,64}}+ ?[/:|] ?){_MADE_UP}",
+        _surely_near,
         folded=True,
     ),
     Rule(
@@ -986,7 +1092,7 @@ RULES: Final = (
     Rule(
         "value beside its name",
         (("value",), ("pass", "pwd", "secret", "token", "key", "session", "authorization", "cookie")),
-        r"\b(?:name|key)[\"']?\s{0,3}[:=]\s{0,3}[\"']?(?P<name>[\w.:-]{1,64}+)[\"']?[\s,]{1,40}+"
+        r"\b(?:name|key|type)[\"']?\s{0,3}[:=]\s{0,3}[\"']?(?P<name>[\w.:-]{1,64}+)[\"']?[\s,]{1,40}+"
         r"[\"']?value[\"']?\s{0,3}[:=]\s{0,3}[\"']?([^\s\"'<>,}]{4,512}+)",
         _argument,
         folded=True,
@@ -1000,25 +1106,32 @@ RULES: Final = (
         folded=True,
     ),
     Rule(
-        "word of a command",
-        (("identified ", "requirepass", "masterauth", "bindpw", "rootpw", "<<<", " --value ", " --data ", "chpasswd", "sudo -", "-stdin", "htpasswd ", "/user:", "-u ", "lftp ", "kinit", "/p:", "obscure ", "secret ", "openssl enc", "snmp", "community ", "add_user ", "change_password ", "identify ", "superuser(", "sqlplus ", "ssh-keygen ", "echo ", "login "),),
-        r"(?<![\w-])(?=[a-z-])(?:"
-        r"\bidentified (?:with \S{1,40} )?by (?:password )?[\"']([^\"'\n]{4,256}+)|\blogin \S{1,64}+\s{1,8}(?:account \S{1,64}+\s{1,8})?password ([^\s\"']{4,256}+)"
-        r"|\b(?:requirepass|masterauth|bindpw|rootpw)\s{1,3}[\"']?([^\s\"']{4,256}+)"
-        r"|\becho (?:-n )?[\"']?(?:[\w.-]{1,32}:)?([^\s\"'|<>$:]{4,128}+)[\"']?\s{0,3}\|\s{0,3}(?:sudo -\w{0,3}s|(?:sudo )?(?:chpasswd|cryptsetup|smbpasswd|passwd)|gpg|openssl|base64(?! -{1,2}d)|kinit|[^\n|;&]{0,80}?--password-stdin)"
-        r"|\bhtpasswd -\w{0,6}b\w{0,6} \S{1,128}+ (?:\S{1,64}+ )?([^\s>|]{4,128}+)"
-        r"|\bnet use [^\n]{0,80}?/user:\S{1,64}+ ([^\s/][^\s]{3,128}+)"
-        r"|(?<![\w-])-u [\"']?[\w.\\@-]{1,64}%([^\s\"'%]{4,128}+)"
-        r"|\bxfreerdp\b[^\n|;&]{0,80}?/p:([^\s\"']{4,128}+)|\brclone obscure ([^\s\"']{4,128}+)|\bsecret set [^\n|;&]{1,80}?(?:--body|--value|-b)[ =][\"']?([^\s\"']{4,128}+)"
-        r"|\bopenssl enc [^\n|;&]{0,80}?-k ([^\s\"']{4,128}+)|\bsnmp\w{2,8} [^\n|;&]{0,40}?-c ([^\s\"']{4,128}+)"
-        r"|\b(?:printf|echo(?: -n)?) [\"']([^\s\"'|<>$]{4,128}+)[\"']\s{0,3}\|\s{0,3}\w{2,12} secret\b|\bsecret [057] (\S{4,128}+)|\br[ow]community (\S{4,128}+)"
-        r"|\brabbitmqctl (?:add_user|change_password) \S{1,64}+ (\S{4,128}+)|\bnickserv identify (\S{4,128}+)|\w{0,32}superuser\((?:[\"'][^\"'\n]{1,64}+[\"'], ?){1,2}[\"']([^\"'\n]{4,128}+)"
-        r"|\bssh-keygen\b[^\n|;&]{0,60}? -[np] ?[\"']([^\"'\n]{4,128}+)|\bnet use [^\n]{0,60}? ([^\s/\\:]{4,128}) /user:"
-        r"|--(?:name|key) [\"']?[\w./-]{0,64}?(?:pass|secret|token|key|pwd)[\w./-]{0,32}[\"']? --(?:value|data) [\"']?([^\s\"']{4,256}+)"
-        r"|--password-stdin\s{0,3}<<<\s{0,3}[\"']?([^\s\"']{4,256}+)|\bsqlplus\s{1,3}(?:-\w{1,4}\s){0,3}[\"']?[\w.$#]{1,64}/([^\s@\"'/]{4,128}+)"
-        r"|\blftp\b[^\n|;&]{0,40}?-u ?[\"']?[^\s,]{1,64},([^\s\"']{4,128}+)"
-        r")",
+        "call with one argument",
+        (("(",), ("pass", "pwd", "secret", "token", "key")),
+        r"(?<!\w)(?!get)(?P<name>\w{4,40}+)\(\s{0,4}[\"']([^\"'\n]{4,256}+)[\"']\s{0,4}\)",
         _argument,
+        folded=True,
+    ),
+    Rule(
+        "column of passwords",
+        (("passw", "passphrase", "pwd", "kennwort", "haslo", "hasło", "secret", "token", "api_key"), (",", ";", "|", "\t"), ("\n", "values")),
+        r"(?:(?m:^)(?P<head>(?:[^\n,;|\t(){}=:]{0,40}+[,;|\t]){1,16}+[^\n,;|\t(){}=:]{0,40}+)\n(?P<rows>(?:[^\n]{1,400}+(?:\n|\Z)){1,64}+)"
+        r"|\((?P<columns>[^()\n]{4,200}+)\)\s{1,8}values\s{0,8}\((?P<row>[^()\n]{4,400}+))",
+        _columns,
+        folded=True,
+    ),
+    Rule(
+        "word of a command",
+        (tuple(word for word, _ in _COMMANDS),),
+        rf"(?<![\w-])(?:{'|'.join(pattern for _, pattern in _COMMANDS)})",
+        _operand,
+        folded=True,
+    ),
+    Rule(
+        "password of a statement",
+        (("pass", "pwd", "secret", "token", "key"), ("set", "env", "put", "arg ", "create", "define", "=", " as ", " for ", "with", "encrypted", "user", "role", "login", "--")),
+        rf"(?<![\w-])(?:{'|'.join(_STATEMENTS)})",
+        _operand,
         folded=True,
     ),
     Rule(
@@ -1054,16 +1167,10 @@ RULES: Final = (
         folded=True,
     ),
     Rule(
-        "variable and its value",
-        (_WITH_DIGITS, ("_token ", "_key ", "_secret ", "_pass ", "_password ", "_pwd ", "_passwd ")),
-        rf"(?<![\w.-])[A-Z][A-Z0-9_]{{1,40}}_(?:TOKEN|KEY|SECRET|PASS|PASSWORD|PASSWD|PWD) {{1,4}}[\"']?{_MADE_UP}",
-        _near,
-    ),
-    Rule(
         "user and password of a command",
         (("-u",), ("-p", "-w", "--pw")),
-        rf"[\s\"']-u[\"']?[ =,]{{0,2}}[\"']?[^\s\"'-][^\s\"']{{0,63}}[\"']?,? [\"']?(?:-p|-w|--pw)[\"']?[ =,]{{0,2}}[\"']?{_MADE_UP}",
-        _near,
+        r"[\s\"'](?:-u[\"']?[ =,]{0,2}[\"']?[^\s\"'-][^\s\"']{0,63}[\"']?,? [\"']?(?:-p|-w|--pw)[\"']?[ =,]{0,2}[\"']?|-[pw] (?=[^\s\d]{0,64}\d\S{0,64} -u ))(?P<value>[^\s\"'`,;|/%$<:-][^\s\"'`,;|/:]{4,64}+)",
+        _short_flag,
         folded=True,
     ),
     Rule(
@@ -1077,12 +1184,12 @@ RULES: Final = (
         "answer to a prompt",
         (("send",), ("assword", "assphrase")),
         r"\bsend(?:line)?[ (]{1,2}[\"']([^\"'\\\n]{4,128}+)(?=\\|[\"'])",
-        _argument,
+        _operand,
     ),
     Rule(
         "value in an object of credentials",
-        (("credential", "secret", "auth"), ("value", "data", "content"), ("{",)),
-        r"(?:credentials?|secrets?|auth)\\?[\"']?\s{0,3}[:=]\s{0,3}\{[^{}\n]{0,160}?\\?[\"'](?:value|data|content)\\?[\"']\s{0,3}:\s{0,3}\\?[\"']([^\"'\\\n]{4,512}+)",
+        (("credential", "secret", "auth", "passw", "token", "_key"), ("value", "data", "content", "default"), ("{",)),
+        r"(?P<name>(?:credentials?|secrets?|auth|passw\w{2,3}|token|(?<=_)key)\w{0,16})\\?[\"']?\s{0,3}[:=]?\s{0,3}\{[^{}]{0,160}?(?<!\w)\\?[\"']?(?:value|data|content|default)\\?[\"']?\s{0,3}[:=]\s{0,3}\\?[\"']([^\"'\\\n]{4,512}+)",
         _argument,
         folded=True,
     ),
@@ -1096,10 +1203,16 @@ RULES: Final = (
         folded=True,
     ),
     Rule(
+        "code before its name",
+        (_WITH_DIGITS, (" is your ",)),
+        r"\b(?:[A-Z]-)?\d{4,8}(?= is your (?:\w{1,16} ){0,3}(?i:code|pin|otp|passcode)\b)",
+        SECRET,
+    ),
+    Rule(
         "codes for the day when all else is lost",
         (_WITH_DIGITS, (" code", "_code", "-code", "kody")),
         r"\b(?:(?:recovery|back-?up|scratch|emergency|rescue|one-?time|2fa|mfa)[ _-]?codes?|kody (?:zapas\w{1,4}|odzysk\w{1,6}|jednoraz\w{1,4}))[\"']?\s{0,2}[:=]?\s{0,4}\[?"
-        r"(?P<value>(?:[\s,;\"'*•-]{0,6}(?=[a-z-]{0,12}\d)[a-z0-9]{4,12}+(?:-[a-z0-9]{4,12}+){0,3}){1,24}+)",
+        r"(?P<value>(?:[\s,;\"'*•-]{0,6}(?:\d{1,2}[.)]\s{1,3})?(?=[a-z-]{0,12}\d)[a-z0-9]{4,12}+(?:-[a-z0-9]{4,12}+){0,3}){1,24}+)",
         _digits,
         folded=True,
     ),
@@ -1123,26 +1236,25 @@ RULES: Final = (
         _seed,
     ),
     Rule("bot token", ((":aa",),), r"(?<!\w)\d{8,10}:AA[\w-]{30,}+", SECRET, named=True),
-    Rule("key with a region", (("-us", "-eu"),), r"(?<!\w)[0-9a-f]{32}-(?:us|eu)\d{1,2}\b", SECRET),
     Rule("long word", (), rf"(?<![A-Za-z0-9_+/=.~-])[A-Za-z0-9_+/=.~-]{{{_WORD_START},}}+", _word),
     Rule(
         "password as people make them up",
         (_WITH_DIGITS,),
-        r"(?<![\w./@-])(?P<stem>[A-Z][a-z]{3,24}+)(?:[-_!@#$%&*]?\d{2,6}[a-z]{0,3}[!#$%&*?]{0,2}|(?:\d[a-z]{1,12}){1,4}\d{1,6}[!#$%&*?]{0,2})(?![\w/(=:-]|\.\w)"
+        r"(?<![\w./@\\-])(?P<stem>[A-Z][a-z]{3,24}+)(?:[-_!@#$%&*]?\d{2,6}[a-z]{0,3}[!#$%&*?]{0,2}|(?:\d[a-z]{1,12}){1,4}\d{1,6}[!#$%&*?]{0,2})(?![\w/(=:-]|\.\w)"
         r"|(?<![\w./@-])[A-Z][a-z]{0,2}(?:\d[a-z]{1,12}){2,4}\d{1,6}[!#$%&*?]{0,2}(?![\w/(=:-]|\.\w)",
-        lambda match, _: None if match["stem"] and match["stem"].lower() in _COUNTED else SECRET,
+        _made_up,
     ),
     Rule(
         "e-mail address",
         (("@",),),
-        rf"(?<![{_LOCAL}])([{_LOCAL}]++)@(?:[\w-]++\.)++[^\W\d_]{{2,}}",
+        rf"(?<![{_LOCAL}])([{_LOCAL}]++|\"[^\"\n@<>]{{1,64}}+\")@(?:[\w-]++\.)++[^\W\d_]{{2,}}",
         _address,
         named=True,
     ),
     Rule(
         "e-mail address written otherwise",
-        (("%40", "[at]", "(at)", "[ät]", "&#64;", "&#x40;", "\\u0040"),),
-        r"(?<![\w.%+-])[\w.+-]++(?:%40|&#(?:64|x40);|\\{1,2}u0040|\s?[\[(](?:at|ät)[\])]\s?)[\w-]{1,63}(?:(?:\.|\s?[\[(](?:dot|punkt|kropka)[\])]\s?)[\w-]{1,63}){1,4}+",
+        (("%40", "[at]", "(at)", "{at}", "[ät]", "&#64;", "&#x40;", "\\u0040"),),
+        r"(?<![\w.%+-])[\w.+-]++(?:%40|&#(?:64|x40);|\\{1,2}u0040|\s?[\[({](?:at|ät)[\])}]\s?)[\w-]{1,63}(?:(?:\.|\s?[\[(](?:dot|punkt|kropka)[\])]\s?)[\w-]{1,63}){1,4}+",
         EMAIL,
     ),
     Rule(
@@ -1166,8 +1278,8 @@ RULES: Final = (
     ),
     Rule(
         "home directory",
-        (("/home", "/users", "\\users", "\\home", "documents and settings", "/media/"),),
-        r"(?=[/\\])(?:(?<![\w.])(?:/(?:var|export|usr|data|nfs|net|srv|storage|mnt/\w{1,16}|\w))?/home|/Users|(?<=[A-Za-z]:)/users|(?<![\w.])/(?:nfs|scratch|net|work|gpfs|lustre|srv|storage|exports?|vol\d{0,2})/users|(?<![\w.])/run/media|(?<![\w.])/media(?=/[a-z][\w.-]{1,31}/[A-Z0-9]{2,16}\b)|(?<=[A-Za-z]:)\\{1,4}(?:[Uu]sers|USERS)|(?<=[\\/])\\Users|(?<![\w\\])\\{2,4}\w[\w.-]{0,63}\\{1,2}users|(?<=[A-Za-z]:)\\{1,4}Documents and Settings|(?<=\w)\\{1,2}home(?=\\))[/\\]{1,4}"
+        (("/home", "/users", "/mail/", "/cron/", "\\users", "\\home", "documents and settings", "/media/"),),
+        r"(?=[/\\])(?:(?<![\w.])(?:/(?:var|export|usr|data|nfs|net|srv|storage|mnt/\w{1,16}|\w))?/home|/Users|(?<=[A-Za-z]:)/users|(?<![\w.])/(?:nfs|scratch|net|work|gpfs|lustre|srv|storage|exports?|vol\d{0,2})/users|(?<![\w.])/run/media|(?<![\w.])/media(?=/[a-z][\w.-]{1,31}/[A-Z0-9]{2,16}\b)|(?<=[A-Za-z]:)\\{1,4}(?:[Uu]sers|USERS)|/var/(?:spool/)?(?:mail|cron)|(?<=[\\/])\\Users|(?<![\w\\])\\{2,4}\w[\w.-]{0,63}\\{1,2}users|(?<=[A-Za-z]:)\\{1,4}Documents and Settings|(?<=\w)\\{1,2}home(?=\\))[/\\]{1,4}"
         r"(?P<user>[^/\\\s\"'`:,;)<>\]}*|$]{1,64}+(?:(?: [^/\\\s\"'`:,;)<>\]}|]{1,40}+){1,2}(?=[/\\]))?)",
         _home,
         named=True,
@@ -1198,8 +1310,8 @@ RULES: Final = (
     ),
     Rule(
         "user of a field or a command",
-        (("user", "login", "su - ", "todo(", "fixme(", "xxx(", "hack(", "psql ", "pull request #"),),
-        r"(?:(?<![A-Za-z])(?:user[_-]?name|userName|login(?:_?name)?|nick(?:name)?|account_?name)[\"']?\s{0,3}[:=]\s{0,3}[\"']|\bsu -l? ?|\bsudo -\w{0,4}u |\b(?:user(?:add|mod|del)|adduser) (?:-\S{1,16} ){0,3}|\b(?:TODO|FIXME|XXX|HACK)\(@?|\bpsql\b[^\n|;&]{0,60}?-U ?|(?<![\w-])--user(?:name)?[ =]|\bpull request #\d{1,6} from (?=[\w-]{2,38}/))"
+        (("user", "login", "su - ", "sudo -", "todo(", "fixme(", "xxx(", "hack(", "psql ", "ssh ", "crontab", "whoami", " | 20", "pull request #"),),
+        r"(?:(?<![A-Za-z])(?:user[_-]?name|userName|login(?:_?name)?|nick(?:name)?|account_?name)[\"']?\s{0,3}[:=]\s{0,3}(?:[\"']|(?=[a-z][a-z\d._-]{2,31}\s{0,3}(?:\n|\Z)))|\b(?:[Uu]ser|[Aa]ccount) (?=[\w.-]{3,32} (?:logged|signed|failed|connected|authenticated|not found)\b)|\bsu -l? ?|\b(?:sudo|crontab|runuser) -\w{0,4}u |\br\d{1,9} \| (?=[\w.@-]{2,38} \| \d{4}-)|\bwhoami\s{0,2}\n\s{0,8}|\b(?:user(?:add|mod|del)|adduser) (?:-\S{1,16} ){0,3}|\b(?:TODO|FIXME|XXX|HACK)\(@?|\bpsql\b[^\n|;&]{0,60}?-U ?|\bssh\b[^\n|;&]{0,60}? -l ?|(?<![\w-])--user(?:name)?[ =]|\bpull request #\d{1,6} from (?=[\w-]{2,38}/))"
         r"(?P<user>[A-Za-z_][\w.-]{1,31}+)(?![\w(:$@=])",
         _named_user,
     ),
@@ -1218,7 +1330,7 @@ RULES: Final = (
     Rule(
         "person in a messenger",
         (("skype", "telegram", "discord", "jabber", "<@u", "<@w", "handle"),),
-        r"(?:(?i:\b(?:skype|telegram|discord|jabber|handle)(?: id| user(?:name)?| handle)?\s?[:=]\s?(?:live:|@)?)(?P<user>[a-z][a-z0-9]{0,24}(?:[._-][a-z0-9]{1,24}|\d){1,3}+)|(?P<id><@[UW][A-Z0-9]{7,14}>))(?![\w/(])",
+        r"(?:(?i:\b(?:skype|telegram|discord|jabber|handle)(?: id| user(?:name)?| handle)?\s?[:=]\s?(?:live:|@)?)(?P<user>[a-z][a-z0-9]{0,24}(?:[._-][a-z0-9]{1,24}|\d){1,3}+|(?<=@)[a-z]\w{3,30}+)|(?P<id><@[UW][A-Z0-9]{7,14}>))(?![\w/(])",
         lambda match, text: f"{text[match.start() : match.start('user')]}{USER}" if match["user"] else f"<@{USER}>",
     ),
     Rule(
@@ -1257,9 +1369,9 @@ RULES: Final = (
     ),
     Rule(
         "national number",
-        (_WITH_DIGITS, ("ssn", "pesel", "passport", "passeport", "paszport", "nino", "vat", "driver", "krs", "routing", "account n", "sort code", "insurance n", "ni number", "steuer", "bsn", "cpf", "dni", "nif", "curp", "aadhaar", "personnummer", "dowod", "dowód", "national id", "tax id", "nip", "ausweis", "curité sociale", "curite sociale", "nhs n", "codice fiscale", "reisepass", "regon", "mrn", "imei", "tfn", "dl#", "dl #", "ein", "sin ", "sin:", "udid", "vin", "policy", "member n", "patient n", "patient id", "swift", "bic", "insurance", "versicherungsn", "id card", "identity card", "licence n", "license n", "prawo jazdy")),
-        r"\b(?:ssn|pesel|passport|passeport|paszport\w{0,3}|vat(?: id| reg)?|krs|routing|account(?= n)|sort code(?: [\d-]{8} account)?|reisepass|nino|national insurance|steuer-?(?:id(?:nr)?|nummer)|bsn|cpf|dni|nif|nip|curp|aadhaar|personnummer|dow[oó]d\w{0,8}(?: osobist\w{1,3})?|national id|tax id|(?:personal)?ausweis(?:nummer)?|ni number"
-        r"|s[eé]curit[eé] sociale|nhs|codice fiscale|regon|mrn|imei|tfn|dl(?=\s?#)|ein(?=\W{1,3}\d\d-\d{7})|sin(?=\W{1,3}\d{3}[ -]?\d{3}[ -]?\d{3}\b)|udid|vin|(?:insurance )?policy|(?:insurance|member|patient)(?= n| id)(?: id)?|(?:sozial|renten)versicherungsnummer|id(?:entity)? card|(?:driving |driver'?s? )licen[cs]e|licen[cs]e(?= n)|prawo jazdy)"
+        (_WITH_DIGITS, ("ssn", "pesel", "passport", "passeport", "paszport", "nino", "vat", "driver", "führerschein", "krs", "routing", "account n", "sort code", "insurance n", "ni number", "steuer", "bsn", "cpf", "cpr", "cnp", "pps", "tunnus", "rodné", "pan ", "dni", "nif", "curp", "aadhaar", "personnummer", "dowod", "dowód", "national id", "tax id", "nip", "ausweis", "curité sociale", "curite sociale", "nhs n", "codice fiscale", "reisepass", "regon", "mrn", "imei", "tfn", "dl#", "dl #", "ein", "sin ", "sin:", "udid", "vin", "policy", "member n", "patient n", "patient id", "swift", "bic", "insurance", "versicher", "id card", "identity card", "licence n", "license n", "prawo jazdy")),
+        r"\b(?:ssn|pesel|passport|passeport|paszport\w{0,3}|vat(?: id| reg)?|krs|routing|account(?= n)|sort code(?: [\d-]{8} account)?|reisepass|nino|national insurance|steuer-?(?:id(?:nr|entifikationsnummer)?|nummer)|bsn|cpf|cpr|cnp|pps|henkilötunnus|rodné číslo|pan(?= [a-z]{5}\d{4}[a-z]\b)|dni|nif|nip|curp|aadhaar|personnummer|dow[oó]d\w{0,8}(?: osobist\w{1,3})?|national id|tax id|(?:personal)?ausweis(?:nummer)?|ni number"
+        r"|s[eé]curit[eé] sociale|nhs|codice fiscale|regon|mrn|imei|tfn|dl(?=\s?#)|ein(?=\W{1,3}\d\d-\d{7})|sin(?=\W{1,3}\d{3}[ -]?\d{3}[ -]?\d{3}\b)|udid|vin|(?:insurance )?policy|(?:insurance|member|patient)(?= n| id)(?: id)?|(?:sozial|renten|kranken)?versichert?(?:ung)?(?:en)?s?nummer|id(?:entity)? card|(?:driving |driver'?s? )licen[cs]e|licen[cs]e(?= n)|führerschein|prawo jazdy)"
         r"(?:[\s_-]{0,2}(?:no\.?|number|nr\.?|num|#))?(?!\w)[\s:=#\"']{1,4}(?=[a-z0-9 ./-]{0,12}\d{2})(?P<value>[a-z0-9](?:[ ./-]?[a-z0-9]){5,20}+)",
         lambda match, text: f"{text[match.start() : match.start('value')]}<id-number>" if sum(sign in _DIGITS for sign in match["value"]) >= 5 else None,
         folded=True,
@@ -1274,7 +1386,7 @@ RULES: Final = (
         "day of birth",
         (_WITH_DIGITS, ("born", "birth", "dob", "geboren", "geb.", "geburt", "urodz", "ur. ", "nacido", "né le", "née le")),
         r"\b(?:born(?: on)?|(?:date[_ -]?of[_ -]?)?birth(?:[_ -]?(?:day|date))?|dob|geboren(?: am)?|geb\.|geburts(?:datum|tag)|(?:data )?urodz\w{1,7}|ur\.|nacid[oa](?: el)?|née? le)"
-        r"[\"']?\s{0,3}[:=]?\s{0,3}[\"']?(?P<value>\d{1,4}[-./ ]\d{1,2}[-./ ]\d{2,4}|\d{1,2}\.? [a-zà-ž]{3,12}\.? \d{4}|[a-z]{3,9} \d{1,2}, \d{4})(?!\d)",
+        r"[\"']?\s{0,3}[:=|]?\s{0,3}[\"']?(?P<value>\d{1,4}[-./ ]\d{1,2}[-./ ]\d{2,4}|\d{1,2}\.? [a-zà-ž]{3,12}\.? \d{4}|[a-z]{3,9} \d{1,2}, \d{4})(?!\d)",
         lambda match, text: f"{text[match.start() : match.start('value')]}<birth-date>",
         folded=True,
     ),
@@ -1288,8 +1400,8 @@ RULES: Final = (
     ),
     Rule(
         "place by degrees",
-        (("°", "deg"), ('"', "″")),
-        r"\d(?<![\w.].)\d{0,2}\s?(?:°|deg)\s?\d{1,2}\s?(?:'|\u2032)\s?\d{1,2}(?:\.\d{1,6})?\s?[\"″](?:\s?[NSEW]\b)?",
+        (("°", "deg"),),
+        r"\d(?<![\w.].)\d{0,2}(?:\.\d{2,12}\s?°\s?[NSEW]\b|\s?(?:°|deg)\s?\d{1,2}\s?(?:'|\u2032)\s?\d{1,2}(?:\.\d{1,6})?\s?[\"″](?:\s?[NSEW]\b)?)",
         "<place>",
     ),
     Rule(
@@ -1305,10 +1417,10 @@ RULES: Final = (
     Rule("address of a card", (("-",),), r"[0-9A-Fa-f](?<![\w-].)[0-9A-Fa-f](?:-[0-9A-Fa-f]{2}){5}(?![\w-])", "<mac>"),
     Rule(
         "person in a trailer",
-        (_WITH_PAIRS, ("author", "-by:", "commit", "from:", "assignee", "contact", "name:", 'name":', "name=", "user.name", "maintainer", "reviewer", "customer", "recipient", "sender", "holder", "owner", "assigned", "kunde", "bearbeiter", "autor", "klient", "przypisan", "nazwisko")),
-        rf"(?i:\b(?:author|commit(?:ter)?|(?:signed-off|co-authored|reviewed|acked|tested|reported|approved|suggested|helped)-by|from|assignee|contact|maintainer|reviewer|customer|recipient|sender|owner|assigned to|kunde|bearbeiter(?:in)?|autor|klient|przypisan[oya] do|nazwisko"
+        (_WITH_PAIRS, ("author", "contributor", "-by:", "commit", "from:", "to:", "cc:", "assignee", "reporter", "requester", "submitter", "approver", "editor", "translator", "contact", "name:", 'name":', "name=", "name =", "user.name", "speaker", "presenter", "attendee", "candidate", "applicant", "student", "tenant", "manager", "doctor", "maintainer", "reviewer", "customer", "recipient", "sender", "holder", "owner", "assigned", "kunde", "bearbeiter", "autor", "klient", "przypisan", "nazwisko")),
+        rf"(?i:(?m:^)(?:author|committer) (?=[^\n:]{{1,60}}\n)|(?<![a-z])(?:(?:author|reviewer|maintainer|contributor)s?|commit(?:ter)?|(?:signed-off|co-authored|reviewed|acked|tested|reported|approved|suggested|helped)-by|from|to|cc|assignee|reporter|requester|submitter|approver|editor|translator|speaker|presenter|attendee|candidate|applicant|student|tenant|manager|doctor|contact|customer|recipient|sender|owner|assigned to|kunde|bearbeiter(?:in)?|autor|klient|przypisan[oya] do|nazwisko"
         rf"|(?:card|account)?[_ ]?holder|(?:full|user|first|last|real|author|display|customer|client|patient|employee|person|recipient|sender|owner)?[_ ]?name)[\"']?\s{{0,3}}[:=]\s{{0,8}}[\"']?|user\.name[\"']?\s{{1,3}}[\"']?)"
-        rf"(?P<person>[{_CAPITAL}][{_LETTER}.'-]{{0,24}}+(?: [{_CAPITAL}][\w.'-]{{0,24}}+){{1,3}})(?=\s{{0,2}}[<(\"'\n,;]|\s{{0,2}}\Z)",
+        rf"(?P<person>[{_CAPITAL}](?:[{_LETTER}.']|-[{_CAPITAL}]){{0,24}}+(?: [{_CAPITAL}][\w.'-]{{0,24}}+){{1,3}})(?=\s{{0,2}}[<(\"'\n,;]|\s{{0,2}}\Z)",
         _full_name,
     ),
     Rule(
@@ -1331,9 +1443,9 @@ RULES: Final = (
     ),
     Rule(
         "person with a title",
-        (("mr", "ms.", "ms ", "dr.", "dr ", "prof", "herr", "frau", "pani ", "pana ", "monsieur", "madame", "señor", "dear ", "liebe", "drog", "szanown", " p. ", "p. "),),
-        rf"\b(?:(?:(?:Mrs?\.?|Ms\.?|Dr\.?|Prof\.?|Herrn?|Frau|Pan[ia]|[Pp]\.(?= [{_CAPITAL}][{_LETTER}]{{2}})|Monsieur|Madame|Señora?)(?: (?=(?:Dr|Prof)\.))?){{1,3}}|(?:Dear|Liebe[rs]?|Drog[ia]|Szanown[ay])(?= [^\n,!:]{{2,40}}[,!:\n])(?: (?:Mrs?\.?|Ms\.?|Dr\.?|Prof\.?|Herrn?|Frau|Pan[ia]?))?) "
-        rf"(?P<person>[{_CAPITAL}][{_LETTER}]{{1,24}}+(?:[ -][{_CAPITAL}][{_LETTER}]{{1,24}}+)?)",
+        (("mr", "ms.", "ms ", "dr.", "dr ", "prof", "herr", "frau", "pani ", "pana ", "pan ", "monsieur", "madame", "señor", "dear ", "liebe", "drog", "szanown", " p. ", "p. "),),
+        rf"\b(?:(?:(?:Mrs?\.?|Ms\.?|Dr\.?|Prof\.?|Herrn?|Frau|Pan(?:[ia]|(?= [{_CAPITAL}]\w{{2,20}} [{_CAPITAL}]))|[Pp]\.(?= [{_CAPITAL}][{_LETTER}]{{2}})|Monsieur|Madame|Señora?)(?: (?=(?:Dr|Prof)\.))?){{1,3}}|(?:Dear|Liebe[rs]?|Drog[ia]|Szanown[ay])(?= [^\n,!:]{{2,40}}[,!:\n])(?: (?:Mrs?\.?|Ms\.?|Dr\.?|Prof\.?|Herrn?|Frau|Pan[ia]?))?) "
+        rf"(?P<person>{_LAST_NAME}(?: {_LAST_NAME})?)",
         _full_name,
     ),
     Rule(
@@ -1364,23 +1476,23 @@ RULES: Final = (
     ),
     Rule(
         "person who is mentioned",
-        (("@",), ("thank", "thx", "cc", "by", "from", "author", "assign", "review", "ping", "kudos", "credit", "hey", "hi ", "follow", "ask", "dm ", "tell", "contact", "/cc", "mention", " you", "please", "pls", "any", "/ @", "/* @", "/** @")),
-        r"(?:(?m:^)@(?P<spoken>[A-Za-z][\w.-]{2,38}+)(?=,? (?:can|could|would|will|do|did|please|pls|any|have) )|(?:(?m:^)/?\w[\w./-]{0,64}/\*{0,2} @|(?<![\w-])(?i:thanks(?: to)?|thank you|thx|cc|by|from|author|assigned to|assignee|reviewers?|ping|kudos(?: to)?|credits?(?: to)?|hey|hi|follow|ask|dm|tell|contact|mention(?:ed|ing)?):?,? @)(?!agent)(?P<user>[A-Za-z][\w-]{2,38}+)(?![\w/(\[]|\.\w))",
+        (("@",), ("thank", "thx", "cc", "by", "from", "author", "assign", "review", "ping", "kudos", "credit", "hey", "hi ", "follow", "ask", "dm ", "tell", "contact", "/cc", "mention", " you", "please", "pls", "any", " @")),
+        r"(?:(?m:^)@(?P<spoken>[A-Za-z][\w.-]{2,38}+)(?=,? (?:can|could|would|will|do|did|please|pls|any|have) )|(?:(?m:^)(?:/?\w[\w./-]{0,64}/\*{0,2}|/\w[\w./-]{0,64}|\*\.\w{1,8})\s{1,8}@|(?<![\w-])(?i:thanks(?: to)?|thank you|thx|cc|by|from|author|assigned to|assignee|reviewers?|ping|kudos(?: to)?|credits?(?: to)?|hey|hi|follow|ask|dm|tell|contact|mention(?:ed|ing)?):?,? @)(?!agent)(?P<user>[A-Za-z][\w-]{2,38}+)(?![\w/(\[]|\.\w))",
         _mentioned,
     ),
     Rule(
         "person who does something",
-        (_WITH_PAIRS, (" asked", " wrote", " said", " says", " reported", " reviewed", " approved", " requested", " suggested", " told", " confirmed", " mentioned", " complained", " wants", " emailed", " called", " noticed", " agreed", " insisted", " signed", " merged", " committed", " pushed", " asks", " writes", " replied", " commented", " thinks", " lives", " phoned", " proposed", " prefers", " promised", " resigned", " paid", " ordered", " bought", " fixed", " broke", " found", " filed", " raised", " joined", " left", " forgot", " will ", " prosi", " napis", " zg")),
-        rf"(?<![\w.'-])(?P<person>[{_CAPITAL}](?:[{_LETTER}]{{1,20}}+|\.) (?:[{_CAPITAL}][{_LETTER}]{{1,20}}+ )?[{_CAPITAL}][{_LETTER}]{{2,24}}+(?:-[{_CAPITAL}][{_LETTER}]{{1,24}}+)?) "
-        r"(?:asked|wrote|said|says|reported|reviewed|approved|requested|suggested|told|confirmed|mentioned|complained|wants|emailed|called|noticed"
-        r"|agreed|insisted|signed|merged|committed|pushed|asks|writes|replied|commented|thinks|lives|phoned|proposed|prefers|promised|resigned|paid|ordered|bought|fixed|broke|found|filed|raised|joined|left|forgot|will (?:review|look|check|send|join|take|handle|call|fix|write|ask)|prosi\w{0,3}|napisa\w{0,2}|zgłosi\w{0,2}|zglosi\w{0,2})\b",
+        (_WITH_PAIRS, (*(f" {verb}" for verb in (*_VERBS, *_VERBS_BEGUN, "will ", "born")), "'s ", " am", " pm")),
+        rf"(?<![\w.'-])(?P<person>(?:[{_CAPITAL}]\.|{_GIVEN_NAME}) (?:{_GIVEN_NAME} |[{_CAPITAL}]\. )?{_LAST_NAME})"
+        rf"(?:(?: \([^()\n]{{1,20}}\))? (?:(?:has|had|have|also|just|then) )?(?:{'|'.join(_VERBS)}|(?:{'|'.join(_VERBS_BEGUN)})\w{{0,3}}|will (?:review|look|check|send|join|take|handle|call|fix|write|ask))\b"
+        r"|,? born\b|'s (?:laptop|machine|account|phone|desk|branch|fork|code|fix|commit|comment|review|change|password|key|office|team|mail|request|patch|PR)\b|\s{1,3}\d\d?:\d\d [AP]M\b)",
         _full_name,
     ),
     Rule(
         "person who is spoken of",
-        (_WITH_PAIRS, ("ask", "told", "tell ", "contact", "call", "ping", "mail", "meet", "met ", "spoke", "talk", "by ", "behalf", "employee", "patient", "client", "customer", "attendee", "regards", "signed", "sincerely", "kontakt", "zgłosi", "copyright", "(c)", "pozdraw", "uczestni")),
-        rf"(?<!\w)(?i:(?:ask|asked|told|tell|contact|call|called|ping|e-?mail|e-?mailed|meet|met|invited?)(?: to| with)?|(?:spoke|spoken|talk|talked|meeting|chat|call|interview)(?: to| with)|(?:assigned|reported|escalated|forwarded|sent) (?:to|by)|(?:(?<=ed )|(?<=ten )|(?<=\())by|on behalf of|employee|patient|client|customer|attendees|(?:best |kind )?regards|signed|sincerely|kontakt|zgłosi(?:ł|ła)|copyright(?: \(c\)| ©)?(?: \d{{4}}(?:-\d{{4}})?)?|\(c\) \d{{4}}|pozdrawiam|uczestnicy)[,:]?\s"
-        rf"(?P<person>[{_CAPITAL}][{_LETTER}]{{1,20}}+ [{_CAPITAL}][{_LETTER}]{{2,24}}+(?:-[{_CAPITAL}][{_LETTER}]{{1,24}}+)?)(?![\w(=/]|[.:]\w| [{_CAPITAL}])",
+        (_WITH_PAIRS, ("ask", "cc ", "told", "tell ", "contact", "call", "ping", "mail", "meet", "met ", "spoke", "talk", "by ", "behalf", "thank", "according to", "holder", "@author", "hi ", "hello ", "hey ", "cheers", "best", "kudos", "credit", "employee", "patient", "client", "customer", "attendee", "regards", "signed", "sincerely", "kontakt", "sił", "tał", "sał", "wił", "dał", "ział", "copyright", "(c)", "pozdraw", "uczestni")),
+        rf"(?<!\w)(?i:(?:ask|cc|asked|told|tell|contact|call|called|ping|e-?mail|e-?mailed|meet|met|invited?)(?: to| with)?|(?:spoke|spoken|talk|talked|meeting|chat|call|interview)(?: to| with)|(?:assigned|reported|escalated|forwarded|sent) (?:to|by)|by|on behalf of|according to|card ?holder|@author|(?:hi|hello|hey|thanks|thank you|cheers|best)(?=,? [\w-]{{2,24}} [\w'-]{{2,24}}(?:[,!.\n]|\Z))|thanks to|kudos to|credits? to|employee|patient|client|customer|attendees|(?:best |kind )?regards|signed|sincerely|kontakt|(?:zgłosi|(?:za)?pyta|(?:po)?prosi|napisa|mówi|powiedzia|doda|poprawi)ła?|copyright(?: \(c\)| ©)?(?: \d{{4}}(?:-\d{{4}})?)?|\(c\) \d{{4}}|pozdrawiam|uczestnicy)[,:]?\s"
+        rf"(?P<person>{_GIVEN_NAME} {_LAST_NAME})(?![\w(=/]|[.:]\w| [{_CAPITAL}])",
         _full_name,
     ),
     Rule(
@@ -1393,7 +1505,7 @@ RULES: Final = (
     Rule(
         "postcode",
         (_WITH_DIGITS, ("zip", "postcode", "plz", "postal code")),
-        r"\b(?:zip(?: code)?|postal code|post ?code|plz)[\"']?\s{0,2}[:=]?\s{0,2}[\"']?(?P<value>\d{5}(?:-\d{4})?)(?![\w.-]|:\d| [a-z])",
+        r"\b(?:zip(?: code)?|postal code|post ?code|plz)[\"']?\s{0,2}[:=]?\s{0,2}[\"']?(?P<value>\d{5}(?:-\d{4})?(?! [a-z])|[a-z]{1,2}\d[a-z\d]? ?\d[a-z]{2})(?![\w.-]|:\d)",
         lambda match, text: f"{text[match.start() : match.start('value')]}<address>",
         folded=True,
     ),
@@ -1406,8 +1518,8 @@ RULES: Final = (
     ),
     Rule(
         "street",
-        (_WITH_DIGITS, ("ul.", "ulica", "ulicy", "al.", "aleja", "plac ", "pl.", "os.", "osiedle")),
-        rf"(?<!\w)(?i:ul\.|ulic[ay]|al\.|aleja|pl\.|plac|os\.|osiedle)\s{{0,2}}[{_CAPITAL}0-9][\w.-]{{1,30}}+(?: [\w.-]{{1,30}}+){{0,3}}? \d{{1,4}}[A-Za-z]?(?:\s?[/m.]{{1,2}}\s?\d{{1,4}})?(?:, ?\d{{2}}-\d{{3}} [{_CAPITAL}]\w{{1,30}})?",
+        (_WITH_DIGITS, ("ul.", "ulica", "ulicy", "al.", "alej", "plac ", "pl.", "os.", "osiedle")),
+        rf"(?<!\w)(?i:ul\.|ulic[ay]|al\.|alej[ae]|pl\.|plac|os\.|osiedle)\s{{0,2}}[{_CAPITAL}0-9][\w.-]{{1,30}}+(?: [\w.-]{{1,30}}+){{0,3}}? \d{{1,4}}[A-Za-z]?(?:\s?[/m.]{{1,2}}\s?\d{{1,4}})?(?:, ?\d{{2}}-\d{{3}} [{_CAPITAL}]\w{{1,30}})?",
         "<address>",
     ),
     Rule(
@@ -1425,7 +1537,7 @@ RULES: Final = (
     Rule(
         "street and postcode",
         (_WITH_DIGITS, (", ", "box ", "postfach", "-")),
-        rf"(?<![\w.-])(?:\d{{1,5}} (?:[{_CAPITAL}]\w{{1,20}}+ ?){{1,4}}, (?:[{_CAPITAL}]\w{{1,20}}+ ?){{1,3}}, [A-Z]{{2}} \d{{5}}|\d\d-\d{{3}} [{_CAPITAL}][{_LETTER}]{{3,24}}|[{_CAPITAL}][{_LETTER}]{{2,24}}+ \d{{1,4}}[a-z]?, \d{{4}} [A-Z]{{2}} [{_CAPITAL}]\w{{1,24}}|(?:P\.? ?O\.? Box|Postfach|(?i:skrytka pocztowa)) \d{{1,6}})(?!\w)",
+        rf"(?<![\w.-])(?:\d{{1,5}} (?:[{_CAPITAL}]\w{{1,20}}+ ?){{1,4}}, (?:[{_CAPITAL}]\w{{1,20}}+ ?){{1,3}}, [A-Z]{{2}} \d{{5}}|\d\d-\d{{3}} [{_CAPITAL}][{_LETTER}]{{3,24}}|[{_CAPITAL}][{_LETTER}]{{2,24}}+ \d{{1,4}}[a-z]?, (?:\d{{4}} [A-Z]{{2}}|\d{{5}}|\d{{3}} \d\d) [{_CAPITAL}][{_LETTER}]{{1,24}}|(?:P\.? ?O\.? Box|Postfach|(?i:skrytka pocztowa)) \d{{1,6}})(?!\w)",
         "<address>",
     ),
     Rule(

@@ -72,6 +72,19 @@ SHAPES = {
     "shares": "net use a /user:",
     "capitals and dashes": "AAAAA-1AAAA-",
     "links": "https://x/invite/a",
+    "tables": "password,a,b\n",
+    "rows of a table": "password,a\nx,y\n",
+    "columns": "(password, a) values (",
+    "statements": "set a/b_",
+    "statements with flags": "create -a --b c_password ",
+    "calls with one argument": "token('a",
+    "types": "password: a = ",
+    "here strings": "passwd a <<< ",
+    "values of words": "password=ab cd ",
+    "said phrases": 'the password is "a b ',
+    "quoted addresses": '"a"@b',
+    "options of one dash": "-storepass ",
+    "degrees": "12.34° ",
 }
 
 
