@@ -199,7 +199,10 @@ def _slices(connection: Connection, view: FeatureView, start: int, end: int) -> 
 
 
 def _exported(connection: Connection, view: FeatureView, start: int, end: int, directory: Path) -> str:
-    """Write the events in (start, end] (µs) of one snapshot as Parquet files; return the snapshot."""
+    """Write the events in (start, end] (µs) of one snapshot as Parquet files; return the snapshot.
+
+    All files have one schema: a reader may take the first file's types for all, and cut what does not fit (findings/parquet-first-type.sh).
+    """
     import pyarrow.parquet as pq
 
     snapshot = begin_snapshot(connection)
