@@ -24,6 +24,7 @@ _KEY: Final = ", ".join(INSTANT)
 _DAY: Final = owner_sql("event_timestamp")
 _BY_VERSION: Final = f"(PARTITION BY {_KEY} ORDER BY {oldest_first()})"
 _ENDLESS: Final = "IN ('NaN', 'Infinity', '-Infinity')"
+"""A rule of its own: what NaN is to a bound differs from step to step and from library to library (findings/pointblank-nan.sh)."""
 
 
 @dataclass(frozen=True, slots=True)
