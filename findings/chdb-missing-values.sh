@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# chDB's DataStore, "the pandas API you already know": != loses the rows without a value, and a grouped rate is over fewer rows
+# chDB's DataStore, in the place of pandas: != loses the rows without a value, and a grouped rate is over fewer rows
 #
 # Expected: import chdb.datastore instead of pandas gives what pandas gives. There a missing number is unequal to 1 and not above 2, so
 #   v != 1, ~(v == 1) and v.ne(1) are one mask, and the mean of v > 2 is over all rows, which the DataStore has so for a whole column.

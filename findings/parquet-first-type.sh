@@ -5,8 +5,8 @@
 #   fails. A column is whole numbers on a day on which nothing is missing and all is 0 or 1, which is how pandas writes it.
 # Happens: the type is the first file's, and what stands in the others is cast to it without a word. DuckDB rounds, 0.25 is 0 and 0.75 is 1;
 #   Daft, chDB and fastparquet cut, both are 0; which file is first goes by its name, and the other way round all is right. With
-#   union_by_name DuckDB finds the wider type; its page says that files are taken to have the first one's columns, not that values of
-#   another type are changed. PyArrow, pandas, polars and DataFusion refuse; Dask has float64.
+#   union_by_name DuckDB finds the wider type, and Dask has float64. PyArrow, pandas, polars and DataFusion refuse; of them the first two
+#   read the other order, where fractions come first.
 # Seen: duckdb 2.0.1, daft 0.7.26, chdb 4.4.0, fastparquet 2026.9.0, pyarrow 25.0.1, pandas 2.3.3, polars 2.1.0, datafusion 55.0.0,
 #   dask 2026.8.0, 2026-11-29.
 # Matters to: whoever keeps rates of agents in a file a day: after one quiet first day all rates of the year are 0 and 1, the mean with them.

@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
 # ConnectorX, polars, Daft, Dask: of a query that is read in parts, rows without a value in the column that parts it are lost, or are zeros
 #
-# Expected: partition_on (index_col in Dask) and the number of parts say how the work is shared out: the rows are those of the query. No page
+# Expected: partition_on (index_col in Dask) and the number of parts say how the work is shared out: the rows are those of the query. No docstring
 #   of the four says that the column must have a value in every row. Spark reads such rows with its first part.
 # Happens: each part asks for a range between the smallest and the largest value, which no null is in. ConnectorX to Arrow, polars through it,
 #   Daft and Dask return 16 of 20 rows, without a word. ConnectorX to pandas has counted 20 rows before: 16 are read, the other four are
-#   filled with 0 in every column, the identity and the agent too, so a count looks right. Of one part
-#   only Daft reads all.
+#   filled with 0 in every column, the identity and the agent too, so a count looks right. Of one part only Daft reads all.
 # Seen: connectorx 0.4.6, polars 2.1.0, daft 0.7.26, dask 2026.8.0, pandas 2.3.3 on SQLite, 2026-11-29.
 # Matters to: whoever reads a log of agents in parallel and parts it by a duration or the time something ended: what never ended, failed or
 #   was cancelled is what has none, so rates of failure are too good, and made-up calls of an agent "0" stand in the frame. Part by a key.
