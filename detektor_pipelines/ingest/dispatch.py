@@ -7,12 +7,11 @@ looked at before: a reader joins what stands in a tree, so it must have all of i
 
 from __future__ import annotations
 
-import gc
-from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, cast
 
+from detektor_pipelines.ingest import cycles
 from detektor_pipelines.ingest.readers import formats
 from detektor_pipelines.ingest.readers.formats import UNKNOWN, detect, format_named
 from detektor_pipelines.ingest.readers.records import line_of, records_of
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from detektor_pipelines.ingest.readers.interface import Line, ReadContext, Reader, SourceFile
     from detektor_pipelines.language.records import AgentEvent, Rejection
 
-_THRESHOLDS: Final = (50_000, 20, 100)
 _FIRST: tuple[ReaderName, ...] = ("claude-code",)
 """Read before the others: most files are its, so most guests of the others are known when their turn comes."""
 
@@ -51,7 +49,7 @@ class Reading:
 
     def records(self) -> Iterator[AgentEvent | Rejection]:
         """Yield the events and rejections of all files, one reader after the other."""
-        with _cycles_looked_for_rarely():
+        with cycles.looked_for_rarely():
             yield from self._records()
 
     def _records(self) -> Iterator[AgentEvent | Rejection]:
@@ -91,17 +89,6 @@ class Reading:
                 if isinstance(record, dict) and (found := detect(record)) not in {name, UNKNOWN}:
                     self._guests.setdefault(found, {})[file.source] = file
         self._journal.lines = lines
-
-
-@contextmanager
-def _cycles_looked_for_rarely() -> Iterator[None]:
-    """Let Python look for cycles of objects less often: a record is a thousand small objects and no cycle, the search costs a tenth."""
-    before = gc.get_threshold()
-    gc.set_threshold(*_THRESHOLDS)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 def _mixed_trees(by_reader: Mapping[ReaderName, Sequence[SourceFile]]) -> list[list[tuple[ReaderName, SourceFile]]]:

@@ -1,7 +1,7 @@
 """The run that takes logs to the store: files → readers → checks → raw log, with counts of what became of everything.
 
-Reading, checking and storing happen at once: while PostgreSQL takes one batch, the next is checked; a command that runs alone reads in a
-process of its own (`ingest.reading`).
+Reading, checking and storing happen at once: while PostgreSQL takes one batch, the next is checked and laid out; a command that runs alone
+reads in a process of its own (`ingest.reading`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from detektor_pipelines.clock import now_us
+from detektor_pipelines.ingest import cycles
 from detektor_pipelines.ingest.checks import problem
 from detektor_pipelines.ingest.last_run import remember
 from detektor_pipelines.ingest.masking import Masker, excerpt
@@ -20,7 +21,7 @@ from detektor_pipelines.ingest.readers.interface import context_of
 from detektor_pipelines.ingest.reading import Found, Here, Records
 from detektor_pipelines.ingest.summary import IngestReport
 from detektor_pipelines.language.records import AgentEvent, Rejection
-from detektor_pipelines.stores.raw_log.writer import EventWriter, IngestCounts
+from detektor_pipelines.stores.raw_log.writer import EventWriter, IngestCounts, chunks_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -76,7 +77,11 @@ def ingest(
     options = options if options is not None else IngestOptions()
     reading = reading if reading is not None else Here(paths, context_of(paths, options.project, options.names))
     report = IngestReport()
-    with EventWriter(settings, mix=options.mix, reingest=options.reingest) as writer, _BackgroundWriter(writer) as background:
+    with (
+        cycles.looked_for_rarely(),
+        EventWriter(settings, mix=options.mix, reingest=options.reingest) as writer,
+        _BackgroundWriter(writer) as background,
+    ):
         _store(reading, options, report, background, Masker.of(settings))
     report.counts = background.counts
     report.seconds = time.perf_counter() - reading.started
@@ -135,7 +140,7 @@ def _rejection(event: AgentEvent, reason: str, value: str) -> Rejection:
 
 
 class _BackgroundWriter:
-    """Stores one batch in a thread while the next is read; a context manager that waits for the last one.
+    """Stores one batch in a thread while the next is made ready; a context manager that waits for the last one.
 
     An error of the store is raised by the next `write` or at the end.
     """
@@ -157,10 +162,11 @@ class _BackgroundWriter:
                 self._settle()
 
     def write(self, events: Sequence[AgentEvent], rejections: Sequence[Rejection]) -> None:
-        """Wait for the batch before, then store this one."""
+        """Lay this batch out while the one before is stored, wait for that, then store this one."""
+        chunks = list(chunks_of(events))
         self._settle()
-        if self._pool is not None and (events or rejections):
-            self._pending = self._pool.submit(self._writer.write, events, rejections)
+        if self._pool is not None and (chunks or rejections):
+            self._pending = self._pool.submit(self._writer.write_chunks, chunks, rejections)
 
     def _settle(self) -> None:
         pending, self._pending = self._pending, None

@@ -13,7 +13,7 @@ from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from itertools import groupby
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from detektor_pipelines.clock import from_us, now_us
 from detektor_pipelines.language.windows import DAY
@@ -81,6 +81,28 @@ class IngestCounts:
         return IngestCounts(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
 
 
+class Chunk(NamedTuple):
+    """What one transaction stores: distinct events laid out in the order of event_id, and when that was done (µs UTC)."""
+
+    lines: list[Line]
+    at: int
+
+
+def chunks_of(events: Sequence[AgentEvent]) -> Iterator[Chunk]:
+    """Lay checked events out, each chunk when it is asked for; an event's second record comes in a later one than its first.
+
+    Raises:
+        ValueError: An event has a measure or category that its operation has not.
+
+    """
+    for start in range(0, len(events), CHUNK_EVENTS):
+        for distinct in _without_repetitions(events[start : start + CHUNK_EVENTS]):
+            now = now_us()
+            # In the order of the primary key: concurrent writers wait for each other instead of locking each other out, and PostgreSQL
+            # finds the places in it sooner.
+            yield Chunk(sorted(lines_of(distinct, now), key=lambda line: line.event.event_id), now)
+
+
 class EventWriter:
     """One connection that appends to the raw log; a context manager, not for several threads at once.
 
@@ -115,22 +137,24 @@ class EventWriter:
             UserError: The database cannot be reached or is full; simulated beside real without `mix`.
 
         """
+        return self.write_chunks(chunks_of(events), rejections)
+
+    def write_chunks(self, chunks: Iterable[Chunk], rejections: Sequence[Rejection] = ()) -> IngestCounts:
+        """Store rejections and what was laid out: laying out takes a while, and needs neither a connection nor this thread.
+
+        Raises:
+            UserError: As `write`.
+
+        """
         counts = self._retried(lambda connection: _reject(connection, rejections)) if rejections else IngestCounts()
-        for start in range(0, len(events), CHUNK_EVENTS):
-            for distinct in _without_repetitions(events[start : start + CHUNK_EVENTS]):
-                counts += self._write_distinct(distinct)
-        return counts
+        return sum(map(self._write_chunk, chunks), counts)
 
-    def _write_distinct(self, events: Sequence[AgentEvent]) -> IngestCounts:
-        now = now_us()
-        # Before the transaction: laying out takes a while, and an open transaction holds up others. In the order of the primary key:
-        # concurrent writers wait for each other instead of locking each other out, and PostgreSQL finds the places in it sooner.
-        lines = sorted(lines_of(events, now), key=lambda line: line.event.event_id)
-        self._ensure_months(events)
-        return self._retried(lambda connection: self._chunk(connection, lines, now))
+    def _write_chunk(self, chunk: Chunk) -> IngestCounts:
+        self._ensure_months(chunk.lines)
+        return self._retried(lambda connection: self._chunk(connection, *chunk))
 
-    def _ensure_months(self, events: Iterable[AgentEvent]) -> None:
-        days = {event.occurred_at // DAY for event in events}
+    def _ensure_months(self, lines: Iterable[Line]) -> None:
+        days = {line.event.occurred_at // DAY for line in lines}
         missing = {f"{from_us(day * DAY):%Y-%m}" for day in days} - self._months
         if missing:
             ensure_months(self._open(), missing)

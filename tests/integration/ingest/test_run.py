@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import gzip
 import json
 import os
@@ -138,6 +139,14 @@ def test_many_batches_are_all_stored(database: Settings, tmp_path: Path, monkeyp
     report = ingest(database, [path], IngestOptions(on_start=told.append))
     assert report.counts == IngestCounts(added=100)
     assert told == [path.stat().st_size]
+
+
+def test_cycles_are_looked_for_rarely_while_a_run_stores(database: Settings, tmp_path: Path) -> None:
+    before, meanwhile = gc.get_threshold(), []
+    path = write(tmp_path / "a.jsonl", record(1))
+    ingest(database, [path], IngestOptions(on_start=lambda _: meanwhile.append(gc.get_threshold())))
+    assert meanwhile[0] > before
+    assert gc.get_threshold() == before
 
 
 def test_an_error_of_the_store_in_the_background_reaches_the_person(database: Settings, tmp_path: Path) -> None:
