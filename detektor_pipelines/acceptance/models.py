@@ -99,7 +99,7 @@ def explained(settings: Settings, _: Say) -> Iterator[Part]:
 def _runs(settings: Settings, where: str) -> list[MlflowRun]:
     from detektor_pipelines.stores.mlflow.runs import runs_where
 
-    rest = Rest(settings.mlflow_uri)
+    rest = Rest.of(settings)
     try:
         return runs_where(rest, where)
     finally:
@@ -113,7 +113,7 @@ def _newest(settings: Settings) -> MlflowRun | None:
 
 
 def _artifacts(settings: Settings, run_id: str) -> set[str]:
-    rest = Rest(settings.mlflow_uri)
+    rest = Rest.of(settings)
     try:
         answer = rest.call("GET", "artifacts/list", {"run_id": run_id}) or {}
     finally:

@@ -149,6 +149,13 @@ def status(settings: Settings) -> StackStatus:
     return StackStatus(settings, supervisor.running_pid(settings), services)
 
 
+def answers_itself(settings: Settings, name: str) -> bool:
+    """Tell whether a program of this home listens at its port: another home's may, while this one's does not run."""
+    row = supervisor.states(settings).get(name)
+    port = PROGRAMS[name].port(settings)
+    return bool(port and row and row["pid"] and survivors.listens(int(row["pid"]), port))
+
+
 def down(settings: Settings, *, on_progress: Callable[[str], None] | None = None) -> tuple[str, ...]:
     """End all servers of this home directory and return the titles of those that ran; data and passwords stay.
 

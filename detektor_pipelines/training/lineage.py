@@ -119,7 +119,7 @@ def of_run(settings: Settings, run_id: str) -> RunLineage:
         UserError: There is no such run, it says nothing of features, MLflow or PostgreSQL does not answer.
 
     """
-    rest = Rest(settings.mlflow_uri)
+    rest = Rest.of(settings)
     try:
         run = run_of(rest, run_id)
         if run is None:
@@ -169,7 +169,7 @@ def of_feature(settings: Settings, view: FeatureView, name: str) -> FeatureLinea
     with connect(settings) as connection:
         others = [each for (each,) in connection.execute(_VERSIONS, (view.name,)).fetchall() if each != current]
         rows = tuple(_days(connection, view.name, each, (None, None)) for each in (current, *others))
-    rest = Rest(settings.mlflow_uri)
+    rest = Rest.of(settings)
     problem = None
     computed: list[MlflowRun] = []
     trained: list[MlflowRun] = []

@@ -70,7 +70,7 @@ def check_tracking(settings: Settings) -> None:
         TrackingUnavailableError: It does not.
 
     """
-    rest = Rest(settings.mlflow_uri)
+    rest = Rest.of(settings)
     try:
         rest.call("GET", "experiments/get-by-name", {"experiment_name": "Default"}, absent_is_none=True)
     finally:

@@ -22,7 +22,7 @@ def rows_per_second(settings: Settings, views: Sequence[str]) -> dict[str, float
         TrackingUnavailableError: MLflow does not answer.
 
     """
-    rest = Rest(settings.mlflow_uri)
+    rest = Rest.of(settings)
     try:
         experiment = rest.call("GET", "experiments/get-by-name", {"experiment_name": EXPERIMENT}, absent_is_none=True)
         if experiment is None:

@@ -36,7 +36,7 @@ def model_versions(settings: Settings) -> list[ModelVersion]:
         TrackingUnavailableError: MLflow does not answer.
 
     """
-    rest = Rest(settings.mlflow_uri)
+    rest = Rest.of(settings)
     try:
         found = rest.pages("GET", "model-versions/search", "model_versions", {})
         runs = {run: _said_by_run(rest, run) for run in {str(each.get("run_id") or "") for each in found} if run}
@@ -60,7 +60,7 @@ def version_with_alias(settings: Settings, name: str, alias: str) -> ModelVersio
         TrackingUnavailableError: MLflow does not answer.
 
     """
-    rest = Rest(settings.mlflow_uri)
+    rest = Rest.of(settings)
     try:
         answer = rest.call("GET", "registered-models/get", {"name": name}, absent_is_none=True) or {}
         aliases = answer.get("registered_model", {}).get("aliases", [])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import ssl
 from base64 import b64encode
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt
@@ -18,6 +18,8 @@ from detektor_pipelines.errors import UserError
 
 if TYPE_CHECKING:
     import requests
+
+    from detektor_pipelines.settings import Settings
 
 _SECONDS: Final = (3.0, 30.0)
 """For a connection, for an answer."""
@@ -33,14 +35,21 @@ class TrackingUnavailableError(UserError):
 class Rest:
     """MLflow's REST API over one connection that is kept open."""
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, *, embedded_of: Settings | None = None) -> None:
+        """Open nothing yet. `embedded_of`: whose own server it has to be; another home's may listen at the same port."""
         parts = urlsplit(uri)
+        self._embedded_of = embedded_of
         self._scheme = parts.scheme
         self._credentials = parts.username, parts.password
         server = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         self.address = f"MLflow at {server}"
         self.page = server + parts.path.rstrip("/")
         self._session: requests.Session | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return the connection to these settings' server: the one given, else the embedded one."""
+        return cls(settings.mlflow_uri, embedded_of=None if settings.mlflow_tracking_uri else settings)
 
     def answer(self, method: str, endpoint: str, body: dict[str, Any]) -> dict[str, Any]:
         """Return the answer's JSON object.
@@ -107,8 +116,20 @@ class Rest:
                     where=self.address,
                     fix="Give DETEKTOR_MLFLOW_TRACKING_URI=http://host:port of an MLflow server.",
                 )
+            if self._embedded_of is not None:
+                self._check_whose(self._embedded_of)
             self._session = _session(*self._credentials)
         return self._session
+
+    def _check_whose(self, settings: Settings) -> None:
+        from detektor_pipelines.stack import lifecycle, ports
+
+        if ports.answers(settings.mlflow_port) and not lifecycle.answers_itself(settings, "mlflow"):
+            raise TrackingUnavailableError(
+                "What answers at MLflow's port is not this state directory's MLflow, which does not run.",
+                where=f"{self.address}; {settings.home}",
+                fix="Run `detektor up --free-ports`; what could not be logged is sent by the next run.",
+            )
 
     def close(self) -> None:
         """Close the connection; the next call opens another."""

@@ -39,7 +39,7 @@ Status = Literal["FINISHED", "FAILED"]
 
 def first_page(settings: Settings) -> str:
     """Return the page where the materializations are listed; MLflow's own first page while there are none, or while it does not answer."""
-    rest = Rest(settings.mlflow_uri)
+    rest = Rest.of(settings)
     try:
         found = rest.call("GET", "experiments/get-by-name", {"experiment_name": EXPERIMENT}, absent_is_none=True)
     except TrackingUnavailableError:
@@ -155,7 +155,7 @@ class Tracker:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._rest = Rest(settings.mlflow_uri)
+        self._rest = Rest.of(settings)
         self._outbox = settings.home / "mlflow-outbox"
         self._parents: dict[str, str] = {}
         self._experiments: dict[str, str] = {}

@@ -88,7 +88,7 @@ def test_a_program_whose_first_process_was_killed_runs_again_whole(home: Setting
     os.kill(first, signal.SIGKILL)
     assert eventually(lambda: not child.is_running())
     assert eventually(lambda: pid_of(home) not in {0, first} and state(home) == "running")
-    assert survivors.listens(pid_of(home), home.mlflow_port)
+    assert lifecycle.answers_itself(home, "stand-in")
 
 
 def test_the_logs_of_a_program_and_of_what_it_starts_are_bounded(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,11 +118,14 @@ def test_a_program_that_is_stopped_leaves_nobody(home: Settings) -> None:
     supervisor.stop(home, "stand-in")
     assert eventually(lambda: ports.is_free(home.mlflow_port))
     assert state(home) == "stopped"
+    with socket.create_server((ports.LOOPBACK, home.mlflow_port)):
+        assert not lifecycle.answers_itself(home, "stand-in")
 
 
 def test_who_answers_in_its_place_is_not_it(home: Settings) -> None:
     with socket.create_server((ports.LOOPBACK, home.mlflow_port)):
         begin(home, SILENT)
         assert eventually(lambda: state(home) == "foreign")
+        assert not lifecycle.answers_itself(home, "stand-in")
         with pytest.raises(UserError, match=f"Not Stand-in but process {os.getpid()} "):
             lifecycle._wait(home, ("stand-in",), lambda _: None)

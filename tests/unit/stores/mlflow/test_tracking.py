@@ -233,6 +233,15 @@ def test_a_server_that_is_down_is_named_with_what_to_do(tmp_path: Path) -> None:
     assert "DETEKTOR_MLFLOW_TRACKING_URI" in str(error.value)
 
 
+def test_another_homes_server_at_our_port_is_told_nothing(mlflow: FakeMlflow, tmp_path: Path) -> None:
+    """It has the usual port while this home's MLflow does not run; the record waits for that."""
+    tracker = Tracker(Settings(home=tmp_path, mlflow_port=mlflow.server_address[1]))
+    kept = tracker.log_or_keep(RECORD)
+    assert (kept.run_id, tracker.kept(), mlflow.runs, mlflow.experiments) == (None, 1, {}, {})
+    assert kept.problem is not None
+    assert "not this state directory's MLflow" in kept.problem
+
+
 def test_an_address_that_is_no_server_is_named(tmp_path: Path) -> None:
     with pytest.raises(TrackingUnavailableError, match="over HTTP"):
         Tracker(Settings(home=tmp_path, mlflow_tracking_uri="sqlite:///x.db")).ensure_experiment()
