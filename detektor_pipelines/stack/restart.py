@@ -14,10 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import psutil
-
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.stack import remembered, supervisor
+from detektor_pipelines.stack import remembered, supervisor, survivors
 from detektor_pipelines.stack.programs import PROGRAMS, WATCHDOG
 from detektor_pipelines.stack.servers import dagster as dagster_servers
 
@@ -35,7 +33,6 @@ HOLDING: Final = ("stream", "serve", "registry", "dagster-code")
 
 _TOGETHER: Final = ("registry", "dagster-code")
 _IN_PLACE: Final = ("serve", "registry")
-_BEGUN: Final = "DETEKTOR_BEGUN"  # serving.handover counts in it
 _HANG_UP_SECONDS: Final = 30
 """In which a server has answered what it had begun, ten seconds at most, and has started again."""
 
@@ -122,23 +119,15 @@ def _restart(settings: Settings, program: Program) -> tuple[str, str | None]:
 def _start_again(settings: Settings, program: Program) -> str | None:
     """Let a server replace itself; return what is wrong when it did not."""
     pid = int(supervisor.states(settings)[program.name]["pid"])
-    before = _times_begun(pid)
+    before = survivors.times_begun(pid)
     supervisor.signal(settings, program.name, "HUP")
     deadline = time.monotonic() + _HANG_UP_SECONDS
-    while _times_begun(pid) == before:
+    while survivors.times_begun(pid) == before:
         if time.monotonic() > deadline:
             return f"process {pid} has not started again within {_HANG_UP_SECONDS} s; `detektor down`, then `detektor up`"
         time.sleep(0.02)
     # It may have ended instead: then the process manager starts it, as after any death.
     return None if _answers(settings, program) else _silent(settings, program)
-
-
-def _times_begun(pid: int) -> int | None:
-    """Return how often a process has restarted in place, None when it is gone."""
-    try:
-        return int(psutil.Process(pid).environ().get(_BEGUN, "0"))
-    except psutil.NoSuchProcess:
-        return None
 
 
 def _answers(settings: Settings, program: Program) -> bool:

@@ -16,6 +16,7 @@ from detektor_pipelines.stack.supervisor import MARK
 if TYPE_CHECKING:
     from detektor_pipelines.settings import Settings
 
+_BEGUN = "DETEKTOR_BEGUN"  # `web.handover` counts in it
 _STOP_SECONDS = 20
 _GONE_SECONDS = 10
 """In which a process that was killed is gone, and what it had just started is killed too."""
@@ -68,6 +69,14 @@ def stands_in(process: psutil.Process, settings: Settings, command: list[str]) -
         return process.cmdline()[-len(command) + 1 :] == command[1:] and _belongs(process, os.path.realpath(settings.home))
     except psutil.Error:
         return False
+
+
+def times_begun(pid: int) -> int | None:
+    """Return how often a process has restarted in place, None when it is gone."""
+    try:
+        return int(psutil.Process(pid).environ().get(_BEGUN, "0"))
+    except psutil.NoSuchProcess:
+        return None
 
 
 def is_stopped(pid: int | None) -> bool:

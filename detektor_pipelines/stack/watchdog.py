@@ -26,7 +26,7 @@ import psutil
 
 from detektor_pipelines import log_lines
 from detektor_pipelines.errors import UserError
-from detektor_pipelines.stack import supervisor
+from detektor_pipelines.stack import supervisor, survivors
 from detektor_pipelines.stack.programs import PROGRAMS
 from detektor_pipelines.stack.servers import dagster as dagster_servers
 
@@ -62,8 +62,8 @@ class Watchdog:
     restarted: list[str] = field(default_factory=list)
     reloads: int = 0
     killed: list[str] = field(default_factory=list)
-    _heard: dict[str, tuple[int, float]] = field(default_factory=dict)
-    """By program its process, and when that last answered."""
+    _heard: dict[str, tuple[tuple[int, int | None], float]] = field(default_factory=dict)
+    """By program its process, how often that had restarted in place, and when it last answered."""
     _lost: int | None = None
     _small_for: set[str] = field(default_factory=set)
 
@@ -85,12 +85,12 @@ class Watchdog:
         return True
 
     def _look_whether_alive(self, program: Program, pid: int) -> None:
-        now = time.monotonic()
+        now, life = time.monotonic(), (pid, survivors.times_begun(pid))
         if program.alive is not None and program.alive(self.settings):
-            self._heard[program.name] = pid, now
+            self._heard[program.name] = life, now
             return
-        heard, at = self._heard.get(program.name, (0, now))
-        if heard != pid:  # it has not answered yet: however long its start takes, it is left to it
+        heard, at = self._heard.get(program.name, (None, now))
+        if heard != life:  # it has not answered yet: however long its start takes, in place too, it is left to it
             return
         if now - at >= program.silent_seconds:
             _logger.error("%s (process %d) has not answered for %.0f s: it is ended, and starts anew", program.title, pid, now - at)

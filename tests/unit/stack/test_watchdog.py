@@ -16,6 +16,7 @@ from detektor_pipelines.stack import watchdog
 from detektor_pipelines.stack.programs import PROGRAMS
 from detektor_pipelines.stack.servers import dagster as dagster_servers
 from detektor_pipelines.stack.watchdog import Watchdog
+from detektor_pipelines.web.handover import BEGUN
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,11 +86,11 @@ def test_a_code_server_that_gets_no_loader_is_given_up(
 @pytest.fixture
 def stream(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimpleNamespace:
     """A worker of one's own words: whether it answers, its process, the time, and the groups that were killed."""
-    made = SimpleNamespace(alive=True, pid=7, now=0.0, killed=[])
+    made = SimpleNamespace(alive=True, pid=7, begun=0, now=0.0, killed=[])
     program = replace(PROGRAMS["stream"], alive=lambda _: made.alive)
     monkeypatch.setattr(watchdog, "PROGRAMS", {"stream": program})
     monkeypatch.setattr(watchdog.supervisor, "states", lambda _: {"stream": {"statename": "RUNNING", "pid": made.pid}})
-    monkeypatch.setattr(watchdog.psutil, "Process", lambda pid: SimpleNamespace(pid=pid))
+    monkeypatch.setattr(watchdog.psutil, "Process", lambda pid: SimpleNamespace(pid=pid, environ=lambda: {BEGUN: str(made.begun)}))
     monkeypatch.setattr(watchdog.time, "monotonic", lambda: made.now)
     monkeypatch.setattr(watchdog.os, "killpg", lambda pid, number: made.killed.append((pid, number)))
     dog = Watchdog(Settings(home=tmp_path))
@@ -115,9 +116,10 @@ def test_what_answers_now_and_then_lives(stream: SimpleNamespace) -> None:
         assert stream.look(second, alive=second % 20 == 0) == []
 
 
-def test_a_start_takes_as_long_as_it_takes(stream: SimpleNamespace) -> None:
+@pytest.mark.parametrize("again", [{"pid": 8}, {"begun": 1}], ids=["another process", "the same, restarted in place"])
+def test_a_start_takes_as_long_as_it_takes(stream: SimpleNamespace, again: dict[str, int]) -> None:
     stream.look(0, alive=True)
-    stream.pid = 8
+    vars(stream).update(again)
     assert stream.look(1_000, alive=False) == []
     assert stream.look(2_000, alive=False) == []
 
