@@ -404,12 +404,16 @@ def test_dagsters_instance_is_that_of_dagster_home_as_far_as_the_chart_goes() ->
     launcher = values()["runLauncher"]["config"]["customRunLauncher"]
     assert {"module": launcher["module"], "class": launcher["class"]} == home["run_launcher"]
     assert hasattr(importlib.import_module(launcher["module"]), launcher["class"])
-    for kind in ("schedule", "sensor"):
-        assert values()["retention"][kind]["purgeAfterDays"] == home["retention"][kind]["purge_after_days"]
+    for kind in ("schedule", "sensor"):  # the chart's schema wants all four; -1 is for ever, as without it
+        assert values()["retention"][kind]["purgeAfterDays"] == {"started": -1} | home["retention"][kind]["purge_after_days"]
+    assert values()["concurrency"] == {"enabled": True} | {
+        name: {_camel(key): value for key, value in part.items()} for name, part in home["concurrency"].items()
+    }
     daemon, monitoring = values()["dagsterDaemon"], home["run_monitoring"]
     assert {name: daemon["runMonitoring"][_camel(name)] for name in monitoring if _camel(name) in daemon["runMonitoring"]} == {
         name: value for name, value in monitoring.items() if _camel(name) in daemon["runMonitoring"]
     }
+    assert daemon["runRetries"] == {_camel(name): value for name, value in home["run_retries"].items()}
     queue = daemon["runCoordinator"]["config"]["queuedRunCoordinator"]
     assert queue == {_camel(name): value for name, value in home["run_queue"].items() if _camel(name) in queue}
     for name in ("sensors", "schedules"):
