@@ -39,8 +39,8 @@ class Publisher:
         """Where our shards' `valid_through` stands at least, unless Redis lost it."""
         self._refused: dict[StoredView, dict[str, int]] = {}
         """agent_id → as_of of the stored value, of those whose last write was refused."""
-        self.furthest = 0
-        """The latest instant, µs UTC, that our shards were found to be complete up to by the last `move`."""
+        self._stands: dict[StoredView, int] = {}
+        """Where the furthest of our shards' `valid_through` was last found, µs UTC: a run on a host whose clock is ahead moves it too."""
         self.absent: list[str] = []
         """Of the agent_ids that the last `move` looked for, those that have no value."""
         self.unvouched: list[str] = []
@@ -80,6 +80,15 @@ class Publisher:
         """Return the agent_ids whose last write was refused, with the instant (µs UTC) that the stored value is true at."""
         return self._refused.get(view, {})
 
+    @property
+    def furthest(self) -> int:
+        """The latest instant, µs UTC, that our shards were found to be complete up to; 0 before that was looked at."""
+        return max(self._stands.values(), default=0)
+
+    def is_outrun(self, view: StoredView, as_of: int) -> bool:
+        """Whether what is said online of the view is of later than `as_of`, so that it would be read of a value that is true at `as_of`."""
+        return max((self._stands.get(view, 0), *self.refused_of(view).values())) > as_of
+
     def write(self) -> WriteCounts:
         """Write what waits, in one round trip for each few thousand values; returns what became of them.
 
@@ -108,7 +117,7 @@ class Publisher:
         """Forget how far the shards were complete: from now on they are others."""
         self._through.clear()
         self._refused.clear()
-        self.furthest = 0
+        self._stands.clear()
 
     def filled(self, view: StoredView) -> None:
         """Take note that what Redis lost of a view waits to be written, or is written."""
@@ -147,7 +156,7 @@ class Publisher:
         self._note(look[1] if look else (), looks, found[2 * len(views) :])
         lost = {view for view, (there, _) in zip(views, answers, strict=True) if not there}
         self.emptied = {view for view in lost if self._through.get(view, online.FILLING) > online.FILLING}
-        self.furthest = max((furthest for _, furthest in answers), default=0)
+        self._stands.update((view, furthest) for view, (_, furthest) in zip(views, answers, strict=True))
         self._through.update((view, instant) for view in views if view not in lost)
         return lost
 
@@ -159,7 +168,9 @@ class Publisher:
 
         """
         found = online.shard_instants(self._client, self._project, views)
-        return [instant for instants in found for shard, instant in instants.items() if shard in shards]
+        ours = [[instant for shard, instant in instants.items() if shard in shards] for instants in found]
+        self._stands.update((view, max(instants, default=0)) for view, instants in zip(views, ours, strict=True))
+        return [instant for instants in ours for instant in instants]
 
     def _looks(self, look: tuple[StoredView, Sequence[str]], before: int) -> list[Call]:
         return online.look_calls(self._project, *look, before, cluster=is_cluster(self._client))
@@ -171,6 +182,15 @@ class Publisher:
             for position in positions:
                 (self.absent if position < 0 else self.unvouched).append(agent_ids[start + abs(position) - 1])
             start += number
+
+    def distrust(self, view: StoredView, agent_ids: Collection[str], as_of: int) -> None:
+        """Have values that are true at `as_of` or before, which may stand online, be true up to their own instant only.
+
+        Raises:
+            OnlineStoreDownError: Redis does not answer.
+
+        """
+        online.distrust(self._client, self._project, view, sorted(agent_ids), as_of)
 
     def stored(self, view: StoredView, wanted: Callable[[str], bool]) -> dict[str, Mapping[str, Value]]:
         """Return agent_id → features as they stand online, of those that are wanted.

@@ -9,7 +9,8 @@ back.
 
 Clocks of hosts differ, so a worker begins at what stands online when that is a little ahead of its own clock, and what the guard refuses
 all the same is counted again, for the stored value's instant. What lies further ahead is an error of somebody's clock: it is said, and left
-for `detektor online repair`. A Redis that evicts is looked through in turns (`known_keys`).
+for `detektor online repair`; until then our values are true up to their own instant and no further. A Redis that evicts is looked through
+in turns (`known_keys`).
 """
 
 from __future__ import annotations
@@ -143,6 +144,8 @@ class Worker:
         self._unswept: set[LiveView] = set()
         """Views with keys online that may hold what has left their windows."""
         self._known: KnownKeys[LiveView] = KnownKeys()
+        self._unvouched: dict[LiveView, set[str]] = {view: set() for view in self._views}
+        """Keys written since we last looked whether `valid_through` stands further than our values."""
         self._writer = this_process("stream")
         self._life: Life | None = None
         self._no_earlier = 0
@@ -194,6 +197,7 @@ class Worker:
             if view.state.dirty:
                 packed = view.changes(as_of, str(poll.snapshot), epoch=self._life.epoch if self._life else 1, writer=self._writer)
                 self._known.add(view, packed)
+                self._unvouched[view].update(packed)
                 self._publisher.take(view.stored, packed)
         self.health.as_of, self.health.snapshot, self.health.behind = as_of, poll.snapshot, poll.behind
         self.health.events += len(poll.rows)
@@ -359,6 +363,7 @@ class Worker:
         found = self._known.some() if not self._publisher.pending else None
         look = None if found is None else (found[0].stored, found[1])
         lost = self._publisher.move([view.stored for view in self._views], self.health.as_of, self.health.shards, look)
+        self._look_whether_outrun()
         if found is not None:
             found[0].again(self._publisher.unvouched)
         if found is not None and (absent := self._publisher.absent):
@@ -368,6 +373,21 @@ class Worker:
             text = "Redis has lost %d values of %s, for example of %s; they are written again. If it evicts, see `detektor doctor`"
             self._rarely.say(logging.WARNING, text, len(absent), found[0].view.name, absent[0])
         return lost
+
+    def _look_whether_outrun(self) -> None:
+        """Keep `valid_through` from being read of what we wrote, where it stands further: nobody has asked what happens until there.
+
+        It is said by somebody whose clock is ahead. Where that is a little, our next values are not of an earlier instant.
+        """
+        furthest = self._publisher.furthest
+        if furthest <= clock.now_us() + clock.AHEAD_LIMIT_US:
+            self._no_earlier = max(self._no_earlier, furthest)
+        for view, written in self._unvouched.items():
+            if self._publisher.is_outrun(view.stored, self.health.as_of):
+                self._publisher.distrust(view.stored, written, self.health.as_of)
+            elif self._publisher.refused_of(view.stored):
+                continue  # `move` left the view out
+            written.clear()
 
     def _say_what_is_ahead(self) -> None:
         """Take note of what lies ahead of the clock, and say what fixes it."""
@@ -405,6 +425,8 @@ class Worker:
             view.forget()
         self._publisher.begin()
         self._known.clear()
+        for written in self._unvouched.values():
+            written.clear()
         self._unswept.clear()
         self._revised.clear()
         self.health.shards = frozenset()

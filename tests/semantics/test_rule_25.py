@@ -186,6 +186,52 @@ def test_25_a_worker_whose_clock_goes_back_begins_anew_at_it(
         assert (row.values[COUNT], row.status, worker.health.ahead) == (1, "PRESENT", 0)
 
 
+@pytest.mark.parametrize("before", [True, False], ids=["a worker ran before", "a worker that starts"])
+def test_25_what_a_worker_writes_while_something_lies_ahead_is_true_up_to_its_own_instant(
+    stack: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    before: bool,  # noqa: FBT001
+) -> None:
+    """What Redis lost, and a new agent_id: nobody has asked what happens to them until there, and the clock will come there."""
+    new, lost = f"{AGENT}@new", f"{AGENT}@p"
+    monkeypatch.setenv("DETEKTOR_NOW", "2026-03-07T10:00:00Z")
+    with Worker(stack, [VIEW]) as worker:
+        if before:
+            tick(worker)
+        batch_ahead(stack, monkeypatch)
+        with online.redis_client(stack) as client:
+            client.delete(online.value_key(stack.project, VIEW, lost))
+        insert(stack, [happened("2026-03-07 10:04", event_id="new", project="new")])
+        for _ in range(3):
+            tick(worker)
+        monkeypatch.setenv("DETEKTOR_NOW", "2026-03-08T03:00:01Z")  # nobody ticked meanwhile
+        for agent_id in (new, lost):
+            row = served(stack, agent_id)
+            assert (row.values[COUNT], row.status, row.true_up_to) == (1, "PRESENT", parse_instant("2026-03-07T10:05:00Z"))
+
+        tick(worker)
+        for agent_id in (new, lost):
+            row = served(stack, agent_id)
+            assert (row.status, row.true_up_to, row.snapshot is None) == ("PRESENT", parse_instant("2026-03-08T03:00:01Z"), False)
+
+
+def test_25_a_run_whose_clock_is_a_little_ahead_is_followed(stack: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DETEKTOR_NOW", "2026-03-07T10:59:30Z")
+    with Worker(stack, [VIEW]) as worker:
+        review(stack, "2026-03-07 08:00")
+        tick(worker)
+        monkeypatch.setenv("DETEKTOR_NOW", "2026-03-07T11:00:10Z")
+        run(stack, VIEW, "2026-03-07")
+        publish_online(stack, VIEW)
+        monkeypatch.setenv("DETEKTOR_NOW", "2026-03-07T10:59:40Z")
+        tick(worker)
+        review(stack, "2026-03-07 10:59:40")
+        tick(worker)
+        row = served(stack)
+        assert (row.values[COUNT], row.as_of, row.snapshot is None) == (2, parse_instant("2026-03-07T11:00:00Z"), False)
+        assert (worker.health.refused, worker.health.ahead) == (0, 0)
+
+
 def test_25_a_clock_that_goes_back_a_little_is_waited_for(stack: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DETEKTOR_NOW", "2026-03-07T10:00:30Z")
     with Worker(stack, [VIEW]) as worker:
