@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from detektor_pipelines.language.records import AgentEvent, Rejection
+    from detektor_pipelines.stores.raw_log.writer import Chunk
 
 NAMES = AgentNames.load()
 A_LINE_THAT_IS_KEPT = b'{"agent":"main","operation":"chat","occurred_at":"2026-03-05T10:00:00Z","event_id":"last"}'
@@ -46,7 +47,8 @@ class Kept:
     def __exit__(self, *_: object) -> None:
         """Keep what was written."""
 
-    def write(self, events: Sequence[AgentEvent], rejections: Sequence[Rejection]) -> IngestCounts:
+    def write_chunks(self, chunks: Sequence[Chunk], rejections: Sequence[Rejection]) -> IngestCounts:
+        events = [line.event for chunk in chunks for line in chunk.lines]
         self.events.extend(events)
         self.rejections.extend(rejections)
         return IngestCounts(added=len(events), rejected=len(rejections))
