@@ -95,11 +95,11 @@ def publish_online(settings: Settings, view: FeatureView, *, writer: str | None 
 
     The values are true up to the end of what the published days cover (`stores.offline.coverage`), and know what the oldest day from the
     row's on knew. Where a row is followed by a gap in which something may have entered or left its windows, and where only a gap holds the
-    events of an agent_id, no row says what the value is: it is computed from the log, for now. So is one of which `valid_through` would say
-    too much: the stream moves it past the last full hour, and what the row's value knows may enter or leave in between. And so is one of a
-    day that is stale, where a value of the log's life before this one stands, which may have known more. One that does not
-    pass the gate is withheld: its row's value is true up to the gap. A value that the guard refuses is computed again from the log; one
-    that is refused even so is lost, and counts as such: `valid_through` of its shard stays where it is.
+    events of an agent_id, no row says what the value is: it is computed from the log, for now, and again when those leave its windows. So
+    is one of which `valid_through` would say too much: the stream moves it past the last full hour, and what the row's value knows may
+    enter or leave in between. And so is one of a day that is stale, where a value of the log's life before this one stands, which may have
+    known more. One that does not pass the gate is withheld: its row's value is true up to the gap. A value that the guard refuses is
+    computed again from the log; one that is refused even so is lost, and counts as such: `valid_through` of its shard stays where it is.
 
     Args:
         settings: Where the servers are.
@@ -192,6 +192,7 @@ class _Publication:
         unsaid |= known.mixed(rows)
         unsaid |= self._outrun(rows, instant)
         unsaid |= self._knew_more(rows, known.behind(rows))
+        strangers = sorted({*strangers, *self._left(rows, instant)})
         whole = rows.filter(~unsaid) if unsaid.any() else rows
         self.keys = rows.num_rows + len(strangers)
         self._write(whole, instant, known.snapshots(whole))
@@ -337,6 +338,22 @@ class _Publication:
         stored = read(self._client, self._project, self._view, some)
         former = {row.agent_id for row in stored if row is not None and not (row.snapshot and row.epoch == self._life)}
         return np.array([agent_id in former for agent_id in agent_ids], dtype=bool)
+
+    def _left(self, rows: pa.Table, instant: int) -> set[str]:
+        """Return the agent_ids without a row whose value online is of before `instant`, and of whose windows something has left since.
+
+        It came from the log, when a gap alone held its events; once they are so old that no gap within reach holds them, nothing else
+        would speak of it, and `valid_through` would say that it is still true.
+        """
+        from detektor_pipelines.stores.online.values import layout_key, read, valid_through
+
+        through = valid_through(self._client, self._project, self._view)
+        if through is None and not self._client.exists(layout_key(self._project, self._view)):
+            return set()  # nothing was ever published
+        changed = _by_agent_id(self._view.agent, self._changing(through or 0, instant))
+        some = sorted(changed.keys() - set(rows["agent_id"].to_pylist()))
+        stored = read(self._client, self._project, self._view, some) if some else []
+        return {row.agent_id for row in stored if row is not None and row.snapshot and row.as_of < instant}
 
     def _changing(self, start: int, end: int) -> list[tuple[str | None, int]]:
         """Return (project, newest occurred_at) of the events that enter a window, or leave one, in (start, end]."""

@@ -103,6 +103,21 @@ def test_22_an_hourly_run_of_the_next_day_does_not_make_the_end_of_the_old_one_t
         assert_parity(stack)
 
 
+def test_22_what_came_from_the_log_is_counted_again_when_its_event_has_left(stack: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No row speaks of it, and the gap that held its event is out of reach by then: `valid_through` would keep the event in its week."""
+    insert(stack, [happened("2026-03-01 10:00", project="before"), happened("2026-03-10 09:00", event_id="busy", project="busy")])
+    hourly(stack, monkeypatch, "2026-03-03T12:05:00Z", "2026-03-03")
+    before = f"{AGENT}@before"
+    assert values(stack, before) == (0, 1, "PRESENT")
+
+    for now in ("2026-03-10T12:05:00Z", "2026-03-10T13:05:00Z"):
+        hourly(stack, monkeypatch, now, "2026-03-10")
+        assert values(stack, before) == (0, 0, "PRESENT")
+        assert values(stack, f"{AGENT}@busy") == (1, 1, "PRESENT")
+        assert_parity(stack, before)
+    assert read(stack, f"{AGENT}@nobody") is None
+
+
 def test_22_after_a_night_without_a_machine_the_streams_value_stays(
     stack: Settings, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
