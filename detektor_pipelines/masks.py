@@ -397,17 +397,23 @@ _TELLING: Final = tuple(
 )
 
 
+def _without(match: re.Match[str], text: str, group: str | int) -> str:
+    """Return what was matched, with a mask in the place of one of its groups."""
+    start, end = match.span(group)
+    return f"{text[match.start() : start]}{SECRET}{text[end : match.end()]}"
+
+
 def _argument(match: re.Match[str], text: str) -> str | None:
     """What a call or an element is given as a password: the last group that matched, where its name says so."""
     name = match["name"] if "name" in match.re.groupindex else None
     if name is not None and not any(word in name for word in _TELLING):
         return None
-    start, end = match.span(match.lastindex or 0)
-    value = text[start:end]
+    group = match.lastindex or 0
+    value = text[slice(*match.span(group))]
     sure = name is not None and ("passw" in name or "passphrase" in name or "pwd" in name or name.endswith("pass"))
     if not _is_told(value, strong=True, quoted=True) or (not sure and _DIGITS.isdisjoint(value)):
         return None
-    return f"{text[match.start() : start]}{SECRET}{text[end : match.end()]}"
+    return _without(match, text, group)
 
 
 _COLUMNS: Final = ("passw", "passphrase", "passcode", "pwd", "kennwort", "haslo", "hasło", "contrase", "senha")
@@ -435,12 +441,12 @@ def _columns(match: re.Match[str], text: str) -> str | None:
 
 def _operand(match: re.Match[str], text: str) -> str | None:
     """What a command or a statement takes for a password and for nothing else: the group that matched."""
-    start, end = match.span(match.lastindex or 0)
-    value = text[start:end]
+    group = match.lastindex or 0
+    value = text[slice(*match.span(group))]
     doubtful = match[0].endswith(("gpg", "openssl", "base64", "kinit"))
     if not _is_told(value, strong=True, quoted=True) or (doubtful and _DIGITS.isdisjoint(value)):
         return None
-    return f"{text[match.start() : start]}{SECRET}{text[end : match.end()]}"
+    return _without(match, text, group)
 
 
 _NO_PASSWORDS: Final = frozenset(
@@ -470,8 +476,7 @@ def _surely_near(match: re.Match[str], text: str) -> str | None:
 
 
 def _digits(match: re.Match[str], text: str) -> str:
-    start, end = match.span("value")
-    return f"{text[match.start() : start]}{SECRET}{text[end : match.end()]}"
+    return _without(match, text, "value")
 
 
 def _in_query(match: re.Match[str], text: str) -> str | None:
@@ -555,8 +560,8 @@ def _made_up(match: re.Match[str], text: str) -> str | None:
 
 
 def _userinfo(match: re.Match[str], _text: str) -> str | None:
-    said = match[1][:-1]
-    return None if said.lower() in _NOBODY or said.lower() in _SERVICES or said.lower() in _ROLES else f"://{SECRET}@"
+    said = match[1][:-1].lower()
+    return None if said in _NOBODY or said in _SERVICES or said in _ROLES else f"://{SECRET}@"
 
 
 def _authorization(match: re.Match[str], text: str) -> str | None:

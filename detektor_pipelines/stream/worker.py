@@ -144,7 +144,7 @@ class Worker:
         self._unswept: set[LiveView] = set()
         """Views with keys online that may hold what has left their windows."""
         self._known: KnownKeys[LiveView] = KnownKeys()
-        self._unvouched: dict[LiveView, set[str]] = {view: set() for view in self._views}
+        self._unchecked: dict[LiveView, set[str]] = {view: set() for view in self._views}
         """Keys written since we last looked whether `valid_through` stands further than our values."""
         self._writer = this_process("stream")
         self._life: Life | None = None
@@ -197,7 +197,7 @@ class Worker:
             if view.state.dirty:
                 packed = view.changes(as_of, str(poll.snapshot), epoch=self._life.epoch if self._life else 1, writer=self._writer)
                 self._known.add(view, packed)
-                self._unvouched[view].update(packed)
+                self._unchecked[view].update(packed)
                 self._publisher.take(view.stored, packed)
         self.health.as_of, self.health.snapshot, self.health.behind = as_of, poll.snapshot, poll.behind
         self.health.events += len(poll.rows)
@@ -382,7 +382,7 @@ class Worker:
         furthest = self._publisher.furthest
         if furthest <= clock.now_us() + clock.AHEAD_LIMIT_US:
             self._no_earlier = max(self._no_earlier, furthest)
-        for view, written in self._unvouched.items():
+        for view, written in self._unchecked.items():
             if self._publisher.is_outrun(view.stored, self.health.as_of):
                 self._publisher.distrust(view.stored, written, self.health.as_of)
             elif self._publisher.refused_of(view.stored):
@@ -425,7 +425,7 @@ class Worker:
             view.forget()
         self._publisher.begin()
         self._known.clear()
-        for written in self._unvouched.values():
+        for written in self._unchecked.values():
             written.clear()
         self._unswept.clear()
         self._revised.clear()
